@@ -1,0 +1,31 @@
+"""The two ways a command can fail, and the words it fails with.
+
+`RequestError`: what was asked for is wrong (exit status 2). `EnvironmentFault`: the request is fine, the machine
+is not: a file, a disk, a database, a server (exit status 1). Both carry one line, written for the person who reads
+it: what is wrong, the offending value, what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RequestError(ValueError):
+    """What was asked for cannot be done as asked; the command line answers with exit status 2."""
+
+
+class EnvironmentFault(RuntimeError):
+    """The request is sound but the machine fails it; the command line answers with exit status 1."""
+
+
+def unknown(kind: str, name: str, allowed: Iterable[str]) -> RequestError:
+    """The error for a name that is not among `allowed`, with the nearest one that is.
+
+    >>> str(unknown("sampler", "tpr", ["tpe", "grid"]))
+    "unknown sampler 'tpr': did you mean 'tpe'? (known: grid, tpe)"
+    """
+    known = sorted(allowed)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" did you mean {close[0]!r}?" if close else ""
+    return RequestError(f"unknown {kind} {name!r}:{hint} (known: {', '.join(known)})")
