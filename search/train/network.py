@@ -1,0 +1,126 @@
+"""The batched multilayer perceptron: every slot its own weights, all slots in one product.
+
+For slot s, layer l:  h_l = a(h_{l-1} W_l + b_l),  W_l: ``slots x inputs x outputs``,  b_l: ``slots x 1 x outputs``.
+
+The weights are views of the pack's flat buffer, and the backward pass writes each layer's gradient straight into the
+flat gradient buffer. Autograd carries only the activations, so that a technique's own terms (a penalty, a second
+forward pass, a layer) are ordinary differentiable code around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from search.train.layout import Layout
+
+# Element-wise functions whose vectorised and scalar paths agree to the bit on the CPU, so that a slot's result does
+# not depend on where its numbers fall within a vector register. Sigmoid, SiLU, ELU and softplus do not pass this test.
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "leaky_relu": lambda z: F.leaky_relu(z, inplace=True),
+    "relu": lambda z: F.relu(z, inplace=True),
+    "tanh": torch.tanh,
+    "gelu": F.gelu,
+}
+
+
+class _Layer:
+    """One layer's views into the flat buffers, and whether this step has already written its gradient."""
+
+    def __init__(self, layout: Layout, index: int, theta: Tensor, gradient: Tensor) -> None:
+        weight, bias = layout.weight(index), layout.bias(index)
+        self.weight = layout.view(theta, weight)
+        self.bias = layout.view(theta, bias).unsqueeze(1)
+        self.weight_grad = layout.view(gradient, weight)
+        self.bias_grad = layout.view(gradient, bias)
+        self.written = False
+
+    def add_gradient(self, weight: Tensor, bias: Tensor) -> None:
+        """The first backward pass of a step overwrites (which spares clearing the buffer), later ones add."""
+        if self.written:
+            self.weight_grad.add_(weight)
+            self.bias_grad.add_(bias)
+        else:
+            self.weight_grad.copy_(weight)
+            self.bias_grad.copy_(bias)
+        self.written = True
+
+
+def _rows(x: Tensor, groups: Sequence[slice], slots: int) -> list[tuple[Tensor, slice]]:
+    """Inputs with the slots they feed: one shared minibatch per group, or every slot its own."""
+    if x.shape[0] == slots and len(groups) != slots:
+        return [(x, slice(0, slots))]
+    return [(x[g].expand(rows.stop - rows.start, -1, -1), rows) for g, rows in enumerate(groups)]
+
+
+class _Linear(torch.autograd.Function):
+    """``out = x W + b`` for every slot; its backward writes the weights' gradient into the flat buffer."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, _anchor: Tensor, layer: _Layer, groups: Sequence[slice]) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.layer, ctx.groups = layer, groups
+        slots = layer.weight.shape[0]
+        out = x.new_empty(slots, x.shape[1], layer.weight.shape[2])
+        for part, rows in _rows(x, groups, slots):
+            torch.baddbmm(layer.bias[rows], part, layer.weight[rows], out=out[rows])
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None, None]:
+        (gradient,) = gradients
+        (x,) = ctx.saved_tensors
+        layer = ctx.layer
+        gradient = gradient.contiguous()
+        slots = gradient.shape[0]
+        # Batched products are fast only into contiguous memory, which a view of the flat buffer is not.
+        weight = gradient.new_empty(layer.weight.shape)
+        for part, rows in _rows(x, ctx.groups, slots):
+            torch.bmm(part.transpose(1, 2), gradient[rows], out=weight[rows])
+        layer.add_gradient(weight, gradient.sum(1))
+        needed = torch.bmm(gradient, layer.weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
+        return needed, None, None, None
+
+
+class Network:
+    """The forward pass of a pack.
+
+    Args:
+        layout: where each parameter lies.
+        activation: a name in `ACTIVATIONS`; applied after every layer but the last.
+        theta: the weights, ``slots x layout.size``.
+        gradient: receives their gradient, the same shape.
+        groups: the slots that share a minibatch, as consecutive slices of at least two slots.
+    """
+
+    def __init__(
+        self, layout: Layout, activation: str, theta: Tensor, gradient: Tensor, groups: Sequence[slice]
+    ) -> None:
+        self._layers = [_Layer(layout, index, theta, gradient) for index in range(layout.layers)]
+        self._activation = ACTIVATIONS[activation]
+        self._groups = tuple(groups)
+        # Autograd records a function only if one of its inputs needs a gradient; the data do not.
+        self._anchor = torch.zeros((), dtype=theta.dtype, device=theta.device, requires_grad=True)
+
+    def begin_step(self) -> None:
+        """The next backward pass overwrites the gradient of the last step."""
+        for layer in self._layers:
+            layer.written = False
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Inputs ``groups x batch x features`` (shared) or ``slots x batch x features`` to ``slots x batch x outputs``.
+
+        Widths are the padded ones of the layout.
+        """
+        *hidden, last = self._layers
+        for layer in hidden:
+            x = self._activation(self._linear(x, layer))
+        return self._linear(x, last)
+
+    def _linear(self, x: Tensor, layer: _Layer) -> Tensor:
+        out: Tensor = _Linear.apply(x, self._anchor, layer, self._groups)  # type: ignore[no-untyped-call]
+        return out

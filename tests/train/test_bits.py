@@ -1,0 +1,113 @@
+"""Alone and packed are the same bits on the CPU: weights and curves (contract C3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from packs import adam, make_pack
+
+from search.data import Data
+from search.technique import discover
+from search.train.pack import Pack
+
+MakeData = Callable[..., Data]
+BATCH = 128
+
+
+def trained(data: Data, slots: list[dict[str, float]], epochs: int = 2, **structure: object) -> Pack:
+    pack = make_pack(data, slots, batch_size=BATCH, techniques=[discover()["l2"]], **structure)  # type: ignore[arg-type]
+    pack.curves = [pack.run_epoch() for _ in range(epochs)]  # type: ignore[attr-defined]
+    return pack
+
+
+def same(one: Pack, i: int, other: Pack, j: int) -> bool:
+    curves = zip(one.curves, other.curves, strict=True)  # type: ignore[attr-defined]
+    return all(torch.equal(a[name][i], b[name][j]) for a, b in curves for name in a) and all(
+        torch.equal(a, b)
+        for best in (True, False)
+        for a, b in zip(one.weights(i, best=best).values(), other.weights(j, best=best).values(), strict=True)
+    )
+
+
+def values(count: int) -> list[dict[str, float]]:
+    return [adam(1e-3 * (1 + slot), l2=1e-5 * slot) for slot in range(count)]
+
+
+@pytest.mark.parametrize("hidden", ["12", "128"])
+@pytest.mark.parametrize("inputs", [1, 13, 64, 784])
+@pytest.mark.parametrize("last", [1, 5, 105, 113])
+def test_every_slot_of_every_width_equals_it_alone(make_data: MakeData, inputs: int, hidden: str, last: int) -> None:
+    data = make_data(BATCH + last, inputs, 10)
+    slots = values(33)
+    wide = trained(data, slots, hidden=hidden)
+    for slot in range(33):
+        assert same(wide, slot, trained(data, [slots[slot]], hidden=hidden), 0), f"slot {slot} of 33 differs from it alone"
+    for width in (2, 7):
+        for start in range(0, 33, width):
+            some = trained(data, slots[start : start + width], hidden=hidden)
+            for index in range(len(some.slots)):
+                assert same(wide, start + index, some, index), f"slot {index} of {width} differs"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+def test_threads_optimisers_and_activations(
+    make_data: MakeData, threads: int, optimizer: str, activation: str
+) -> None:
+    data = make_data(BATCH + 5, 13, 3)
+    base = [{"lr": 0.1 / (s + 1), "momentum": 0.1 * s, "dampening": 0.05 * s, "weight_decay": 1e-3 * s, "l2": 1e-4}
+            for s in range(7)] if optimizer == "sgd" else values(7)  # fmt: skip
+    structure = {"optimizer": optimizer, "activation": activation, "nesterov": False, "hidden": "12x20"}
+    wide = trained(data, base, **structure)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for slot in range(7):
+            assert same(wide, slot, trained(data, [base[slot]], **structure), 0)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_replicates_share_a_pack_without_touching_each_other(make_data: MakeData) -> None:
+    data = make_data(BATCH + 105, 13, 10)
+    slots = values(3)
+    both = trained(data, slots, replicates=(0, 1, 5))
+    for index, slot in enumerate(both.slots):
+        alone = trained(data, [slots[slot.trial]], replicates=(slot.replicate,))
+        assert same(both, index, alone, 0)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_compaction_and_merging_change_no_bit(make_data: MakeData, task: str) -> None:
+    data = make_data(BATCH + 5, 13, 2, task=task)
+    slots = values(7)
+    loss = "cross_entropy" if task == "classification" else "huber"
+    whole = trained(data, slots, epochs=4, replicates=(0, 1), loss=loss)
+    left = trained(data, slots[:4], replicates=(0, 1), loss=loss)
+    right = trained(data, slots[4:], replicates=(0, 1), loss=loss)
+    keep = [(0, left.slots.index(s)) for s in left.slots if s.trial in (1, 3)]
+    keep += [(1, right.slots.index(s)) for s in right.slots if s.trial == 2 and s.replicate == 1]
+    rest = Pack.gather([left, right], keep)
+    later = [rest.run_epoch() for _ in range(2)]
+    assert len(rest.slots) == 5
+    for index, slot in enumerate(rest.slots):
+        trial = slot.trial + 4 if slot.trial == 2 else slot.trial
+        at = next(i for i, s in enumerate(whole.slots) if (s.trial, s.replicate) == (trial, slot.replicate))
+        for epoch, measured in enumerate(later):
+            for name, value in measured.items():
+                assert torch.equal(value[index], whole.curves[2 + epoch][name][at])  # type: ignore[attr-defined]
+        for name, weight in rest.weights(index).items():
+            assert torch.equal(weight, whole.weights(at)[name])
+
+
+def test_a_slot_that_diverges_leaves_its_neighbours_alone(make_data: MakeData) -> None:
+    data = make_data(BATCH + 5, 13, 3)
+    good = values(3)
+    wild = adam(1e30)
+    calm = trained(data, [*good, *good[:1]], epochs=3)
+    mixed = trained(data, [*good, wild | {"l2": 1e30}], epochs=3)
+    assert not torch.isfinite(mixed.curves[-1]["val_loss"][3])  # type: ignore[attr-defined]
+    assert all(same(calm, slot, mixed, slot) for slot in range(3))
