@@ -27,5 +27,5 @@ def unknown(kind: str, name: str, allowed: Iterable[str]) -> RequestError:
     """
     known = sorted(allowed)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f" did you mean {close[0]!r}?" if close else ""
-    return RequestError(f"unknown {kind} {name!r}:{hint} (known: {', '.join(known)})")
+    hint = f": did you mean {close[0]!r}?" if close else ""
+    return RequestError(f"unknown {kind} {name!r}{hint} (known: {', '.join(known)})")

@@ -180,6 +180,8 @@ def owners(techniques: Sequence[Technique]) -> dict[str, str]:
     for technique in techniques:
         for name in technique.hyperparameters:
             if name in found:
-                raise RequestError(f"techniques {found[name]!r} and {technique.name!r} both own hyperparameter {name!r}")
+                raise RequestError(
+                    f"techniques {found[name]!r} and {technique.name!r} both own hyperparameter {name!r}"
+                )
             found[name] = technique.name
     return found

@@ -1,0 +1,1 @@
+"""The recipes, one TOML file per study; `search.recipe` has their schema."""

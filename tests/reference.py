@@ -7,6 +7,7 @@ Widths are not padded, nothing is batched over trials, gradients come from autog
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ ACTIVATIONS = {"leaky_relu": nn.LeakyReLU, "relu": nn.ReLU, "tanh": nn.Tanh, "ge
 def build(widths: tuple[int, ...], activation: str, seed: int, replicate: int, dtype: torch.dtype) -> nn.Sequential:
     """A multilayer perceptron whose parameters are torch's default distribution on the named draws."""
     modules: list[nn.Module] = []
-    for layer, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+    for layer, (inputs, outputs) in enumerate(pairwise(widths)):
         linear = nn.Linear(inputs, outputs, dtype=dtype)
         for name, shape in (("weight", (inputs, outputs)), ("bias", (outputs,))):
             stream = streams.key(seed, replicate, "init", f"{layer}.{name}", *shape)

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -59,7 +60,7 @@ class Layout:
     def fields(self) -> tuple[Field, ...]:
         fields: list[Field] = []
         offset = 0
-        for layer, (inputs, outputs) in enumerate(zip(self.widths, self.widths[1:], strict=False)):
+        for layer, (inputs, outputs) in enumerate(pairwise(self.widths)):
             for name, shape in ((f"{layer}.weight", (inputs, outputs)), (f"{layer}.bias", (outputs,))):
                 field = Field(name, shape, tuple(padded(width) for width in shape), offset)
                 fields.append(field)
@@ -82,7 +83,7 @@ class Layout:
 
     def view(self, buffer: Tensor, field: Field) -> Tensor:
         """The field in a buffer ``slots x size``, as ``slots x stored shape``, sharing memory."""
-        return buffer[:, field.offset : field.offset + field.size].unflatten(1, field.stored)
+        return buffer[:, field.offset : field.offset + field.size].view(len(buffer), *field.stored)
 
     def weight(self, layer: int) -> Field:
         return self.fields[2 * layer]

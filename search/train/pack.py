@@ -185,9 +185,7 @@ class Pack:
         """Targets ``groups x batch x outputs`` as something that broadcasts over the rows."""
         if len(self._groups) == 1:
             return y
-        return torch.cat(
-            [y[g].expand(rows.stop - rows.start, -1, -1) for g, rows in enumerate(self._groups)]
-        )
+        return torch.cat([y[g].expand(rows.stop - rows.start, -1, -1) for g, rows in enumerate(self._groups)])
 
     @torch.no_grad()
     def _evaluate(self) -> dict[str, Tensor]:
@@ -254,5 +252,3 @@ def _arrange(slots: Sequence[Slot]) -> list[int]:
         alone = sum(other.replicate == slot.replicate for other in slots) == 1
         rows += [index, index] if alone else [index]
     return rows
-
-

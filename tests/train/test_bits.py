@@ -43,7 +43,9 @@ def test_every_slot_of_every_width_equals_it_alone(make_data: MakeData, inputs: 
     slots = values(33)
     wide = trained(data, slots, hidden=hidden)
     for slot in range(33):
-        assert same(wide, slot, trained(data, [slots[slot]], hidden=hidden), 0), f"slot {slot} of 33 differs from it alone"
+        assert same(wide, slot, trained(data, [slots[slot]], hidden=hidden), 0), (
+            f"slot {slot} of 33 differs from it alone"
+        )
     for width in (2, 7):
         for start in range(0, 33, width):
             some = trained(data, slots[start : start + width], hidden=hidden)
@@ -54,9 +56,7 @@ def test_every_slot_of_every_width_equals_it_alone(make_data: MakeData, inputs: 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
-def test_threads_optimisers_and_activations(
-    make_data: MakeData, threads: int, optimizer: str, activation: str
-) -> None:
+def test_threads_optimisers_and_activations(make_data: MakeData, threads: int, optimizer: str, activation: str) -> None:
     data = make_data(BATCH + 5, 13, 3)
     base = [{"lr": 0.1 / (s + 1), "momentum": 0.1 * s, "dampening": 0.05 * s, "weight_decay": 1e-3 * s, "l2": 1e-4}
             for s in range(7)] if optimizer == "sgd" else values(7)  # fmt: skip

@@ -116,7 +116,9 @@ def test_regression_losses(make_data: MakeData, loss: str) -> None:
 @pytest.mark.parametrize("hidden", ["", "7", "130x3x40"])
 def test_depths_and_widths(make_data: MakeData, hidden: str) -> None:
     data = make_data(50, 17, 11)
-    pack = packed(data, [{"lr": 0.1}, {"lr": 0.01}], optimizer="sgd", hidden=hidden, activation="relu", replicates=(0, 3))
+    pack = packed(
+        data, [{"lr": 0.1}, {"lr": 0.01}], optimizer="sgd", hidden=hidden, activation="relu", replicates=(0, 3)
+    )
     widths = (17, *(int(w) for w in hidden.split("x") if w), 11)
     for index, slot in enumerate(pack.slots):
         model, curves = train(

@@ -1,0 +1,196 @@
+"""Pruning among peers: a cohort is judged once per rung, when all its trials have reached it.
+
+Optuna's pruners judge each trial as it reports, against whoever happened to report before: the first at a rung always
+survives, concurrent trials never prune each other. Here the peers of a trial are its own cohort and all earlier ones,
+never later ones, so a verdict depends neither on the order of reports nor on the width of the machine (contract C5).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from optuna.pruners import BasePruner
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from search.recipe import Pruner
+from search.train import streams
+
+COHORT = "cohort"
+"""Trial attribute: the index of the trial's cohort."""
+TICKET = "ticket"
+"""Trial attribute: the trial's rank among those not failed."""
+
+
+class PeerPruner(BasePruner):
+    """A pruner that compares objectives at one rung.
+
+    Args:
+        epochs: the most epochs that a trial of the study trains.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    @abstractmethod
+    def rungs(self) -> tuple[int, ...]:
+        """The epochs at which a cohort is judged, ascending, all before the last."""
+
+    @abstractmethod
+    def survivors(self, values: Sequence[float], peers: Sequence[float]) -> list[bool]:
+        """Which of the judged go on.
+
+        Args:
+            values: objectives at the rung of those judged (lower is better, infinite where never finite).
+            peers: the same of everyone they are compared with, themselves included.
+        """
+
+    def league(self, trial: FrozenTrial) -> int:
+        """Only trials of one league are compared."""
+        del trial
+        return 0
+
+    def is_judged(self, trial: FrozenTrial, rung: int) -> bool:
+        """Whether this rung is one of the trial's."""
+        del trial
+        return rung in self.rungs()
+
+    def verdicts(self, trials: Sequence[FrozenTrial], cohort: int, rung: int) -> dict[int, bool]:
+        """Whether each running trial of a cohort that has reported at a rung survives it, by number.
+
+        A trial that ended by itself before the rung counts with its final value.
+        """
+        judged = [
+            trial
+            for trial in trials
+            if trial.state == TrialState.RUNNING
+            and trial.user_attrs.get(COHORT) == cohort
+            and rung in trial.intermediate_values
+            and self.is_judged(trial, rung)
+        ]
+        verdict: dict[int, bool] = {}
+        for league in sorted({self.league(trial) for trial in judged}):
+            mine = [trial for trial in judged if self.league(trial) == league]
+            peers = [
+                value
+                for trial in trials
+                if trial.user_attrs.get(COHORT, math.inf) <= cohort
+                and self.league(trial) == league
+                and (value := _at(trial, rung)) is not None
+            ]
+            values = [trial.intermediate_values[rung] for trial in mine]
+            alive = self.survivors([_ranked(v) for v in values], [_ranked(v) for v in peers])
+            verdict |= {trial.number: lives for trial, lives in zip(mine, alive, strict=True)}
+        return verdict
+
+    def prune(self, study: Study, trial: FrozenTrial) -> bool:
+        """Optuna's interface: whether the trial, at the last step it reported, falls behind its peers."""
+        step = trial.last_step
+        if step is None:
+            return False
+        trials = study.get_trials(deepcopy=False)
+        return not self.verdicts(trials, trial.user_attrs.get(COHORT, 0), step).get(trial.number, True)
+
+
+class HalvingPruner(PeerPruner):
+    """Successive halving: at epochs m, m f, m f^2 ... the best 1/f of all peers at the rung go on, at least one.
+
+    Source: Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization"
+    (AISTATS 2016); Li et al., "A system for massively parallel hyperparameter tuning" (MLSys 2020).
+    """
+
+    def __init__(self, epochs: int, *, factor: int, min_epochs: int | None) -> None:
+        super().__init__(epochs)
+        self.factor = factor
+        self.min_epochs = min_epochs or max(1, round(epochs / factor**2))
+
+    def rungs(self) -> tuple[int, ...]:
+        rungs = []
+        rung = self.min_epochs
+        while rung < self.epochs:
+            rungs.append(rung)
+            rung *= self.factor
+        return tuple(rungs)
+
+    def survivors(self, values: Sequence[float], peers: Sequence[float]) -> list[bool]:
+        bar = sorted(peers)[max(1, len(peers) // self.factor) - 1]
+        return [value <= bar and math.isfinite(value) for value in values]
+
+
+class HyperbandPruner(HalvingPruner):
+    """Hyperband: successive halving in leagues that begin to judge at m, m f, m f^2 ... epochs.
+
+    A trial's league follows from its ticket alone, in the proportions that give each league about the same epochs.
+
+    Source: Li et al., "Hyperband: a novel bandit-based approach to hyperparameter optimization" (JMLR 2018).
+    """
+
+    def league(self, trial: FrozenTrial) -> int:
+        count = len(self.rungs()) + 1
+        # A league that starts judging later trains longer: it gets fewer trials, as Hyperband's brackets do.
+        shares = [math.ceil(count * self.factor ** (count - 1 - league) / (count - league)) for league in range(count)]
+        drawn = streams.key("hyperband", trial.user_attrs.get(TICKET, trial.number)) % sum(shares)
+        for league, share in enumerate(shares):
+            if drawn < share:
+                return league
+            drawn -= share
+        raise AssertionError("unreachable: drawn < sum(shares)")
+
+    def is_judged(self, trial: FrozenTrial, rung: int) -> bool:
+        return rung in self.rungs()[self.league(trial) :]
+
+
+class MedianPruner(PeerPruner):
+    """The median rule: every `interval` epochs after `warmup`, those worse than the median of their peers stop.
+
+    Source: Golovin et al., "Google Vizier" (KDD 2017), section 3.2.
+    """
+
+    def __init__(self, epochs: int, *, interval: int, warmup: int) -> None:
+        super().__init__(epochs)
+        self.interval, self.warmup = interval, warmup
+
+    def rungs(self) -> tuple[int, ...]:
+        return tuple(range(max(self.interval, self.warmup), self.epochs, self.interval))
+
+    def survivors(self, values: Sequence[float], peers: Sequence[float]) -> list[bool]:
+        ranked = sorted(peers)
+        median = ranked[(len(ranked) - 1) // 2] / 2 + ranked[len(ranked) // 2] / 2
+        return [value <= median and math.isfinite(value) for value in values]
+
+
+class NoPruner(PeerPruner):
+    """Every trial trains to its end."""
+
+    def rungs(self) -> tuple[int, ...]:
+        return ()
+
+    def survivors(self, values: Sequence[float], peers: Sequence[float]) -> list[bool]:
+        del peers
+        return [True] * len(values)
+
+
+def build(spec: Pruner, epochs: int) -> PeerPruner:
+    """The pruner of a recipe, for trials of at most `epochs` epochs."""
+    if spec.name == "halving":
+        return HalvingPruner(epochs, factor=spec.reduction_factor, min_epochs=spec.min_epochs)
+    if spec.name == "hyperband":
+        return HyperbandPruner(epochs, factor=spec.reduction_factor, min_epochs=spec.min_epochs)
+    if spec.name == "median":
+        return MedianPruner(epochs, interval=spec.interval, warmup=spec.warmup_epochs)
+    return NoPruner(epochs)
+
+
+def _at(trial: FrozenTrial, rung: int) -> float | None:
+    """A trial's objective at a rung, its final value where it ended by itself before, None if it never got there."""
+    if rung in trial.intermediate_values:
+        return trial.intermediate_values[rung]
+    if trial.state == TrialState.COMPLETE and (trial.last_step is None or trial.last_step < rung):
+        return trial.value
+    return None
+
+
+def _ranked(value: float) -> float:
+    return value if math.isfinite(value) else math.inf

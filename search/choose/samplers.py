@@ -1,0 +1,58 @@
+"""Samplers by name, built anew for each ask.
+
+A sampler's randomness is keyed by (study seed, ticket), a trial's rank among those not failed, and everything else it
+knows it reads from the study: so an interrupted ask goes on as if nothing had happened, in another process too.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
+
+from search.errors import RequestError
+from search.space import Space
+from search.train import streams
+
+_UNCONDITIONAL = ("gp", "cmaes", "qmc")
+
+
+def check(name: str, space: Space) -> None:
+    """Raises RequestError for a sampler that cannot search the space."""
+    if not space.searched:
+        raise RequestError("nothing is searched: give a hyperparameter a range, as in --space lr=1e-4:1e-1:log")
+    if name in _UNCONDITIONAL and space.conditional:
+        raise RequestError(f"sampler {name!r} cannot search conditional hyperparameters; tpe, random and grid can")
+
+
+def note(name: str, space: Space) -> str | None:
+    """What the user of this sampler on this space should know, in one line."""
+    if name == "cmaes" and len(space.searched) < 2:
+        return "cmaes needs two hyperparameters or more: with one it samples at random"
+    return None
+
+
+def build(name: str, seed: int, ticket: int, space: Space) -> BaseSampler:
+    """The sampler for one ask.
+
+    Args:
+        name: tpe, random, gp, cmaes or qmc; for a grid, whose cells wait in the study's queue, any will do.
+        seed: the study's seed.
+        ticket: the trial's rank among those not failed.
+        space: what it samples from.
+    """
+    drawn = streams.key(seed, "sampler", ticket) % 2**31
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        if name == "tpe":
+            # Running trials count as bad ones (constant liar, Optuna's default): a cohort spreads out.
+            return TPESampler(seed=drawn, multivariate=space.conditional, group=space.conditional)
+        if name == "gp":
+            return GPSampler(seed=drawn)
+        if name == "cmaes":
+            return CmaEsSampler(seed=drawn, warn_independent_sampling=False)
+        if name == "qmc":
+            # One sequence for the whole study: its scrambling must not change from ask to ask.
+            return QMCSampler(seed=seed % 2**31, scramble=True, warn_independent_sampling=False)
+    return RandomSampler(seed=drawn)

@@ -1,0 +1,90 @@
+"""Every dataset by name, and `load`, which reads, splits and scales one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from search.data import synthetic, tables, vision
+from search.data.dataset import Data, Raw
+from search.data.scaling import SCALES, Scaling, fit
+from search.data.split import checked
+from search.errors import RequestError, unknown
+
+DATASETS: tuple[str, ...] = (*tables.TABLES, *synthetic.OPTIONS, *vision.SOURCES)
+
+
+def load(
+    dataset: str,
+    *,
+    scale: str = "standard",
+    split: tuple[float, float, float] = (0.6, 0.2, 0.2),
+    seed: int = 0,
+    data_dir: Path = Path("data"),
+    offline: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> Data:
+    """One dataset, split and scaled; a pure function of its arguments and the files.
+
+    Args:
+        dataset: one of `DATASETS`.
+        scale: "standard" (mean 0, SD 1), "unit" (pixels or training range to [0, 1]) or "none"; see `scaling.fit`.
+            Targets of a regression are standardised whatever it says.
+        split: shares of training, validation and test rows. Datasets with an official test set (mnist, fashion-mnist,
+            cifar10) keep it and take validation as the share split[1] of their official training rows; line and
+            polynomial draw each part anew, with as many rows as their options say.
+        seed: of the split, and of the draws of line and polynomial.
+        data_dir: torchvision's root; only mnist, fashion-mnist and cifar10 look there.
+        offline: never download.
+        options: of line and polynomial; see `synthetic.OPTIONS`.
+
+    Raises:
+        RequestError: an unknown name or option, a value outside its range, or files missing while `offline`.
+        EnvironmentFault: a library or a file is missing or damaged, or a download fails.
+
+    Example:
+        >>> digits = load("digits")
+        >>> digits.features, digits.outputs, digits.image_shape
+        (64, 10, (1, 8, 8))
+    """
+    if dataset not in DATASETS:
+        raise unknown("dataset", dataset, DATASETS)
+    if scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise RequestError(f"seed must be a whole number >= 0, got {seed!r}")
+    if options and dataset not in synthetic.OPTIONS:
+        raise RequestError(f"dataset {dataset} takes no options, got {', '.join(sorted(options))}")
+    shares = checked(split)
+    if dataset in tables.TABLES:
+        raw = tables.read(dataset, shares, seed)
+    elif dataset in synthetic.OPTIONS:
+        raw = synthetic.draw(dataset, seed, options or {})
+    else:
+        raw = vision.read(dataset, shares, seed, Path(data_dir), offline)
+    return _scaled(dataset, raw, scale)
+
+
+def _scaled(name: str, raw: Raw, scale: str) -> Data:
+    inputs = fit(scale, raw.train.x, raw.pixel_max, raw.channels)
+    targets: Scaling | None = None
+    parts = [raw.train.y, raw.val.y, raw.test.y]
+    if raw.task == "regression":
+        targets = fit("standard", raw.train.y)
+        parts = [targets.apply(y) for y in parts]
+    return Data(
+        name=name,
+        task=raw.task,
+        x_train=inputs.apply(raw.train.x),
+        y_train=parts[0],
+        x_val=inputs.apply(raw.val.x),
+        y_val=parts[1],
+        x_test=inputs.apply(raw.test.x),
+        y_test=parts[2],
+        outputs=len(raw.classes) or raw.train.y.shape[1],
+        inputs=inputs,
+        targets=targets,
+        image_shape=raw.image_shape,
+        classes=raw.classes,
+    )

@@ -1,0 +1,108 @@
+"""What a dataset is: `Raw` as its source gives it, `Data` as training takes it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from search.data.scaling import Scaling
+
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of one part, unscaled: x (rows, features) uint8 or float32; y (rows,) int64 or (rows, outputs) float32."""
+
+    x: Tensor
+    y: Tensor
+
+    def take(self, index: Tensor) -> Rows:
+        """A copy of the rows at `index` (int64), in that order."""
+        return Rows(self.x[index], self.y[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """A dataset split but not yet scaled.
+
+    Attributes:
+        pixel_max: the largest value a pixel can have, None where features are not pixels.
+        channels: how many equal, consecutive groups of features share one mean and SD; None where each has its own.
+    """
+
+    task: Task
+    train: Rows
+    val: Rows
+    test: Rows
+    classes: tuple[str, ...] = ()
+    image_shape: tuple[int, int, int] | None = None
+    pixel_max: int | None = None
+    channels: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A dataset ready for training.
+
+    Attributes:
+        x_train, x_val, x_test: (rows, features) float32, scaled by `inputs`.
+        y_train, y_val, y_test: (rows,) int64 class numbers, or (rows, outputs) float32, scaled by `targets`.
+        outputs: classes, or target columns.
+        inputs: x = (raw - shift) / scale.
+        targets: the same for regression targets; None for classification. An error of e in y is an error of
+            e * targets.scale in the user's units.
+        image_shape: (channels, height, width) of a row of x, None where rows are not images.
+        classes: the names of the classes in the order of their numbers, () for regression.
+    """
+
+    name: str
+    task: Task
+    x_train: Tensor
+    y_train: Tensor
+    x_val: Tensor
+    y_val: Tensor
+    x_test: Tensor
+    y_test: Tensor
+    outputs: int
+    inputs: Scaling
+    targets: Scaling | None
+    image_shape: tuple[int, int, int] | None
+    classes: tuple[str, ...]
+
+    @property
+    def features(self) -> int:
+        """Columns of x."""
+        return self.x_train.shape[1]
+
+    def fingerprint(self) -> str:
+        """16 hex digits of the SHA-256 of the task and all tensors (name, type, shape, bytes), on whatever device."""
+        digest = hashlib.sha256(self.task.encode())
+        for name, tensor in self._tensors():
+            digest.update(f"|{name}:{tensor.dtype}:{tuple(tensor.shape)}|".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().data)
+        return digest.hexdigest()[:16]
+
+    def to(self, device: torch.device | str) -> Data:
+        """The same data with every tensor on `device`; a tensor that lies there already is not copied."""
+        parts: dict[str, Any] = {
+            field.name: value.to(device)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        targets = None if self.targets is None else self.targets.to(device)
+        return replace(self, **parts, inputs=self.inputs.to(device), targets=targets)
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                yield field.name, value
+            elif isinstance(value, Scaling):
+                yield f"{field.name}.shift", value.shift
+                yield f"{field.name}.scale", value.scale

@@ -1,0 +1,145 @@
+"""The search itself: ask a cohort, train it from rung to rung, judge, tell; again until the budget is spent.
+
+    ask --> pack --> epoch --> metrics --> rung: judge --> tell
+
+Everything is counted in cohorts and epochs, never in seconds, slots or processes: the trials, their states and values
+follow from the recipe alone (contract C3), so an interrupted study goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from search.choose.asking import Asked, Asker
+from search.choose.pruners import PeerPruner
+from search.record.curves import CURVES, DIVERGED_AT, EPOCHS, SUMMARY, TIMES, Curves, encode_times
+from search.record.summary import diverged_at, objective, summarise
+from search.technique import Value
+from search.train.batches import Batches
+from search.train.cohort import Cohort, Member
+from search.train.program import Program
+
+INFEASIBLE = "diverged"
+"""The constraint that a trial violates which never had a finite validation loss."""
+
+
+class Observer(Protocol):
+    """Someone who watches a study: the progress bar, the MLflow writer."""
+
+    def asked(self, cohort: Sequence[Asked]) -> None: ...
+
+    def epoch(self, members: Sequence[Member]) -> None:
+        """These trials have completed an epoch. May raise `Stop` (or KeyboardInterrupt) to end the run here."""
+        ...
+
+    def told(self, number: int, state: TrialState, value: float | None) -> None: ...
+
+
+class Stop(Exception):
+    """Raised by an observer to end a run early; trials in flight are adopted by the next run."""
+
+
+class Programs(Protocol):
+    """How a trial's values become a program; the same values, the same object."""
+
+    def program(self, values: Mapping[str, Value]) -> Program: ...
+
+    def numeric(self, values: Mapping[str, Value]) -> dict[str, float]: ...
+
+
+def search(
+    asker: Asker,
+    programs: Programs,
+    pruner: PeerPruner,
+    batches: Batches,
+    *,
+    replicates: int,
+    width: int,
+    observers: Sequence[Observer],
+) -> None:
+    """Run cohorts until the asker has no more."""
+    while (following := asker.next_cohort()) is not None:
+        index, asked = following
+        members = []
+        for one in asked:
+            program = programs.program(one.values)
+            one.trial.set_user_attr(EPOCHS, program.epochs)
+            members.append(Member(one.number, program, programs.numeric(one.values), replicates))
+        for observer in observers:
+            observer.asked(asked)
+        cohort = Cohort(members, batches, width)
+        run = _Run(asker.study, index, {one.number: one.trial for one in asked}, observers)
+        for rung in pruner.rungs():
+            run.train(cohort, rung)
+            run.finish_ended(cohort)
+            pruned = run.judge(cohort, pruner, rung)
+            run.tell(cohort, pruned, TrialState.PRUNED)
+            cohort.drop(pruned)
+            if not cohort.training:
+                break
+        run.train(cohort, max((member.program.epochs for member in members), default=0))
+        run.finish_ended(cohort)
+
+
+class _Run:
+    """One cohort's dealings with Optuna and the observers."""
+
+    def __init__(
+        self, study: optuna.Study, index: int, trials: Mapping[int, optuna.Trial], observers: Iterable[Observer]
+    ) -> None:
+        self._study, self._index, self._trials, self._observers = study, index, trials, tuple(observers)
+        self._told: set[int] = set()
+
+    def train(self, cohort: Cohort, epoch: int) -> None:
+        for completed in cohort.advance(epoch):
+            for observer in self._observers:
+                observer.epoch(completed)
+
+    def judge(self, cohort: Cohort, pruner: PeerPruner, rung: int) -> list[int]:
+        """Report the objective so far of all that still train, then ask who falls behind; obey an earlier verdict."""
+        alive = [number for number in cohort.members if number not in self._told]
+        known = {t.number: t for t in self._study.get_trials(deepcopy=False) if t.number in alive}
+        for number in alive:
+            if rung not in known[number].intermediate_values:
+                self._trials[number].report(objective(_curves(cohort.members[number])), rung)
+        key = f"verdict:{self._index}:{rung}"
+        stored = self._study.user_attrs.get(key)
+        if stored is None:
+            verdicts = pruner.verdicts(self._study.get_trials(deepcopy=False), self._index, rung)
+            stored = [number for number, survives in sorted(verdicts.items()) if not survives]
+            self._study.set_user_attr(key, stored)
+        return [number for number in alive if number in stored]
+
+    def finish_ended(self, cohort: Cohort) -> None:
+        """Tell the trials that have trained to their end, or diverged."""
+        ended = [number for number, member in cohort.members.items() if member.ended and number not in self._told]
+        self.tell(cohort, ended, TrialState.COMPLETE)
+
+    def tell(self, cohort: Cohort, numbers: Collection[int], state: TrialState) -> None:
+        """Write each trial's record, then its result: whatever is told has its curves."""
+        for number in sorted(numbers):
+            member, trial = cohort.members[number], self._trials[number]
+            curves = _curves(member)
+            value = objective(curves)
+            trial.set_user_attr(CURVES, curves.encode())
+            trial.set_user_attr(TIMES, encode_times(np.array(member.times, dtype=np.int64)))
+            trial.set_user_attr(SUMMARY, summarise(curves))
+            if (epoch := diverged_at(curves)) is not None:
+                trial.set_user_attr(DIVERGED_AT, epoch)
+            outcome = state
+            if not np.isfinite(value):
+                trial.set_constraint(INFEASIBLE, 1.0)
+                outcome = TrialState.PRUNED
+            self._study.tell(trial, value if outcome == TrialState.COMPLETE else None, outcome)
+            self._told.add(number)
+            for observer in self._observers:
+                observer.told(number, outcome, value if np.isfinite(value) else None)
+
+
+def _curves(member: Member) -> Curves:
+    return Curves(*member.table())

@@ -1,0 +1,122 @@
+"""What a person sees while a study runs, on stderr: a live bar on a terminal or in a notebook, else plain lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+import optuna
+from optuna.trial import TrialState
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from search import loop
+from search.choose.asking import Asked
+from search.train.cohort import Member
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress:
+    """Shows trials told, epochs a second and the best value.
+
+    Args:
+        study: what has been told before counts as done.
+        budget: trials in total.
+        epochs: the most epochs of a trial.
+    """
+
+    def __init__(self, study: optuna.Study, budget: int, epochs: int) -> None:
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        self._budget, self._longest = budget, epochs
+        self._done = len(finished)
+        self._best = min(
+            (t.value for t in finished if t.state == TrialState.COMPLETE and t.value is not None), default=None
+        )
+        self._pruned = sum(t.state == TrialState.PRUNED for t in finished)
+        self._in_flight: dict[int, float] = {}
+        self._console = Console(stderr=True)
+        self._live = self._console.is_terminal or self._console.is_jupyter
+        self._bar = Bar(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            console=self._console, disable=not self._live, refresh_per_second=5,
+        )  # fmt: skip
+        self.epochs = 0
+        self._start = self._last_line = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        self._task = self._bar.add_task("searching", total=self._budget, completed=self._done)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._live and self.epochs:
+            self._line()
+        self._bar.stop()
+
+    def asked(self, cohort: Sequence[Asked]) -> None:
+        self._in_flight = dict.fromkeys((one.number for one in cohort), 0.0)
+        if not self._live:
+            numbers = sorted(self._in_flight)
+            self._console.print(f"training trials {numbers[0]} to {numbers[-1]} of {self._budget}", highlight=False)
+
+    def epoch(self, members: Sequence[Member]) -> None:
+        self.epochs += sum(member.replicates for member in members)
+        for member in members:
+            self._in_flight[member.number] = member.epoch / self._longest
+        if self._live:
+            self._bar.update(
+                self._task, completed=int(self._done + sum(self._in_flight.values())), description=self._says()
+            )
+        elif time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
+            self._line()
+
+    def told(self, number: int, state: TrialState, value: float | None) -> None:
+        self._in_flight.pop(number, None)
+        self._done += 1
+        self._pruned += state == TrialState.PRUNED
+        if state == TrialState.COMPLETE and value is not None:
+            self._best = value if self._best is None else min(self._best, value)
+
+    def _says(self) -> str:
+        best = "" if self._best is None else f"best {self._best:.4g}, "
+        rate = self.epochs / max(time.monotonic() - self._start, 1e-9)
+        return f"{best}{self._pruned} pruned, {rate:,.0f} epochs/s"
+
+    def _line(self) -> None:
+        self._last_line = time.monotonic()
+        self._console.print(f"{self._done} of {self._budget} trials done, {self._says()}", highlight=False)
+
+
+class EpochCount:
+    """Counts epochs trained, over all slots."""
+
+    def __init__(self) -> None:
+        self.epochs = 0
+
+    def asked(self, cohort: Sequence[Asked]) -> None: ...
+
+    def epoch(self, members: Sequence[Member]) -> None:
+        self.epochs += sum(member.replicates for member in members)
+
+    def told(self, number: int, state: TrialState, value: float | None) -> None: ...
+
+
+class Deadline:
+    """Ends a run some seconds after it began; trials in flight are adopted by the next run."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def asked(self, cohort: Sequence[Asked]) -> None: ...
+
+    def epoch(self, members: Sequence[Member]) -> None:
+        del members
+        if time.monotonic() > self._end:
+            raise loop.Stop
+
+    def told(self, number: int, state: TrialState, value: float | None) -> None: ...

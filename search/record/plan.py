@@ -1,0 +1,199 @@
+"""What the MLflow run of a trial is to hold: a pure function of Optuna's record of the trial.
+
+Nothing here knows MLflow, so that it can be tested by hand and imported by the training side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from search.errors import EnvironmentFault
+from search.record import curves as record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from optuna.trial import FrozenTrial
+
+KEY_TAG = "regsearch.key"
+STUDY_TAG = "regsearch.study"
+TRIAL_TAG = "regsearch.trial"
+STATE_TAG = "optuna.state"
+DENSE = frozenset({"train_loss", "val_loss", "val_accuracy", "val_rmse", "sparsity", "lr"})
+MOST_DENSE, MOST_SPARSE = 500, 50
+STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
+_FORMAT = "1"  # part of the digest: raise it when the same record is to be shown differently
+
+
+class Point(NamedTuple):
+    """One logged value: `step` is the 1-based epoch (0 for summaries), `timestamp` is in ms since the Unix epoch."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """A finished trial's MLflow run; times in ms since the Unix epoch, `digest` changes with the record."""
+
+    number: int
+    name: str
+    status: str
+    start_ms: int
+    end_ms: int
+    params: dict[str, str]
+    tags: dict[str, str]
+    digest: str
+    trial: FrozenTrial
+
+    def points(self) -> list[Point]:
+        """Every value of the run, each (key, step) once; computed on demand, most runs are up to date already.
+
+        Raises:
+            EnvironmentFault: if the curves in the study can't be read.
+        """
+        attributes = self.trial.user_attrs
+        try:
+            points = list(_curve_points(attributes, self.end_ms))
+        except ValueError as error:
+            raise EnvironmentFault(f"the record of trial {self.number} in the study can't be read: {error}") from error
+        for name, value in attributes.get(record.SUMMARY, {}).items():
+            if isinstance(value, int | float) and not isinstance(value, bool) and loggable(value):
+                points.append(Point(clean_key(name), float(value), self.end_ms, 0))
+        return points
+
+
+def plan_trial(study: str, trial: FrozenTrial, recipe: Mapping[str, Any], environment: Mapping[str, Any]) -> TrialPlan:
+    """The plan of a finished trial of a study with this recipe, trained in this environment."""
+    attributes = trial.user_attrs
+    tags = trial_tags(study, trial.number, trial.state.name)
+    if "seed" in recipe:
+        tags["seed"] = str(recipe["seed"])
+    tags |= {clean_key(name): as_text(value) for name, value in attributes.get(record.ENVIRONMENT, environment).items()}
+    if record.DIVERGED_AT in attributes:
+        tags[record.DIVERGED_AT] = str(attributes[record.DIVERGED_AT])
+    # The study's environment is left out: a study continued on another device must not rewrite its first half.
+    content = json.dumps([_FORMAT, study, trial.state.name, trial.params, attributes], sort_keys=True, default=str)
+    start, end = trial_times(trial)
+    return TrialPlan(
+        number=trial.number,
+        name=trial_name(trial.number, trial.params),
+        status=STATUS[trial.state.name],
+        start_ms=start,
+        end_ms=end,
+        params=params_text(trial.params),
+        tags=tags,
+        digest=hashlib.sha256(content.encode()).hexdigest()[:32],
+        trial=trial,
+    )
+
+
+def _curve_points(attributes: Mapping[str, Any], end_ms: int) -> Iterator[Point]:
+    """The points of the curves: those of the planned epochs' thinning that were reached, and the last one reached."""
+    if record.CURVES not in attributes:
+        return
+    curves = record.Curves.decode(attributes[record.CURVES])
+    reached = curves.epochs
+    if not reached:
+        return
+    planned = max(int(attributes.get(record.EPOCHS, reached)), reached)
+    times = np.full(reached, end_ms, dtype=np.int64)  # where an epoch's time is not known: the trial's end
+    if record.TIMES in attributes:
+        known = record.decode_times(attributes[record.TIMES])[:reached]
+        times[: len(known)] = known
+    series = {metric: curves.mean(metric) for metric in curves.metrics}
+    with np.errstate(invalid="ignore"):
+        if "train_loss" in series and "val_loss" in series:
+            series.setdefault("generalization_gap", series["val_loss"] - series["train_loss"])
+        if "val_loss" in series and curves.replicates > 1:
+            series.setdefault("val_loss_sd", curves.of("val_loss").std(axis=0, ddof=1, dtype=np.float64))
+    for metric, values in series.items():
+        key = clean_key(metric)
+        kept = _kept_epochs(metric, planned)
+        steps = np.append(kept[kept < reached], reached)
+        columns = steps - 1
+        for value, time, step in zip(values[columns].tolist(), times[columns].tolist(), steps.tolist(), strict=True):
+            if loggable(value):
+                yield Point(key, value, time, step)
+
+
+@lru_cache(maxsize=256)
+def _kept_epochs(metric: str, planned: int) -> NDArray[np.int64]:
+    return record.logged_epochs(planned, MOST_DENSE if metric in DENSE else MOST_SPARSE)
+
+
+@lru_cache(maxsize=256)
+def live_epochs(metric: str, planned: int) -> frozenset[int]:
+    """The epochs of a metric that the final record is certain to log too, wherever the trial stops."""
+    return frozenset(_kept_epochs(metric, planned).tolist())
+
+
+def loggable(value: float) -> bool:
+    """Whether MLflow keeps the value as it is: its SQL store keeps NaN, but turns infinities into 1.8e308."""
+    return not math.isinf(value)
+
+
+def trial_tags(study: str, number: int, state: str) -> dict[str, str]:
+    """The tags by which a trial's run is found and its state told."""
+    return {KEY_TAG: f"{study}/{number}", STUDY_TAG: study, TRIAL_TAG: str(number), STATE_TAG: state}
+
+
+def trial_name(number: int, params: Mapping[str, Any]) -> str:
+    """The name of a trial's run, after its hyperparameters.
+
+    >>> trial_name(12, {"l2": 0.00031, "optimizer": "sgd"})
+    'trial-12 l2=3.1e-4 optimizer=sgd'
+    """
+    return " ".join([f"trial-{number}", *(f"{name}={_short(value)}" for name, value in params.items())])[:200]
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, float) or not math.isfinite(value) or value == 0:
+        return str(value)
+    if 1e-2 <= abs(value) < 1e4:
+        return f"{value:.3g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def trial_times(trial: FrozenTrial) -> tuple[int, int]:
+    """A finished trial's start and end in ms since the Unix epoch (a trial failed while waiting never started)."""
+    end = trial.datetime_complete or trial.datetime_start or datetime.fromtimestamp(0)
+    # Optuna's times are naive local ones, which is what `timestamp` takes them for.
+    return tuple(round(time.timestamp() * 1000) for time in (trial.datetime_start or end, end))  # type: ignore[return-value]
+
+
+def params_text(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Parameters as MLflow holds them: flat (`model.hidden`), as text, within its limits of length."""
+    flat: dict[str, str] = {}
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            flat |= params_text(value, f"{prefix}{name}.")
+        else:
+            flat[clean_key(f"{prefix}{name}")] = as_text(value, 6000)
+    return flat
+
+
+def as_text(value: Any, most: int = 8000) -> str:
+    """A value as text of at most `most` characters; 8000 is MLflow's limit for tags, 6000 that for parameters."""
+    text = value if isinstance(value, str) else str(value) if not isinstance(value, dict) else json.dumps(value)
+    return text[:most]
+
+
+def clean_key(name: str) -> str:
+    """`name` with whatever MLflow refuses in a key replaced by an underscore."""
+    key = re.sub(r"[^\w.\- /]", "_", name)[:250]
+    # A key may be a file's name in some stores: MLflow refuses those that are another path once normalised.
+    return key if key == posixpath.normpath(key) and key[0] not in "./" else re.sub(r"[./]", "_", key) or "_"

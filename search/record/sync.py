@@ -1,0 +1,160 @@
+"""The study on one side, MLflow on the other: what is to be made equal now. Imports mlflow and optuna."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+import requests
+import sqlalchemy.exc
+from mlflow.exceptions import MlflowException
+from optuna.exceptions import StorageInternalError
+from optuna.trial import FrozenTrial
+
+from search.errors import EnvironmentFault
+from search.record import curves as record
+from search.record.live import Live
+from search.record.mlflow_view import MlflowView
+from search.record.plan import as_text, clean_key, params_text, plan_trial, trial_times
+
+_SLICE = 5.0  # seconds of catching up after which the live trials have their turn
+
+
+class StudySync:
+    """Keeps one study's MLflow view equal to it, a go at a time.
+
+    Args:
+        study: the study's name.
+        storage: the URL of its storage.
+        tracking_uri: as MLflow takes it.
+        experiment: MLflow's experiment.
+
+    Attributes:
+        progressed: whether the last go got something done before it ended or failed.
+        unreadable: the trials whose record can't be read, with what is wrong.
+    """
+
+    FAULTS: tuple[type[Exception], ...] = (
+        *(MlflowException, sqlalchemy.exc.SQLAlchemyError, StorageInternalError),
+        *(requests.RequestException, sqlite3.Error, OSError),
+    )
+
+    def __init__(self, study: str, storage: str, tracking_uri: str, experiment: str) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._name = study
+        self._storage = storage
+        self._study: optuna.Study | None = None
+        self._view = MlflowView(tracking_uri, experiment, study)
+        self._pending: set[int] | None = None
+        self._stumbles: Counter[int] = Counter()
+        self._checked_at_end = False
+        self.progressed = False
+        self.unreadable: dict[int, str] = {}
+
+    def forget(self) -> None:
+        """After a fault: read MLflow again, and look at every finished trial again."""
+        self._view.forget()
+        self._pending = None
+
+    def go(self, live: Live, *, ended: bool) -> bool:
+        """Log what waits; complete the runs of the trials told (all finished ones the first time, and at the end).
+
+        Args:
+            live: the trials in training; what is logged or taken up is removed from it.
+            ended: whether no more will come: the view is then closed when all is done.
+
+        Returns:
+            Whether there is nothing left to do now.
+
+        Raises:
+            FAULTS: whatever MLflow, or either store, fails with; `forget`, then go again.
+        """
+        self.progressed = False
+        if self._view.connected and not ended and not live.told and not self._pending:
+            self._flush(live)  # nothing to be read from the study
+            return True
+        if self._study is None:
+            self._study = self._load()
+        trials = {trial.number: trial for trial in self._study.get_trials(deepcopy=False)}
+        attributes = self._study.user_attrs
+        finished = {number for number, trial in trials.items() if trial.state.is_finished()}
+        if not self._view.connected:
+            self._view.connect(_study_start(trials))
+        if self._pending is None or (ended and not self._checked_at_end):
+            self._pending = set(finished)
+            self._checked_at_end = ended
+        self._pending |= live.told & finished
+        live.told.clear()
+        self._flush(live)
+        self._complete(trials, attributes, hurry=ended)
+        self._describe(trials, attributes)
+        if not self._pending and ended:
+            for number in self._view.running():
+                if number in trials:
+                    self._view.interrupt(number, trials[number].state.name)
+            ends = [trial_times(trials[number])[1] for number in finished]
+            self._view.finish(max(ends, default=time.time_ns() // 1_000_000))
+        return not self._pending
+
+    def _load(self) -> optuna.Study:
+        try:
+            return optuna.load_study(study_name=self._name, storage=self._storage)
+        except KeyError:
+            raise EnvironmentFault(f"there is no study {self._name!r} in the storage") from None
+
+    def _flush(self, live: Live) -> None:
+        for number, trial in live.trials.items():
+            if trial.points or not trial.announced:
+                self._view.live(number, trial)
+                self.progressed = True
+
+    def _complete(self, trials: Mapping[int, FrozenTrial], attributes: Mapping[str, Any], hurry: bool) -> None:
+        """Make the pending trials' runs equal to their record, in order, for a while (to the end if in a hurry)."""
+        recipe, environment = attributes.get(record.RECIPE, {}), attributes.get(record.ENVIRONMENT, {})
+        pending = self._pending if self._pending is not None else set()
+        until = time.monotonic() + _SLICE
+        # What MLflow has refused comes last: it must not keep the others from their turn.
+        for number in sorted(pending, key=lambda number: (self._stumbles[number], number)):
+            self._stumbles[number] += 1
+            try:
+                self.progressed |= self._view.reconcile(plan_trial(self._name, trials[number], recipe, environment))
+            except EnvironmentFault as fault:
+                self.unreadable[number] = str(fault)
+            pending.discard(number)
+            del self._stumbles[number]
+            if not hurry and time.monotonic() > until:
+                return
+
+    def _describe(self, trials: Mapping[int, FrozenTrial], attributes: Mapping[str, Any]) -> None:
+        states = Counter(trial.state.name for trial in trials.values())
+        recipe = attributes.get(record.RECIPE, {})
+        tags = {f"trials.{state.lower()}": str(states[state]) for state in ("COMPLETE", "PRUNED", "FAIL", "RUNNING")}
+        tags |= {clean_key(name): as_text(value) for name, value in attributes.get(record.ENVIRONMENT, {}).items()}
+        if "seed" in recipe:
+            tags["seed"] = str(recipe["seed"])
+        best: tuple[float, int] | None = None
+        trial = self._best()
+        if trial is not None and trial.value is not None and math.isfinite(trial.value):
+            tags["best_trial"] = str(trial.number)
+            best = trial.value, sum(1 for one in trials.values() if one.state.is_finished())
+        self._view.describe(params_text(recipe), tags, best)
+
+    def _best(self) -> FrozenTrial | None:
+        """The best trial as Optuna has it; none yet, or several objectives, of which none is best."""
+        if self._study is None or len(self._study.directions) > 1:
+            return None
+        try:
+            return self._study.best_trial
+        except ValueError:
+            return None
+
+
+def _study_start(trials: Mapping[int, FrozenTrial]) -> int:
+    """When the first trial started, in ms since the Unix epoch; now, where none has."""
+    starts = [trial.datetime_start.timestamp() for trial in trials.values() if trial.datetime_start is not None]
+    return round(1000 * min(starts)) if starts else time.time_ns() // 1_000_000

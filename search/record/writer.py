@@ -1,0 +1,210 @@
+"""The one process that imports mlflow: `python -m search.record.writer --study S --storage URL --tracking-uri URI`.
+
+It shows the trials in training live (the lines of `live.py` on its standard input) and makes the run of every finished
+trial equal to the study: after each tell, at the start and at the end of its input. Run by hand with `< /dev/null` it
+brings MLflow up to date. Exit status 0: MLflow is equal to the study; 1: it is not, and one line on stderr says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import hashlib
+import os
+import queue
+import re
+import signal
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from search.record.live import Live
+
+if TYPE_CHECKING:
+    from search.record.sync import StudySync
+
+_FLUSH = 5.0  # seconds between two goes at MLflow
+_QUIET = 5.0  # seconds of failing before it is said: a database locked for a moment is no news
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m search.record.writer", description=__doc__)
+    parser.add_argument("--study", required=True)
+    parser.add_argument("--storage", required=True, help="URL of the study's Optuna storage")
+    parser.add_argument("--tracking-uri", required=True)
+    parser.add_argument("--experiment", default="regsearch")
+    parser.add_argument("--patience", type=float, default=10.0, help="seconds of failing before giving up at the end")
+    options = parser.parse_args(arguments)
+    _calm_process()
+    live_lines = _Lines()
+    try:
+        with _only_writer(options.tracking_uri):
+            from search.record.sync import StudySync  # imports mlflow: seconds, and only where it is this one's turn
+
+            # SQLAlchemy makes an object or ten of each value: collecting as often as usual is a third of the time.
+            gc.freeze()
+            gc.set_threshold(200_000, 50, 100)
+            sync = StudySync(options.study, options.storage, options.tracking_uri, options.experiment)
+            return _Writer(live_lines, sync, options.tracking_uri, options.patience).run()
+    except Exception as error:
+        # A view must not frighten anybody with a traceback: what matters is in the study.
+        _say(f"the MLflow writer failed ({_first_line(error)}): run the command again to bring MLflow up to date")
+        return 1
+
+
+class _Lines:
+    """Standard input, read by a thread of its own, so that the training side never waits for MLflow."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.ended = False
+        threading.Thread(target=self._read, name="stdin", daemon=True).start()
+
+    def _read(self) -> None:
+        rest = b""
+        # Read without a buffer: a daemon thread inside a buffered read would be fatal to the interpreter's exit.
+        with contextlib.suppress(OSError):
+            while chunk := os.read(sys.stdin.fileno(), 1 << 16):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self._queue.put(line)
+        self._queue.put(None)
+
+    def take(self, live: Live, seconds: float) -> None:
+        """Move what comes within so many seconds to `live`; returns early when the input ends."""
+        until = time.monotonic() + seconds
+        while not self.ended:
+            try:
+                line = self._queue.get(timeout=max(until - time.monotonic(), 0))
+            except queue.Empty:
+                return
+            if line is None:
+                self.ended = True
+            else:
+                live.take(line)
+
+
+class _Writer:
+    """The loop: listen, have a go at MLflow, and be patient with it."""
+
+    def __init__(self, lines: _Lines, sync: StudySync, uri: str, patience: float) -> None:
+        self._lines = lines
+        self._sync = sync
+        self._uri = uri
+        self._patience = patience
+        self._failing_since: float | None = None
+        self._goes_failed = 0
+        self._said = False
+
+    def run(self) -> int:
+        """Until the input has ended and MLflow is equal to the study, or does not answer."""
+        live = Live()
+        wait = 0.0
+        while True:
+            self._lines.take(live, wait)
+            ended = self._lines.ended
+            try:
+                idle = self._sync.go(live, ended=ended)
+            except self._sync.FAULTS as error:
+                if not self._failed(error, ended):
+                    return 1
+                wait = min(0.5 * 2**self._goes_failed, 2.0 if ended else 30.0)
+                if ended:
+                    time.sleep(wait)
+                continue
+            self._failing_since, self._goes_failed = None, 0
+            if ended and idle:
+                return self._verdict()
+            wait = _FLUSH if idle else 0.0
+
+    def _failed(self, error: Exception, ended: bool) -> bool:
+        """Take note of a fault; whether to go on trying."""
+        now = time.monotonic()
+        if self._failing_since is None or self._sync.progressed:
+            self._failing_since, self._goes_failed = now, 0
+        self._goes_failed += 1
+        self._sync.forget()
+        failing = now - self._failing_since
+        give_up = ended and failing >= self._patience
+        if not self._said and (give_up or failing >= _QUIET):
+            self._said = True
+            _say(
+                f"MLflow at {self._uri} is not answering ({_first_line(error)}): training goes on; "
+                "run the command again to bring MLflow up to date"
+            )
+        return not give_up
+
+    def _verdict(self) -> int:
+        for problem in self._sync.unreadable.values():
+            _say(f"not shown in MLflow: {problem}")
+        return 1 if self._sync.unreadable else 0
+
+
+@contextlib.contextmanager
+def _only_writer(uri: str) -> Iterator[None]:
+    """Hold the lock of a tracking store; released by the process's death, however it dies."""
+    # The user is part of the name: in a shared /tmp one user's lock file can't be opened by another.
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    digest = hashlib.sha256(f"{user} {resolved(uri)}".encode()).hexdigest()[:16]
+    lock = FileLock(Path(tempfile.gettempdir()) / f"regsearch-mlflow-{digest}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _say(f"another search is writing to MLflow at {uri}: this one's runs will appear when it is done")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def resolved(uri: str) -> str:
+    """A tracking URI by which two processes know that they mean the same store: a SQLite path is made absolute."""
+    if uri.startswith("sqlite:///"):
+        return "sqlite:///" + os.path.realpath(uri.removeprefix("sqlite:///").split("?")[0])
+    return uri.rstrip("/") if "://" in uri else os.path.realpath(uri)
+
+
+def _calm_process() -> None:
+    """Set the process up: training first, silence, and no end but that of the input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(10)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    for name, value in {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # MLflow logs tracebacks of faults that are dealt with here; alembic's too
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default's back-off blocks for minutes; patience is kept here
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _first_line(error: Exception) -> str:
+    """An error in at most 200 characters of one line; SQL statements and stacks come after the first."""
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0][:160]}" if text else type(error).__name__
+
+
+def _say(line: str) -> None:
+    """One line on stderr, without the passwords that URLs carry (MLflow's own messages repeat them)."""
+    line = re.sub(r"://[^/@\s]*@", "://...@", line)
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""`python -m search.run STUDY`: search a recipe's space and leave every trial in the study and in MLflow."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from search.command import pairs, parse_range, parse_value, serve
+from search.errors import RequestError
+
+if TYPE_CHECKING:
+    from search.study import Study
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+_STORAGE, _TRACKING = "sqlite:///optuna.db", "sqlite:///mlflow.db"
+
+
+def _option(text: str, *names: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=text, metavar=metavar, show_default=False)
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="A recipe's name, a path to a .toml, or techniques joined by '+'.")],
+    dataset: Annotated[str | None, _option("digits, wine, mnist ... (default: the recipe's).")] = None,
+    scale: Annotated[str | None, _option("standard, unit or none.")] = None,
+    data_dir: Annotated[Path, _option("Where torchvision keeps its data sets (default: data).")] = Path("data"),
+    offline: Annotated[bool, _option("Never download.", "--offline")] = False,
+    data: Annotated[
+        list[str] | None, _option("Of a synthetic data set: n, sigma, range ... Repeatable.", metavar="NAME=VALUE")
+    ] = None,
+    trials: Annotated[int | None, _option("Total budget: the study goes on to this many.")] = None,
+    timeout: Annotated[float | None, _option("Stop after so many seconds; run again to go on.")] = None,
+    sampler: Annotated[str | None, _option("tpe, random, grid, gp, cmaes or qmc.")] = None,
+    grid_points: Annotated[int | None, _option("Values of each range in a grid.")] = None,
+    pruner: Annotated[str | None, _option("halving, hyperband, median or none.")] = None,
+    ask_batch: Annotated[int | None, _option("Trials asked and judged together.")] = None,
+    replicates: Annotated[int | None, _option("Seeds per trial.")] = None,
+    seed: Annotated[int | None, _option("Of every random draw of the study.")] = None,
+    set_: Annotated[
+        list[str] | None, _option("Fix a hyperparameter. Repeatable.", "--set", metavar="NAME=VALUE")
+    ] = None,
+    space: Annotated[
+        list[str] | None,
+        _option("Search a hyperparameter: LOW:HIGH, LOW:HIGH:log or A,B,C. Repeatable.", metavar="NAME=RANGE"),
+    ] = None,
+    hidden: Annotated[str | None, _option("Widths of the hidden layers, such as 128,128; 0 for none.")] = None,
+    batch_size: Annotated[int | None, _option("Rows of a minibatch.")] = None,
+    epochs: Annotated[int | None, _option("Epochs of a trial.")] = None,
+    loss: Annotated[str | None, _option("mse, l1 or huber, for regression.")] = None,
+    device: Annotated[str, _option("auto, cpu or cuda (default: auto).")] = "auto",
+    precision: Annotated[str | None, _option("fp32 (default).")] = None,
+    slots: Annotated[str, _option("Most trials that train as one network, or auto (default).")] = "auto",
+    technique: Annotated[
+        list[Path] | None, _option("A Python file that defines a technique; it is executed. Repeatable.")
+    ] = None,
+    study_name: Annotated[str | None, _option("Default: recipe and data set, l2-digits.")] = None,
+    storage: Annotated[str, _option(f"Optuna's database (default: {_STORAGE}).")] = _STORAGE,
+    tracking_uri: Annotated[str, _option(f"MLflow's (default: {_TRACKING}), or none.")] = _TRACKING,
+    json_: Annotated[bool, _option("Print one JSON object on stdout instead of a table.", "--json")] = False,
+) -> None:
+    """Search a study's space: many trials train as one network, pruned among peers, every curve recorded.
+
+    Run it again to go on where it was interrupted, or with a larger --trials to extend it.
+    """
+    started = time.monotonic()
+    shortcuts = {"hidden": hidden, "batch_size": batch_size, "epochs": epochs}
+    fixed = {name: parse_value(value) for name, value in pairs("--set", set_ or ()).items()} | _given(shortcuts)
+    ranges = {name: parse_range(name, text) for name, text in pairs("--space", space or ()).items()}
+    if twice := set(fixed) & set(ranges):
+        raise RequestError(f"{min(twice)} is both fixed and given a range")
+    options = {name: parse_value(value) for name, value in pairs("--data", data or ()).items()}
+    changes: dict[str, Any] = {
+        "sampler": sampler,
+        "grid_points": grid_points,
+        "ask_batch": ask_batch,
+        "replicates": replicates,
+        "seed": seed,
+        "loss": loss,
+        "precision": precision,
+        "set": fixed or None,
+        "space": ranges or None,
+        "pruner": {"name": pruner} if pruner is not None else None,
+        "data": _given({"dataset": dataset, "scale": scale, "options": options or None}) or None,
+    }
+
+    from search.study import Study
+
+    made = Study(
+        study,
+        data_dir=data_dir,
+        offline=offline,
+        study_name=study_name,
+        storage=storage,
+        tracking_uri=None if tracking_uri == "none" else tracking_uri,
+        device=device,
+        slots=_slots(slots),
+        techniques=technique or (),
+        **_given(changes),
+    )
+    _go(made, trials, timeout, started, as_json=json_)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _slots(text: str) -> int | str:
+    value = parse_value(text)
+    return value if isinstance(value, int) else text
+
+
+def _go(study: Study, trials: int | None, timeout: float | None, started: float, *, as_json: bool) -> None:
+    """Run, then show what came of it."""
+    from search.identity import Mismatch, free_name
+    from search.show import table
+
+    try:
+        before = table.count_finished(study)
+    except Mismatch as mismatch:
+        name = free_name(mismatch.study, study.study_names())
+        words = [word for word in sys.argv[1:] if not word.startswith("--study-name=")]
+        if "--study-name" in words:
+            at = words.index("--study-name")
+            del words[at : at + 2]
+        again = shlex.join(["python", "-m", "search.run", *words, "--study-name", name])
+        raise RequestError(f"{mismatch}; to make a study of its own: {again}") from None
+    budget = study.budget(trials)
+    for note in study.notes():
+        print(f"note: {note}", file=sys.stderr)
+    if before >= budget:
+        print(
+            f"study {study.name} already has its {budget} trials: nothing to train (give a larger --trials to go on)",
+            file=sys.stderr,
+        )
+    study.run(trials, timeout=timeout)
+    outcome = table.outcome(study, seconds=time.monotonic() - started)
+    print(json.dumps(outcome) if as_json else table.render(study, outcome))
+
+
+def main(words: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    return serve(app, words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

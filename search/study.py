@@ -1,0 +1,309 @@
+"""`Study`: a recipe with its data, its Optuna study and its budget; what a notebook holds, and commands are thin over.
+
+study = Study("l2", dataset="digits")
+study.run(trials=32)
+study.best, study.trials(), study.curves()
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+import torch
+from optuna.trial import FrozenTrial, TrialState
+
+from search import database, identity, loop
+from search.choose import asking, pruners, samplers
+from search.choose.asking import Asker
+from search.data import Data, load
+from search.errors import EnvironmentFault, RequestError, unknown
+from search.progress import Deadline, EpochCount, Progress
+from search.recipe import Recipe
+from search.record.curves import CURVES, ENVIRONMENT, RECIPE, SUMMARY, Curves
+from search.record.mirror import MlflowMirror
+from search.space import Space
+from search.technique import Technique, Value, discover, load_technique
+from search.train.batches import Batches
+from search.train.losses import CLASSIFICATION, REGRESSION
+from search.train.program import Program
+from search.train.width import auto_width
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Trials are reported by the progress bar; Optuna's line for each would tear it apart.
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+DEFAULT_STORAGE = "sqlite:///optuna.db"
+DEFAULT_TRACKING = "sqlite:///mlflow.db"
+_LONGEST_NAME = 200
+
+
+class Study:
+    """A hyperparameter search: made from a recipe, run to a budget, read as tables.
+
+    Args:
+        recipe: a name in `studies/`, a path to a .toml, techniques joined by '+', or a `Recipe`.
+        dataset: overrides the recipe's data set; `data_dir` and `offline` are for those that torchvision fetches.
+        study_name: default recipe and data set, ``l2-digits``.
+        storage: URL of the Optuna database, the truth about the study.
+        tracking_uri: MLflow's, a view of it; None for no MLflow.
+        device: "auto" (CUDA where there is one), "cpu" or "cuda".
+        slots: the most slots that train as one network, or "auto"; changes the time a study takes, not its results.
+        techniques: techniques from outside the package, or paths of files that define one.
+        changes: other fields of the recipe, such as ``trials=32``, ``set={"lr": 0.01}``, ``sampler="grid"``.
+
+    Raises:
+        RequestError: something asked for is wrong. Nothing has been written then.
+        EnvironmentFault: the machine does not do what the request needs.
+    """
+
+    def __init__(
+        self,
+        recipe: str | Recipe,
+        *,
+        dataset: str | None = None,
+        data_dir: Path | str = "data",
+        offline: bool = False,
+        study_name: str | None = None,
+        storage: str = DEFAULT_STORAGE,
+        tracking_uri: str | None = DEFAULT_TRACKING,
+        device: str = "auto",
+        slots: int | str = "auto",
+        techniques: Sequence[Technique | Path | str] = (),
+        **changes: Any,
+    ) -> None:
+        chosen = Recipe.load(recipe) if isinstance(recipe, str) else recipe
+        if dataset is not None:
+            changes["data"] = {"dataset": dataset} | dict(changes.get("data", {}))
+        self.recipe = chosen.but("request", **changes) if changes else chosen
+        self.storage, self.tracking_uri = storage, tracking_uri
+        self.techniques = _techniques(self.recipe, techniques)
+        self.space = Space.resolve(self.recipe, self.techniques)
+        samplers.check(self.recipe.sampler, self.space)
+        self.name = _checked_name(study_name or f"{self.recipe.name}-{self.recipe.data.dataset}")
+        self.device = _device(device)
+        if slots != "auto" and (not isinstance(slots, int) or isinstance(slots, bool) or slots < 1):
+            raise RequestError(f"slots takes a whole number >= 1 or auto, got {slots!r}")
+        self._slots = slots
+        spec = self.recipe.data
+        self.data: Data = load(
+            spec.dataset, scale=spec.scale, split=spec.split, seed=spec.seed,
+            data_dir=Path(data_dir), offline=offline, options=spec.options,
+        )  # fmt: skip
+        self.loss = _loss(self.recipe, self.data)
+        self._batches: Batches | None = None
+        self._programs: dict[tuple[Any, ...], Program] = {}
+        self._optuna: optuna.Study | None = None
+        self._backend: optuna.storages.RDBStorage | None = None
+        self._trained = EpochCount()
+
+    @property
+    def batches(self) -> Batches:
+        """The data on the device."""
+        if self._batches is None:
+            self._batches = Batches(self.data, self.device)
+        return self._batches
+
+    def program(self, values: Mapping[str, Value]) -> Program:
+        """What the trials of these values' signature have in common; the same object for all of them."""
+        structure, numeric = self.space.structure(values), tuple(self.space.numeric(values))
+        signature = (*sorted(structure.items()), numeric)
+        if signature not in self._programs:
+            self._programs[signature] = Program.build(
+                structure, numeric, self.techniques, self.batches, loss=self.loss, seed=self.recipe.seed
+            )
+        return self._programs[signature]
+
+    def numeric(self, values: Mapping[str, Value]) -> dict[str, float]:
+        """The numeric hyperparameters among a trial's values that training uses."""
+        return self.space.numeric(values)
+
+    @property
+    def optuna_study(self) -> optuna.Study:
+        """The Optuna study, created in its storage at first use.
+
+        Raises:
+            EnvironmentFault: the storage cannot be used.
+            RequestError: a study of this name is there already and is another study.
+        """
+        if self._optuna is None:
+            database.check_sqlite(self.storage, "storage", ours=True)
+            with database.faults(self.storage):
+                self._backend = database.connect(self.storage)
+                study = optuna.create_study(
+                    storage=self._backend, study_name=self.name, direction="minimize", load_if_exists=True
+                )
+                identity.confirm(study, self.recipe, self.space, self.data, self.loss)
+                if RECIPE not in study.user_attrs:
+                    study.set_user_attr(RECIPE, self.recipe.model_dump(mode="json"))
+                study.set_user_attr(ENVIRONMENT, self._environment())
+            self._optuna = study
+        return self._optuna
+
+    def budget(self, trials: int | None = None) -> int:
+        """The total number of trials: as asked, else the recipe's, else every cell of a grid; a grid has no more."""
+        if trials is not None and trials < 1:
+            raise RequestError(f"trials must be >= 1, got {trials}")
+        if self.recipe.sampler == "grid":
+            cells = asking.grid_size(self.space)
+            return cells if trials is None else min(trials, cells)
+        return self.recipe.trials if trials is None else trials
+
+    def run(
+        self,
+        trials: int | None = None,
+        *,
+        timeout: float | None = None,
+        observers: Sequence[loop.Observer] | None = None,
+    ) -> Study:
+        """Search until the study has `trials` trials in total; call it again to go on, with a larger total to extend.
+
+        Args:
+            trials: total budget, failed trials not counted; default the recipe's, or the whole grid.
+            timeout: seconds after which to stop; trials in flight are kept and adopted by the next run.
+            observers: who watches; default a progress bar. The MLflow writer watches in any case.
+        """
+
+        budget = self.budget(trials)
+        if timeout is not None and timeout <= 0:
+            raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
+        if self.tracking_uri is not None:
+            database.check_sqlite(self.tracking_uri, "tracking-uri", ours=False)
+        with ExitStack() as stack:
+            stack.enter_context(database.owned(self.storage, self.name))
+            study = self.optuna_study
+            watching: list[loop.Observer] = [self._trained, *(observers or ())]
+            if self.tracking_uri is not None:
+                watching.append(stack.enter_context(MlflowMirror(self.name, self.storage, self.tracking_uri)))
+            if observers is None:
+                watching.append(stack.enter_context(Progress(study, budget, self.longest())))
+            if timeout is not None:
+                watching.append(Deadline(timeout))
+            with database.faults(self.storage):
+                assert self._backend is not None
+                asker = Asker(study, self._backend, self.recipe, self.space, budget)
+                pruner = pruners.build(self.recipe.pruner, self.longest())
+                with suppress(loop.Stop):
+                    loop.search(
+                        asker, self, pruner, self.batches,
+                        replicates=self.recipe.replicates, width=self.width, observers=watching,
+                    )  # fmt: skip
+        return self
+
+    def longest(self) -> int:
+        """The most epochs that a trial of the study trains."""
+        if "epochs" in self.space.fixed:
+            return int(self.space.fixed["epochs"])
+        distribution = self.space.searched["epochs"]
+        if isinstance(distribution, optuna.distributions.IntDistribution):
+            return distribution.high
+        assert isinstance(distribution, optuna.distributions.CategoricalDistribution)
+        return max(int(choice) for choice in distribution.choices if choice is not None)
+
+    @property
+    def width(self) -> int:
+        """The most slots of a pack on this device."""
+        if isinstance(self._slots, int):
+            return self._slots
+        return auto_width(self.space, self.batches)
+
+    def notes(self) -> list[str]:
+        """What the user of this study should know before it runs, a line each."""
+        found = [samplers.note(self.recipe.sampler, self.space)]
+        if self.recipe.sampler == "gp" and self.recipe.pruner.name != "none":
+            found.append("gp learns nothing from pruned trials: consider --pruner none")
+        return [note for note in found if note is not None]
+
+    @property
+    def epochs_trained(self) -> int:
+        """Epochs that this object has trained, over all slots."""
+        return self._trained.epochs
+
+    @property
+    def shown_storage(self) -> str:
+        """The storage's URL without its password."""
+        return database.shown(self.storage)
+
+    def study_names(self) -> list[str]:
+        """The names of all studies in the storage."""
+        with database.faults(self.storage):
+            return optuna.get_all_study_names(database.connect(self.storage))
+
+    @property
+    def best(self) -> FrozenTrial | None:
+        """The complete trial of the lowest value, None before there is one."""
+        complete = self.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return min(complete, key=lambda trial: (trial.value, trial.number), default=None)
+
+    def trials(self) -> pd.DataFrame:
+        """One row per trial: number, state, value, its hyperparameters, best and final metrics."""
+        import pandas as pd
+
+        rows = [
+            {"number": trial.number, "state": trial.state.name.lower(), "value": trial.value}
+            | trial.params
+            | trial.user_attrs.get(SUMMARY, {})
+            for trial in self.optuna_study.get_trials(deepcopy=False)
+        ]
+        return pd.DataFrame(rows)
+
+    def curves(self) -> pd.DataFrame:
+        """Every trial's curves in long form: trial, replicate, epoch (from 1) and one column per metric."""
+        import numpy as np
+        import pandas as pd
+
+        parts = []
+        for trial in self.optuna_study.get_trials(deepcopy=False):
+            if CURVES not in trial.user_attrs:
+                continue
+            curves = Curves.decode(trial.user_attrs[CURVES])
+            replicate, epoch = np.indices((curves.replicates, curves.epochs)).reshape(2, -1)
+            columns = {name: curves.of(name).ravel() for name in curves.metrics}
+            parts.append(pd.DataFrame({"trial": trial.number, "replicate": replicate, "epoch": epoch + 1} | columns))
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["trial", "replicate", "epoch"])
+
+    def _environment(self) -> dict[str, str]:
+        shown = torch.cuda.get_device_name() if self.device.type == "cuda" else platform.machine()
+        versions = {"torch": torch.__version__, "optuna": optuna.__version__, "python": platform.python_version()}
+        return {"device": f"{self.device.type} ({shown})", "precision": self.recipe.precision} | versions
+
+
+def _techniques(recipe: Recipe, extra: Sequence[Technique | Path | str]) -> list[Technique]:
+    """The recipe's techniques in its order, then those from outside that it does not name."""
+    outside = [t if isinstance(t, Technique) else load_technique(Path(t)) for t in extra]
+    known = discover() | {technique.name: technique for technique in outside}
+    for name in recipe.techniques:
+        if name not in known:
+            raise unknown("technique", name, known)
+    named = [known[name] for name in recipe.techniques]
+    return named + [technique for technique in outside if technique.name not in recipe.techniques]
+
+
+def _loss(recipe: Recipe, data: Data) -> str:
+    allowed = tuple(CLASSIFICATION if data.task == "classification" else REGRESSION)
+    if recipe.loss is None:
+        return allowed[0]
+    if recipe.loss not in allowed:
+        raise RequestError(f"loss {recipe.loss!r} is not for {data.task} ({data.name}); allowed: {', '.join(allowed)}")
+    return recipe.loss
+
+
+def _device(name: str) -> torch.device:
+    if name not in ("auto", "cpu", "cuda"):
+        raise unknown("device", name, ("auto", "cpu", "cuda"))
+    if name == "cuda" and not torch.cuda.is_available():
+        raise EnvironmentFault("device cuda was asked for, but torch sees no CUDA device here")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _checked_name(name: str) -> str:
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        shown = name if len(name) <= 40 else name[:40] + "..."
+        raise RequestError(f"a study's name is 1 to {_LONGEST_NAME} printable characters, got {shown!r} ({len(name)})")
+    return name

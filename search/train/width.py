@@ -1,0 +1,49 @@
+"""How many slots train as one network, chosen from the device."""
+
+from __future__ import annotations
+
+import torch
+from optuna.distributions import CategoricalDistribution
+
+from search.space import Space
+from search.train.batches import Batches
+from search.train.layout import Layout, padded
+from search.train.program import hidden_widths
+
+# On the CPU a pack is as wide as fits the caches: measured on two cores at digits, the time per slot falls until
+# about 32 slots and is flat after. Fewer where one slot's minibatch alone fills them.
+_CPU_BYTES = 48 * 2**20
+_CPU_MOST = 64
+_GPU_SHARE = 0.8
+_GPU_MOST = 1024
+# Weights, gradient, two moments, best copy, and one temporary of that size in a penalty.
+_COPIES = 6
+
+
+def slot_bytes(layout: Layout, batch_size: int, itemsize: int = 4) -> int:
+    """Memory of one slot in training: its copies of the parameters, its activations and their gradients."""
+    activations = 2 * batch_size * sum(padded(width) for width in layout.widths[1:])
+    return itemsize * (_COPIES * layout.size + activations)
+
+
+def auto_width(space: Space, batches: Batches) -> int:
+    """The slots of a pack for `--slots auto`, from the largest network and minibatch of the space.
+
+    Never more than the device has memory for; at least two, fewer than which is no pack.
+    """
+    batch_size = min(max(int(str(value)) for value in _values(space, "batch_size")), batches.train_rows)
+    need = max(
+        slot_bytes(Layout((batches.features, *hidden_widths(str(hidden)), batches.outputs)), batch_size)
+        for hidden in _values(space, "hidden")
+    )
+    if batches.device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(batches.device)
+        return max(2, min(_GPU_MOST, int(free * _GPU_SHARE) // need))
+    return max(2, min(_CPU_MOST, _CPU_BYTES // need))
+
+
+def _values(space: Space, name: str) -> list[object]:
+    if name in space.fixed:
+        return [space.fixed[name]]
+    distribution = space.searched[name]
+    return list(distribution.choices) if isinstance(distribution, CategoricalDistribution) else [distribution.high]  # type: ignore[attr-defined]
