@@ -58,9 +58,8 @@ class Pruner(_Part):
 
     name: PrunerName = "halving"
     reduction_factor: int = Field(default=3, ge=2)
-    min_epochs: int | None = Field(default=None, ge=1, description="the first rung; default epochs / factor^2")
+    min_epochs: int | None = Field(default=None, ge=1, description="the first rung; default: the pruner's own")
     interval: int = Field(default=10, ge=1, description="median: epochs between rungs")
-    warmup_epochs: int = Field(default=10, ge=0, description="median: no rung before these")
 
 
 class DataSet(_Part):

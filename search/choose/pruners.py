@@ -3,6 +3,10 @@
 Optuna's pruners judge each trial as it reports, against whoever happened to report before: the first at a rung always
 survives, concurrent trials never prune each other. Here the peers of a trial are its own cohort and all earlier ones,
 never later ones, so a verdict depends neither on the order of reports nor on the width of the machine (contract C5).
+
+The first rung lies at half of the epochs by default, later than elsewhere, because regularisation pays late: of 64 L2
+strengths on digits the five that are best after 100 epochs rank 33rd to 38th at epoch 11 and are all among the first
+six at epoch 50. A rung where the unregularised lead would prune away the answer.
 """
 
 from __future__ import annotations
@@ -97,6 +101,8 @@ class PeerPruner(BasePruner):
 class HalvingPruner(PeerPruner):
     """Successive halving: at epochs m, m f, m f^2 ... the best 1/f of all peers at the rung go on, at least one.
 
+    m is `min_epochs`, by default half of all epochs.
+
     Source: Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization"
     (AISTATS 2016); Li et al., "A system for massively parallel hyperparameter tuning" (MLSys 2020).
     """
@@ -104,7 +110,7 @@ class HalvingPruner(PeerPruner):
     def __init__(self, epochs: int, *, factor: int, min_epochs: int | None) -> None:
         super().__init__(epochs)
         self.factor = factor
-        self.min_epochs = min_epochs or max(1, round(epochs / factor**2))
+        self.min_epochs = min_epochs or -(-epochs // 2)
 
     def rungs(self) -> tuple[int, ...]:
         rungs = []
@@ -122,10 +128,14 @@ class HalvingPruner(PeerPruner):
 class HyperbandPruner(HalvingPruner):
     """Hyperband: successive halving in leagues that begin to judge at m, m f, m f^2 ... epochs.
 
-    A trial's league follows from its ticket alone, in the proportions that give each league about the same epochs.
+    A trial's league follows from its ticket alone, in the proportions that give each league about the same epochs. One
+    league is never judged, so an early rung that misleads cannot lose the answer: m is epochs / f^2 by default.
 
     Source: Li et al., "Hyperband: a novel bandit-based approach to hyperparameter optimization" (JMLR 2018).
     """
+
+    def __init__(self, epochs: int, *, factor: int, min_epochs: int | None) -> None:
+        super().__init__(epochs, factor=factor, min_epochs=min_epochs or max(1, round(epochs / factor**2)))
 
     def league(self, trial: FrozenTrial) -> int:
         count = len(self.rungs()) + 1
@@ -143,17 +153,20 @@ class HyperbandPruner(HalvingPruner):
 
 
 class MedianPruner(PeerPruner):
-    """The median rule: every `interval` epochs after `warmup`, those worse than the median of their peers stop.
+    """The median rule: every `interval` epochs from `min_epochs` on, those worse than the median of their peers stop.
+
+    `min_epochs` is by default half of all epochs.
 
     Source: Golovin et al., "Google Vizier" (KDD 2017), section 3.2.
     """
 
-    def __init__(self, epochs: int, *, interval: int, warmup: int) -> None:
+    def __init__(self, epochs: int, *, interval: int, min_epochs: int | None) -> None:
         super().__init__(epochs)
-        self.interval, self.warmup = interval, warmup
+        self.interval = interval
+        self.min_epochs = min_epochs or -(-epochs // 2)
 
     def rungs(self) -> tuple[int, ...]:
-        return tuple(range(max(self.interval, self.warmup), self.epochs, self.interval))
+        return tuple(range(self.min_epochs, self.epochs, self.interval))
 
     def survivors(self, values: Sequence[float], peers: Sequence[float]) -> list[bool]:
         ranked = sorted(peers)
@@ -179,7 +192,7 @@ def build(spec: Pruner, epochs: int) -> PeerPruner:
     if spec.name == "hyperband":
         return HyperbandPruner(epochs, factor=spec.reduction_factor, min_epochs=spec.min_epochs)
     if spec.name == "median":
-        return MedianPruner(epochs, interval=spec.interval, warmup=spec.warmup_epochs)
+        return MedianPruner(epochs, interval=spec.interval, min_epochs=spec.min_epochs)
     return NoPruner(epochs)
 
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.train.batches import Batches
+from search.train.crew import side_by_side, threads
 from search.train.pack import Pack, Slot
 from search.train.program import Program
+
+_Measured = tuple[Sequence[Slot], int, Mapping[str, NDArray[np.float64]]]
 
 
 @dataclass
@@ -52,16 +56,21 @@ class Member:
         return names, values.transpose(0, 2, 1)
 
 
-def cut(slots: Sequence[tuple[int, Slot]], width: int) -> list[list[int]]:
-    """Which slots train together: indices into `slots`, packs of at most `width`, one signature each, in order.
+def cut(slots: Sequence[tuple[int, Slot]], width: int, workers: int = 1) -> list[list[int]]:
+    """Which slots train together: indices into `slots`, one signature a pack, every slot in one pack.
 
-    Slots are (signature, slot). Packs of a signature are as even as can be: a last pack of one slot would be wasteful.
+    Args:
+        slots: (signature, slot) each.
+        width: the most slots of a pack.
+        workers: how many packs train side by side: a signature is cut into as many, of two slots or more each.
+
+    Packs of a signature are as even as can be: a last pack of one slot would be wasteful.
     """
     packs = []
     for signature in dict.fromkeys(signature for signature, _ in slots):
         members = [i for i, (other, _) in enumerate(slots) if other == signature]
         members.sort(key=lambda i: slots[i][1].replicate)
-        count = -(-len(members) // width)
+        count = max(-(-len(members) // width), min(workers, len(members) // 2))
         edges = [len(members) * at // count for at in range(count + 1)]
         packs += [members[start:stop] for start, stop in pairwise(edges)]
     return packs
@@ -78,8 +87,9 @@ class Cohort:
 
     def __init__(self, members: Sequence[Member], batches: Batches, width: int) -> None:
         self.members = {member.number: member for member in members}
-        self._width = width
-        self._pending: dict[int, dict[int, dict[int, dict[str, float]]]] = {}
+        self._width, self._workers = width, threads(batches.device)
+        # By trial and epoch, of the replicates that have trained it: their metrics.
+        self._pending: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
         programs = list({id(member.program): member.program for member in members}.values())
         index = {id(program): at for at, program in enumerate(programs)}
         slots = [
@@ -88,7 +98,8 @@ class Cohort:
             for replicate in range(member.replicates)
         ]
         self._packs = [
-            Pack(programs[slots[chosen[0]][0]], batches, [slots[i][1] for i in chosen]) for chosen in cut(slots, width)
+            Pack(programs[slots[chosen[0]][0]], batches, [slots[i][1] for i in chosen])
+            for chosen in cut(slots, width, self._workers)
         ]
 
     @property
@@ -98,12 +109,18 @@ class Cohort:
 
     def advance(self, epoch: int) -> Iterator[list[Member]]:
         """Train every pack to an epoch; after each of its epochs, yield the trials that have just completed one."""
-        for at in range(len(self._packs)):
-            last = min(epoch, self._packs[at].program.epochs)
-            while self._packs[at].epoch < last and self._alive(self._packs[at]):
-                pack = self._packs[at] = self._shrunk(self._packs[at])
-                yield self._record(pack, pack.run_epoch())
+        jobs = [partial(self._train, at, epoch) for at in range(len(self._packs))]
+        for slots, reached, measured in side_by_side(jobs, self._workers):
+            yield self._record(slots, reached, measured)
         self.drop(())
+
+    def _train(self, at: int, epoch: int) -> Iterator[_Measured]:
+        """One pack to an epoch, in whatever thread; reads of the members only what its own slots have come to."""
+        last = min(epoch, self._packs[at].program.epochs)
+        while self._packs[at].epoch < last and self._alive(self._packs[at]):
+            pack = self._packs[at] = self._shrunk(self._packs[at])
+            measured = pack.run_epoch()
+            yield pack.slots, pack.epoch, {name: values.numpy() for name, values in measured.items()}
 
     def drop(self, numbers: Collection[int]) -> None:
         """Take trials out, with all that have ended, and compact the packs."""
@@ -119,7 +136,9 @@ class Cohort:
                 kept += packs
                 continue
             slots = [(0, packs[p].slots[s]) for p, s in alive]
-            kept += [Pack.gather(packs, [alive[i] for i in chosen]) for chosen in cut(slots, self._width)]
+            kept += [
+                Pack.gather(packs, [alive[i] for i in chosen]) for chosen in cut(slots, self._width, self._workers)
+            ]
         self._packs = kept
 
     def _alive(self, pack: Pack) -> list[int]:
@@ -132,20 +151,19 @@ class Cohort:
             return pack
         return Pack.gather([pack], [(0, i) for i in alive])
 
-    def _record(self, pack: Pack, measured: Mapping[str, object]) -> list[Member]:
+    def _record(self, slots: Sequence[Slot], epoch: int, measured: Mapping[str, NDArray[np.float64]]) -> list[Member]:
         """File a pack's epoch; a trial's epoch is complete when its last replicate has trained it."""
         now = time.time_ns() // 1_000_000
-        table = {name: np.asarray(values) for name, values in measured.items()}
         completed = []
-        for i, slot in enumerate(pack.slots):
+        for i, slot in enumerate(slots):
             member = self.members[slot.trial]
             if member.ended:
                 continue
-            waiting = self._pending.setdefault(slot.trial, {}).setdefault(pack.epoch, {})
-            waiting[slot.replicate] = {name: float(values[i]) for name, values in table.items()}
+            waiting = self._pending.setdefault((slot.trial, epoch), {})
+            waiting[slot.replicate] = {name: float(values[i]) for name, values in measured.items()}
             if len(waiting) == member.replicates:
-                del self._pending[slot.trial][pack.epoch]
-                for name in table:
+                del self._pending[slot.trial, epoch]
+                for name in measured:
                     row = np.array([waiting[r][name] for r in range(member.replicates)])
                     member.curves.setdefault(name, []).append(row)
                 member.times.append(now)
