@@ -10,7 +10,6 @@ zero, so its gradients are.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -102,14 +101,3 @@ class Layout:
             value = self.view(row[None], field)[field.inner][0]
             state[f"{2 * int(layer)}.{kind}"] = (value.T if kind == "weight" else value).clone()
         return state
-
-    def pack(self, states: Sequence[dict[str, Tensor]]) -> Tensor:
-        """The inverse of `unpack` for several slots: ``slots x size`` with zeros in the padding."""
-        first = next(iter(states[0].values()))
-        buffer = torch.zeros(len(states), self.size, dtype=first.dtype, device=first.device)
-        for slot, state in enumerate(states):
-            for field in self.fields:
-                layer, kind = field.name.split(".")
-                value = state[f"{2 * int(layer)}.{kind}"]
-                self.view(buffer, field)[field.inner][slot] = value.T if kind == "weight" else value
-        return buffer

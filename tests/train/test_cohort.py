@@ -1,0 +1,111 @@
+"""How a cohort is cut into packs, and that the cut shows in no result."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packs import adam, make_pack
+
+from search.data import Data
+from search.train.batches import Batches
+from search.train.cohort import Cohort, Member, cut
+from search.train.crew import side_by_side
+from search.train.pack import Slot
+
+MakeData = Callable[..., Data]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=60),
+    st.integers(1, 20),
+    st.integers(1, 4),
+)
+def test_a_cut_is_a_partition_into_packs_of_one_signature(
+    slots: list[tuple[int, int]], width: int, workers: int
+) -> None:
+    named = [(signature, Slot(n, replicate, {})) for n, (signature, replicate) in enumerate(slots)]
+    packs = cut(named, width, workers)
+    assert Counter(i for pack in packs for i in pack) == Counter(range(len(slots)))
+    sizes: dict[int, list[int]] = {}
+    for pack in packs:
+        assert 1 <= len(pack) <= width
+        (signature,) = {slots[i][0] for i in pack}
+        sizes.setdefault(signature, []).append(len(pack))
+        assert [slots[i][1] for i in pack] == sorted(slots[i][1] for i in pack)
+    for signature, lengths in sizes.items():
+        assert max(lengths) - min(lengths) <= 1
+        total = sum(s == signature for s, _ in slots)
+        assert len(lengths) == max(-(-total // width), min(workers, total // 2))
+
+
+def members(make_data: MakeData, replicates: int) -> tuple[list[Member], Batches]:
+    data = make_data(70, 5, 3)
+    short = make_pack(data, [adam()], epochs=2)
+    long = make_pack(data, [adam()], epochs=5, hidden="20")
+    made = [Member(n, (long if n % 3 else short).program, adam(1e-3 * (n + 1)), replicates) for n in range(7)]
+    return made, long.batches
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 100])
+def test_curves_do_not_depend_on_the_width(make_data: MakeData, width: int) -> None:
+    reference, batches = members(make_data, 3)
+    whole = Cohort(reference, batches, 1000)
+    list(whole.advance(5))
+    narrow, batches = members(make_data, 3)
+    cohort = Cohort(narrow, batches, width)
+    completed: Counter[tuple[int, int]] = Counter()
+    for rung in (1, 3, 5):
+        for done in cohort.advance(rung):
+            completed.update((member.number, member.epoch) for member in done)
+    assert not cohort.training
+    for one, other in zip(reference, narrow, strict=True):
+        assert one.epoch == other.epoch == (5 if one.number % 3 else 2)
+        assert one.ended
+        assert other.ended
+        assert one.table()[0] == other.table()[0]
+        assert np.array_equal(one.table()[1], other.table()[1])
+        assert one.table()[1].shape[1:] == (3, one.epoch)
+    assert completed == Counter({(m.number, e): 1 for m in narrow for e in range(1, m.epoch + 1)})
+
+
+def test_dropped_trials_train_no_more_and_the_others_go_on(make_data: MakeData) -> None:
+    made, batches = members(make_data, 2)
+    cohort = Cohort(made, batches, 3)
+    list(cohort.advance(1))
+    cohort.drop([1, 4])
+    list(cohort.advance(5))
+    assert [member.epoch for member in made] == [2, 1, 5, 2, 1, 5, 2]
+
+
+def test_a_job_that_fails_is_heard_and_the_others_stop() -> None:
+    finished = threading.Event()
+
+    def fails() -> Iterator[int]:
+        yield 1
+        raise ArithmeticError("broken pack")
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 0
+        finally:
+            finished.set()
+
+    with pytest.raises(ArithmeticError, match="broken pack"):
+        for _ in side_by_side([fails, endless], 2):
+            pass
+    assert finished.wait(5)
+
+
+def test_whoever_leaves_early_stops_the_jobs() -> None:
+    running = threading.active_count()
+    stream = side_by_side([lambda: iter(range(10**9)), lambda: iter(range(10**9))], 2)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == running
