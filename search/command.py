@@ -5,28 +5,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import typer
+from pydantic import ValidationError
 from typer.exceptions import TyperException
 
-from search.errors import EnvironmentFault, RequestError
+from search.errors import EnvironmentFault, RequestError, clip
+
+INTERRUPTED = 130
+
+_INTERRUPTED = 130
 
 
 def parse_value(text: str) -> bool | int | float | str:
     """A value as a person writes it: true, false, a whole number, a number, or else a word."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
+    with contextlib.suppress(ValueError):
+        whole = int(text)
+        # Past 64 bits it is a number, too large or not, like 1e400: no whole number is meant.
+        return whole if abs(whole) < 2**63 else float(text)
+    with contextlib.suppress(ValueError):
+        return float(text)
     return text
 
 
@@ -37,28 +46,37 @@ def parse_range(name: str, text: str) -> dict[str, Any]:
     low, high, *rest = text.split(":")
     bounds = [parse_value(low), parse_value(high)]
     if rest not in ([], ["log"]) or any(isinstance(bound, str | bool) for bound in bounds):
-        raise RequestError(f"--space {name}={text}: takes LOW:HIGH, LOW:HIGH:log or A,B,C")
+        raise RequestError(f"--space {name}={clip(text)}: takes LOW:HIGH, LOW:HIGH:log or A,B,C")
     return {"low": bounds[0], "high": bounds[1], "log": bool(rest)}
 
 
-def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+def pairs(option: str, words: Sequence[str], takes: str = "NAME=VALUE") -> dict[str, str]:
     """``NAME=VALUE`` words by name; raises RequestError for one without '=' or a name given twice."""
     found: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name or not value:
-            raise RequestError(f"{option} {word}: takes NAME=VALUE")
+            raise RequestError(f"{option} takes {takes}, got {clip(word)!r}")
         if name in found:
-            raise RequestError(f"{option}: {name} is given twice")
+            raise RequestError(f"{option}: {clip(name)} is given twice")
         found[name] = value
     return found
 
 
 def serve(app: typer.Typer, words: Sequence[str] | None = None) -> int:
-    """Run a command to its exit status; a failure is one line on stderr."""
+    """Run a command to its exit status; a failure is one line on stderr.
+
+    The words are the command's `typer.Context.obj`. ``python -X dev`` shows the traceback of a failure not foreseen.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
+    words = sys.argv[1:] if words is None else list(words)
+    # A closed stream is None, and `print(file=None)` writes to stdout: an error would land among the results.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
-        app(None if words is None else list(words), standalone_mode=False)
+        # Typer turns Ctrl-C into a return value, not into an exception.
+        status = app(words, standalone_mode=False, obj=words)
+        sys.stdout.flush()
     except TyperException as error:
         return _fail(_sentence(error), 2)
     except RequestError as error:
@@ -66,17 +84,33 @@ def serve(app: typer.Typer, words: Sequence[str] | None = None) -> int:
     except EnvironmentFault as error:
         return _fail(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted: everything told is kept; run the same command again to go on", file=sys.stderr)
-        return 130
+        status = INTERRUPTED
     except BrokenPipeError:
         # The reader of stdout has gone (`| head`): not a failure of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         return 0
-    return 0
+    except OSError as error:
+        _discard_stdout()
+        return _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
+    except MemoryError:
+        return _fail("out of memory: try fewer --slots, a smaller --hidden or a smaller --batch-size", 1)
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        return _fail(_unforeseen(error), 1)
+    if status == INTERRUPTED:
+        print("interrupted: everything told is kept; run the same command again to go on", file=sys.stderr)
+    return status if isinstance(status, int) else 0
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _discard_stdout() -> None:
+    """Nothing more can be written: Python's own flush at exit must not fail too."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, status: int) -> int:
@@ -85,5 +119,16 @@ def _fail(message: str, status: int) -> int:
 
 
 def _sentence(error: TyperException) -> str:
-    message = getattr(error, "format_message", lambda: str(error))()
-    return str(message)
+    """What typer says, and the value, which it leaves out."""
+    message = str(getattr(error, "format_message", lambda: str(error))())
+    if isinstance(error.__cause__, ValidationError):
+        message += f", got {clip(repr(error.__cause__.errors()[0]['input']))}"
+    return message
+
+
+def _unforeseen(error: Exception) -> str:
+    """A failure that no one has put into words: what it is, and where."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    told = clip(f"{type(error).__name__}: {error}", 300)
+    return f"{told}{place}; for the traceback run it with `python -X dev`"

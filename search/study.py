@@ -21,17 +21,17 @@ from search import database, identity, loop
 from search.choose import asking, pruners, samplers
 from search.choose.asking import Asker
 from search.data import Data, load
-from search.errors import EnvironmentFault, RequestError, unknown
+from search.errors import RequestError
 from search.progress import Deadline, EpochCount, Progress
 from search.recipe import Recipe
 from search.record.curves import CURVES, ENVIRONMENT, RECIPE, SUMMARY, Curves
 from search.record.mirror import MlflowMirror
 from search.space import Space
-from search.technique import Technique, Value, discover, load_technique
+from search.technique import Technique, Value, select
 from search.train.batches import Batches
+from search.train.device import auto_width, choose_device
 from search.train.losses import CLASSIFICATION, REGRESSION
 from search.train.program import Program
-from search.train.width import auto_width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,11 +83,11 @@ class Study:
             changes["data"] = {"dataset": dataset} | dict(changes.get("data", {}))
         self.recipe = chosen.but("request", **changes) if changes else chosen
         self.storage, self.tracking_uri = storage, tracking_uri
-        self.techniques = _techniques(self.recipe, techniques)
+        self.techniques = select(self.recipe.techniques, techniques)
         self.space = Space.resolve(self.recipe, self.techniques)
         samplers.check(self.recipe.sampler, self.space)
         self.name = _checked_name(study_name or f"{self.recipe.name}-{self.recipe.data.dataset}")
-        self.device = _device(device)
+        self.device = choose_device(device)
         if slots != "auto" and (not isinstance(slots, int) or isinstance(slots, bool) or slots < 1):
             raise RequestError(f"slots takes a whole number >= 1 or auto, got {slots!r}")
         self._slots = slots
@@ -274,17 +274,6 @@ class Study:
         return {"device": f"{self.device.type} ({shown})", "precision": self.recipe.precision} | versions
 
 
-def _techniques(recipe: Recipe, extra: Sequence[Technique | Path | str]) -> list[Technique]:
-    """The recipe's techniques in its order, then those from outside that it does not name."""
-    outside = [t if isinstance(t, Technique) else load_technique(Path(t)) for t in extra]
-    known = discover() | {technique.name: technique for technique in outside}
-    for name in recipe.techniques:
-        if name not in known:
-            raise unknown("technique", name, known)
-    named = [known[name] for name in recipe.techniques]
-    return named + [technique for technique in outside if technique.name not in recipe.techniques]
-
-
 def _loss(recipe: Recipe, data: Data) -> str:
     allowed = tuple(CLASSIFICATION if data.task == "classification" else REGRESSION)
     if recipe.loss is None:
@@ -292,14 +281,6 @@ def _loss(recipe: Recipe, data: Data) -> str:
     if recipe.loss not in allowed:
         raise RequestError(f"loss {recipe.loss!r} is not for {data.task} ({data.name}); allowed: {', '.join(allowed)}")
     return recipe.loss
-
-
-def _device(name: str) -> torch.device:
-    if name not in ("auto", "cpu", "cuda"):
-        raise unknown("device", name, ("auto", "cpu", "cuda"))
-    if name == "cuda" and not torch.cuda.is_available():
-        raise EnvironmentFault("device cuda was asked for, but torch sees no CUDA device here")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _checked_name(name: str) -> str:

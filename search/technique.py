@@ -174,6 +174,20 @@ def load_technique(path: Path) -> Technique:
     return technique
 
 
+def select(names: Sequence[str], outside: Sequence[Technique | Path | str]) -> list[Technique]:
+    """The techniques of a study: those named, in that order, then those from outside that no name asks for.
+
+    Raises:
+        RequestError: a name that is neither in `objectives/` nor from outside, or a file that cannot be loaded.
+    """
+    given = [t if isinstance(t, Technique) else load_technique(Path(t)) for t in outside]
+    known = discover() | {technique.name: technique for technique in given}
+    for name in names:
+        if name not in known:
+            raise unknown("technique", name, known)
+    return [known[name] for name in names] + [technique for technique in given if technique.name not in names]
+
+
 def owners(techniques: Sequence[Technique]) -> dict[str, str]:
     """Each hyperparameter's owner; raises RequestError if two techniques own one name."""
     found: dict[str, str] = {}

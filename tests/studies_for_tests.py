@@ -9,8 +9,8 @@ from typing import Any
 from optuna.trial import TrialState
 
 from search.choose.asking import Asked
-from search.record.curves import CURVES, SUMMARY
 from search.recipe import Recipe
+from search.record.curves import CURVES, SUMMARY
 from search.study import Study
 from search.train.cohort import Member
 
@@ -48,6 +48,7 @@ class Quiet:
             raise Crash
 
     def told(self, number: int, state: TrialState, value: float | None) -> None:
+        del state, value
         self.told_numbers.append(number)
         if self._fail_after_told is not None and len(self.told_numbers) >= self._fail_after_told:
             raise Crash

@@ -100,7 +100,7 @@ def test_regression_tells_the_users_units(tmp_path: Path) -> None:
 
 def test_a_study_of_another_recipe_is_refused_and_named(tmp_path: Path) -> None:
     small(tmp_path).run(2, observers=[Quiet()])
-    with pytest.raises(RequestError, match="differs in .*seed: 0 there, 5 here"):
+    with pytest.raises(RequestError, match=r"differs in .*seed: 0 there, 5 here"):
         _ = small(tmp_path, seed=5).optuna_study
     assert len(small(tmp_path, trials=99).optuna_study.trials) == 2  # the budget is no part of its identity
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from search.record.curves import Curves
 
 _OBJECTIVE = "val_loss"
+_SUMMARISED = ("train_loss", "val_loss", "val_accuracy", "val_rmse", "sparsity")
 
 
 def _ranked(curves: Curves) -> NDArray[np.float64]:
@@ -33,12 +34,13 @@ def diverged_at(curves: Curves) -> int | None:
 def summarise(curves: Curves) -> dict[str, float]:
     """`best_*`: means over replicates at each one's best epoch; `final_*`: at the last; `best_epoch` counts from 1.
 
-    Entries that are not finite are left out: JSON has no word for them.
+    Of the losses, the accuracy or error and the sparsity; not of what only curves are read for. Entries that are not
+    finite are left out: JSON has no word for them.
     """
     best = _ranked(curves).argmin(1)
     rows = np.arange(curves.replicates)
     summary = {"best_epoch": float((best + 1).mean()), "epochs_trained": float(curves.epochs)}
-    for name in curves.metrics:
+    for name in (name for name in curves.metrics if name in _SUMMARISED):
         values = curves.of(name).astype(np.float64)
         summary[f"best_{name}"] = float(values[rows, best].mean())
         summary[f"final_{name}"] = float(values[:, -1].mean())

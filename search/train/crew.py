@@ -56,7 +56,7 @@ def side_by_side(jobs: Sequence[Callable[[], Iterator[Item]]], workers: int) -> 
             failure = error
         results.put((None, failure))
 
-    # Daemons: an interrupted command does not wait for the epochs in hand.
+    # Daemons: a second Ctrl-C, while the first waits for the epochs in hand, ends the process.
     team = [threading.Thread(target=work, name=f"pack-{i}", daemon=True) for i in range(workers)]
     before = torch.get_num_threads()
     try:

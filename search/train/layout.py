@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-import torch
 from torch import Tensor
 
 ALIGNMENT = 16

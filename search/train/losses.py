@@ -7,6 +7,7 @@ the padding.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -21,9 +22,16 @@ def cross_entropy(logits: Tensor, targets: Tensor, outputs: int) -> Tensor:
 
     As `torch.nn.CrossEntropyLoss` with class probabilities and ``reduction="none"``.
     """
-    absent = torch.zeros(logits.shape[-1], dtype=logits.dtype, device=logits.device)
-    absent[outputs:] = _NEVER
+    absent = _absent(logits.shape[-1], outputs, logits.dtype, logits.device)
     return -(F.log_softmax(logits + absent, dim=-1) * targets).sum(-1)
+
+
+@cache
+def _absent(stored: int, outputs: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """What is added to the logits: zero, and `_NEVER` in the padding."""
+    absent = torch.zeros(stored, dtype=dtype, device=device)
+    absent[outputs:] = _NEVER
+    return absent
 
 
 def mse(predictions: Tensor, targets: Tensor, outputs: int) -> Tensor:

@@ -1,10 +1,11 @@
-"""How many slots train as one network, chosen from the device."""
+"""Where a study trains, and how many slots train there as one network."""
 
 from __future__ import annotations
 
 import torch
 from optuna.distributions import CategoricalDistribution
 
+from search.errors import EnvironmentFault, unknown
 from search.space import Space
 from search.train.batches import Batches
 from search.train.layout import Layout, padded
@@ -18,6 +19,20 @@ _GPU_SHARE = 0.8
 _GPU_MOST = 1024
 # Weights, gradient, two moments, best copy, and one temporary of that size in a penalty.
 _COPIES = 6
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; "auto" is CUDA where there is one.
+
+    Raises:
+        RequestError: an unknown name.
+        EnvironmentFault: CUDA was asked for and is not there.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise unknown("device", name, ("auto", "cpu", "cuda"))
+    if name == "cuda" and not torch.cuda.is_available():
+        raise EnvironmentFault("device cuda was asked for, but torch sees no CUDA device here")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def slot_bytes(layout: Layout, batch_size: int, itemsize: int = 4) -> int:
