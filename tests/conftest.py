@@ -6,11 +6,14 @@ import os
 from collections.abc import Callable
 
 import pytest
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# Threads that spin while they wait make small products crawl wherever another process wants the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import torch
 
 from search.data import Data, Scaling
-
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 def random_data(rows: int, features: int, outputs: int, *, task: str = "classification", seed: int = 0) -> Data:

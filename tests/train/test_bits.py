@@ -82,17 +82,18 @@ def test_replicates_share_a_pack_without_touching_each_other(make_data: MakeData
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_compaction_and_merging_change_no_bit(make_data: MakeData, task: str) -> None:
-    data = make_data(BATCH + 5, 13, 2, task=task)
+    data = make_data(BATCH + 5, 64, 2, task=task)
     slots = values(7)
-    loss = "cross_entropy" if task == "classification" else "huber"
-    whole = trained(data, slots, epochs=4, replicates=(0, 1), loss=loss)
-    left = trained(data, slots[:4], replicates=(0, 1), loss=loss)
-    right = trained(data, slots[4:], replicates=(0, 1), loss=loss)
-    keep = [(0, left.slots.index(s)) for s in left.slots if s.trial in (1, 3)]
+    # Five rows by 64 inputs by 128 units: here a lone slot's product is another kernel's, of other bits.
+    shape = {"loss": "cross_entropy" if task == "classification" else "huber", "hidden": "128"}
+    whole = trained(data, slots, epochs=4, replicates=(0, 1), **shape)
+    left = trained(data, slots[:4], replicates=(0, 1), **shape)
+    right = trained(data, slots[4:], replicates=(0, 1), **shape)
+    keep = [(0, left.slots.index(s)) for s in left.slots if s.trial in (1, 3) and s.replicate == 0]
     keep += [(1, right.slots.index(s)) for s in right.slots if s.trial == 2 and s.replicate == 1]
     rest = Pack.gather([left, right], keep)
     later = [rest.run_epoch() for _ in range(2)]
-    assert len(rest.slots) == 5
+    assert [slot.replicate for slot in rest.slots] == [0, 0, 1]
     for index, slot in enumerate(rest.slots):
         trial = slot.trial + 4 if slot.trial == 2 else slot.trial
         at = next(i for i, s in enumerate(whole.slots) if (s.trial, s.replicate) == (trial, slot.replicate))

@@ -16,7 +16,7 @@ from search.data import Data
 from search.train.batches import Batches
 from search.train.cohort import Cohort, Member, cut
 from search.train.crew import side_by_side
-from search.train.pack import Slot
+from search.train.pack import Pack, Slot
 
 MakeData = Callable[..., Data]
 
@@ -72,6 +72,19 @@ def test_curves_do_not_depend_on_the_width(make_data: MakeData, width: int) -> N
         assert np.array_equal(one.table()[1], other.table()[1])
         assert one.table()[1].shape[1:] == (3, one.epoch)
     assert completed == Counter({(m.number, e): 1 for m in narrow for e in range(1, m.epoch + 1)})
+
+
+def test_each_curve_is_its_replicates_own(make_data: MakeData) -> None:
+    made, batches = members(make_data, 3)
+    list(Cohort(made, batches, 4).advance(5))
+    member = made[1]
+    names, curves = member.table()
+    for replicate in range(3):
+        pack = Pack(member.program, batches, [Slot(0, replicate, member.values)])
+        for epoch in range(5):
+            measured = pack.run_epoch()
+            assert [np.float32(measured[name][0]) for name in names] == curves[:, replicate, epoch].tolist()
+    assert len({tuple(curve) for curve in curves[names.index("val_loss")].tolist()}) == 3
 
 
 def test_dropped_trials_train_no_more_and_the_others_go_on(make_data: MakeData) -> None:
