@@ -45,6 +45,6 @@ class Batches:
 
     def gather(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """The minibatch of each group: ``groups x batch x features`` and ``groups x batch x outputs``."""
-        index = torch.cat(list(chosen))
+        index = torch.cat(list(chosen)) if len(chosen) > 1 else chosen[0]
         shape = (len(chosen), len(chosen[0]), -1)
         return self.x_train.index_select(0, index).view(shape), self.y_train.index_select(0, index).view(shape)

@@ -34,6 +34,7 @@ class _Layer:
     def __init__(self, layout: Layout, index: int, theta: Tensor, gradient: Tensor) -> None:
         weight, bias = layout.weight(index), layout.bias(index)
         self.weight = layout.view(theta, weight)
+        self.weight_transposed = self.weight.transpose(1, 2)
         self.bias = layout.view(theta, bias).unsqueeze(1)
         self.weight_grad = layout.view(gradient, weight)
         self.bias_grad = layout.view(gradient, bias)
@@ -50,40 +51,44 @@ class _Layer:
         self.written = True
 
 
-def _rows(x: Tensor, groups: Sequence[slice], slots: int) -> list[tuple[Tensor, slice]]:
-    """Inputs with the slots they feed: one shared minibatch per group, or every slot its own."""
-    if x.shape[0] == slots and len(groups) != slots:
-        return [(x, slice(0, slots))]
-    return [(x[g].expand(rows.stop - rows.start, -1, -1), rows) for g, rows in enumerate(groups)]
-
-
 class _Linear(torch.autograd.Function):
-    """``out = x W + b`` for every slot; its backward writes the weights' gradient into the flat buffer."""
+    """``out = x W + b`` for every slot; its backward writes the weights' gradient into the flat buffer.
+
+    `x` has every slot's own inputs, or one minibatch for all slots where `groups` is None (expanded, not copied), or
+    one for each group.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, _anchor: Tensor, layer: _Layer, groups: Sequence[slice]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, _anchor: Tensor, layer: _Layer, groups: Sequence[slice] | None) -> Tensor:
         ctx.save_for_backward(x)
         ctx.layer, ctx.groups = layer, groups
-        slots = layer.weight.shape[0]
-        out = x.new_empty(slots, x.shape[1], layer.weight.shape[2])
-        for part, rows in _rows(x, groups, slots):
-            torch.baddbmm(layer.bias[rows], part, layer.weight[rows], out=out[rows])
-        return out
+        if groups is None:
+            return torch.baddbmm(layer.bias, x, layer.weight)
+        parts = [
+            torch.baddbmm(layer.bias[rows], _expanded(x, g, rows), layer.weight[rows]) for g, rows in enumerate(groups)
+        ]
+        return torch.cat(parts)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None, None]:
         (gradient,) = gradients
         (x,) = ctx.saved_tensors
-        layer = ctx.layer
-        gradient = gradient.contiguous()
-        slots = gradient.shape[0]
-        # Batched products are fast only into contiguous memory, which a view of the flat buffer is not.
-        weight = gradient.new_empty(layer.weight.shape)
-        for part, rows in _rows(x, ctx.groups, slots):
-            torch.bmm(part.transpose(1, 2), gradient[rows], out=weight[rows])
+        layer, groups = ctx.layer, ctx.groups
+        # A product of its own and then a copy: batched products are fast only into contiguous memory, which a view of
+        # the flat buffer is not.
+        if groups is None:
+            weight = torch.bmm(x.transpose(1, 2), gradient)
+        else:
+            parts = [_expanded(x, g, rows).transpose(1, 2) for g, rows in enumerate(groups)]
+            weight = torch.cat([torch.bmm(part, gradient[rows]) for part, rows in zip(parts, groups, strict=True)])
         layer.add_gradient(weight, gradient.sum(1))
-        needed = torch.bmm(gradient, layer.weight.transpose(1, 2)) if ctx.needs_input_grad[0] else None
+        needed = torch.bmm(gradient, layer.weight_transposed) if ctx.needs_input_grad[0] else None
         return needed, None, None, None
+
+
+def _expanded(x: Tensor, group: int, rows: slice) -> Tensor:
+    """A group's minibatch for each of its slots, without a copy."""
+    return x[group].expand(rows.stop - rows.start, -1, -1)
 
 
 class Network:
@@ -116,11 +121,15 @@ class Network:
 
         Widths are the padded ones of the layout.
         """
+        slots = len(self._layers[0].bias)
+        groups: Sequence[slice] | None = self._groups if len(x) < slots else None
+        if groups is not None and len(groups) == 1:
+            x, groups = x.expand(slots, -1, -1), None
         *hidden, last = self._layers
         for layer in hidden:
-            x = self._activation(self._linear(x, layer))
-        return self._linear(x, last)
+            x, groups = self._activation(self._linear(x, layer, groups)), None
+        return self._linear(x, last, groups)
 
-    def _linear(self, x: Tensor, layer: _Layer) -> Tensor:
-        out: Tensor = _Linear.apply(x, self._anchor, layer, self._groups)  # type: ignore[no-untyped-call]
+    def _linear(self, x: Tensor, layer: _Layer, groups: Sequence[slice] | None) -> Tensor:
+        out: Tensor = _Linear.apply(x, self._anchor, layer, groups)  # type: ignore[no-untyped-call]
         return out

@@ -99,31 +99,32 @@ class Adam:
     def __init__(self, structure: Mapping[str, Value]) -> None:
         """Adam has no structural hyperparameters: `structure` is not read."""
 
-    def init(self, theta: Tensor, values: Values) -> State:  # noqa: ARG002
+    def init(self, theta: Tensor, values: Values) -> State:
         # The powers beta^t are kept as running products in float64: `pow` rounds differently in its vectorised and
         # scalar paths, so that a slot's result would depend on its place.
         ones = torch.ones(len(theta), 1, dtype=torch.float64, device=theta.device)
         return {
             "m": torch.zeros_like(theta),
             "v": torch.zeros_like(theta),
-            "beta1_power": ones,
-            "beta2_power": ones.clone(),
+            "power1": ones,
+            "power2": ones.clone(),
+            "gain1": 1 - values["beta1"][:, None],
+            "gain2": 1 - values["beta2"][:, None],
         }
 
     def update(self, theta: Tensor, gradient: Tensor, state: State, values: Values) -> None:
         if "weight_decay" in values:
             gradient.addcmul_(theta, values["weight_decay"][:, None])
-        beta1, beta2 = values["beta1"][:, None], values["beta2"][:, None]
-        power1 = state["beta1_power"].mul_(beta1)
-        power2 = state["beta2_power"].mul_(beta2)
-        rate = (values["lr"][:, None] / (1 - power1)).to(theta.dtype)
+        power1 = state["power1"].mul_(values["beta1"][:, None])
+        power2 = state["power2"].mul_(values["beta2"][:, None])
+        rate = (values["lr"][:, None] / (power1 - 1)).to(theta.dtype)
         unbias = (1 / (1 - power2).sqrt()).to(theta.dtype)
         # In place throughout: on the CPU a temporary of this size costs more than the arithmetic.
         m, v = state["m"], state["v"]
-        m.lerp_(gradient, 1 - beta1)
-        v.lerp_(gradient.square_(), 1 - beta2)
+        m.lerp_(gradient, state["gain1"])
+        v.lerp_(gradient.square_(), state["gain2"])
         denominator = torch.sqrt(v, out=gradient).mul_(unbias).add_(values["eps"][:, None])
-        theta.addcmul_(torch.div(m, denominator, out=denominator), -rate)
+        theta.addcmul_(torch.div(m, denominator, out=denominator), rate)
 
 
 OPTIMISERS: Mapping[str, type[Optimiser]] = {"sgd": SGD, "adam": Adam}

@@ -136,20 +136,21 @@ class Pack:
             )
             for replicate in self._replicates
         ]
-        steps = -(-batches.train_rows // program.batch_size)
+        minibatches = list(zip(*(torch.split(order, program.batch_size) for order in orders), strict=True))
+        steps = len(minibatches)
         loss_sum = torch.zeros(len(theta), dtype=torch.float64, device=theta.device)
         penalty_sum = torch.zeros_like(loss_sum)
-        for step in range(steps):
-            chosen = [order[step * program.batch_size : (step + 1) * program.batch_size] for order in orders]
+        ones = torch.ones(len(theta), dtype=theta.dtype, device=theta.device)
+        for step, chosen in enumerate(minibatches):
             x, y = batches.gather(chosen)
             self._network.begin_step()
             rows = program.loss(self._network(x), self._per_slot(y), batches.outputs)
             loss = rows.mean(1)
             penalty = self._penalty()
             objective = loss if penalty is None else loss + penalty
-            objective.sum().backward()  # type: ignore[no-untyped-call]
+            objective.backward(ones)  # type: ignore[no-untyped-call]
             self._step(step, steps)
-            loss_sum += rows.detach().sum(1)
+            loss_sum += loss.detach() * len(chosen[0])
             if penalty is not None:
                 penalty_sum += penalty.detach()
         measured = {"train_loss": loss_sum / batches.train_rows}
@@ -161,8 +162,10 @@ class Pack:
         """The sum of the techniques' penalties, ``(rows,)``, or None where the study has none."""
         if not self.program.penalties:
             return None
-        terms = [penalty(self._leaf, self._values) for penalty in self.program.penalties]
-        return torch.stack(terms).sum(0)
+        first, *others = (penalty(self._leaf, self._values) for penalty in self.program.penalties)
+        for term in others:
+            first = first + term
+        return first
 
     def _step(self, step: int, steps: int) -> None:
         """From the gradient of this minibatch to the next weights."""
