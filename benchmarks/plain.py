@@ -1,6 +1,8 @@
 """The script that a practitioner would write: Optuna, a PyTorch loop, MLflow at each epoch. The benchmarks' baseline.
 
-    python benchmarks/plain.py --trials 64 --epochs 200 --folder DIR [--no-tracking]
+Its databases, `optuna.db` and `mlflow.db`, lie in a folder that exists and holds neither.
+
+    python benchmarks/plain.py --folder DIR [--trials 64] [--epochs 200] [--no-tracking]
 """
 
 from __future__ import annotations
@@ -43,8 +45,10 @@ def main() -> None:
     tensors = [torch.tensor(scaler.transform(part), dtype=torch.float32) for part in (x_train, x_val)]
     train = TensorDataset(tensors[0], torch.tensor(y_train))
     x_val_tensor, y_val_tensor = tensors[1], torch.tensor(y_val)
+    epochs_trained = 0
 
     def objective(trial: optuna.Trial) -> float:
+        nonlocal epochs_trained
         strength = trial.suggest_float("l2", 1e-6, 1e-1, log=True)
         model = nn.Sequential(
             nn.Linear(64, 128), nn.LeakyReLU(), nn.Linear(128, 128), nn.LeakyReLU(), nn.Linear(128, 10)
@@ -71,6 +75,7 @@ def main() -> None:
                 flat = torch.cat([weight.flatten() for weight in model.parameters()])
                 sparsity = (flat.abs() < 1e-6).float().mean().item()
             best = min(best, val_loss)
+            epochs_trained += 1
             if tracking:
                 metrics = {"train_loss": total / len(train), "val_loss": val_loss, "val_accuracy": accuracy}
                 mlflow.log_metrics(metrics | {"sparsity": sparsity}, step=epoch)
@@ -85,7 +90,9 @@ def main() -> None:
 
     study = optuna.create_study(storage=f"sqlite:///{args.folder}/optuna.db", study_name="plain", direction="minimize")
     study.optimize(tracked if tracking else objective, n_trials=args.trials)
-    print(json.dumps({"best": study.best_value, "seconds": time.monotonic() - started}))
+    complete = len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
+    outcome = {"trials": {"complete": complete}, "epochs": epochs_trained, "best": study.best_value}
+    print(json.dumps(outcome | {"seconds": time.monotonic() - started}))
 
 
 if __name__ == "__main__":

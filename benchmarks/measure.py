@@ -1,0 +1,110 @@
+"""What the benchmarks share: the machine in words, the time of a command, and results as JSON.
+
+A result is committed with all that is needed to judge it: the machine, the versions, the precision, every single run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_PACKAGES = ("torch", "numpy", "optuna", "mlflow", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A command that has ended well: its wall-clock seconds and what it printed on stdout."""
+
+    seconds: float
+    stdout: str
+
+
+def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Timed:
+    """Run a command in a folder, its start-up and exit included in the time.
+
+    Raises:
+        RuntimeError: its exit status is not 0; the message ends with the last lines of its stderr.
+    """
+    started = time.perf_counter()
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    seconds = time.perf_counter() - started
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: exit status {done.returncode}\n{done.stderr[-2000:]}")
+    return Timed(seconds, done.stdout)
+
+
+def summary(values: Sequence[float]) -> dict[str, float]:
+    """Median and spread."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def machine() -> dict[str, Any]:
+    """The machine as far as it matters to a time."""
+    return {
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Python's and the libraries' versions; regsearch's is the commit's."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES}
+
+
+def peak_flops(size: int = 2048, repeats: int = 10) -> float:
+    """The machine's float32 matrix-product peak, operations a second: the fastest ``size^3`` product of `repeats`."""
+    a, b = torch.randn(2, size, size)
+    out = torch.empty(size, size)
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        torch.mm(a, b, out=out)
+        times.append(time.perf_counter() - started)
+    return 2 * size**3 / min(times)
+
+
+def write(path: Path, name: str, result: Mapping[str, Any]) -> None:
+    """Write a benchmark's result with its circumstances; numbers to six digits."""
+    circumstances = {
+        "benchmark": name,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine(),
+        "versions": versions(),
+        "precision": "float32",
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_rounded(circumstances | dict(result)), indent=2) + "\n", encoding="utf-8")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, Mapping):
+        return {name: _rounded(one) for name, one in value.items()}
+    return [_rounded(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _cpu() -> str:
+    """The processor's name as the system gives it."""
+    known = Path("/proc/cpuinfo")
+    if known.is_file():
+        for line in known.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
