@@ -23,8 +23,6 @@ from search.errors import EnvironmentFault, RequestError, clip
 
 INTERRUPTED = 130
 
-_INTERRUPTED = 130
-
 
 def parse_value(text: str) -> bool | int | float | str:
     """A value as a person writes it: true, false, a whole number, a number, or else a word."""
@@ -85,18 +83,20 @@ def serve(app: typer.Typer, words: Sequence[str] | None = None) -> int:
         return _fail(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
-    except BrokenPipeError:
-        # The reader of stdout has gone (`| head`): not a failure of ours.
+    except (BrokenPipeError, SystemExit) as error:
+        # The reader of stdout has gone (`| head`): not a failure of ours; Typer makes an exit of it.
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            return _fail(f"the program was ended from within, with status {error.code}", 1)
         _discard_stdout()
         return 0
     except OSError as error:
         _discard_stdout()
         return _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", 1)
-    except MemoryError:
-        return _fail("out of memory: try fewer --slots, a smaller --hidden or a smaller --batch-size", 1)
     except Exception as error:
         if sys.flags.dev_mode:
             raise
+        if _is_memory(error):
+            return _fail("out of memory: try fewer --slots, a smaller --hidden or a smaller --batch-size", 1)
         return _fail(_unforeseen(error), 1)
     if status == INTERRUPTED:
         print("interrupted: everything told is kept; run the same command again to go on", file=sys.stderr)
@@ -124,6 +124,12 @@ def _sentence(error: TyperException) -> str:
     if isinstance(error.__cause__, ValidationError):
         message += f", got {clip(repr(error.__cause__.errors()[0]['input']))}"
     return message
+
+
+def _is_memory(error: Exception) -> bool:
+    # Torch's, told by its name and words: importing torch for it would cost every other failure a second.
+    torchs = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or torchs
 
 
 def _unforeseen(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -12,56 +13,118 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from search.errors import EnvironmentFault, RequestError
+from search.errors import EnvironmentFault, RequestError, clip, nearest
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
+    from sqlalchemy import URL
 
-_SQLITE = "sqlite:///"
 _MAGIC = b"SQLite format 3\x00"
+_OPTUNA_TABLES = {"studies", "trials", "version_info"}
+# What MLflow tracks to; its stores of plain files are closed to new runs.
+_TRACKING = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
 
 
 def sqlite_path(url: str) -> Path | None:
     """The file of an SQLite URL, None for any other URL."""
-    return Path(url.removeprefix(_SQLITE)).absolute() if url.startswith(_SQLITE) and url != _SQLITE else None
+    parts = _parsed(url)
+    if parts is None or parts.get_backend_name() != "sqlite" or parts.query.get("uri"):
+        return None
+    return None if parts.database in (None, "", ":memory:") else Path(parts.database).absolute()
+
+
+def _parsed(url: str) -> URL | None:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parts = make_url(url)
+        parts.get_dialect()
+        return parts
+    # A port that is no number is a plain ValueError, which may quote a piece of the password.
+    except (ArgumentError, ValueError):
+        return None
+
+
+def check_places(storage: str, tracking_uri: str | None) -> None:
+    """Make sure that a study can be kept here, before anything is written anywhere.
+
+    Raises:
+        RequestError: one of the two is no place for what it is to hold, or both are the same place.
+        EnvironmentFault: a file of theirs cannot be used.
+    """
+    check_sqlite(storage, "storage", ours=True)
+    if tracking_uri is None:
+        return
+    scheme = tracking_uri.partition("://")[0].partition("+")[0]
+    if scheme not in _TRACKING or ("://" not in tracking_uri and scheme != "databricks"):
+        raise RequestError(
+            f"tracking-uri takes none, sqlite:///FILE, http://SERVER or another database's URL,"
+            f" got {clip(shown(tracking_uri))!r}{nearest(scheme, _TRACKING)}"
+        )
+    check_sqlite(tracking_uri, "tracking-uri", ours=False)
+    mine, other = sqlite_path(storage), sqlite_path(tracking_uri)
+    if storage == tracking_uri or (mine and other and os.path.realpath(mine) == os.path.realpath(other)):
+        raise RequestError(
+            f"storage and tracking-uri both name {shown(storage)}: Optuna and MLflow need a database each,"
+            " such as sqlite:///optuna.db and sqlite:///mlflow.db"
+        )
 
 
 def check_sqlite(url: str, what: str, *, ours: bool) -> None:
-    """Make sure that an SQLite file can be written, before anything is.
+    """Make sure that an SQLite file can be written; it is left as it is, and one that is missing is not made.
 
     Args:
         url: any database's; only an SQLite file's is looked into.
         what: the option that named it, for the error.
-        ours: whether the file is the study's own: its journal is then set so that readers (the writer process) wait
-            for no writer, nor it for them. MLflow's file is left as it is.
+        ours: whether the file is to hold the study, else MLflow's view of it.
 
     Raises:
-        RequestError: its folder does not exist.
+        RequestError: its folder does not exist, it is in memory only, or it holds something else.
         EnvironmentFault: the file is not an SQLite database, or is read-only, or cannot be opened.
     """
     path = sqlite_path(url)
-    if path is None:
+    if path is None or "\0" in url:
+        if url.startswith("sqlite"):
+            raise RequestError(f"{what} takes a file, as in sqlite:///{'optuna' if ours else 'mlflow'}.db, got {url!r}")
         return
-    if not path.parent.is_dir():
-        raise RequestError(f"{what}: no folder {path.parent}")
+    real = Path(os.path.realpath(path))
+    if not os.path.isdir(real.parent):
+        raise RequestError(f"{what}: no folder {clip(str(real.parent), 200)}")
     try:
-        existed = path.exists()
-        if existed and path.stat().st_size:
-            with path.open("rb") as file:
-                if file.read(len(_MAGIC)) != _MAGIC:
-                    raise EnvironmentFault(f"{what}: {path} is not an SQLite database")
-        connection = sqlite3.connect(path, timeout=60, isolation_level=None)
-        try:
-            if ours:
-                connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
-            if existed:
-                connection.execute("PRAGMA schema_version")
-        finally:
-            connection.close()
+        if not real.exists() or not real.stat().st_size:
+            # Not by making the file: a second process may have it open by the time that it would be taken away again.
+            tempfile.TemporaryFile(dir=real.parent).close()
+        if real.exists():
+            _check_kind(_tables(real, what), real, what, ours=ours)
     except (sqlite3.Error, OSError) as error:
-        raise EnvironmentFault(f"{what}: {path} cannot be written: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise EnvironmentFault(f"{what}: {clip(str(path), 200)} cannot be used: {reason}") from None
+
+
+def _tables(path: Path, what: str) -> set[str]:
+    """The tables of an SQLite file, after a transaction that could have written to it."""
+    with path.open("rb") as file:
+        magic = file.read(len(_MAGIC))
+    if magic not in (b"", _MAGIC):
+        raise EnvironmentFault(f"{what}: {path} is not an SQLite database")
+    connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        connection.execute("ROLLBACK")
+        return names
+    finally:
+        connection.close()
+
+
+def _check_kind(tables: set[str], path: Path, what: str, *, ours: bool) -> None:
+    """Optuna's and MLflow's tables in one file would overwrite each other's versions; anybody else's are not ours."""
+    if not ours and tables & _OPTUNA_TABLES:
+        raise RequestError(f"{what}: {path} holds Optuna's studies: MLflow needs a file of its own")
+    if ours and tables and ("experiments" in tables or not tables & _OPTUNA_TABLES):
+        kind = "MLflow's runs" if "experiments" in tables else f"other tables ({clip(', '.join(sorted(tables)))})"
+        raise RequestError(f"{what}: {path} holds {kind}: the study needs a file of its own")
 
 
 @contextmanager
@@ -80,9 +143,9 @@ def faults(url: str) -> Iterator[None]:
 
 def shown(url: str) -> str:
     """A URL without its password."""
-    scheme, _, rest = url.partition("://")
+    scheme, slashes, rest = url.partition("://")
     credentials, at, place = rest.rpartition("@")
-    return f"{scheme}://{credentials.partition(':')[0]}{at}{place}"
+    return f"{scheme}{slashes}{credentials.partition(':')[0]}{at}{place}"
 
 
 @contextmanager
@@ -109,16 +172,32 @@ def connect(url: str) -> RDBStorage:
 
     Raises:
         RequestError: the URL names no database that SQLAlchemy knows.
-        EnvironmentFault: the database was written by an incompatible version of Optuna.
+        EnvironmentFault: its driver is not installed, or an incompatible version of Optuna wrote the database.
     """
     from optuna.storages import RDBStorage
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+    if _parsed(url) is None:
+        raise RequestError(
+            f"storage takes the URL of a database, such as sqlite:///optuna.db, got {clip(shown(url))!r}"
+        )
+    if (path := sqlite_path(url)) is not None and url.startswith("sqlite:"):
+        _begin(path)
     # SQLite makes a second process wait for its lock; a minute is longer than any transaction here.
     options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {}
     try:
         return RDBStorage(url, engine_kwargs=options)
-    except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise RequestError(f"storage {shown(url)!r} is not a database URL that can be used: {error}") from None
+    except ImportError as error:
+        raise EnvironmentFault(f"storage {shown(url)}: no driver for it is installed: {error.__cause__}") from None
     except RuntimeError as error:
         raise EnvironmentFault(f"storage {shown(url)}: {str(error).splitlines()[0]}") from None
+
+
+def _begin(path: Path) -> None:
+    """Make a new file keep a journal with which readers (the writer process) wait for no writer, nor it for them."""
+    if path.exists() and path.stat().st_size:
+        return
+    connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()

@@ -19,6 +19,11 @@ class EnvironmentFault(RuntimeError):
     """The request is sound but the machine fails it; the command line answers with exit status 1."""
 
 
+def clip(text: str, longest: int = 80) -> str:
+    """A value as an error repeats it: enough to recognise it by."""
+    return text if len(text) <= longest else f"{text[: longest - 20]}... ({len(text):,} characters)"
+
+
 def unknown(kind: str, name: str, allowed: Iterable[str]) -> RequestError:
     """The error for a name that is not among `allowed`, with the nearest one that is.
 
@@ -26,6 +31,12 @@ def unknown(kind: str, name: str, allowed: Iterable[str]) -> RequestError:
     "unknown sampler 'tpr': did you mean 'tpe'? (known: grid, tpe)"
     """
     known = sorted(allowed)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f": did you mean {close[0]!r}?" if close else ""
-    return RequestError(f"unknown {kind} {name!r}{hint} (known: {', '.join(known)})")
+    return RequestError(f"unknown {kind} {clip(name)!r}{nearest(name, known)} (known: {', '.join(known)})")
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """``": did you mean 'tpe'?"``, or nothing where no name is near."""
+    # Whoever types DIGITS means digits; and difflib takes seconds over a name of a million characters.
+    by_lower = {other.lower(): other for other in allowed}
+    close = difflib.get_close_matches(name[:200].strip().lower(), by_lower, n=1, cutoff=0.5)
+    return f": did you mean {by_lower[close[0]]!r}?" if close else ""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.distributions import distribution_to_json
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
 
 from search.data import Data
 from search.errors import RequestError
@@ -19,12 +20,15 @@ IDENTITY = "identity"
 # What a study may be run again with, changed: how long, how shown; not what it is.
 _FREE = {"name", "title", "trials", "set", "space", "loss", "techniques", "grid_points", "data"}
 
+# A name may have 200 characters: room for the number.
+_STEM = 180
+
 
 def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, str]:
     """Every field that changes a study's results, each as text."""
     fields = {name: _text(value) for name, value in recipe.model_dump(mode="json").items() if name not in _FREE}
     fields |= {f"set {name}": _text(value) for name, value in space.fixed.items()}
-    fields |= {f"space {name}": distribution_to_json(value) for name, value in space.searched.items()}
+    fields |= {f"space {name}": _range(value) for name, value in space.searched.items()}
     if recipe.sampler == "grid":
         fields |= {f"grid points {name}": _text(points) for name, points in space.points.items()}
     spec = recipe.data
@@ -36,39 +40,43 @@ def confirm(study: optuna.Study, recipe: Recipe, space: Space, data: Data, loss:
     """Note a new study's identity, or compare with the one noted.
 
     Raises:
-        RequestError: the study of this name differs; the message lists the fields and a name that is free.
+        Mismatch: the study of this name is another one; the message lists the fields that differ.
     """
     asked = describe(recipe, space, data, loss)
     noted: Mapping[str, Any] | None = study.user_attrs.get(IDENTITY)
     if noted is None:
-        if study.get_trials(deepcopy=False):
-            raise RequestError(
-                f"study {study.study_name!r} in this storage was not made by regsearch: choose another name"
-            )
+        if study.get_trials(deepcopy=False) or study.directions != [StudyDirection.MINIMIZE]:
+            raise Mismatch(study.study_name, "was not made by regsearch")
         study.set_user_attr(IDENTITY, asked)
         return
     names = [name for name in dict.fromkeys((*noted, *asked)) if noted.get(name) != asked.get(name)]
     if names:
-        raise Mismatch(study.study_name, {name: (noted.get(name), asked.get(name)) for name in names})
+        told = (f"{name}: {noted.get(name) or 'none'} there, {asked.get(name) or 'none'} here" for name in names)
+        raise Mismatch(study.study_name, f"differs in {'; '.join(told)}")
 
 
 class Mismatch(RequestError):
     """The study exists and is another one."""
 
-    def __init__(self, study: str, differing: Mapping[str, tuple[str | None, str | None]]) -> None:
+    def __init__(self, study: str, what: str) -> None:
         self.study = study
-        told = "; ".join(
-            f"{name}: {there or 'none'} there, {here or 'none'} here" for name, (there, here) in differing.items()
-        )
-        super().__init__(f"study {study!r} exists and differs in {told}")
+        super().__init__(f"study {study!r} exists and {what}")
 
 
 def free_name(study: str, taken: list[str]) -> str:
     """The first of ``study-2``, ``study-3`` ... that is not taken."""
-    number = 2
+    study, number = study[:_STEM], 2
     while f"{study}-{number}" in taken:
         number += 1
     return f"{study}-{number}"
+
+
+def _range(distribution: BaseDistribution) -> str:
+    """As the command line takes it: ``1e-06:0.1:log`` or ``sgd,adam``."""
+    if isinstance(distribution, CategoricalDistribution):
+        return ",".join(map(str, distribution.choices))
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return f"{distribution.low}:{distribution.high}{':log' if distribution.log else ''}"
 
 
 def _text(value: object) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +30,7 @@ def _option(text: str, *names: str, metavar: str | None = None) -> Any:
 
 @app.command()
 def run(
+    context: typer.Context,
     study: Annotated[str, typer.Argument(help="A recipe's name, a path to a .toml, or techniques joined by '+'.")],
     dataset: Annotated[str | None, _option("digits, wine, mnist ... (default: the recipe's).")] = None,
     scale: Annotated[str | None, _option("standard, unit or none.")] = None,
@@ -73,9 +76,12 @@ def run(
     started = time.monotonic()
     shortcuts = {"hidden": hidden, "batch_size": batch_size, "epochs": epochs}
     fixed = {name: parse_value(value) for name, value in pairs("--set", set_ or ()).items()} | _given(shortcuts)
-    ranges = {name: parse_range(name, text) for name, text in pairs("--space", space or ()).items()}
+    ranges = {name: parse_range(name, text) for name, text in pairs("--space", space or (), "NAME=RANGE").items()}
     if twice := set(fixed) & set(ranges):
         raise RequestError(f"{min(twice)} is both fixed and given a range")
+    # Not `<= 0`, which NaN is not.
+    if timeout is not None and not timeout > 0:
+        raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
     options = {name: parse_value(value) for name, value in pairs("--data", data or ()).items()}
     changes: dict[str, Any] = {
         "sampler": sampler,
@@ -91,6 +97,7 @@ def run(
         "data": _given({"dataset": dataset, "scale": scale, "options": options or None}) or None,
     }
 
+    from search import database
     from search.study import Study
 
     made = Study(
@@ -105,6 +112,9 @@ def run(
         techniques=technique or (),
         **_given(changes),
     )
+    made.budget(trials)
+    database.check_places(made.storage, made.tracking_uri)
+    _open(made, context.obj)
     _go(made, trials, timeout, started, as_json=json_)
 
 
@@ -117,25 +127,35 @@ def _slots(text: str) -> int | str:
     return value if isinstance(value, int) else text
 
 
-def _go(study: Study, trials: int | None, timeout: float | None, started: float, *, as_json: bool) -> None:
-    """Run, then show what came of it."""
+def _open(study: Study, words: Sequence[str]) -> None:
+    """Open the study; where the name is another study's, say the command that makes one of its own.
+
+    Raises:
+        Mismatch: which ends with that command.
+    """
     from search.identity import Mismatch, free_name
-    from search.show import table
 
     try:
-        before = table.count_finished(study)
+        _ = study.optuna_study
     except Mismatch as mismatch:
         name = free_name(mismatch.study, study.study_names())
-        words = [word for word in sys.argv[1:] if not word.startswith("--study-name=")]
-        if "--study-name" in words:
-            at = words.index("--study-name")
-            del words[at : at + 2]
-        again = shlex.join(["python", "-m", "search.run", *words, "--study-name", name])
+        kept = [word for word in words if not word.startswith("--study-name=")]
+        if "--study-name" in kept:
+            at = kept.index("--study-name")
+            del kept[at : at + 2]
+        python = sys.executable.removeprefix(f"{os.getcwd()}{os.sep}")
+        again = shlex.join([python, "-m", "search.run", f"--study-name={name}", *kept])
         raise RequestError(f"{mismatch}; to make a study of its own: {again}") from None
+
+
+def _go(study: Study, trials: int | None, timeout: float | None, started: float, *, as_json: bool) -> None:
+    """Run, then show what came of it."""
+    from search.show import table
+
     budget = study.budget(trials)
     for note in study.notes():
         print(f"note: {note}", file=sys.stderr)
-    if before >= budget:
+    if table.count_finished(study) >= budget:
         print(
             f"study {study.name} already has its {budget} trials: nothing to train (give a larger --trials to go on)",
             file=sys.stderr,

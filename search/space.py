@@ -13,7 +13,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
-from search.errors import RequestError, unknown
+from search.errors import RequestError, clip, unknown
 from search.recipe import Range, Recipe
 from search.technique import Hyperparameter, Numeric, Structural, Technique, Value, owners
 from search.train.network import ACTIVATIONS
@@ -22,7 +22,7 @@ from search.train.optimisers import OPTIMISERS
 
 def parse_hidden(value: object) -> str:
     """Hidden widths in their standard form, ``"128x128"``; "0" is a linear model."""
-    parts = str(value).replace(",", "x").replace(" ", "").split("x")
+    parts = [part.strip() for part in str(value).replace(",", "x").split("x")]
     widths = [int(part) if part.isascii() and part.isdecimal() and len(part) < 6 else 0 for part in parts]
     if parts != ["0"] and (min(widths) < 1 or max(widths) > 65536 or len(widths) > 64):
         raise ValueError("takes widths joined by 'x', such as 128x128, each from 1 to 65536; 0 for none")
@@ -63,11 +63,11 @@ class Space:
             RequestError: a name that no technique or optimiser of the study has, a value or range that is not
                 allowed, a hyperparameter given a value where it cannot exist.
         """
+        techniques_own = owners(techniques)
         declared = _declare(techniques)
         for name in (*recipe.set, *recipe.space):
             if name not in declared:
                 raise unknown("hyperparameter", name, declared)
-        techniques_own = owners(techniques)
         fixed: dict[str, Value] = {}
         searched: dict[str, BaseDistribution] = {}
         points: dict[str, int] = {}
@@ -77,7 +77,7 @@ class Space:
             elif name in recipe.set:
                 wanted = None
             else:
-                wanted = _default_range(declaration) if name in techniques_own else None
+                wanted = _default_range(name, declaration) if name in techniques_own else None
             if wanted is None:
                 value = recipe.set.get(name, declaration.fixed)
                 if value is None:
@@ -189,6 +189,12 @@ def _declare(techniques: Sequence[Technique]) -> dict[str, Hyperparameter]:
         for name, declaration in technique.hyperparameters.items():
             if name in declared:
                 raise RequestError(f"technique {technique.name!r} declares {name!r}, which every study has already")
+            if not name.isidentifier():
+                raise RequestError(f"technique {technique.name!r} declares {name!r}, which is not a name like 'l2'")
+            for parent in declaration.when:
+                # Declared before it: values are drawn in this order.
+                if parent not in declared:
+                    raise unknown(f"hyperparameter in `when` of {name}", parent, declared)
             declared[name] = declaration
     return declared
 
@@ -197,20 +203,20 @@ def _only_when(declaration: Hyperparameter, when: Mapping[str, tuple[Value, ...]
     return replace(declaration, when=when)
 
 
-def _default_range(declaration: Hyperparameter) -> Range | None:
+def _default_range(name: str, declaration: Hyperparameter) -> Range | None:
     """What a technique's hyperparameter is searched over if the recipe does not say."""
     if isinstance(declaration, Structural):
         return Range(choices=declaration.choices) if declaration.searched else None
     if declaration.low is None or declaration.high is None:
         return None
-    return Range(low=declaration.low, high=declaration.high, log=declaration.log)
+    return Range.parse({"low": declaration.low, "high": declaration.high, "log": declaration.log}, f"range of {name}")
 
 
 def _distribution(name: str, declaration: Hyperparameter, wanted: Range) -> BaseDistribution:
     if wanted.choices:
         choices = tuple(declaration.check(name, choice) for choice in wanted.choices)
         if len(set(choices)) < len(choices):
-            raise RequestError(f"{name} has a choice twice: {', '.join(map(str, choices))}")
+            raise RequestError(f"{name} has a choice twice: {clip(', '.join(map(str, choices)))}")
         return CategoricalDistribution(choices)
     assert wanted.low is not None
     assert wanted.high is not None
@@ -219,8 +225,9 @@ def _distribution(name: str, declaration: Hyperparameter, wanted: Range) -> Base
         return FloatDistribution(low, high, log=wanted.log)
     if declaration.choices or declaration.parse is not None:
         raise RequestError(f"{name} takes choices, such as --space {name}=A,B; got a range")
-    if wanted.low != int(wanted.low) or wanted.high != int(wanted.high):
-        raise RequestError(f"{name} takes whole numbers, got the range {wanted.low:g}:{wanted.high:g}")
+    # From 2^53 on a float is no longer exact to the unit.
+    if wanted.low != int(wanted.low) or wanted.high != int(wanted.high) or wanted.high > 2**53:
+        raise RequestError(f"{name} takes whole numbers up to 2^53, got the range {wanted.low:g}:{wanted.high:g}")
     low_int, high_int = declaration.check(name, int(wanted.low)), declaration.check(name, int(wanted.high))
     return IntDistribution(int(low_int), int(high_int), log=wanted.log)
 

@@ -1,0 +1,300 @@
+"""Bad input: status 2 or 1, one line that names field, value and rule, an empty stdout, and nothing written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+
+from search import run
+
+ROOT = Path(__file__).parents[1]
+FAST = ["--epochs", "1", "--trials", "2", "--hidden", "8", "--device", "cpu", "--tracking-uri", "none"]
+RAW_STORAGE = "sqlite:///raw.db"
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs a command that must fail; returns its line."""
+
+    def attempt(*words: str, status: int = 2) -> str:
+        before = contents()
+        capsys.readouterr()
+        assert run.main(list(words)) == status
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert re.fullmatch(r"error: [^\n]+\n", err), err
+        assert len(err) < 1200
+        assert contents() == before
+        return err.strip()
+
+    return attempt
+
+
+def contents() -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+
+def raw_study(name: str = "x", **options: object) -> optuna.Study:
+    return optuna.create_study(storage=RAW_STORAGE, study_name=name, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["l3"], "unknown study 'l3': did you mean 'l2'? (known: baseline, l2)"),
+        (["l2+l2"], "technique 'l2' is named twice"),
+        (["a\x00/b"], "unknown study"),
+        (["x/" * 5000], "(10,000 characters)"),
+        ([], "Missing argument"),
+        (["l2", "extra"], "unexpected extra argument"),
+        (["l2", "--trails", "3"], "--trials"),
+        (["l2", "--trials", "many"], "got 'many'"),
+        (["l2", "--trials", "0"], "trials must be >= 1, got 0"),
+        (["l2", "--trials", "-1"], "trials must be >= 1, got -1"),
+        (["l2", "--timeout", "0"], "timeout must be > 0 seconds, got 0"),
+        (["l2", "--timeout", "nan"], "timeout must be > 0 seconds, got nan"),
+        (["l2", "--seed", "-1"], "seed: input should be greater than or equal to 0, got -1"),
+        (["l2", "--replicates", "0"], "replicates: input should be greater than or equal to 1, got 0"),
+        (["l2", "--replicates", "10000"], "less than or equal to 1000, got 10000"),
+        (["l2", "--ask-batch", "0"], "ask_batch: input should be greater than or equal to 1"),
+        (["l2", "--grid-points", "1000000000"], "grid_points: input should be less than or equal to 100000"),
+        (["l2", "--slots", "none"], "slots takes a whole number >= 1 or auto, got 'none'"),
+        (["l2", "--sampler", "tpr"], "unknown sampler 'tpr': did you mean 'tpe'?"),
+        (["l2", "--pruner", "halvin"], "did you mean 'halving'?"),
+        (["l2", "--scale", "units"], "did you mean 'unit'?"),
+        (["l2", "--loss", "mse"], "loss 'mse' is not for classification (digits); allowed: cross_entropy"),
+        (["l2", "--precision", "bf16"], "unknown precision 'bf16' (known: fp32)"),
+        (["l2", "--device", "gpu"], "unknown device 'gpu': did you mean 'cpu'? (known: auto, cpu, cuda)"),
+        (["l2", "--dataset", "DIGITS"], "unknown dataset 'DIGITS': did you mean 'digits'?"),
+        (["l2", "--dataset", "mnist", "--offline"], "run without --offline to download"),
+        (["l2", "--data", "n=5"], "dataset digits takes no options, got n"),
+        (["l2", "--data", "n"], "--data takes NAME=VALUE, got 'n'"),
+        (["l2", "--dataset", "line", "--data", "n=1"], "n must be a whole number from 2 to 10000000, got 1"),
+        (["l2", "--dataset", "line", "--data", "sigm=1"], "did you mean 'sigma'?"),
+        (["l2", "--study-name", "a\nb"], "printable characters"),
+        (["l2", "--study-name", "x" * 10_000], "(10000)"),
+        (["l2", "--set", "lr=1", "--set", "lr=2"], "--set: lr is given twice"),
+        (["l2", "--set", "l2=1"], "nothing is searched"),
+        (["l2", "--set", "l2=1", "--space", "l2=1:2"], "l2 is both fixed and given a range"),
+        (["l2", "--hidden", "128,,128"], "got '128,,128'"),
+        (["l2", "--hidden", "-3"], "each from 1 to 65536; 0 for none"),
+        (["l2", "--batch-size", "0"], "batch_size takes a whole number >= 1, got 0"),
+        (["l2", "--technique", "nope.py"], "--technique: nope.py is not a Python file"),
+    ],
+)
+def test_a_wrong_request_is_refused(refused: Refused, words: list[str], says: str) -> None:
+    assert says in refused(*words)
+
+
+@pytest.mark.parametrize("sampler", ["gp", "cmaes", "qmc"])
+def test_a_sampler_that_cannot_search_a_conditional_space_is_refused_by_name(refused: Refused, sampler: str) -> None:
+    words = ["--space", "optimizer=sgd,adam", "--space", "momentum=0.5:0.9"]
+    assert f"sampler '{sampler}' cannot search conditional" in refused("l2", *words, "--sampler", sampler)
+
+
+def test_a_grid_too_large_to_queue_is_refused(refused: Refused) -> None:
+    said = refused("l2", "--sampler", "grid", "--space", "lr=1e-3:1e-1", "--grid-points", "400")
+    assert "more than 100,000 cells" in said
+
+
+def test_cuda_where_there_is_none_is_the_machines_fault(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "no CUDA device" in refused("l2", "--device", "cuda", status=1)
+
+
+def broken_file(kind: str) -> None:
+    path = Path("raw.db")
+    if kind == "text":
+        path.write_text("not a database\n")
+    elif kind == "header only":
+        path.write_bytes(b"SQLite format 3\x00")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "dangling link":
+        path.symlink_to("/nonexistent/x.db")
+    else:  # truncated
+        raw_study()
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("option", ["--storage", "--tracking-uri"])
+@pytest.mark.parametrize("kind", ["text", "header only", "folder", "truncated"])
+def test_a_file_that_is_no_database_is_the_machines_fault(refused: Refused, kind: str, option: str) -> None:
+    broken_file(kind)
+    said = refused("l2", *FAST, option, RAW_STORAGE, status=1)
+    assert f"{option[2:]}: " in said
+    assert "raw.db" in said
+
+
+@pytest.mark.parametrize("option", ["--storage", "--tracking-uri"])
+def test_a_file_that_cannot_be_written_is_found_before_the_other_one_is_made(refused: Refused, option: str) -> None:
+    # Root may write to a read-only file; to /proc nobody may.
+    assert "/proc/x.db cannot be used" in refused("l2", *FAST, option, "sqlite:////proc/x.db", status=1)
+    assert "no folder /nonexistent" in refused("l2", *FAST, option, "sqlite:////nonexistent/x.db")
+    broken_file("dangling link")
+    assert "no folder /nonexistent" in refused("l2", *FAST, option, RAW_STORAGE)
+
+
+def test_optuna_and_mlflow_never_share_a_file(refused: Refused) -> None:
+    assert "need a database each" in refused("l2", "--tracking-uri", "sqlite:///optuna.db")
+    Path("below").mkdir()
+    assert "need a database each" in refused("l2", "--tracking-uri", "sqlite:///below/../optuna.db")
+    same = "postgresql://me:secret@host/db"
+    assert "secret" not in refused("l2", "--storage", same, "--tracking-uri", same)
+    raw_study()
+    assert "holds Optuna's studies" in refused("l2", "--tracking-uri", RAW_STORAGE)
+    Path("link.db").symlink_to("raw.db")
+    assert "holds Optuna's studies" in refused("l2", "--tracking-uri", "sqlite:///link.db")
+    with sqlite3.connect("other.db") as other:
+        other.execute("CREATE TABLE experiments (a)")
+    assert "holds MLflow's runs" in refused("l2", "--storage", "sqlite:///other.db")
+    with sqlite3.connect("mine.db") as mine:
+        mine.execute("CREATE TABLE recipes (a)")
+    assert "holds other tables (recipes)" in refused("l2", "--storage", "sqlite:///mine.db")
+
+
+@pytest.mark.parametrize(
+    ("url", "says", "status"),
+    [
+        ("", "got ''", 2),
+        ("optuna.db", "such as sqlite:///optuna.db, got 'optuna.db'", 2),
+        ("http://x", "got 'http://x'", 2),
+        ("sqlite://", "takes a file", 2),
+        ("sqlite:///:memory:", "takes a file", 2),
+        ("sqlite:///a\x00b", "takes a file", 2),
+        ("sqlite+nope:///raw.db", "takes a file", 2),
+        ("postgresql://me:secret@host:port/db", "got 'postgresql://me@host:port/db'", 2),
+        ("mysql+pymysql://me:secret@host/db", "no driver for it is installed: No module named 'pymysql'", 1),
+    ],
+)
+def test_a_storage_that_is_no_database(refused: Refused, url: str, says: str, status: int) -> None:
+    said = refused("l2", *FAST, "--storage", url, status=status)
+    assert says in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize("uri", ["", "mlruns", "None", "foo://x", "sqlite://"])
+def test_a_tracking_uri_that_mlflow_would_not_take(refused: Refused, uri: str) -> None:
+    assert "tracking-uri takes" in refused("l2", *FAST, "--tracking-uri", uri)
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_a_study_that_is_not_ours_is_left_alone(refused: Refused, direction: str) -> None:
+    theirs = raw_study("l2-digits", direction=direction)
+    if direction == "minimize":
+        theirs.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    said = refused("l2", *FAST, "--storage", RAW_STORAGE)
+    assert "was not made by regsearch" in said
+    assert "--study-name=l2-digits-2" in said
+
+
+def test_another_study_of_the_name_lists_what_differs_and_a_command_that_works(
+    refused: Refused, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = ["--study-name", 'it\'s "mine"']
+    assert run.main(["l2", *FAST, *name]) == 0
+    said = refused("l2", *FAST, *name, "--set", "lr=0.01", "--space", "l2=1e-5:0.1:log", "--seed", "3", "--json")
+    assert "seed: 0 there, 3 here" in said
+    assert "set lr: 0.001 there, 0.01 here" in said
+    assert "space l2: 1e-06:0.1:log there, 1e-05:0.1:log here" in said
+    assert said.count(" there, ") == 3
+    again = shlex.split(said.partition("to make a study of its own: ")[2])
+    assert Path(again[0]) == Path(sys.executable)
+    assert again[1:3] == ["-m", "search.run"]
+    assert run.main(again[3:]) == 0
+    assert json.loads(capsys.readouterr().out)["study"] == 'it\'s "mine"-2'
+
+
+def test_names_that_are_only_odd_are_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a/b", "..", "-x", "😀", "'; DROP TABLE studies; --"):
+        assert run.main(["l2", *FAST, f"--study-name={name}", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["study"] == name
+
+
+def test_a_failure_that_no_one_foresaw_is_one_line_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr("search.study.Study.__init__", fail)
+    assert run.main(["l2", *FAST]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"error: IndexError: list index out of range \(test_bad_input.py, line \d+\); [^\n]+\n", err)
+
+
+def shell(script: str, *, unbuffered: bool = False) -> subprocess.CompletedProcess[str]:
+    """Runs a script in which "$@" is the command."""
+    words = [sys.executable, "-m", "search.run", "l2", *FAST, "--json"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1" if unbuffered else ""}
+    return subprocess.run(["bash", "-c", script, "bash", *words], env=environment, text=True, capture_output=True)
+
+
+@pytest.mark.parametrize("unbuffered", [False, True])
+def test_nobody_reads_the_results(unbuffered: bool) -> None:
+    done = shell('{ "$@" <&-; echo $? > status; } | exec 0<&-', unbuffered=unbuffered)
+    assert Path("status").read_text() == "0\n", done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_the_results_find_no_room() -> None:
+    done = shell('"$@" > /dev/full')
+    assert done.returncode == 1
+    assert done.stderr.endswith("error: No space left on device\n")
+
+
+def test_an_error_does_not_land_among_the_results_where_stderr_is_closed() -> None:
+    done = shell('"$@" --trials many 2>&-')
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
+
+
+FORBIDDEN = ("sklearn", "pandas", "matplotlib", "mlflow", "torchvision")
+
+
+def test_help_answers_without_torch_and_training_begins_without_what_it_does_not_need() -> None:
+    source = f"""
+import sys
+from search import run
+def loaded(names): return [name for name in names if name in sys.modules]
+assert run.main(["--help"]) == 0
+print(loaded(("torch", "optuna", "numpy", "sqlalchemy", *{FORBIDDEN!r})), file=sys.stderr)
+from search.train.pack import Pack
+train = Pack.run_epoch
+def run_epoch(pack):
+    print(loaded({FORBIDDEN!r}), file=sys.stderr)
+    return train(pack)
+Pack.run_epoch = run_epoch
+assert run.main({["l2", *FAST[:-2], "--timeout", "1e-9"]!r}) == 0
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", source], env=environment, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert "--technique" in done.stdout
+    said = [line for line in done.stderr.splitlines() if line.startswith("[")]
+    assert len(said) >= 2
+    assert set(said) == {"[]"}
