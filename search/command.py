@@ -37,6 +37,11 @@ def parse_value(text: str) -> bool | int | float | str:
     return text
 
 
+def parse_values(text: str) -> Any:
+    """A value, or the list of those joined by commas."""
+    return [parse_value(part) for part in text.split(",")] if "," in text else parse_value(text)
+
+
 def parse_range(name: str, text: str) -> dict[str, Any]:
     """``LOW:HIGH``, ``LOW:HIGH:log`` or ``A,B,C``, as a recipe's table of the hyperparameter."""
     if ":" not in text:

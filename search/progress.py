@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from types import TracebackType
 
 import optuna
@@ -38,7 +39,9 @@ class Progress:
         self._pruned = sum(t.state == TrialState.PRUNED for t in finished)
         self._in_flight: dict[int, float] = {}
         self._console = Console(stderr=True)
-        self._live = self._console.is_terminal or self._console.is_jupyter
+        # In a notebook rich draws through ipywidgets; without them lines are better than nothing.
+        widgets = self._console.is_jupyter and find_spec("ipywidgets") is not None
+        self._live = widgets or (self._console.is_terminal and not self._console.is_jupyter)
         self._bar = Bar(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             console=self._console, disable=not self._live, refresh_per_second=5,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.command import pairs, parse_range, parse_value, serve
+from search.command import pairs, parse_range, parse_value, parse_values, serve
 from search.errors import RequestError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def run(
     # Not `<= 0`, which NaN is not.
     if timeout is not None and not timeout > 0:
         raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
-    options = {name: parse_value(value) for name, value in pairs("--data", data or ()).items()}
+    options = {name: parse_values(value) for name, value in pairs("--data", data or ()).items()}
     changes: dict[str, Any] = {
         "sampler": sampler,
         "grid_points": grid_points,
@@ -97,7 +97,6 @@ def run(
         "data": _given({"dataset": dataset, "scale": scale, "options": options or None}) or None,
     }
 
-    from search import database
     from search.study import Study
 
     made = Study(
@@ -113,7 +112,6 @@ def run(
         **_given(changes),
     )
     made.budget(trials)
-    database.check_places(made.storage, made.tracking_uri)
     _open(made, context.obj)
     _go(made, trials, timeout, started, as_json=json_)
 

@@ -21,7 +21,7 @@ from search import database, identity, loop
 from search.choose import asking, pruners, samplers
 from search.choose.asking import Asker
 from search.data import Data, load
-from search.errors import RequestError
+from search.errors import RequestError, clip
 from search.progress import Deadline, EpochCount, Progress
 from search.recipe import Recipe
 from search.record.curves import CURVES, ENVIRONMENT, RECIPE, SUMMARY, Curves
@@ -86,16 +86,16 @@ class Study:
         self.techniques = select(self.recipe.techniques, techniques)
         self.space = Space.resolve(self.recipe, self.techniques)
         samplers.check(self.recipe.sampler, self.space)
-        self.name = _checked_name(study_name or f"{self.recipe.name}-{self.recipe.data.dataset}")
         self.device = choose_device(device)
         if slots != "auto" and (not isinstance(slots, int) or isinstance(slots, bool) or slots < 1):
-            raise RequestError(f"slots takes a whole number >= 1 or auto, got {slots!r}")
+            raise RequestError(f"slots takes a whole number >= 1 or auto, got {clip(repr(slots))}")
         self._slots = slots
         spec = self.recipe.data
         self.data: Data = load(
             spec.dataset, scale=spec.scale, split=spec.split, seed=spec.seed,
             data_dir=Path(data_dir), offline=offline, options=spec.options,
         )  # fmt: skip
+        self.name = _checked_name(study_name or f"{self.recipe.name}-{self.recipe.data.dataset}")
         self.loss = _loss(self.recipe, self.data)
         self._batches: Batches | None = None
         self._programs: dict[tuple[Any, ...], Program] = {}
@@ -133,7 +133,7 @@ class Study:
             RequestError: a study of this name is there already and is another study.
         """
         if self._optuna is None:
-            database.check_sqlite(self.storage, "storage", ours=True)
+            database.check_places(self.storage, self.tracking_uri)
             with database.faults(self.storage):
                 self._backend = database.connect(self.storage)
                 study = optuna.create_study(
@@ -171,10 +171,8 @@ class Study:
         """
 
         budget = self.budget(trials)
-        if timeout is not None and timeout <= 0:
+        if timeout is not None and not timeout > 0:
             raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
-        if self.tracking_uri is not None:
-            database.check_sqlite(self.tracking_uri, "tracking-uri", ours=False)
         with ExitStack() as stack:
             stack.enter_context(database.owned(self.storage, self.name))
             study = self.optuna_study

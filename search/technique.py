@@ -13,10 +13,12 @@ defines `technique`; nothing else in the package names it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import math
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +26,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from search.errors import RequestError, unknown
+from search.errors import RequestError, clip, unknown
 
 Value = float | int | str | bool
 
@@ -61,8 +63,9 @@ class Numeric:
 
     def check(self, name: str, value: object) -> float:
         """The value as a float; raises RequestError, naming the rule, if it is not allowed."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise RequestError(f"{name} takes a number, got {value!r}")
+        # Compared with a float, not converted: a whole number may be too large for that.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+            raise RequestError(f"{name} takes a number, got {clip(str(value))}")
         rules = [
             (value >= self.minimum, f">= {self.minimum:g}"),
             (value <= self.maximum, f"<= {self.maximum:g}"),
@@ -82,7 +85,7 @@ class Structural:
     Args:
         default: its value where a study does not search it; its type is the hyperparameter's type.
         choices: the values allowed; empty for a whole number of at least `minimum`, or a text that `parse` accepts.
-        minimum: the least whole number allowed.
+        minimum, maximum: the whole numbers allowed.
         parse: turns a value into its standard form or raises ValueError, saying what is allowed.
         searched: whether a study searches the choices unless told otherwise.
         when: as for `Numeric`.
@@ -91,6 +94,7 @@ class Structural:
     default: Value
     choices: tuple[Value, ...] = ()
     minimum: int = 1
+    maximum: int = 10**9
     parse: Callable[[object], Value] | None = None
     searched: bool = False
     when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
@@ -112,8 +116,9 @@ class Structural:
                     if choice == value and isinstance(choice, bool) == isinstance(value, bool):
                         return choice
             raise unknown(f"value of {name}", str(value), map(str, self.choices))
-        if isinstance(value, bool) or not isinstance(value, int) or value < self.minimum:
-            raise RequestError(f"{name} takes a whole number >= {self.minimum}, got {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int) or not self.minimum <= value <= self.maximum:
+            rule = f"takes a whole number from {self.minimum} to {self.maximum:,}"
+            raise RequestError(f"{name} {rule}, got {clip(repr(value))}")
         return value
 
 
@@ -142,6 +147,13 @@ class Technique:
     project: Callable[[Tensor, Values], None] | None = None
     rate: Callable[[int, int, Values], Tensor] | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise RequestError(f"a technique's name is a text, got {self.name!r}")
+        for name, declared in dict(self.hyperparameters).items():
+            if not isinstance(name, str) or not isinstance(declared, Numeric | Structural):
+                raise RequestError(f"technique {self.name!r}: {name!r} is neither Numeric nor Structural")
+
 
 def discover() -> dict[str, Technique]:
     """Every technique in `objectives/`, by name: each public module there defines `technique`."""
@@ -165,8 +177,10 @@ def load_technique(path: Path) -> Technique:
         raise RequestError(f"--technique: {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        # What the file prints is no part of a command's results.
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
         raise RequestError(f"--technique: {path} failed when it was run: {type(error).__name__}: {error}") from error
     technique = getattr(module, "technique", None)
     if not isinstance(technique, Technique):
@@ -181,7 +195,11 @@ def select(names: Sequence[str], outside: Sequence[Technique | Path | str]) -> l
         RequestError: a name that is neither in `objectives/` nor from outside, or a file that cannot be loaded.
     """
     given = [t if isinstance(t, Technique) else load_technique(Path(t)) for t in outside]
-    known = discover() | {technique.name: technique for technique in given}
+    packaged = discover()
+    for technique in given:
+        if technique.name in packaged:
+            raise RequestError(f"technique {technique.name!r} is in the package already: give yours another name")
+    known = packaged | {technique.name: technique for technique in given}
     for name in names:
         if name not in known:
             raise unknown("technique", name, known)
