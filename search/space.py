@@ -6,7 +6,7 @@ Order decides nothing but reading: a conditional hyperparameter comes after thos
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -109,38 +109,31 @@ class Space:
 
     def suggest(self, trial: Trial) -> dict[str, Value]:
         """A trial's values, all of them: fixed ones and those its sampler chooses."""
-        values: dict[str, Value] = {}
-        for name in self.declared:
-            if not self.exists(name, values):
-                continue
-            if name in self.fixed:
-                values[name] = self.fixed[name]
-                continue
-            distribution = self.searched[name]
-            if isinstance(distribution, FloatDistribution):
-                values[name] = trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
-            elif isinstance(distribution, IntDistribution):
-                values[name] = trial.suggest_int(name, distribution.low, distribution.high, log=distribution.log)
-            else:
-                assert isinstance(distribution, CategoricalDistribution)
-                chosen = trial.suggest_categorical(name, distribution.choices)
-                assert chosen is not None
-                values[name] = chosen
-        return values
+        return self._values(lambda name: _suggested(trial, name, self.searched[name]))
 
     def complete(self, params: Mapping[str, Value]) -> dict[str, Value] | None:
         """All values of a trial with these sampled ones, or None where it has not been asked to the end."""
+        try:
+            return self._values(params.__getitem__)
+        except KeyError:
+            return None
+
+    def _values(self, chosen: Callable[[str], Value]) -> dict[str, Value]:
         values: dict[str, Value] = {}
         for name in self.declared:
-            if not self.exists(name, values):
-                continue
-            if name in self.fixed:
-                values[name] = self.fixed[name]
-            elif name in params:
-                values[name] = params[name]
-            else:
-                return None
+            if self.exists(name, values):
+                values[name] = self.fixed[name] if name in self.fixed else chosen(name)
         return values
+
+    def possible(self, name: str) -> list[Value]:
+        """The values a hyperparameter may take: its one value, its choices, or the ends of its range."""
+        if name in self.fixed:
+            return [self.fixed[name]]
+        distribution = self.searched[name]
+        if isinstance(distribution, CategoricalDistribution):
+            return [choice for choice in distribution.choices if choice is not None]
+        assert isinstance(distribution, FloatDistribution | IntDistribution)
+        return [distribution.low, distribution.high]
 
     def numeric(self, values: Mapping[str, Value]) -> dict[str, float]:
         """The numeric hyperparameters that training uses; one fixed at its neutral value is left out."""
@@ -230,6 +223,17 @@ def _distribution(name: str, declaration: Hyperparameter, wanted: Range) -> Base
         raise RequestError(f"{name} takes whole numbers up to 2^53, got the range {wanted.low:g}:{wanted.high:g}")
     low_int, high_int = declaration.check(name, int(wanted.low)), declaration.check(name, int(wanted.high))
     return IntDistribution(int(low_int), int(high_int), log=wanted.log)
+
+
+def _suggested(trial: Trial, name: str, distribution: BaseDistribution) -> Value:
+    if isinstance(distribution, FloatDistribution):
+        return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(name, distribution.low, distribution.high, log=distribution.log)
+    assert isinstance(distribution, CategoricalDistribution)
+    chosen = trial.suggest_categorical(name, distribution.choices)
+    assert chosen is not None
+    return chosen
 
 
 def grid_values(distribution: BaseDistribution, points: int) -> list[Value]:

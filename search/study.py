@@ -196,20 +196,15 @@ class Study:
 
     def longest(self) -> int:
         """The most epochs that a trial of the study trains."""
-        if "epochs" in self.space.fixed:
-            return int(self.space.fixed["epochs"])
-        distribution = self.space.searched["epochs"]
-        if isinstance(distribution, optuna.distributions.IntDistribution):
-            return distribution.high
-        assert isinstance(distribution, optuna.distributions.CategoricalDistribution)
-        return max(int(choice) for choice in distribution.choices if choice is not None)
+        return max(int(epochs) for epochs in self.space.possible("epochs"))
 
     @property
     def width(self) -> int:
         """The most slots of a pack on this device."""
         if isinstance(self._slots, int):
             return self._slots
-        return auto_width(self.space, self.batches)
+        hidden, batch_sizes = self.space.possible("hidden"), self.space.possible("batch_size")
+        return auto_width(map(str, hidden), map(int, batch_sizes), self.batches)
 
     def notes(self) -> list[str]:
         """What the user of this study should know before it runs, a line each."""

@@ -65,7 +65,7 @@ class Numeric:
         """The value as a float; raises RequestError, naming the rule, if it is not allowed."""
         # Compared with a float, not converted: a whole number may be too large for that.
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-            raise RequestError(f"{name} takes a number, got {clip(str(value))}")
+            raise RequestError(f"{name} takes a number, got {clip(repr(value))}")
         rules = [
             (value >= self.minimum, f">= {self.minimum:g}"),
             (value <= self.maximum, f"<= {self.maximum:g}"),
@@ -116,9 +116,10 @@ class Structural:
                     if choice == value and isinstance(choice, bool) == isinstance(value, bool):
                         return choice
             raise unknown(f"value of {name}", str(value), map(str, self.choices))
-        if isinstance(value, bool) or not isinstance(value, int) or not self.minimum <= value <= self.maximum:
-            rule = f"takes a whole number from {self.minimum} to {self.maximum:,}"
-            raise RequestError(f"{name} {rule}, got {clip(repr(value))}")
+        if isinstance(value, bool) or not isinstance(value, int) or value < self.minimum:
+            raise RequestError(f"{name} takes a whole number >= {self.minimum}, got {clip(repr(value))}")
+        if value > self.maximum:
+            raise RequestError(f"{name} takes a whole number <= {self.maximum:,}, got {clip(repr(value))}")
         return value
 
 

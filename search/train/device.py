@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
-from optuna.distributions import CategoricalDistribution
 
 from search.errors import EnvironmentFault, unknown
-from search.space import Space
 from search.train.batches import Batches
 from search.train.layout import Layout, padded
 from search.train.program import hidden_widths
@@ -41,24 +41,15 @@ def slot_bytes(layout: Layout, batch_size: int, itemsize: int = 4) -> int:
     return itemsize * (_COPIES * layout.size + activations)
 
 
-def auto_width(space: Space, batches: Batches) -> int:
-    """The slots of a pack for `--slots auto`, from the largest network and minibatch of the space.
+def auto_width(hidden: Iterable[str], batch_sizes: Iterable[int], batches: Batches) -> int:
+    """The slots of a pack for `--slots auto`: what the largest network and minibatch of a study leave room for.
 
     Never more than the device has memory for; at least two, fewer than which is no pack.
     """
-    batch_size = min(max(int(str(value)) for value in _values(space, "batch_size")), batches.train_rows)
-    need = max(
-        slot_bytes(Layout((batches.features, *hidden_widths(str(hidden)), batches.outputs)), batch_size)
-        for hidden in _values(space, "hidden")
-    )
+    batch_size = min(max(batch_sizes), batches.train_rows)
+    widths = [(batches.features, *hidden_widths(text), batches.outputs) for text in hidden]
+    need = max(slot_bytes(Layout(each), batch_size) for each in widths)
     if batches.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(batches.device)
         return max(2, min(_GPU_MOST, int(free * _GPU_SHARE) // need))
     return max(2, min(_CPU_MOST, _CPU_BYTES // need))
-
-
-def _values(space: Space, name: str) -> list[object]:
-    if name in space.fixed:
-        return [space.fixed[name]]
-    distribution = space.searched[name]
-    return list(distribution.choices) if isinstance(distribution, CategoricalDistribution) else [distribution.high]  # type: ignore[attr-defined]
