@@ -155,7 +155,9 @@ def owned(url: str, study: str) -> Iterator[None]:
     Raises:
         EnvironmentFault: another process on this machine is running the study.
     """
-    name = hashlib.sha256(f"{sqlite_path(url) or url}\x1f{study}".encode()).hexdigest()[:24]
+    path = sqlite_path(url)
+    place = os.path.realpath(path) if path else url  # one file, whatever links lead to it
+    name = hashlib.sha256(f"{place}\x1f{study}".encode()).hexdigest()[:24]
     lock = FileLock(Path(tempfile.gettempdir()) / f"regsearch-{name}.lock", timeout=0)
     try:
         lock.acquire()

@@ -9,6 +9,7 @@ follow from the recipe alone (contract C3), so an interrupted study goes on wher
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Protocol
 
 import numpy as np
@@ -96,9 +97,10 @@ class _Run:
         self._told: set[int] = set()
 
     def train(self, cohort: Cohort, epoch: int) -> None:
-        for completed in cohort.advance(epoch):
-            for observer in self._observers:
-                observer.epoch(completed)
+        with closing(cohort.advance(epoch)) as epochs:
+            for completed in epochs:
+                for observer in self._observers:
+                    observer.epoch(completed)
 
     def judge(self, cohort: Cohort, pruner: PeerPruner, rung: int) -> list[int]:
         """Report the objective so far of all that still train, then ask who falls behind; obey an earlier verdict."""

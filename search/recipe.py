@@ -188,12 +188,15 @@ class Recipe(_Part):
 
         Fixing a hyperparameter takes it out of the space and giving it a range takes it out of the fixed ones.
         """
+        fixed, ranges = (table if isinstance(table := changes.get(name), Mapping) else {} for name in ("set", "space"))
+        if twice := {*fixed} & {*ranges}:
+            raise RequestError(f"{source}: {min(twice)} is both fixed and given a range")
         fields = self.model_dump(exclude_unset=True)
         for name, change in changes.items():
             fields[name] = {**fields.get(name, {}), **change} if isinstance(change, Mapping) else change
-        for name in changes.get("set", {}):
+        for name in fixed:
             fields.get("space", {}).pop(name, None)
-        for name in changes.get("space", {}):
+        for name in ranges:
             fields.get("set", {}).pop(name, None)
         return type(self).parse(fields, source)
 

@@ -77,8 +77,6 @@ def run(
     shortcuts = {"hidden": hidden, "batch_size": batch_size, "epochs": epochs}
     fixed = {name: parse_value(value) for name, value in pairs("--set", set_ or ()).items()} | _given(shortcuts)
     ranges = {name: parse_range(name, text) for name, text in pairs("--space", space or (), "NAME=RANGE").items()}
-    if twice := set(fixed) & set(ranges):
-        raise RequestError(f"{min(twice)} is both fixed and given a range")
     # Not `<= 0`, which NaN is not.
     if timeout is not None and not timeout > 0:
         raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")

@@ -48,12 +48,14 @@ class Space:
         fixed: those with one value for the whole study.
         searched: those that a sampler chooses, with Optuna's distribution.
         points: how many values of each range a grid takes.
+        owners: the technique of each hyperparameter that a technique declares.
     """
 
     declared: Mapping[str, Hyperparameter]
     fixed: Mapping[str, Value]
     searched: Mapping[str, BaseDistribution]
     points: Mapping[str, int]
+    owners: Mapping[str, str]
 
     @classmethod
     def resolve(cls, recipe: Recipe, techniques: Sequence[Technique]) -> Space:
@@ -86,7 +88,7 @@ class Space:
             else:
                 searched[name] = _distribution(name, declaration, wanted)
                 points[name] = wanted.points or recipe.grid_points
-        space = cls(declared, fixed, searched, points)
+        space = cls(declared, fixed, searched, points, techniques_own)
         for name in (*recipe.set, *recipe.space):
             space._check_reachable(name)
         return space
@@ -101,7 +103,11 @@ class Space:
     @property
     def conditional(self) -> bool:
         """Whether some searched hyperparameter exists only for some values of another searched one."""
-        return any(parent in self.searched for name in self.searched for parent in self.declared[name].when)
+        return any(self._depends(name) for name in self.searched)
+
+    def _depends(self, name: str) -> bool:
+        """Whether a hyperparameter's existence depends on a searched one, be it through others."""
+        return any(parent in self.searched or self._depends(parent) for parent in self.declared[name].when)
 
     def exists(self, name: str, values: Mapping[str, Value]) -> bool:
         """Whether a hyperparameter exists, given the values of those before it."""
@@ -136,13 +142,22 @@ class Space:
         return [distribution.low, distribution.high]
 
     def numeric(self, values: Mapping[str, Value]) -> dict[str, float]:
-        """The numeric hyperparameters that training uses; one fixed at its neutral value is left out."""
+        """The numeric hyperparameters that training uses.
+
+        One that is fixed at its neutral value is left out, and its work with it; of a technique all are or none.
+        """
+        numeric = [name for name in values if isinstance(self.declared[name], Numeric)]
+        at_work = {self.owners.get(name) for name in numeric if not self._neutral(name)}
         return {
-            name: float(value)
-            for name, value in values.items()
-            if isinstance(declaration := self.declared[name], Numeric)
-            and not (name in self.fixed and declaration.neutral is not None and value == declaration.neutral)
+            name: float(values[name])
+            for name in numeric
+            if not self._neutral(name) or (name in self.owners and self.owners[name] in at_work)
         }
+
+    def _neutral(self, name: str) -> bool:
+        declaration = self.declared[name]
+        neutral = declaration.neutral if isinstance(declaration, Numeric) else None
+        return neutral is not None and self.fixed.get(name) == neutral
 
     def structure(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """The structural hyperparameters of a trial: its signature."""

@@ -81,7 +81,7 @@ class Study:
         chosen = Recipe.load(recipe) if isinstance(recipe, str) else recipe
         if dataset is not None:
             changes["data"] = {"dataset": dataset} | dict(changes.get("data", {}))
-        self.recipe = chosen.but("request", **changes) if changes else chosen
+        self.recipe = chosen.but(chosen.name, **changes) if changes else chosen
         self.storage, self.tracking_uri = storage, tracking_uri
         self.techniques = select(self.recipe.techniques, techniques)
         self.space = Space.resolve(self.recipe, self.techniques)
@@ -142,7 +142,6 @@ class Study:
                 identity.confirm(study, self.recipe, self.space, self.data, self.loss)
                 if RECIPE not in study.user_attrs:
                     study.set_user_attr(RECIPE, self.recipe.model_dump(mode="json"))
-                study.set_user_attr(ENVIRONMENT, self._environment())
             self._optuna = study
         return self._optuna
 
@@ -176,6 +175,7 @@ class Study:
         with ExitStack() as stack:
             stack.enter_context(database.owned(self.storage, self.name))
             study = self.optuna_study
+            study.set_user_attr(ENVIRONMENT, self._environment())
             watching: list[loop.Observer] = [self._trained, *(observers or ())]
             if self.tracking_uri is not None:
                 watching.append(stack.enter_context(MlflowMirror(self.name, self.storage, self.tracking_uri)))
@@ -222,6 +222,11 @@ class Study:
     def shown_storage(self) -> str:
         """The storage's URL without its password."""
         return database.shown(self.storage)
+
+    @property
+    def shown_tracking(self) -> str | None:
+        """MLflow's URL without its password."""
+        return None if self.tracking_uri is None else database.shown(self.tracking_uri)
 
     def study_names(self) -> list[str]:
         """The names of all studies in the storage."""

@@ -66,27 +66,30 @@ def test_a_crash_between_two_results_changes_nothing(tmp_path: Path, undisturbed
     assert len(watcher.told_numbers) == 12 - told
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "grid", "random", "gp", "cmaes"])
 def test_a_crash_in_the_middle_of_an_ask_changes_nothing(
-    tmp_path: Path, undisturbed: list[Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sampler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    study = small(tmp_path)
+    changes: dict[str, Any] = {"sampler": sampler, "grid_points": 4}
+    whole = outcome(small(tmp_path, storage="whole.db", **changes).run(12, observers=[Quiet()]))
+    study = small(tmp_path, **changes)
     suggest, asked = study.space.suggest, []
 
-    def third_dies(trial: Any) -> Any:
+    def sixth_dies(trial: Any) -> Any:
         asked.append(trial)
         if len(asked) == 6:
             trial.suggest_float("lr", 1e-4, 1e-1, log=True)
             raise Crash
         return suggest(trial)
 
-    monkeypatch.setattr(type(study.space), "suggest", lambda _self, trial: third_dies(trial))
+    monkeypatch.setattr(type(study.space), "suggest", lambda _self, trial: sixth_dies(trial))
     with pytest.raises(Crash):
-        study.run(observers=[Quiet()])
+        study.run(12, observers=[Quiet()])
     monkeypatch.undo()
-    again = small(tmp_path).run(observers=[Quiet()])
+    again = small(tmp_path, **changes).run(12, observers=[Quiet()])
     states = [trial.state for trial in again.optuna_study.trials]
     assert states.count(TrialState.FAIL) == 1
-    assert outcome(again) == undisturbed
+    assert outcome(again) == whole
 
 
 def test_a_stored_verdict_is_obeyed(tmp_path: Path) -> None:
@@ -118,15 +121,16 @@ def test_a_timeout_keeps_what_is_in_flight(tmp_path: Path, undisturbed: list[Any
     assert outcome(small(tmp_path).run(observers=[Quiet()])) == undisturbed
 
 
-def test_failed_grid_cells_are_tried_again_and_no_cell_twice(tmp_path: Path) -> None:
-    changes: dict[str, Any] = {"sampler": "grid", "grid_points": 3}
+@pytest.mark.parametrize("sampler", ["grid", "random", "tpe"])
+def test_a_trial_failed_from_outside_is_replaced_and_no_other_repeated(tmp_path: Path, sampler: str) -> None:
+    changes: dict[str, Any] = {"sampler": sampler, "grid_points": 3, "trials": 9}
+    whole = outcome(small(tmp_path, storage="whole.db", **changes).run(observers=[Quiet()]))
     study = small(tmp_path, **changes)
-    study.run(4, observers=[Quiet()])
-    failed = study.optuna_study.ask()
-    cell = failed.params or study.optuna_study.trials[failed.number].system_attrs["fixed_params"]
-    study.optuna_study.tell(failed.number, state=TrialState.FAIL)
-    done = small(tmp_path, **changes).run(observers=[Quiet()])
-    finished = [t.params for t in done.optuna_study.trials if t.state.is_finished() and t.state != TrialState.FAIL]
-    assert len(finished) == 9
-    assert sum(params == cell for params in finished) == 1
-    assert len({tuple(sorted(params.items())) for params in finished}) == 9
+    with pytest.raises(Crash):
+        study.run(observers=[Quiet(fail_after_epochs=3)])
+    study.optuna_study.tell(1, state=TrialState.FAIL)
+    done = small(tmp_path, **changes).run(observers=[Quiet()]).optuna_study.trials
+    asked = [tuple(sorted(t.params.items())) for t in done if t.state != TrialState.FAIL]
+    assert len(asked) == len(set(asked)) == 9
+    if sampler != "tpe":
+        assert set(asked) == {tuple(sorted(trial[0].items())) for trial in whole}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -47,9 +48,8 @@ class Asker:
     def __init__(self, study: optuna.Study, storage: RDBStorage, recipe: Recipe, space: Space, budget: int) -> None:
         self.study, self.budget = study, budget
         self._storage, self._recipe, self._space = storage, recipe, space
+        self._cells = list(space.cells()) if recipe.sampler == "grid" else []
         self._fail_half_asked()
-        if recipe.sampler == "grid":
-            self._enqueue_grid()
 
     def next_cohort(self) -> tuple[int, list[Asked]] | None:
         """The index of the next cohort and its trials that are still to be trained; None when the budget is spent."""
@@ -66,11 +66,15 @@ class Asker:
         asked = [self._adopt(trial) for trial in running]
         if not any(t.intermediate_values or t.state.is_finished() for t in mine):
             missing = min(self._recipe.ask_batch - len(mine), self.budget - len(trials))
-            asked += [self._ask(cohort, len(trials) + i) for i in range(missing)]
+            used = {t.user_attrs[TICKET] for t in trials}
+            free = (ticket for ticket in itertools.count() if ticket not in used)
+            asked += [self._ask(cohort, next(free)) for _ in range(missing)]
         return (cohort, asked) if asked else None
 
     def _ask(self, cohort: int, ticket: int) -> Asked:
         self.study.sampler = samplers.build(self._recipe.sampler, self._recipe.seed, ticket, self._space)
+        if self._cells:
+            self._enqueue_cell()
         trial = self.study.ask()
         trial.set_user_attr(COHORT, cohort)
         trial.set_user_attr(TICKET, ticket)
@@ -90,16 +94,14 @@ class Asker:
             if COHORT not in trial.user_attrs or self._space.complete(trial.params) is None:
                 self.study.tell(trial.number, state=TrialState.FAIL)
 
-    def _enqueue_grid(self) -> None:
-        """Put every cell that has no trial, or only failed ones, into the study's queue."""
-        there = {
-            trial.user_attrs.get(_CELL)
-            for trial in self.study.get_trials(deepcopy=False)
-            if trial.state != TrialState.FAIL
-        }
-        for index, cell in enumerate(self._space.cells()):
-            if index not in there:
-                self.study.enqueue_trial(cell, user_attrs={_CELL: index})
+    def _enqueue_cell(self) -> None:
+        """Put the first cell that has no trial, or only failed ones, into the study's queue, where the ask finds it."""
+        trials = [t for t in self.study.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
+        if any(trial.state == TrialState.WAITING for trial in trials):
+            return  # the process died between enqueueing and asking
+        there = {trial.user_attrs.get(_CELL) for trial in trials}
+        index = next(index for index in range(len(self._cells)) if index not in there)
+        self.study.enqueue_trial(self._cells[index], user_attrs={_CELL: index})
 
 
 def grid_size(space: Space) -> int:

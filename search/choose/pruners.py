@@ -202,6 +202,8 @@ def _at(trial: FrozenTrial, rung: int) -> float | None:
         return trial.intermediate_values[rung]
     if trial.state == TrialState.COMPLETE and (trial.last_step is None or trial.last_step < rung):
         return trial.value
+    if trial.state == TrialState.PRUNED and trial.last_step is None:
+        return math.inf  # never finite, and so told before any rung: worse than all
     return None
 
 

@@ -1,21 +1,42 @@
 """Samplers by name, built anew for each ask.
 
 A sampler's randomness is keyed by (study seed, ticket), a trial's rank among those not failed, and everything else it
-knows it reads from the study: so an interrupted ask goes on as if nothing had happened, in another process too.
+knows it reads from the study: so an interrupted ask goes on as if nothing had happened, in another process too. With
+one exception: qmc counts its points in the study, so a process that dies in the middle of an ask skips a point.
 """
 
 from __future__ import annotations
 
+import copy
 import warnings
+from typing import Any
 
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from search.errors import RequestError
 from search.space import Space
 from search.train import streams
 
 _UNCONDITIONAL = ("gp", "cmaes", "qmc")
+
+
+class _TicketCmaEs(CmaEsSampler):
+    """CMA-ES whose draws are numbered by ticket: Optuna's own are by trial number, which a failed trial shifts."""
+
+    def __init__(self, ticket: int, seed: int) -> None:
+        super().__init__(seed=seed, warn_independent_sampling=False)
+        self._ticket = ticket
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        renumbered = copy.copy(trial)
+        renumbered.number = self._ticket
+        return super().sample_relative(study, renumbered, search_space)
 
 
 def check(name: str, space: Space) -> None:
@@ -51,7 +72,7 @@ def build(name: str, seed: int, ticket: int, space: Space) -> BaseSampler:
         if name == "gp":
             return GPSampler(seed=drawn)
         if name == "cmaes":
-            return CmaEsSampler(seed=drawn, warn_independent_sampling=False)
+            return _TicketCmaEs(ticket, drawn)
         if name == "qmc":
             # One sequence for the whole study: its scrambling must not change from ask to ask.
             return QMCSampler(seed=seed % 2**31, scramble=True, warn_independent_sampling=False)

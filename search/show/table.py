@@ -40,7 +40,7 @@ def outcome(study: Study, *, seconds: float) -> dict[str, Any]:
         "best": None if best is None else {"number": best.number, "value": best.value, "params": best.params},
         "epochs": study.epochs_trained,
         "seconds": round(seconds, 3),
-        "urls": {"storage": study.shown_storage, "tracking": study.tracking_uri},
+        "urls": {"storage": study.shown_storage, "tracking": study.shown_tracking},
     }
 
 
@@ -64,7 +64,7 @@ def render(study: Study, outcome: dict[str, Any]) -> str:
     lines = [f"{counts}; {outcome['epochs']:,} epochs trained in {outcome['seconds']:.1f} s"]
     if study.tracking_uri is not None:
         local = study.tracking_uri == "sqlite:///mlflow.db"
-        lines.append("curves: mlflow ui" + ("" if local else f" --backend-store-uri {study.tracking_uri}"))
+        lines.append("curves: mlflow ui" + ("" if local else f" --backend-store-uri {study.shown_tracking}"))
     text = io.StringIO()
     console = Console(file=text, width=120)
     console.print(table)

@@ -6,7 +6,8 @@ How it is cut changes nothing but the time it takes: `cut` and the packs' widths
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -107,15 +108,20 @@ class Cohort:
         """Whether any trial still trains."""
         return bool(self._packs)
 
-    def advance(self, epoch: int) -> Iterator[list[Member]]:
+    def advance(self, epoch: int) -> Generator[list[Member]]:
         """Train every pack to an epoch; after each of its epochs, yield the trials that have just completed one."""
         jobs = [partial(self._train, at, epoch) for at in range(len(self._packs))]
-        for slots, reached, measured in side_by_side(jobs, self._workers):
-            yield self._record(slots, reached, measured)
+        with closing(side_by_side(jobs, self._workers)) as trained:
+            for slots, reached, measured in trained:
+                yield self._record(slots, reached, measured)
         self.drop(())
 
     def _train(self, at: int, epoch: int) -> Iterator[_Measured]:
-        """One pack to an epoch, in whatever thread; reads of the members only what its own slots have come to."""
+        """One pack to an epoch, in whatever thread.
+
+        Trials end where they are recorded, in another thread: when a pack is shrunk is a matter of luck, what its
+        slots come to is not.
+        """
         last = min(epoch, self._packs[at].program.epochs)
         while self._packs[at].epoch < last and self._alive(self._packs[at]):
             pack = self._packs[at] = self._shrunk(self._packs[at])
@@ -130,7 +136,9 @@ class Cohort:
         by_program: dict[int, list[Pack]] = {}
         for pack in self._packs:
             by_program.setdefault(id(pack.program), []).append(pack)
-        for packs in by_program.values():
+        for program_packs in by_program.values():
+            # A pack whose trials have all ended has stopped at an epoch of its own.
+            packs = [pack for pack in program_packs if self._alive(pack)]
             alive = [(p, s) for p, pack in enumerate(packs) for s in self._alive(pack)]
             if sum(len(pack.slots) for pack in packs) == len(alive):
                 kept += packs

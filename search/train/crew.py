@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TypeVar
 
 import torch
@@ -22,7 +22,7 @@ def threads(device: torch.device) -> int:
     return torch.get_num_threads() if device.type == "cpu" else 1
 
 
-def side_by_side(jobs: Sequence[Callable[[], Iterator[Item]]], workers: int) -> Iterator[Item]:
+def side_by_side(jobs: Sequence[Callable[[], Iterator[Item]]], workers: int) -> Generator[Item]:
     """What the jobs yield, as it comes, `workers` of them running at a time in threads of their own.
 
     A job's exception is raised here. Closing this iterator stops every job at its next item.

@@ -23,7 +23,7 @@ from search.train.network import Network
 from search.train.program import Program
 
 # Rows per product in evaluation. A constant, because how rows are cut must not depend on the pack.
-_EVAL_ROWS = 2048
+EVAL_ROWS = 2048
 _SPARSE = 1e-6
 
 
@@ -77,6 +77,8 @@ class Pack:
         This is how freed slots are compacted away and how what is left of several packs becomes one.
         """
         first = packs[0]
+        if any(pack.program is not first.program or pack.epoch != first.epoch for pack in packs):
+            raise ValueError("only packs of one program and epoch become one")
         pack = cls.__new__(cls)
         pack.program, pack.batches, pack.epoch = first.program, first.batches, first.epoch
         keep = sorted(keep, key=lambda at: packs[at[0]].slots[at[1]].replicate)
@@ -203,7 +205,9 @@ class Pack:
             penalty = self._penalty()
             assert penalty is not None
             measured["val_objective"] = loss + penalty.double()
-        return measured | {"sparsity": zeros / layout.trainable, "weight_norm": norm}
+        # Where weights are not finite, so is the padding.
+        sparsity = torch.where(norm.isfinite(), zeros / layout.trainable, torch.nan)
+        return measured | {"sparsity": sparsity, "weight_norm": norm}
 
     @torch.no_grad()
     def score(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -216,8 +220,8 @@ class Pack:
         rows = len(self.state["theta"])
         loss = torch.zeros(rows, dtype=torch.float64, device=batches.device)
         read = torch.zeros_like(loss)
-        shared = [x[start : start + _EVAL_ROWS] for start in range(0, len(x), _EVAL_ROWS)]
-        targets = [y[start : start + _EVAL_ROWS] for start in range(0, len(y), _EVAL_ROWS)]
+        shared = [x[start : start + EVAL_ROWS] for start in range(0, len(x), EVAL_ROWS)]
+        targets = [y[start : start + EVAL_ROWS] for start in range(0, len(y), EVAL_ROWS)]
         for part, truth in zip(shared, targets, strict=True):
             predictions = self._network(part.expand(len(self._groups), -1, -1))
             loss += self.program.loss(predictions, truth[None], batches.outputs).sum(1)

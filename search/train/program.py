@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from search.technique import Technique, Value, Values
+from search.technique import Structural, Technique, Value, Values
 from search.train.batches import Batches
 from search.train.layout import Layout
 from search.train.losses import CLASSIFICATION, REGRESSION, LossFunction
@@ -57,7 +57,7 @@ class Program:
         Args:
             structure: every structural hyperparameter's value; `hidden` as text, ``"128x128"``, ``""`` for none.
             numeric: the numeric hyperparameters in use; one that is fixed at its neutral value is not among them,
-                and a technique none of whose numeric hyperparameters is in use is left out with its work.
+                and a technique that has only such is left out with its work.
         """
         active = [t for t in techniques if _in_use(t, numeric)]
         return cls(
@@ -77,8 +77,8 @@ class Program:
 
 
 def _in_use(technique: Technique, numeric: Sequence[str]) -> bool:
-    declared = technique.hyperparameters
-    return not declared or any(name in numeric for name in declared)
+    declared = technique.hyperparameters.items()
+    return not declared or any(isinstance(one, Structural) or name in numeric for name, one in declared)
 
 
 def hidden_widths(text: str) -> tuple[int, ...]:

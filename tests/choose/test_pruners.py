@@ -50,6 +50,14 @@ def test_a_trial_that_ended_by_itself_counts_with_its_final_value() -> None:
     assert pruner.verdicts([ended, *mine], 0, 20) == {1: False, 2: False}
 
 
+def test_a_trial_that_was_never_finite_counts_as_the_worst() -> None:
+    pruner = HalvingPruner(100, factor=2, min_epochs=10)
+    never = [frozen(n, 0, {}, TrialState.PRUNED) for n in range(3)]
+    mine = [frozen(n + 3, 0, {10: float(n)}) for n in range(3)]
+    # Six peers, of whom the better half are the three that are finite.
+    assert pruner.verdicts(never + mine, 0, 10) == {3: True, 4: True, 5: True}
+
+
 def test_at_least_one_survives_unless_none_is_finite() -> None:
     pruner = HalvingPruner(100, factor=4, min_epochs=10)
     assert pruner.verdicts([frozen(0, 0, {10: 3.0}), frozen(1, 0, {10: 2.0})], 0, 10) == {0: False, 1: True}

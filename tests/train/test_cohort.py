@@ -48,7 +48,9 @@ def members(make_data: MakeData, replicates: int) -> tuple[list[Member], Batches
     data = make_data(70, 5, 3)
     short = make_pack(data, [adam()], epochs=2)
     long = make_pack(data, [adam()], epochs=5, hidden="20")
-    made = [Member(n, (long if n % 3 else short).program, adam(1e-3 * (n + 1)), replicates) for n in range(7)]
+    # The first two diverge at once: a pack of theirs alone stops before the others.
+    rates = [1e30, 1e30, *(1e-3 * (n + 1) for n in range(2, 7))]
+    made = [Member(n, (long if n % 3 else short).program, adam(lr), replicates) for n, lr in enumerate(rates)]
     return made, long.batches
 
 
@@ -60,16 +62,16 @@ def test_curves_do_not_depend_on_the_width(make_data: MakeData, width: int) -> N
     narrow, batches = members(make_data, 3)
     cohort = Cohort(narrow, batches, width)
     completed: Counter[tuple[int, int]] = Counter()
-    for rung in (1, 3, 5):
+    for rung in (3, 5):
         for done in cohort.advance(rung):
             completed.update((member.number, member.epoch) for member in done)
     assert not cohort.training
     for one, other in zip(reference, narrow, strict=True):
-        assert one.epoch == other.epoch == (5 if one.number % 3 else 2)
+        assert one.epoch == other.epoch == (1 if one.number < 2 else 5 if one.number % 3 else 2)
         assert one.ended
         assert other.ended
         assert one.table()[0] == other.table()[0]
-        assert np.array_equal(one.table()[1], other.table()[1])
+        assert np.array_equal(one.table()[1], other.table()[1], equal_nan=True)
         assert one.table()[1].shape[1:] == (3, one.epoch)
     assert completed == Counter({(m.number, e): 1 for m in narrow for e in range(1, m.epoch + 1)})
 
@@ -77,7 +79,7 @@ def test_curves_do_not_depend_on_the_width(make_data: MakeData, width: int) -> N
 def test_each_curve_is_its_replicates_own(make_data: MakeData) -> None:
     made, batches = members(make_data, 3)
     list(Cohort(made, batches, 4).advance(5))
-    member = made[1]
+    member = made[2]
     names, curves = member.table()
     for replicate in range(3):
         pack = Pack(member.program, batches, [Slot(0, replicate, member.values)])
@@ -91,9 +93,9 @@ def test_dropped_trials_train_no_more_and_the_others_go_on(make_data: MakeData) 
     made, batches = members(make_data, 2)
     cohort = Cohort(made, batches, 3)
     list(cohort.advance(1))
-    cohort.drop([1, 4])
+    cohort.drop([2, 4])
     list(cohort.advance(5))
-    assert [member.epoch for member in made] == [2, 1, 5, 2, 1, 5, 2]
+    assert [member.epoch for member in made] == [1, 1, 1, 2, 1, 5, 2]
 
 
 def test_a_job_that_fails_is_heard_and_the_others_stop() -> None:

@@ -1,0 +1,46 @@
+"""The same code on a GPU (contract C3); skipped where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from packs import STRUCTURE, adam
+from studies_for_tests import Quiet, small
+
+from search import Study
+from search.data import Data
+from search.technique import discover
+from search.train import streams
+from search.train.batches import Batches
+from search.train.pack import Pack, Slot
+from search.train.program import Program
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+def test_integers_are_the_same() -> None:
+    assert torch.equal(streams.bits(7, 1000), streams.bits(7, 1000, "cuda").cpu())
+    assert torch.equal(streams.permutation(7, 1000), streams.permutation(7, 1000, "cuda").cpu())
+
+
+@pytest.mark.parametrize("width", [1, 7])
+def test_three_epochs_agree_with_the_cpu(make_data: Callable[..., Data], width: int) -> None:
+    data, slots = make_data(233, 64, 10), [adam(1e-3 * (slot + 1), l2=1e-4) for slot in range(width)]
+    curves = {}
+    for device in ("cpu", "cuda"):
+        batches = Batches(data, device)
+        techniques = [discover()["l2"]]
+        program = Program.build(STRUCTURE, tuple(slots[0]), techniques, batches, loss="cross_entropy", seed=0)
+        pack = Pack(program, batches, [Slot(trial, 0, values) for trial, values in enumerate(slots)])
+        curves[device] = torch.stack([pack.run_epoch()["val_loss"] for _ in range(3)])
+    assert torch.allclose(curves["cpu"], curves["cuda"], rtol=1e-4)
+
+
+def test_a_study_runs_prunes_and_compacts(tmp_path: Path) -> None:
+    recipe = small(tmp_path).recipe
+    study = Study(recipe, storage=f"sqlite:///{tmp_path}/cuda.db", tracking_uri=None, device="cuda")
+    states = {trial.state.name for trial in study.run(observers=[Quiet()]).optuna_study.trials}
+    assert states == {"COMPLETE", "PRUNED"}
