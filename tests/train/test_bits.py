@@ -10,7 +10,7 @@ from packs import adam, make_pack
 
 from search.data import Data
 from search.technique import discover
-from search.train.pack import Pack
+from search.train.pack import Pack, Slot
 
 MakeData = Callable[..., Data]
 BATCH = 128
@@ -88,7 +88,10 @@ def test_compaction_and_merging_change_no_bit(make_data: MakeData, task: str) ->
     shape = {"loss": "cross_entropy" if task == "classification" else "huber", "hidden": "128"}
     whole = trained(data, slots, epochs=4, replicates=(0, 1), **shape)
     left = trained(data, slots[:4], replicates=(0, 1), **shape)
-    right = trained(data, slots[4:], replicates=(0, 1), **shape)
+    others = [Slot(trial, replicate, values) for replicate in (0, 1) for trial, values in enumerate(slots[4:])]
+    right = Pack(left.program, left.batches, others)
+    for _ in range(2):
+        right.run_epoch()
     keep = [(0, left.slots.index(s)) for s in left.slots if s.trial in (1, 3) and s.replicate == 0]
     keep += [(1, right.slots.index(s)) for s in right.slots if s.trial == 2 and s.replicate == 1]
     rest = Pack.gather([left, right], keep)
