@@ -47,7 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     _calm_process()
     live_lines = _Lines()
     try:
-        with _only_writer(options.tracking_uri):
+        with _only_writer(options.tracking_uri, live_lines, options.patience) as ours:
+            if not ours:
+                return 1
             from search.record.sync import StudySync  # imports mlflow: seconds, and only where it is this one's turn
 
             # SQLAlchemy makes an object or ten of each value: collecting as often as usual is a third of the time.
@@ -66,7 +68,8 @@ class _Lines:
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self.ended = False
+        self.ended = False  # as far as the lines have been taken
+        self.over = threading.Event()  # as far as they have come in
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
     def _read(self) -> None:
@@ -78,6 +81,7 @@ class _Lines:
                 for line in lines:
                     self._queue.put(line)
         self._queue.put(None)
+        self.over.set()
 
     def take(self, live: Live, seconds: float) -> None:
         """Move what comes within so many seconds to `live`; returns early when the input ends."""
@@ -150,8 +154,12 @@ class _Writer:
 
 
 @contextlib.contextmanager
-def _only_writer(uri: str) -> Iterator[None]:
-    """Hold the lock of a tracking store; released by the process's death, however it dies."""
+def _only_writer(uri: str, lines: _Lines, patience: float) -> Iterator[bool]:
+    """Hold the lock of a tracking store; released by the process's death, however it dies.
+
+    Yields whether it is held: another study's writer may hold it for hours, and the end of this one's command does not
+    wait for that.
+    """
     # The user is part of the name: in a shared /tmp one user's lock file can't be opened by another.
     user = os.getuid() if hasattr(os, "getuid") else ""
     digest = hashlib.sha256(f"{user} {resolved(uri)}".encode()).hexdigest()[:16]
@@ -159,10 +167,17 @@ def _only_writer(uri: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        since = time.monotonic()
         _say(f"another search is writing to MLflow at {uri}: this one's runs will appear when it is done")
-        lock.acquire()
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=patience if lines.over.is_set() else 1.0)
+            except Timeout:
+                if lines.over.is_set() and time.monotonic() - since >= patience:
+                    _say("it is still writing: run the command again to bring MLflow up to date")
+                    break
     try:
-        yield
+        yield lock.is_locked
     finally:
         lock.release()
 

@@ -152,6 +152,20 @@ def test_a_second_writer_waits_for_the_first(bench: Bench) -> None:
     bench.assert_equal(0)
 
 
+@pytest.mark.slow
+def test_the_end_of_a_command_does_not_wait_for_another_studys_writer(bench: Bench) -> None:
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    first = writer(bench)
+    until(lambda: query(bench, "select count(*) from runs") > 0)
+    second = writer(bench, "--patience", "1")
+    said = second.communicate(timeout=30)[1]
+    assert second.returncode == 1
+    assert b"run the command again to bring MLflow up to date" in said
+    assert first.poll() is None
+    first.communicate()
+    bench.assert_equal(0)
+
+
 def test_two_spellings_of_one_store_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert resolved("sqlite:///mlflow.db") == resolved(f"sqlite:///{tmp_path}/x/../mlflow.db")
