@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Literal
 
-import torch
 from torch import Tensor
 
 from search.data.scaling import Scaling
@@ -87,16 +86,6 @@ class Data:
             digest.update(f"|{name}:{tensor.dtype}:{tuple(tensor.shape)}|".encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().data)
         return digest.hexdigest()[:16]
-
-    def to(self, device: torch.device | str) -> Data:
-        """The same data with every tensor on `device`; a tensor that lies there already is not copied."""
-        parts: dict[str, Any] = {
-            field.name: value.to(device)
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor)
-        }
-        targets = None if self.targets is None else self.targets.to(device)
-        return replace(self, **parts, inputs=self.inputs.to(device), targets=targets)
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         for field in fields(self):

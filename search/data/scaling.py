@@ -39,10 +39,6 @@ class Scaling:
         """scaled * scale + shift: what `apply` was given, up to rounding."""
         return (scaled * self.scale).add_(self.shift)
 
-    def to(self, device: torch.device | str) -> Scaling:
-        """The same map with its tensors on `device`."""
-        return Scaling(self.shift.to(device), self.scale.to(device))
-
 
 def fit(scale: str, train: Tensor, pixel_max: int | None = None, channels: int | None = None) -> Scaling:
     """The scaling called `scale`, fitted on ``rows x features``.

@@ -78,9 +78,7 @@ class MlflowView:
         self._client = client = _open(self._uri)
         experiment = client.get_experiment_by_name(self._experiment)
         if experiment is None:
-            # The kind that MLflow's page shows as training runs with charts, not as traces of a language model.
-            tags = {"mlflow.experimentKind": "custom_model_development"}
-            self._experiment_id = client.create_experiment(self._experiment, tags=tags)
+            self._experiment_id = client.create_experiment(self._experiment)
         else:
             self._experiment_id = experiment.experiment_id
             if experiment.lifecycle_stage == LifecycleStage.DELETED:

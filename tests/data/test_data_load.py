@@ -69,17 +69,6 @@ def test_the_fingerprint_sees_shape_task_and_scaling_but_not_the_name() -> None:
     assert replace(data, targets=replace(data.inputs)).fingerprint() != data.fingerprint()
 
 
-def test_to_moves_every_tensor() -> None:
-    moved = load("diabetes").to("meta")
-    scalings = [moved.inputs, moved.targets]
-    tensors = [moved.x_train, moved.y_train, moved.x_val, moved.y_val, moved.x_test, moved.y_test]
-    for scaling in scalings:
-        assert scaling is not None
-        tensors += [scaling.shift, scaling.scale]
-    assert {tensor.device.type for tensor in tensors} == {"meta"}
-    assert (moved.name, moved.outputs, moved.features) == ("diabetes", 1, 10)
-
-
 def test_data_cannot_be_reassigned() -> None:
     data: Any = load("wine")
     with pytest.raises(FrozenInstanceError):
