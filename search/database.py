@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from optuna.storages import RDBStorage
     from sqlalchemy import URL
 
+DEFAULT_STORAGE = "sqlite:///optuna.db"
+DEFAULT_TRACKING = "sqlite:///mlflow.db"
 _MAGIC = b"SQLite format 3\x00"
 _OPTUNA_TABLES = {"studies", "trials", "version_info"}
 # What MLflow tracks to; its stores of plain files are closed to new runs.

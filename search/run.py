@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search.command import pairs, parse_range, parse_value, parse_values, serve
+from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
 from search.errors import RequestError
 
 if TYPE_CHECKING:
     from search.study import Study
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-_STORAGE, _TRACKING = "sqlite:///optuna.db", "sqlite:///mlflow.db"
 
 
 def _option(text: str, *names: str, metavar: str | None = None) -> Any:
@@ -65,8 +64,8 @@ def run(
         list[Path] | None, _option("A Python file that defines a technique; it is executed. Repeatable.")
     ] = None,
     study_name: Annotated[str | None, _option("Default: recipe and data set, l2-digits.")] = None,
-    storage: Annotated[str, _option(f"Optuna's database (default: {_STORAGE}).")] = _STORAGE,
-    tracking_uri: Annotated[str, _option(f"MLflow's (default: {_TRACKING}), or none.")] = _TRACKING,
+    storage: Annotated[str, _option(f"Optuna's database (default: {DEFAULT_STORAGE}).")] = DEFAULT_STORAGE,
+    tracking_uri: Annotated[str, _option(f"MLflow's (default: {DEFAULT_TRACKING}), or none.")] = DEFAULT_TRACKING,
     json_: Annotated[bool, _option("Print one JSON object on stdout instead of a table.", "--json")] = False,
 ) -> None:
     """Search a study's space: many trials train as one network, pruned among peers, every curve recorded.
@@ -109,9 +108,10 @@ def run(
         techniques=technique or (),
         **_given(changes),
     )
-    made.budget(trials)
+    # Before the study is opened, which writes: a wrong budget leaves nothing behind.
+    budget = made.budget(trials)
     _open(made, context.obj)
-    _go(made, trials, timeout, started, as_json=json_)
+    _go(made, budget, timeout, started, as_json=json_)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -144,11 +144,10 @@ def _open(study: Study, words: Sequence[str]) -> None:
         raise RequestError(f"{mismatch}; to make a study of its own: {again}") from None
 
 
-def _go(study: Study, trials: int | None, timeout: float | None, started: float, *, as_json: bool) -> None:
+def _go(study: Study, budget: int, timeout: float | None, started: float, *, as_json: bool) -> None:
     """Run, then show what came of it."""
     from search.show import table
 
-    budget = study.budget(trials)
     for note in study.notes():
         print(f"note: {note}", file=sys.stderr)
     if table.count_finished(study) >= budget:
@@ -156,7 +155,7 @@ def _go(study: Study, trials: int | None, timeout: float | None, started: float,
             f"study {study.name} already has its {budget} trials: nothing to train (give a larger --trials to go on)",
             file=sys.stderr,
         )
-    study.run(trials, timeout=timeout)
+    study.run(budget, timeout=timeout)
     outcome = table.outcome(study, seconds=time.monotonic() - started)
     print(json.dumps(outcome) if as_json else table.render(study, outcome))
 

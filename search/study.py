@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 # Trials are reported by the progress bar; Optuna's line for each would tear it apart.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-DEFAULT_STORAGE = "sqlite:///optuna.db"
-DEFAULT_TRACKING = "sqlite:///mlflow.db"
 _LONGEST_NAME = 200
 
 
@@ -71,8 +69,8 @@ class Study:
         data_dir: Path | str = "data",
         offline: bool = False,
         study_name: str | None = None,
-        storage: str = DEFAULT_STORAGE,
-        tracking_uri: str | None = DEFAULT_TRACKING,
+        storage: str = database.DEFAULT_STORAGE,
+        tracking_uri: str | None = database.DEFAULT_TRACKING,
         device: str = "auto",
         slots: int | str = "auto",
         techniques: Sequence[Technique | Path | str] = (),
@@ -168,7 +166,6 @@ class Study:
             timeout: seconds after which to stop; trials in flight are kept and adopted by the next run.
             observers: who watches; default a progress bar. The MLflow writer watches in any case.
         """
-
         budget = self.budget(trials)
         if timeout is not None and not timeout > 0:
             raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")

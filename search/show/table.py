@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table
 
+from search.database import DEFAULT_TRACKING
 from search.record.curves import DIVERGED_AT, SUMMARY
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def render(study: Study, outcome: dict[str, Any]) -> str:
     counts = ", ".join(f"{count} {name}" for name, count in outcome["trials"].items())
     lines = [f"{counts}; {outcome['epochs']:,} epochs trained in {outcome['seconds']:.1f} s"]
     if study.tracking_uri is not None:
-        local = study.tracking_uri == "sqlite:///mlflow.db"
+        local = study.tracking_uri == DEFAULT_TRACKING
         lines.append("curves: mlflow ui" + ("" if local else f" --backend-store-uri {study.shown_tracking}"))
     text = io.StringIO()
     console = Console(file=text, width=120)
