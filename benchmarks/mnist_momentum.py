@@ -59,7 +59,7 @@ def mnist(root: Path, seed: int) -> Data:
         x_test=pixels(official.data[test]), y_test=official.targets[test],
         outputs=len(train.classes),
         inputs=Scaling(torch.zeros(features), torch.full((features,), 255.0)),
-        targets=None, image_shape=(1, *train.data.shape[1:]), classes=tuple(train.classes),
+        targets=None, image_shape=(1, *train.data.shape[1:]), classes=tuple(train.classes), pixel_max=255.0,
     )  # fmt: skip
 
 

@@ -18,21 +18,28 @@ IDENTITY = "identity"
 """Study attribute: `describe(...)`."""
 
 # What a study may be run again with, changed: how long, how shown; not what it is.
-_FREE = {"name", "title", "trials", "set", "space", "loss", "techniques", "grid_points", "data"}
+_FREE = {"name", "title", "trials", "set", "space", "rows", "watch", "loss", "techniques", "grid_points", "data"}
 
-# A name may have 200 characters: room for the number.
-_STEM = 180
+_LONGEST_NAME = 200
+_STEM = 180  # room for the number
 
 
 def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, str]:
     """Every field that changes a study's results, each as text."""
     fields = {name: _text(value) for name, value in recipe.model_dump(mode="json").items() if name not in _FREE}
     fields |= {f"set {name}": _text(value) for name, value in space.fixed.items()}
-    fields |= {f"space {name}": _range(value) for name, value in space.searched.items()}
+    if not space.rows:
+        fields |= {f"space {name}": _range(value) for name, value in space.searched.items()}
     if recipe.sampler == "grid":
         fields |= {f"grid points {name}": _text(points) for name, points in space.points.items()}
+    fields |= {f"row {number}": _text(cell) or "as set" for number, cell in enumerate(space.rows, 1)}
     spec = recipe.data
     fields |= {"dataset": spec.dataset, "scale": spec.scale, "data": data.fingerprint()}
+    # Left out where they say nothing: a study that was noted before there were any is still the same study.
+    if spec.validation != "train":
+        fields["validation"] = spec.validation
+    if recipe.watch:
+        fields["watch"] = ",".join(recipe.watch)
     return fields | {"techniques": "+".join(recipe.techniques), "loss": loss}
 
 
@@ -61,6 +68,14 @@ class Mismatch(RequestError):
     def __init__(self, study: str, what: str) -> None:
         self.study = study
         super().__init__(f"study {study!r} exists and {what}")
+
+
+def checked_name(name: str) -> str:
+    """A study's name; raises RequestError where a database or a person would have trouble with it."""
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        shown = name if len(name) <= 40 else name[:40] + "..."
+        raise RequestError(f"a study's name is 1 to {_LONGEST_NAME} printable characters, got {shown!r} ({len(name)})")
+    return name
 
 
 def free_name(study: str, taken: list[str]) -> str:

@@ -18,6 +18,8 @@ from search.choose.asking import Asked
 from search.train.cohort import Member
 
 _SECONDS_BETWEEN_LINES = 10.0
+# Of the time so far: a run of hours is not to fill a page with lines that say the same.
+_SHARE_BETWEEN_LINES = 0.05
 
 
 class Progress:
@@ -75,8 +77,10 @@ class Progress:
             self._bar.update(
                 self._task, completed=int(self._done + sum(self._in_flight.values())), description=self._says()
             )
-        elif time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
-            self._line()
+        else:
+            now = time.monotonic()
+            if now - self._last_line > max(_SECONDS_BETWEEN_LINES, _SHARE_BETWEEN_LINES * (now - self._start)):
+                self._line()
 
     def told(self, number: int, state: TrialState, value: float | None) -> None:
         self._in_flight.pop(number, None)
@@ -88,11 +92,14 @@ class Progress:
     def _says(self) -> str:
         best = "" if self._best is None else f"best {self._best:.4g}, "
         rate = self.epochs / max(time.monotonic() - self._start, 1e-9)
-        return f"{best}{self._pruned} pruned, {rate:,.0f} epochs/s"
+        shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+        return f"{best}{self._pruned} pruned, {shown} epochs/s"
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
-        self._console.print(f"{self._done} of {self._budget} trials done, {self._says()}", highlight=False)
+        reached = max(self._in_flight.values(), default=0.0)
+        within = f"the next ones at epoch {reached * self._longest:,.0f}, " if 0 < reached < 1 else ""
+        self._console.print(f"{self._done} of {self._budget} trials done, {within}{self._says()}", highlight=False)
 
 
 class EpochCount:

@@ -8,100 +8,46 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from search.errors import EnvironmentFault, RequestError, clip, nearest, unknown
+from search.schema import (
+    MOST_POINTS,
+    WATCHED,
+    DataSet,
+    LossName,
+    Part,
+    Pruner,
+    Range,
+    Row,
+    SamplerName,
+    Scalar,
+    WatchName,
+    Whole,
+)
 
-SamplerName = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc"]
-PrunerName = Literal["halving", "hyperband", "median", "none"]
-ScaleName = Literal["standard", "unit", "none"]
-LossName = Literal["cross_entropy", "mse", "l1", "huber"]
-
-MOST_POINTS = 100_000
 _LONGEST_FILE = 2**20
 
 
-def _scalar(value: object) -> object:
-    if not isinstance(value, bool | int | float | str):
-        raise ValueError("takes a number, a word, true or false")
-    if isinstance(value, int) and abs(value) >= 2**63:
-        raise ValueError("takes numbers of at most 64 bits")
-    return value
+class Recipe(Part):
+    """A study: what is searched, on which data, by which sampler and pruner, for how many trials.
 
+    Instead of a space to search, a study may list its settings, to compare them; each is one trial:
 
-# Strict: true is not the number 1, nor "3" the number 3.
-Whole = Annotated[int, Field(strict=True)]
-Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-# One validator, not a union's branches: the complaint is then about the value, not about its not being a boolean.
-Scalar = Annotated[bool | int | float | str, PlainValidator(_scalar)]
+        [[rows]]
+        name = "momentum 0.9"
+        set = { momentum = 0.9 }
+        published = { final_test_accuracy = 0.2551 }
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
-
-    @classmethod
-    def parse(cls, fields: Mapping[str, Any], source: str) -> Self:
-        """One from plain data; `source` is what an error message calls it.
-
-        Raises:
-            RequestError: a field of it is wrong; the message names field, value and rule.
-        """
-        try:
-            return cls.model_validate(fields)
-        except ValidationError as error:
-            raise RequestError(f"{source}: {_explain(error, cls)}") from None
-
-
-class Range(_Part):
-    """What a hyperparameter is searched over: `low` to `high` (`log` for a logarithmic scale), or `choices`."""
-
-    low: Real | None = None
-    high: Real | None = None
-    log: bool = False
-    choices: tuple[Scalar, ...] = ()
-    points: Whole | None = Field(default=None, ge=2, le=MOST_POINTS, description="how many of its values a grid takes")
-
-    @model_validator(mode="after")
-    def _whole(self) -> Range:
-        if self.choices:
-            if self.low is not None or self.high is not None or self.log or self.points is not None:
-                raise ValueError("takes either choices or low and high, not both")
-            return self
-        if self.low is None or self.high is None:
-            raise ValueError("needs low and high, or choices")
-        if not self.low < self.high:
-            raise ValueError(f"needs low < high, got {self.low:g}:{self.high:g}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"needs low > 0 where it is log, got {self.low:g}:{self.high:g}:log")
-        return self
-
-
-class Pruner(_Part):
-    """How the trials of a cohort are judged among their peers; see `search.choose.pruners`."""
-
-    name: PrunerName = "halving"
-    reduction_factor: Whole = Field(default=3, ge=2)
-    min_epochs: Whole | None = Field(default=None, ge=1, description="the first rung; default: the pruner's own")
-    interval: Whole = Field(default=10, ge=1, description="median: epochs between rungs")
-
-
-class DataSet(_Part):
-    """Which data, how scaled and how split."""
-
-    dataset: str = "digits"
-    scale: ScaleName = "standard"
-    split: tuple[Real, Real, Real] = (0.6, 0.2, 0.2)
-    seed: Whole = Field(default=0, ge=0, description="of the split, and of the rows of a synthetic task")
-    options: Mapping[str, Any] = Field(default_factory=dict, description="of a synthetic task: n, sigma, range ...")
-
-
-class Recipe(_Part):
-    """A study: what is searched, on which data, by which sampler and pruner, for how many trials."""
+    A hyperparameter that a row leaves out has its value in ``[set]``, or its default. The rows are the cells of a grid,
+    in the order written; unless the recipe says otherwise they are one cohort, and nothing is pruned.
+    """
 
     name: str = Field(min_length=1, max_length=120)
     title: str = ""
@@ -118,13 +64,33 @@ class Recipe(_Part):
     data: DataSet = DataSet()
     set: Mapping[str, Scalar] = Field(default_factory=dict)
     space: Mapping[str, Range] = Field(default_factory=dict)
+    rows: tuple[Row, ...] = ()
+    watch: tuple[WatchName, ...] = Field(default=(), description="measured each epoch too; test: the test split")
 
-    @field_validator("techniques")
+    @field_validator("techniques", "watch")
     @classmethod
-    def _each_once(cls, techniques: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(techniques)) < len(techniques):
-            raise ValueError("names a technique twice")
-        return techniques
+    def _each_once(cls, names: tuple[str, ...], field: ValidationInfo) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"names a {'technique' if field.field_name == 'techniques' else 'metric'} twice")
+        return names
+
+    @model_validator(mode="after")
+    def _rows_are_a_grid(self) -> Recipe:
+        if not self.rows:
+            return self
+        if self.space:
+            raise ValueError(f"rows and a space do not mix: {next(iter(self.space))} is given a range")
+        if "sampler" in self.model_fields_set and self.sampler != "grid":
+            raise ValueError(f"rows take sampler grid, got sampler {self.sampler!r}")
+        for number, row in enumerate(self.rows, 1):
+            for watch, metrics in WATCHED.items():
+                for name in row.published:
+                    if name.partition("_")[2] in metrics and watch not in self.watch:
+                        raise ValueError(f"row {number} publishes {name}, which takes watch = [{watch!r}]")
+        # Written past pydantic: these are defaults, so they stay out of the fields that were given.
+        defaults = {"sampler": "grid", "ask_batch": len(self.rows), "pruner": Pruner(name="none")}
+        self.__dict__.update({name: value for name, value in defaults.items() if name not in self.model_fields_set})
+        return self
 
     @classmethod
     def load(cls, study: str) -> Recipe:
@@ -134,10 +100,10 @@ class Recipe(_Part):
             RequestError: there is none such, or a field of it is wrong; the message names field, value and rule.
         """
         known = packaged()
-        if study.endswith(".toml") or ("/" in study and os.path.isfile(study)):
-            return cls._read(Path(study), known)
         if study in known:
             return cls.parse({"name": study} | _toml(known[study], f"studies/{study}.toml"), f"studies/{study}.toml")
+        if study.endswith(".toml") or ("/" in study and os.path.isfile(study)):
+            return cls._read(Path(study), known)
         parts = study.split("+")
         if len(parts) > 1:
             return cls._unite(parts, known)
@@ -173,10 +139,13 @@ class Recipe(_Part):
             if part not in known:
                 raise unknown("study", part, known)
             one = _toml(known[part], f"studies/{part}.toml")
-            for technique in one.get("techniques", ()):
-                if technique in united["techniques"]:
-                    raise RequestError(f"technique {technique!r} is named twice in {united['name']!r}")
-                united["techniques"].append(technique)
+            if "rows" in one:
+                raise RequestError(
+                    f"{united['name']}: study {part!r} lists its settings, so it cannot be joined by '+'"
+                )
+            if parts.count(part) > 1:
+                raise RequestError(f"study {part!r} is named twice in {united['name']!r}")
+            united["techniques"] = [*dict.fromkeys([*united["techniques"], *one.get("techniques", ())])]
             for table in ("set", "space"):
                 for name, value in one.get(table, {}).items():
                     if united[table].setdefault(name, value) != value:
@@ -191,6 +160,8 @@ class Recipe(_Part):
         fixed, ranges = (table if isinstance(table := changes.get(name), Mapping) else {} for name in ("set", "space"))
         if twice := {*fixed} & {*ranges}:
             raise RequestError(f"{source}: {min(twice)} is both fixed and given a range")
+        if listed := {name for row in self.rows for name in row.set if name in fixed}:
+            raise RequestError(f"{source}: {min(listed)} is what the rows of this study set: it cannot be fixed")
         fields = self.model_dump(exclude_unset=True)
         for name, change in changes.items():
             fields[name] = {**fields.get(name, {}), **change} if isinstance(change, Mapping) else change
@@ -202,9 +173,16 @@ class Recipe(_Part):
 
 
 def packaged() -> dict[str, str]:
-    """The recipes of `studies/`: name to TOML text."""
-    files = (entry for entry in resources.files("studies").iterdir() if entry.name.endswith(".toml"))
-    return {entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8") for entry in files}
+    """The recipes of `studies/`, subfolders too: name (``l2``, ``notebooks/mnist-momentum``) to TOML text."""
+    return dict(_recipes(resources.files("studies"), ""))
+
+
+def _recipes(folder: Traversable, prefix: str) -> Iterator[tuple[str, str]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _recipes(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".toml"):
+            yield prefix + entry.name.removesuffix(".toml"), entry.read_text(encoding="utf-8")
 
 
 def _toml(text: str, source: str) -> dict[str, Any]:
@@ -213,30 +191,3 @@ def _toml(text: str, source: str) -> dict[str, Any]:
     # A number of 5,000 digits is a plain ValueError.
     except (ValueError, RecursionError) as error:
         raise RequestError(f"{source} is not TOML: {clip(str(error), 200)}") from None
-
-
-_MODELS: Mapping[str, type[BaseModel]] = {"pruner": Pruner, "data": DataSet, "space": Range}
-_KINDS = {"model_type": "takes a table", "dict_type": "takes a table", "tuple_type": "takes a list"}
-
-
-def _explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first complaint in one line: the field as the TOML names it, its value and what is allowed."""
-    first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
-    field = ".".join(map(clip, place))
-    if first["type"] == "extra_forbidden":
-        inner = _MODELS.get(place[0], model) if len(place) > 1 else model
-        where = f"field of {'.'.join(map(clip, place[:-1]))}" if len(place) > 1 else "field"
-        return str(unknown(where, place[-1], inner.model_fields))
-    value = first["input"]
-    if first["type"] == "literal_error" and isinstance(value, str):
-        allowed = str(first["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-        return str(unknown(field, value, allowed))
-    message = _KINDS.get(first["type"], first["msg"])
-    if message.startswith("Value error, "):
-        message = message.removeprefix("Value error, ")
-    elif first["type"] not in _KINDS:
-        field, message = f"{field}:", f"{message[0].lower()}{message[1:]}"
-    message = f"{field} {message}".strip()
-    # A rule over several fields says itself which values break it.
-    return message if isinstance(value, Mapping) else f"{message}, got {clip(repr(value))}"

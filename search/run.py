@@ -66,8 +66,11 @@ def run(
     study_name: Annotated[str | None, _option("Default: recipe and data set, l2-digits.")] = None,
     storage: Annotated[str, _option(f"Optuna's database (default: {DEFAULT_STORAGE}).")] = DEFAULT_STORAGE,
     tracking_uri: Annotated[str, _option(f"MLflow's (default: {DEFAULT_TRACKING}), or none.")] = DEFAULT_TRACKING,
+    check: Annotated[
+        bool, _option("Only see whether it can overfit one batch, and if not, why not.", "--check")
+    ] = False,
     json_: Annotated[bool, _option("Print one JSON object on stdout instead of a table.", "--json")] = False,
-) -> None:
+) -> int:
     """Search a study's space: many trials train as one network, pruned among peers, every curve recorded.
 
     Run it again to go on where it was interrupted, or with a larger --trials to extend it.
@@ -110,8 +113,11 @@ def run(
     )
     # Before the study is opened, which writes: a wrong budget leaves nothing behind.
     budget = made.budget(trials)
+    if check:
+        return _check(made, started, as_json=json_)
     _open(made, context.obj)
     _go(made, budget, timeout, started, as_json=json_)
+    return 0
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
@@ -121,6 +127,18 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 def _slots(text: str) -> int | str:
     value = parse_value(text)
     return value if isinstance(value, int) else text
+
+
+def _check(study: Study, started: float, *, as_json: bool) -> int:
+    """The overfit check instead of a search; returns 1 where it finds something wrong with the study."""
+    from search.check import check
+
+    found = check(study, lambda line: print(f"training {line}", file=sys.stderr))
+    if as_json:
+        print(json.dumps(found.outcome() | {"seconds": round(time.monotonic() - started, 3)}, allow_nan=False))
+    else:
+        print(found)
+    return 0 if found.fitted else 1
 
 
 def _open(study: Study, words: Sequence[str]) -> None:
@@ -146,7 +164,7 @@ def _open(study: Study, words: Sequence[str]) -> None:
 
 def _go(study: Study, budget: int, timeout: float | None, started: float, *, as_json: bool) -> None:
     """Run, then show what came of it."""
-    from search.show import table
+    from search.show import published, table
 
     for note in study.notes():
         print(f"note: {note}", file=sys.stderr)
@@ -157,7 +175,12 @@ def _go(study: Study, budget: int, timeout: float | None, started: float, *, as_
         )
     study.run(budget, timeout=timeout)
     outcome = table.outcome(study, seconds=time.monotonic() - started)
-    print(json.dumps(outcome) if as_json else table.render(study, outcome))
+    if as_json:
+        print(json.dumps(outcome | published.outcome(study), allow_nan=False))
+    else:
+        print(table.render(study, outcome))
+        if shown := published.render(study):
+            print(f"\n{shown}")
 
 
 def main(words: list[str] | None = None) -> int:

@@ -7,36 +7,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
-import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
-from search.errors import RequestError, clip, unknown
-from search.recipe import Range, Recipe
-from search.technique import Hyperparameter, Numeric, Structural, Technique, Value, owners
-from search.train.network import ACTIVATIONS
-from search.train.optimisers import OPTIMISERS
-
-
-def parse_hidden(value: object) -> str:
-    """Hidden widths in their standard form, ``"128x128"``; "0" is a linear model."""
-    parts = [part.strip() for part in str(value).replace(",", "x").split("x")]
-    widths = [int(part) if part.isascii() and part.isdecimal() and len(part) < 6 else 0 for part in parts]
-    if parts != ["0"] and (min(widths) < 1 or max(widths) > 65536 or len(widths) > 64):
-        raise ValueError("takes widths joined by 'x', such as 128x128, each from 1 to 65536; 0 for none")
-    return "x".join(map(str, widths))
-
-
-CORE: Mapping[str, Hyperparameter] = {
-    "optimizer": Structural(default="adam", choices=tuple(OPTIMISERS)),
-    "lr": Numeric(default=1e-3, low=1e-4, high=1e-1, log=True, above=0.0),
-    "batch_size": Structural(default=128),
-    "epochs": Structural(default=100),
-    "hidden": Structural(default="128x128", parse=parse_hidden),
-    "activation": Structural(default="leaky_relu", choices=tuple(ACTIVATIONS)),
-}
+from search import compose
+from search.declared import declare
+from search.distributions import default_range, distribution, grid_values, suggested
+from search.errors import RequestError, unknown
+from search.hyperparameter import Hyperparameter, Numeric, Structural, Value
+from search.recipe import Recipe
+from search.rows import Rows, value_of
+from search.schema import Range
+from search.technique import Technique
 
 
 @dataclass(frozen=True)
@@ -49,6 +33,8 @@ class Space:
         searched: those that a sampler chooses, with Optuna's distribution.
         points: how many values of each range a grid takes.
         owners: the technique of each hyperparameter that a technique declares.
+        rows: the cells of the grid, where the study lists its settings.
+        derived: of each value that follows from others: their names, and the function of all values.
     """
 
     declared: Mapping[str, Hyperparameter]
@@ -56,6 +42,8 @@ class Space:
     searched: Mapping[str, BaseDistribution]
     points: Mapping[str, int]
     owners: Mapping[str, str]
+    rows: tuple[Mapping[str, Value], ...] = ()
+    derived: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Value]], Value]]] = field(default_factory=dict)
 
     @classmethod
     def resolve(cls, recipe: Recipe, techniques: Sequence[Technique]) -> Space:
@@ -65,35 +53,41 @@ class Space:
             RequestError: a name that no technique or optimiser of the study has, a value or range that is not
                 allowed, a hyperparameter given a value where it cannot exist.
         """
-        techniques_own = owners(techniques)
-        declared = _declare(techniques)
+        compose.confirm(techniques)
+        declared = declare(techniques)
+        derived = {name: technique for technique in techniques for name in technique.derive}
         for name in (*recipe.set, *recipe.space):
             if name not in declared:
                 raise unknown("hyperparameter", name, declared)
-        fixed: dict[str, Value] = {}
-        searched: dict[str, BaseDistribution] = {}
-        points: dict[str, int] = {}
-        for name, declaration in declared.items():
-            if name in recipe.space:
-                wanted: Range | None = recipe.space[name]
-            elif name in recipe.set:
-                wanted = None
-            else:
-                wanted = _default_range(name, declaration) if name in techniques_own else None
-            if wanted is None:
-                value = recipe.set.get(name, declaration.fixed)
-                if value is None:
-                    raise RequestError(f"{name} has no default: give it a value with --set or a range with --space")
-                fixed[name] = declaration.check(name, value)
-            else:
-                searched[name] = _distribution(name, declaration, wanted)
-                points[name] = wanted.points or recipe.grid_points
-        space = cls(declared, fixed, searched, points, techniques_own)
-        for name in (*recipe.set, *recipe.space):
+        for name, technique in derived.items():
+            if any(name in table for table in (recipe.set, recipe.space, *(row.set for row in recipe.rows))):
+                parents = " and ".join(technique.hyperparameters)
+                raise RequestError(f"{name} follows from {parents} (technique {technique.name!r}): give those instead")
+        given = compose.settings(techniques) | dict(recipe.set)
+        ranges = _ranges(recipe, techniques)
+        fixed: Mapping[str, Value]
+        searched: Mapping[str, BaseDistribution]
+        points: Mapping[str, int]
+        if recipe.rows:
+            listed = Rows.resolve(recipe, declared, given)
+            fixed, searched, points, cells = listed.fixed, listed.searched, {}, listed.cells
+        else:
+            wanted = {name: ranges[name] for name in declared if name in ranges}
+            searched = {name: distribution(name, declared[name], one) for name, one in wanted.items()}
+            points = {name: one.points or recipe.grid_points for name, one in wanted.items()}
+            fixed = {name: value_of(name, declared[name], given) for name in declared if name not in searched}
+            cells = ()
+        own = {name: technique.name for technique in techniques for name in technique.hyperparameters}
+        derive = {name: (tuple(one.hyperparameters), one.derive[name]) for name, one in derived.items()}
+        space = cls(declared, fixed, searched, points, own, cells, derive)
+        # A technique that searches a parent too has branches, of which a study may close some.
+        branches = {name for one in techniques for name in one.space if one.space.keys() & declared[name].when.keys()}
+        for name in (*given, *(name for name in ranges if name in recipe.space or name not in own.keys() | branches)):
             space._check_reachable(name)
         return space
 
     def _check_reachable(self, name: str) -> None:
+        """Refuse a hyperparameter that was given a value or a range where no trial can have it."""
         for parent, allowed in self.declared[name].when.items():
             if parent in self.fixed and self.fixed[parent] not in allowed:
                 is_now = self.fixed[parent]
@@ -115,7 +109,7 @@ class Space:
 
     def suggest(self, trial: Trial) -> dict[str, Value]:
         """A trial's values, all of them: fixed ones and those its sampler chooses."""
-        return self._values(lambda name: _suggested(trial, name, self.searched[name]))
+        return self._values(lambda name: suggested(trial, name, self.searched[name]))
 
     def complete(self, params: Mapping[str, Value]) -> dict[str, Value] | None:
         """All values of a trial with these sampled ones, or None where it has not been asked to the end."""
@@ -129,17 +123,26 @@ class Space:
         for name in self.declared:
             if self.exists(name, values):
                 values[name] = self.fixed[name] if name in self.fixed else chosen(name)
+        return self._derive(values)
+
+    def _derive(self, values: dict[str, Value]) -> dict[str, Value]:
+        for name, (_, function) in self.derived.items():
+            values[name] = self.declared[name].check(name, function(values))
         return values
 
     def possible(self, name: str) -> list[Value]:
         """The values a hyperparameter may take: its one value, its choices, or the ends of its range."""
+        if name in self.derived:
+            own, function = self.derived[name]
+            corners = itertools.product(*(self.possible(parent) for parent in own))
+            return [function(dict(zip(own, corner, strict=True))) for corner in corners]
         if name in self.fixed:
             return [self.fixed[name]]
-        distribution = self.searched[name]
-        if isinstance(distribution, CategoricalDistribution):
-            return [choice for choice in distribution.choices if choice is not None]
-        assert isinstance(distribution, FloatDistribution | IntDistribution)
-        return [distribution.low, distribution.high]
+        searched = self.searched[name]
+        if isinstance(searched, CategoricalDistribution):
+            return [choice for choice in searched.choices if choice is not None]
+        assert isinstance(searched, FloatDistribution | IntDistribution)
+        return [searched.low, searched.high]
 
     def numeric(self, values: Mapping[str, Value]) -> dict[str, float]:
         """The numeric hyperparameters that training uses.
@@ -148,6 +151,10 @@ class Space:
         """
         numeric = [name for name in values if isinstance(self.declared[name], Numeric)]
         at_work = {self.owners.get(name) for name in numeric if not self._neutral(name)}
+        for name, value in values.items():
+            declaration = self.declared[name]
+            if isinstance(declaration, Structural) and declaration.neutral not in (None, value):
+                at_work.add(self.owners.get(name))
         return {
             name: float(values[name])
             for name in numeric
@@ -164,8 +171,11 @@ class Space:
         return {name: value for name, value in values.items() if isinstance(self.declared[name], Structural)}
 
     def cells(self) -> Iterator[dict[str, Value]]:
-        """Every cell of the grid, as sampled values: a union of branch products where the space is conditional."""
-        yield from self._cells(list(self.declared), {})
+        """Every cell of the grid, as sampled values: the rows, or a union of branch products."""
+        if self.rows:
+            yield from map(dict, self.rows)
+        else:
+            yield from self._cells(list(self.declared), {})
 
     def _cells(self, names: Sequence[str], values: dict[str, Value]) -> Iterator[dict[str, Value]]:
         for at, name in enumerate(names):
@@ -182,83 +192,12 @@ class Space:
         return sum(1 for _ in itertools.islice(self.cells(), 1_000_001))
 
 
-def _declare(techniques: Sequence[Technique]) -> dict[str, Hyperparameter]:
-    """Core, optimisers' and techniques' hyperparameters; an optimiser's exists where that optimiser is chosen."""
-    declared: dict[str, Hyperparameter] = dict(CORE)
-    choosers: dict[str, list[Value]] = {}
-    specific: dict[str, Hyperparameter] = {}
-    for optimiser, made in OPTIMISERS.items():
-        for name, declaration in made.hyperparameters.items():
-            choosers.setdefault(name, []).append(optimiser)
-            specific[name] = declaration
-    for name, declaration in specific.items():
-        declared[name] = _only_when(declaration, {"optimizer": tuple(choosers[name])})
+def _ranges(recipe: Recipe, techniques: Sequence[Technique]) -> dict[str, Range]:
+    """What is searched: as the recipe says, else as its techniques do, unless the recipe fixes it."""
+    found: dict[str, Range] = {}
     for technique in techniques:
         for name, declaration in technique.hyperparameters.items():
-            if name in declared:
-                raise RequestError(f"technique {technique.name!r} declares {name!r}, which every study has already")
-            if not name.isidentifier():
-                raise RequestError(f"technique {technique.name!r} declares {name!r}, which is not a name like 'l2'")
-            for parent in declaration.when:
-                # Declared before it: values are drawn in this order.
-                if parent not in declared:
-                    raise unknown(f"hyperparameter in `when` of {name}", parent, declared)
-            declared[name] = declaration
-    return declared
-
-
-def _only_when(declaration: Hyperparameter, when: Mapping[str, tuple[Value, ...]]) -> Hyperparameter:
-    return replace(declaration, when=when)
-
-
-def _default_range(name: str, declaration: Hyperparameter) -> Range | None:
-    """What a technique's hyperparameter is searched over if the recipe does not say."""
-    if isinstance(declaration, Structural):
-        return Range(choices=declaration.choices) if declaration.searched else None
-    if declaration.low is None or declaration.high is None:
-        return None
-    return Range.parse({"low": declaration.low, "high": declaration.high, "log": declaration.log}, f"range of {name}")
-
-
-def _distribution(name: str, declaration: Hyperparameter, wanted: Range) -> BaseDistribution:
-    if wanted.choices:
-        choices = tuple(declaration.check(name, choice) for choice in wanted.choices)
-        if len(set(choices)) < len(choices):
-            raise RequestError(f"{name} has a choice twice: {clip(', '.join(map(str, choices)))}")
-        return CategoricalDistribution(choices)
-    assert wanted.low is not None
-    assert wanted.high is not None
-    if isinstance(declaration, Numeric):
-        low, high = declaration.check(name, wanted.low), declaration.check(name, wanted.high)
-        return FloatDistribution(low, high, log=wanted.log)
-    if declaration.choices or declaration.parse is not None:
-        raise RequestError(f"{name} takes choices, such as --space {name}=A,B; got a range")
-    # From 2^53 on a float is no longer exact to the unit.
-    if wanted.low != int(wanted.low) or wanted.high != int(wanted.high) or wanted.high > 2**53:
-        raise RequestError(f"{name} takes whole numbers up to 2^53, got the range {wanted.low:g}:{wanted.high:g}")
-    low_int, high_int = declaration.check(name, int(wanted.low)), declaration.check(name, int(wanted.high))
-    return IntDistribution(int(low_int), int(high_int), log=wanted.log)
-
-
-def _suggested(trial: Trial, name: str, distribution: BaseDistribution) -> Value:
-    if isinstance(distribution, FloatDistribution):
-        return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
-    if isinstance(distribution, IntDistribution):
-        return trial.suggest_int(name, distribution.low, distribution.high, log=distribution.log)
-    assert isinstance(distribution, CategoricalDistribution)
-    chosen = trial.suggest_categorical(name, distribution.choices)
-    assert chosen is not None
-    return chosen
-
-
-def grid_values(distribution: BaseDistribution, points: int) -> list[Value]:
-    """The values of one axis: every choice, or `points` evenly spaced ones (geometrically on a log scale)."""
-    if isinstance(distribution, CategoricalDistribution):
-        return [choice for choice in distribution.choices if choice is not None]
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    low, high = distribution.low, distribution.high
-    spaced = np.geomspace(low, high, points) if distribution.log else np.linspace(low, high, points)
-    if isinstance(distribution, IntDistribution):
-        return sorted({round(value) for value in spaced.tolist()})
-    # The end points exactly: rounding may carry them over the edge of the distribution.
-    return [low, *(float(f"{value:.12g}") for value in spaced[1:-1].tolist()), high]
+            if (wanted := default_range(name, declaration)) is not None:
+                found[name] = wanted
+        found |= {name: Range.parse(one, f"technique {technique.name!r}") for name, one in technique.space.items()}
+    return {name: wanted for name, wanted in found.items() if name not in recipe.set} | dict(recipe.space)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,29 +18,31 @@ import optuna
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
-from search import database, identity, loop
+from search import compose, database, identity, loop
 from search.choose import asking, pruners, samplers
 from search.choose.asking import Asker
 from search.data import Data, load
+from search.discovery import select
 from search.errors import RequestError, clip
 from search.progress import Deadline, EpochCount, Progress
 from search.recipe import Recipe
-from search.record.curves import CURVES, ENVIRONMENT, RECIPE, SUMMARY, Curves
+from search.record.curves import ENVIRONMENT, RECIPE
 from search.record.mirror import MlflowMirror
 from search.space import Space
-from search.technique import Technique, Value, select
+from search.technique import Technique, Value
+from search.train import losses
 from search.train.batches import Batches
 from search.train.device import auto_width, choose_device
-from search.train.losses import CLASSIFICATION, REGRESSION
 from search.train.program import Program
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from search.check import Check
+    from search.show.uncertainty import Uncertainty
+
 # Trials are reported by the progress bar; Optuna's line for each would tear it apart.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-_LONGEST_NAME = 200
 
 
 class Study:
@@ -76,25 +79,26 @@ class Study:
         techniques: Sequence[Technique | Path | str] = (),
         **changes: Any,
     ) -> None:
-        chosen = Recipe.load(recipe) if isinstance(recipe, str) else recipe
+        self.original = Recipe.load(recipe) if isinstance(recipe, str) else recipe
         if dataset is not None:
             changes["data"] = {"dataset": dataset} | dict(changes.get("data", {}))
-        self.recipe = chosen.but(chosen.name, **changes) if changes else chosen
+        self.recipe = self.original.but(self.original.name, **changes) if changes else self.original
         self.storage, self.tracking_uri = storage, tracking_uri
         self.techniques = select(self.recipe.techniques, techniques)
         self.space = Space.resolve(self.recipe, self.techniques)
-        samplers.check(self.recipe.sampler, self.space)
         self.device = choose_device(device)
         if slots != "auto" and (not isinstance(slots, int) or isinstance(slots, bool) or slots < 1):
             raise RequestError(f"slots takes a whole number >= 1 or auto, got {clip(repr(slots))}")
         self._slots = slots
         spec = self.recipe.data
         self.data: Data = load(
-            spec.dataset, scale=spec.scale, split=spec.split, seed=spec.seed,
+            spec.dataset, scale=spec.scale, split=spec.split, validation=spec.validation, seed=spec.seed,
             data_dir=Path(data_dir), offline=offline, options=spec.options,
         )  # fmt: skip
-        self.name = _checked_name(study_name or f"{self.recipe.name}-{self.recipe.data.dataset}")
-        self.loss = _loss(self.recipe, self.data)
+        for technique in self.techniques:
+            self.data = compose.prepared(technique, self.space, self.data, [one.name for one in self.techniques])
+        self.name = identity.checked_name(study_name or f"{self.recipe.name}-{self.recipe.data.dataset}")
+        self.loss = losses.named(self.recipe.loss, self.data)
         self._batches: Batches | None = None
         self._programs: dict[tuple[Any, ...], Program] = {}
         self._optuna: optuna.Study | None = None
@@ -114,8 +118,9 @@ class Study:
         signature = (*sorted(structure.items()), numeric)
         if signature not in self._programs:
             self._programs[signature] = Program.build(
-                structure, numeric, self.techniques, self.batches, loss=self.loss, seed=self.recipe.seed
-            )
+                structure, numeric, self.techniques, self.batches,
+                loss=self.loss, seed=self.recipe.seed, watch=self.recipe.watch,
+            )  # fmt: skip
         return self._programs[signature]
 
     def numeric(self, values: Mapping[str, Value]) -> dict[str, float]:
@@ -128,9 +133,10 @@ class Study:
 
         Raises:
             EnvironmentFault: the storage cannot be used.
-            RequestError: a study of this name is there already and is another study.
+            RequestError: nothing is searched, or a study of this name is there already and is another study.
         """
         if self._optuna is None:
+            samplers.check(self.recipe.sampler, self.space)
             database.check_places(self.storage, self.tracking_uri)
             with database.faults(self.storage):
                 self._backend = database.connect(self.storage)
@@ -151,6 +157,12 @@ class Study:
             cells = asking.grid_size(self.space)
             return cells if trials is None else min(trials, cells)
         return self.recipe.trials if trials is None else trials
+
+    def check(self) -> Check:
+        """Whether the study learns one batch, and one of noise, by heart, and if not, why not; writes nothing."""
+        from search.check import check
+
+        return check(self)
 
     def run(
         self,
@@ -205,10 +217,12 @@ class Study:
 
     def notes(self) -> list[str]:
         """What the user of this study should know before it runs, a line each."""
-        found = [samplers.note(self.recipe.sampler, self.space)]
-        if self.recipe.sampler == "gp" and self.recipe.pruner.name != "none":
-            found.append("gp learns nothing from pruned trials: consider --pruner none")
-        return [note for note in found if note is not None]
+        found = samplers.notes(self.recipe, self.space)
+        if "test" in self.recipe.watch:
+            found.append("the test split is measured every epoch: what is chosen by it has no unseen rows left")
+        if self.recipe.data.validation == "test":
+            found.append("validation and test are the same rows: the best epoch is chosen by what it is tested on")
+        return found
 
     @property
     def epochs_trained(self) -> int:
@@ -238,48 +252,40 @@ class Study:
 
     def trials(self) -> pd.DataFrame:
         """One row per trial: number, state, value, its hyperparameters, best and final metrics."""
-        import pandas as pd
+        from search.show.frames import trials
 
-        rows = [
-            {"number": trial.number, "state": trial.state.name.lower(), "value": trial.value}
-            | trial.params
-            | trial.user_attrs.get(SUMMARY, {})
-            for trial in self.optuna_study.get_trials(deepcopy=False)
-        ]
-        return pd.DataFrame(rows)
+        return trials(self)
 
     def curves(self) -> pd.DataFrame:
         """Every trial's curves in long form: trial, replicate, epoch (from 1) and one column per metric."""
-        import numpy as np
+        from search.show.frames import curves
+
+        return curves(self)
+
+    def export(self, path: Path | str, trial: int | None = None) -> None:
+        """Save a trial's network (the best one's), trained again, with its scaling: `search.model_file`."""
+        from search.model_file import save
+        from search.trained import trained
+
+        save(path, trained(self, trial))
+
+    def published(self) -> pd.DataFrame:
+        """The figures that the recipe's rows give beside this study's: row, metric, theirs, ours, sd, agrees."""
         import pandas as pd
 
-        parts = []
-        for trial in self.optuna_study.get_trials(deepcopy=False):
-            if CURVES not in trial.user_attrs:
-                continue
-            curves = Curves.decode(trial.user_attrs[CURVES])
-            replicate, epoch = np.indices((curves.replicates, curves.epochs)).reshape(2, -1)
-            columns = {name: curves.of(name).ravel() for name in curves.metrics}
-            parts.append(pd.DataFrame({"trial": trial.number, "replicate": replicate, "epoch": epoch + 1} | columns))
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["trial", "replicate", "epoch"])
+        from search.show.published import Figure, compare
+
+        return pd.DataFrame(compare(self), columns=[field.name for field in fields(Figure)])
+
+    def uncertainty(
+        self, trial: int | None = None, *, passes: int = 100, activations: Sequence[str] = ()
+    ) -> Uncertainty:
+        """How uncertain the predictions of a trial (the best) for validation rows are, by Monte Carlo dropout."""
+        from search.show.uncertainty import measure
+
+        return measure(self, trial, passes=passes, activations=activations)
 
     def _environment(self) -> dict[str, str]:
         shown = torch.cuda.get_device_name() if self.device.type == "cuda" else platform.machine()
         versions = {"torch": torch.__version__, "optuna": optuna.__version__, "python": platform.python_version()}
         return {"device": f"{self.device.type} ({shown})", "precision": self.recipe.precision} | versions
-
-
-def _loss(recipe: Recipe, data: Data) -> str:
-    allowed = tuple(CLASSIFICATION if data.task == "classification" else REGRESSION)
-    if recipe.loss is None:
-        return allowed[0]
-    if recipe.loss not in allowed:
-        raise RequestError(f"loss {recipe.loss!r} is not for {data.task} ({data.name}); allowed: {', '.join(allowed)}")
-    return recipe.loss
-
-
-def _checked_name(name: str) -> str:
-    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        shown = name if len(name) <= 40 else name[:40] + "..."
-        raise RequestError(f"a study's name is 1 to {_LONGEST_NAME} printable characters, got {shown!r} ({len(name)})")
-    return name

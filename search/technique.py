@@ -9,144 +9,216 @@ defines `technique`; nothing else in the package names it.
         hyperparameters={"l2": Numeric(low=1e-6, high=1e-1, log=True, minimum=0.0, neutral=0.0, stronger="up")},
         penalty=lambda weights, values: values["l2"] * weights.square().sum(1),
     )
+
+The hooks in the order in which a step calls them:
+
+    input -> layer (each) -> targets -> loss, penalty -> [backward] -> gradient -> rate -> [optimiser] -> project
+
+On the CPU a slot's result must not depend on its place or its neighbours, to the bit. Sums, products, quotients, square
+roots, comparisons, and softmax over the last dimension keep to that; element-wise `exp`, `log`, `sigmoid` and `pow` do
+not: torch rounds them differently where a vector register is not full.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import importlib.util
-import math
-import pkgutil
-import sys
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
 from torch import Tensor
 
-from search.errors import RequestError, clip, unknown
+from search.errors import RequestError
+from search.hyperparameter import Hyperparameter, Numeric, Structural, Value
 
-Value = float | int | str | bool
+if TYPE_CHECKING:
+    from search.data import Data
+    from search.train.layout import Field as Field  # for whoever annotates an `init` hook
+    from search.train.layout import Layout
+
+__all__ = ["Batch", "Hyperparameter", "Inputs", "Numeric", "Setting", "Structural", "Technique", "Value", "Values"]
+
+
+class Inputs(Protocol):
+    """How the network's inputs relate to the data as people know them.
+
+    Attributes:
+        image_shape: (channels, height, width) of a row, None where rows are not images.
+        pixels: whether unit values are pixels in [0, 1].
+    """
+
+    image_shape: tuple[int, int, int] | None
+    pixels: bool
+
+    def unit(self, x: Tensor) -> Tensor:
+        """Inputs ``... x features`` as pixels in [0, 1]; where they are not pixels, as they are."""
+        ...
+
+    def scaled(self, unit: Tensor) -> Tensor:
+        """The inverse: what the network takes."""
+        ...
+
+
+class Values(Mapping[str, Tensor]):
+    """What a hook may read: the numeric hyperparameters that the study uses, by name, each ``(slots,)``; and more.
+
+    Attributes:
+        structure: every structural hyperparameter's value.
+        state: the technique's own tensors, leading dimension slots; hooks change them in place.
+        layout: where each parameter lies in ``slots x size``.
+        inputs: how the network's inputs relate to pixels.
+        classes: the names of the classes, in the order of the outputs; () in regression.
+        slots, device, dtype: of the tensors of the pack.
+        train: whether this is training, not evaluation; true in Monte Carlo passes for who takes part in them.
+        epoch, step, steps: 0-based epoch, 0-based step in it, and the steps of one epoch.
+        lr: the learning rate of this step with every `rate` applied, ``slots x 1`` or ``slots x size``.
+    """
+
+    structure: Mapping[str, Value]
+    state: dict[str, Tensor]
+    layout: Layout
+    inputs: Inputs
+    classes: Sequence[str]
+    slots: int
+    device: torch.device
+    dtype: torch.dtype
+    epoch: int
+    step: int
+    steps: int
+    lr: Tensor
+
+    @property
+    @abstractmethod
+    def train(self) -> bool: ...
+
+    @abstractmethod
+    def uniform(self, name: str, *shape: int) -> Tensor:
+        """Draws from [0, 1), the same for all slots of a replicate, new in each forward pass.
+
+        They broadcast over the slots: ``slots x shape``, or ``1 x shape`` where the pack has one replicate.
+        """
+
+    @abstractmethod
+    def normal(self, name: str, *shape: int) -> Tensor:
+        """Standard normal draws, likewise."""
+
+    @abstractmethod
+    def quantile(self, unit: Tensor) -> Tensor:
+        """The standard normal quantiles of draws from [0, 1), of any shape: for the unit draws of `init`."""
+
+    @abstractmethod
+    def per_slot(self, grouped: Tensor) -> Tensor:
+        """``groups x ...`` to ``slots x ...``, without a copy where there is one group; slots stay as they are."""
+
+    @abstractmethod
+    def parameter(self, name: str, layer: int) -> Tensor:
+        """One of the technique's own parameters (`Technique.parameters`), ``slots x padded width``, differentiable."""
 
 
 @dataclass(frozen=True)
-class Numeric:
-    """A real hyperparameter: in training a ``(slots,)`` tensor, so that slots may differ in it.
+class Batch:
+    """One minibatch after its forward pass, for the `loss` hook.
 
-    Args:
-        low, high, log: the range searched by default, and whether on a logarithmic scale. Without one the
-            hyperparameter is fixed unless a study asks for a range.
-        default: its value where it is fixed and no study says otherwise; `neutral` if not given.
-        neutral: the value at which it does nothing; a study that fixes it there leaves its work out.
-        minimum, maximum, above, below: what is allowed at all; the first two inclusive, the last two exclusive.
-        stronger: the direction of stronger regularisation, if it has one.
-        when: the values of other hyperparameters under which it exists, ``{"optimizer": ("sgd",)}``.
+    Attributes:
+        x: the network's inputs, ``groups x batch x features`` or ``slots x batch x features``, padded.
+        targets: as the loss takes them, ``groups or slots x batch x outputs``, padded.
+        predictions: ``slots x batch x outputs``, padded; the gradient flows through them.
+        outputs: how many of the outputs are real; the padding is zero in regression, of no meaning for classes.
+        task: "classification" (predictions are logits) or "regression".
+        forward: another pass through the network as it trains, with its own random draws.
     """
 
-    low: float | None = None
-    high: float | None = None
-    log: bool = False
-    default: float | None = None
-    neutral: float | None = None
-    minimum: float = -math.inf
-    maximum: float = math.inf
-    above: float = -math.inf
-    below: float = math.inf
-    stronger: Literal["up", "down"] | None = None
-    when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
-
-    @property
-    def fixed(self) -> Value | None:
-        return self.neutral if self.default is None else self.default
-
-    def check(self, name: str, value: object) -> float:
-        """The value as a float; raises RequestError, naming the rule, if it is not allowed."""
-        # Compared with a float, not converted: a whole number may be too large for that.
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-            raise RequestError(f"{name} takes a number, got {clip(repr(value))}")
-        rules = [
-            (value >= self.minimum, f">= {self.minimum:g}"),
-            (value <= self.maximum, f"<= {self.maximum:g}"),
-            (value > self.above, f"> {self.above:g}"),
-            (value < self.below, f"< {self.below:g}"),
-        ]
-        for holds, rule in rules:
-            if not holds:
-                raise RequestError(f"{name} must be {rule}, got {value:g}")
-        return float(value)
+    x: Tensor
+    targets: Tensor
+    predictions: Tensor
+    outputs: int
+    task: str
+    forward: Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True)
-class Structural:
-    """A hyperparameter that shapes the computation: part of the signature, equal for all slots of a pack.
+class Setting(Protocol):
+    """What a technique may check before training.
 
-    Args:
-        default: its value where a study does not search it; its type is the hyperparameter's type.
-        choices: the values allowed; empty for a whole number of at least `minimum`, or a text that `parse` accepts.
-        minimum, maximum: the whole numbers allowed.
-        parse: turns a value into its standard form or raises ValueError, saying what is allowed.
-        searched: whether a study searches the choices unless told otherwise.
-        when: as for `Numeric`.
+    Attributes:
+        data: the data set as the study trains on it.
+        techniques: the names of all techniques of the study, in order.
     """
 
-    default: Value
-    choices: tuple[Value, ...] = ()
-    minimum: int = 1
-    maximum: int = 10**9
-    parse: Callable[[object], Value] | None = None
-    searched: bool = False
-    when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    @property
+    def data(self) -> Data: ...
 
     @property
-    def fixed(self) -> Value | None:
-        return self.default
+    def techniques(self) -> Sequence[str]: ...
 
-    def check(self, name: str, value: object) -> Value:
-        """The value in its standard form; raises RequestError, naming what is allowed, if it is not."""
-        if self.parse is not None:
-            try:
-                return self.parse(value)
-            except ValueError as error:
-                raise RequestError(f"{name}: {error}, got {value!r}") from None
-        if self.choices:
-            if isinstance(value, str | bool | int | float):
-                for choice in self.choices:
-                    if choice == value and isinstance(choice, bool) == isinstance(value, bool):
-                        return choice
-            raise unknown(f"value of {name}", str(value), map(str, self.choices))
-        if isinstance(value, bool) or not isinstance(value, int) or value < self.minimum:
-            raise RequestError(f"{name} takes a whole number >= {self.minimum}, got {clip(repr(value))}")
-        if value > self.maximum:
-            raise RequestError(f"{name} takes a whole number <= {self.maximum:,}, got {clip(repr(value))}")
-        return value
-
-
-Hyperparameter = Numeric | Structural
-Values = Mapping[str, Tensor]
+    def possible(self, name: str) -> list[Value]:
+        """The values a hyperparameter may take: its one value, its choices, or the ends of its range."""
+        ...
 
 
 @dataclass(frozen=True)
 class Technique:
     """One regulariser or training method: its hyperparameters and its hooks.
 
-    In the hooks, `values` maps each numeric hyperparameter that the study uses to a ``(slots,)`` tensor, `weights` is
-    ``slots x parameters`` (every trainable number of a slot, biases too; zeros where widths are padded).
+    In the hooks, `values` maps each numeric hyperparameter that the study uses to a ``(slots,)`` tensor and holds what
+    else a hook may read (`Values`); `weights` is ``slots x size`` (every trainable number of a slot, biases too; zeros
+    where widths are padded). A technique whose numeric hyperparameters a study fixes at their neutral values is left
+    out, unless it has a structural hyperparameter that is not at its neutral value.
 
     Args:
-        penalty: added to the loss of each slot, ``(slots,)``, differentiable in the weights; not in `val_loss` (C8).
-        gradient: changes the gradient ``slots x parameters`` in place, after the backward pass.
-        project: changes the weights ``slots x parameters`` in place, after the optimiser's step.
-        rate: factor on the learning rate, ``(slots,)``, of the step index (0-based) and the steps of one epoch.
+        hyperparameters: its own, by name.
+        set: values it gives to hyperparameters of the model or the optimiser, unless the study does.
+        space: ranges over which it searches such hyperparameters, unless the study says otherwise; as in a recipe,
+            ``{"low": 0.0, "high": 0.99}`` or ``{"choices": [32, 64]}``.
+        derive: values of the model's hyperparameters that follow from its own, ``{"hidden": function of values}``.
+        role: what only one technique of a study can be, such as "schedule"; two of a role are refused.
+        check: raises ValueError, naming value and rule, if it cannot work in this study.
+        prepare: the data as the technique needs them, before anything is trained; called once, after `check`.
+        rows: which training rows an epoch uses, of a random order ``(rows,)`` that each replicate keeps.
+        init: a field's weights before training, ``slots x shape``, of its weights so far, its unit draws from [0, 1)
+            (one for all trials of a replicate) and the field.
+        parameters: trainable vectors of its own after a hidden layer: name to initial value, of (layer, width).
+        start: the technique's own state before the first step.
+        input: inputs ``groups or slots x batch x features`` in units that people know (`Inputs.unit`) to the like.
+        layer: of a hidden layer's activations ``slots x batch x padded width`` and its number from 1; or of the
+            network's (scaled) inputs, ``groups or slots x batch x padded features``, and 0. Keep the padding zero.
+        monte_carlo: whether its `layer` draws at random also in Monte Carlo passes through the trained network, whose
+            spread says how uncertain a prediction is; who does not take part sees an evaluation.
+        targets: ``groups or slots x batch x outputs`` to the like, in training only.
+        loss: added to each slot's training loss, ``(slots,)``, from a `Batch`; not in `val_loss` (contract C8).
+        penalty: added to the loss of each slot, ``(slots,)``, differentiable in the weights; not in `val_loss`.
+        gradient: changes the gradient ``slots x size`` in place, after the backward pass.
+        rate: factor on the learning rate, ``(slots,)`` or ``slots x size``, of the 0-based step since the start and
+            the steps of one epoch.
+        project: changes the weights ``slots x size`` in place, after the optimiser's step.
+        metrics: what it adds to each epoch's record: name to ``(slots,)``.
+        after_epoch: sees the epoch's metrics, each ``(slots,)`` in float64, may change its state in place, and may
+            return which slots stop here, ``(slots,)`` bool.
     """
 
     name: str
-    hyperparameters: Mapping[str, Hyperparameter]
+    hyperparameters: Mapping[str, Hyperparameter] = field(default_factory=dict)
+    set: Mapping[str, Value] = field(default_factory=dict)
+    space: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    derive: Mapping[str, Callable[[Mapping[str, Value]], Value]] = field(default_factory=dict)
+    role: str | None = None
+    check: Callable[[Setting], None] | None = None
+    prepare: Callable[[Data, Setting], Data] | None = None
+    rows: Callable[[Tensor, Values], Tensor] | None = None
+    init: Callable[[Tensor, Tensor, Field, Values], Tensor] | None = None
+    parameters: Callable[[int, int], Mapping[str, float]] | None = None
+    start: Callable[[Values], dict[str, Tensor]] | None = None
+    input: Callable[[Tensor, Values], Tensor] | None = None
+    layer: Callable[[Tensor, int, Values], Tensor] | None = None
+    monte_carlo: bool = False
+    targets: Callable[[Tensor, Values], Tensor] | None = None
+    loss: Callable[[Batch, Values], Tensor] | None = None
     penalty: Callable[[Tensor, Values], Tensor] | None = None
     gradient: Callable[[Tensor, Tensor, Values], None] | None = None
-    project: Callable[[Tensor, Values], None] | None = None
     rate: Callable[[int, int, Values], Tensor] | None = None
+    project: Callable[[Tensor, Values], None] | None = None
+    metrics: Callable[[Tensor, Values], Mapping[str, Tensor]] | None = None
+    after_epoch: Callable[[Mapping[str, Tensor], Values], Tensor | None] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -154,67 +226,3 @@ class Technique:
         for name, declared in dict(self.hyperparameters).items():
             if not isinstance(name, str) or not isinstance(declared, Numeric | Structural):
                 raise RequestError(f"technique {self.name!r}: {name!r} is neither Numeric nor Structural")
-
-
-def discover() -> dict[str, Technique]:
-    """Every technique in `objectives/`, by name: each public module there defines `technique`."""
-    import objectives
-
-    found = {}
-    for module in pkgutil.iter_modules(objectives.__path__):
-        technique = importlib.import_module(f"objectives.{module.name}").technique
-        found[technique.name] = technique
-    return found
-
-
-def load_technique(path: Path) -> Technique:
-    """The technique that a user's own file defines; the file is executed, so it is loaded only where it is named.
-
-    Raises:
-        RequestError: there is no such file, it fails when it is run, or it defines no `technique`.
-    """
-    spec = importlib.util.spec_from_file_location(f"regsearch_technique_{path.stem}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise RequestError(f"--technique: {path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        # What the file prints is no part of a command's results.
-        with contextlib.redirect_stdout(sys.stderr):
-            spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise RequestError(f"--technique: {path} failed when it was run: {type(error).__name__}: {error}") from error
-    technique = getattr(module, "technique", None)
-    if not isinstance(technique, Technique):
-        raise RequestError(f"--technique: {path} defines no `technique = Technique(...)`")
-    return technique
-
-
-def select(names: Sequence[str], outside: Sequence[Technique | Path | str]) -> list[Technique]:
-    """The techniques of a study: those named, in that order, then those from outside that no name asks for.
-
-    Raises:
-        RequestError: a name that is neither in `objectives/` nor from outside, or a file that cannot be loaded.
-    """
-    given = [t if isinstance(t, Technique) else load_technique(Path(t)) for t in outside]
-    packaged = discover()
-    for technique in given:
-        if technique.name in packaged:
-            raise RequestError(f"technique {technique.name!r} is in the package already: give yours another name")
-    known = packaged | {technique.name: technique for technique in given}
-    for name in names:
-        if name not in known:
-            raise unknown("technique", name, known)
-    return [known[name] for name in names] + [technique for technique in given if technique.name not in names]
-
-
-def owners(techniques: Sequence[Technique]) -> dict[str, str]:
-    """Each hyperparameter's owner; raises RequestError if two techniques own one name."""
-    found: dict[str, str] = {}
-    for technique in techniques:
-        for name in technique.hyperparameters:
-            if name in found:
-                raise RequestError(
-                    f"techniques {found[name]!r} and {technique.name!r} both own hyperparameter {name!r}"
-                )
-            found[name] = technique.name
-    return found

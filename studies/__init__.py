@@ -1,1 +1,4 @@
-"""The recipes, one TOML file per study; `search.recipe` has their schema."""
+"""The recipes, one TOML file per study, by their path in here: `l2`, `notebooks/mnist-momentum`.
+
+`search.recipe` and `search.schema` say what a recipe holds.
+"""

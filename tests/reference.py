@@ -1,37 +1,75 @@
 """The oracle: one trial in plain `torch.nn` and `torch.optim`, sharing with the package only the named draws.
 
-It trains one slot the way a tutorial would: `nn.Sequential`, a loss module, `loss.backward()`, `optimizer.step()`.
-Widths are not padded, nothing is batched over trials, gradients come from autograd alone.
+It trains one slot the way a tutorial would: `nn.Sequential`, a loss, `loss.backward()`, `optimizer.step()`. Widths are
+not padded, nothing is batched over trials, gradients come from autograd alone. What a technique adds is written by its
+test case in the same plain terms: modules, an extra loss term, something after the step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from search.data import Data
 from search.train import streams
 
 ACTIVATIONS = {"leaky_relu": nn.LeakyReLU, "relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
+LOSSES = {"cross_entropy": F.cross_entropy, "mse": F.mse_loss, "l1": F.l1_loss, "huber": F.huber_loss}
 
 
-def build(widths: tuple[int, ...], activation: str, seed: int, replicate: int, dtype: torch.dtype) -> nn.Sequential:
+def stored(width: int) -> int:
+    """Draws are made for widths rounded up to multiples of 16; what is beyond the true width is not used."""
+    return -(-width // 16) * 16
+
+
+@dataclass
+class Draws:
+    """The random draws of one trial by name, at the present epoch, step and forward pass."""
+
+    seed: int
+    replicate: int
+    dtype: torch.dtype
+    epoch: int = 0
+    step: int = 0
+    forward: int = 0
+
+    def _named(self, draw: Callable[..., Tensor], technique: str, name: str, shape: Sequence[int]) -> Tensor:
+        purpose = (technique, name, self.epoch, self.step, self.forward)
+        return draw(streams.key(self.seed, self.replicate, *purpose), prod(shape), dtype=self.dtype).view(*shape)
+
+    def uniform(self, technique: str, name: str, *shape: int) -> Tensor:
+        return self._named(streams.dense_uniform, technique, name, shape)
+
+    def normal(self, technique: str, name: str, *shape: int) -> Tensor:
+        return self._named(streams.normal, technique, name, shape)
+
+    def unit(self, name: str, *shape: int) -> Tensor:
+        """The initial draws of a parameter, weights as ``inputs x outputs``."""
+        stream = streams.key(self.seed, self.replicate, "init", name, *shape)
+        return streams.uniform(stream, prod(shape), dtype=self.dtype).view(shape)
+
+
+def build(
+    widths: tuple[int, ...], activation: str, draws: Draws, modules: Callable[[int, int], list[nn.Module]] | None = None
+) -> nn.Sequential:
     """A multilayer perceptron whose parameters are torch's default distribution on the named draws."""
-    modules: list[nn.Module] = []
+    layers: list[nn.Module] = []
     for layer, (inputs, outputs) in enumerate(pairwise(widths)):
-        linear = nn.Linear(inputs, outputs, dtype=dtype)
-        for name, shape in (("weight", (inputs, outputs)), ("bias", (outputs,))):
-            stream = streams.key(seed, replicate, "init", f"{layer}.{name}", *shape)
-            unit = streams.uniform(stream, int(torch.tensor(shape).prod()), dtype=dtype).view(shape)
-            value = (2 * unit - 1) / inputs**0.5
-            with torch.no_grad():
-                getattr(linear, name).copy_(value.T if name == "weight" else value)
-        modules += [linear, ACTIVATIONS[activation]()]
-    return nn.Sequential(*modules[:-1])
+        linear = nn.Linear(inputs, outputs, dtype=draws.dtype)
+        with torch.no_grad():
+            linear.weight.copy_((2 * draws.unit(f"{layer}.weight", inputs, outputs).T - 1) / inputs**0.5)
+            linear.bias.copy_((2 * draws.unit(f"{layer}.bias", outputs) - 1) / inputs**0.5)
+        layers.append(linear)
+        if layer < len(widths) - 2:
+            layers += [ACTIVATIONS[activation](), *(modules(layer + 1, outputs) if modules is not None else [])]
+    return nn.Sequential(*layers)
 
 
 def train(
@@ -40,69 +78,121 @@ def train(
     widths: tuple[int, ...],
     epochs: int,
     batch_size: int,
-    optimiser: Callable[[Any], torch.optim.Optimizer],
+    optimiser: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
     activation: str = "leaky_relu",
     loss: str = "cross_entropy",
+    modules: Callable[[int, int], list[nn.Module]] | None = None,
+    init: Callable[[nn.Sequential], None] | None = None,
+    rows: Callable[[Tensor], Tensor] | None = None,
+    inputs: Callable[[Tensor], Tensor] | None = None,
+    targets: Callable[[Tensor], Tensor] | None = None,
+    extra_loss: Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor] | None = None,
     penalty: Callable[[list[nn.Parameter]], Tensor] | None = None,
     after_backward: Callable[[nn.Sequential], None] | None = None,
-    after_step: Callable[[nn.Sequential], None] | None = None,
     rate: Callable[[int], float] | None = None,
+    after_step: Callable[[nn.Sequential], None] | None = None,
+    metrics: Callable[[nn.Sequential], Mapping[str, float]] | None = None,
+    after_epoch: Callable[[Mapping[str, float]], bool] | None = None,
     seed: int = 0,
     replicate: int = 0,
     dtype: torch.dtype = torch.float64,
-) -> tuple[nn.Sequential, list[Mapping[str, float]]]:
-    """One trial, and what it measured at the end of each epoch."""
-    model = build(widths, activation, seed, replicate, dtype)
-    criterion = {
-        "cross_entropy": nn.CrossEntropyLoss,
-        "mse": nn.MSELoss,
-        "l1": nn.L1Loss,
-        "huber": nn.HuberLoss,
-    }[loss]()
+    draws: Draws | None = None,
+) -> tuple[nn.Sequential, list[dict[str, float]]]:
+    """One trial, and what it measured at the end of each epoch.
+
+    Args:
+        modules: what stands behind the activation of hidden layer number (from 1) of that width.
+        rows: which rows of a random order an epoch uses.
+        inputs: what becomes of a training minibatch's features.
+        targets: what becomes of one-hot targets in training.
+        extra_loss: of (another training pass, the minibatch's features, the predictions).
+        rate: factor on every group's learning rate, of the step since the start.
+        after_epoch: of the epoch's metrics: whether training stops here.
+        draws: where the modules and hooks given here draw from.
+    """
+    draws = draws or Draws(seed, replicate, dtype)
+    model = build(widths, activation, draws, modules).to(dtype)
+    if init is not None:
+        with torch.no_grad():
+            init(model)
     x, y, x_val, y_val = (t if t.dtype == torch.int64 else t.to(dtype) for t in _tensors(data))
-    opt = optimiser(model.parameters())
-    base = opt.param_groups[0]["lr"]
-    curves = []
+    opt = optimiser(list(model.parameters()))
+    base = [group["lr"] for group in opt.param_groups]
+    used = torch.arange(len(x))
+    if rows is not None:
+        used = rows(streams.permutation(streams.key(seed, replicate, "rows"), len(x)))
+    curves: list[dict[str, float]] = []
     step = 0
+
+    def forward(features: Tensor) -> Tensor:
+        out: Tensor = model(features)
+        draws.forward += 1
+        return out
+
     for epoch in range(epochs):
-        order = streams.permutation(streams.key(seed, replicate, "order", epoch), len(x))
+        model.train()
+        order = used[streams.permutation(streams.key(seed, replicate, "order", epoch), len(used))]
         total, terms = 0.0, []
-        for start in range(0, len(x), batch_size):
+        for at, start in enumerate(range(0, len(order), batch_size)):
+            draws.epoch, draws.step, draws.forward = epoch, at, 0
             batch = order[start : start + batch_size]
+            features, truth = x[batch], y[batch]
+            if inputs is not None:
+                features = inputs(features)
+            if targets is not None:
+                truth = targets(F.one_hot(truth, data.outputs).to(dtype))
             opt.zero_grad()
-            data_loss = criterion(model(x[batch]), y[batch])
+            out = forward(features)
+            objective = data_loss = LOSSES[loss](out, truth)
             total += data_loss.item() * len(batch)
-            objective = data_loss
+            extra = extra_loss(forward, features, out) if extra_loss is not None else None
             if penalty is not None:
                 term = penalty(list(model.parameters()))
-                terms.append(term.item())
-                objective = objective + term
+                extra = term if extra is None else extra + term
+            if extra is not None:
+                terms.append(extra.item())
+                objective = objective + extra
             objective.backward()
             if after_backward is not None:
                 after_backward(model)
             if rate is not None:
-                opt.param_groups[0]["lr"] = base * rate(step)
+                for group, lr in zip(opt.param_groups, base, strict=True):
+                    group["lr"] = lr * rate(step)
             opt.step()
             if after_step is not None:
                 with torch.no_grad():
                     after_step(model)
             step += 1
-        with torch.no_grad():
-            out = model(x_val)
-            measured = {"train_loss": total / len(x), "val_loss": criterion(out, y_val).item()}
-            if data.task == "classification":
-                measured["val_accuracy"] = (out.argmax(1) == y_val).double().mean().item()
-            else:
-                assert data.targets is not None
-                measured["val_rmse"] = ((out - y_val) * data.targets.scale).square().mean().sqrt().item()
-            flat = torch.cat([p.flatten() for p in model.parameters()])
-            measured["sparsity"] = (flat.abs() < 1e-6).double().mean().item()
-            measured["weight_norm"] = flat.norm().item()
-            if penalty is not None:
-                measured["train_objective"] = measured["train_loss"] + sum(terms) / len(terms)
-                measured["val_objective"] = measured["val_loss"] + penalty(list(model.parameters())).item()
+        measured = {"train_loss": total / len(order)} | _evaluate(model, data, x_val, y_val, loss, penalty)
+        if terms:
+            measured["train_objective"] = measured["train_loss"] + sum(terms) / len(terms)
+        if rate is not None:
+            measured["lr"] = max(group["lr"] for group in opt.param_groups)
+        if metrics is not None:
+            with torch.no_grad():
+                measured |= metrics(model)
         curves.append(measured)
+        if after_epoch is not None and after_epoch(measured):
+            break
     return model, curves
+
+
+@torch.no_grad()
+def _evaluate(model: nn.Sequential, data: Data, x: Tensor, y: Tensor, loss: str, penalty: Any) -> dict[str, float]:
+    model.eval()
+    out = model(x)
+    measured = {"val_loss": LOSSES[loss](out, y).item()}
+    if data.task == "classification":
+        measured["val_accuracy"] = (out.argmax(1) == y).double().mean().item()
+    else:
+        assert data.targets is not None
+        measured["val_rmse"] = ((out - y) * data.targets.scale).square().mean().sqrt().item()
+    flat = torch.cat([p.flatten() for p in model.parameters()])
+    measured["sparsity"] = (flat.abs() < 1e-6).double().mean().item()
+    measured["weight_norm"] = flat.norm().item()
+    if penalty is not None:
+        measured["val_objective"] = measured["val_loss"] + penalty(list(model.parameters())).item()
+    return measured
 
 
 def _tensors(data: Data) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -63,8 +63,8 @@ def raw_study(name: str = "x", **options: object) -> optuna.Study:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["l3"], "unknown study 'l3': did you mean 'l2'? (known: baseline, l2)"),
-        (["l2+l2"], "technique 'l2' is named twice"),
+        (["l3"], "unknown study 'l3': did you mean 'l2'? (known: "),
+        (["l2+l2"], "study 'l2' is named twice in 'l2+l2'"),
         (["a\x00/b"], "unknown study"),
         (["x/" * 5000], "(10,000 characters)"),
         ([], "Missing argument"),

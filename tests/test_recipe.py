@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from search.errors import EnvironmentFault, RequestError, clip, unknown
-from search.recipe import Range, Recipe
+from search.recipe import Recipe, packaged
+from search.schema import Range
 
 
 @pytest.fixture(autouse=True)
@@ -63,8 +64,24 @@ def refusal(text: str | bytes, name: str = "mine.toml") -> str:
         ("[space.lr]\nchoices = 'ab'", "space.lr.choices takes a list, got 'ab'"),
         ("[space.lr]\nchoices = [1, [2]]", "space.lr.choices.1 takes a number, a word, true or false, got [2]"),
         ("[space.int]\nlow = 'a'\nhigh = 2", "space.int.low: input should be a valid number, got 'a'"),
+        ("watch = ['tests']", "unknown watch.0 'tests': did you mean 'test'?"),
+        ("watch = ['test', 'test']", "watch names a metric twice"),
+        ("[data]\nvalidation = 'half'", "unknown data.validation 'half': did you mean 'half-of-test'?"),
+        ("[rows]\nset = {}", "rows takes a list"),
+        ("rows = [{}, 3]", "row 2 takes a table, got 3"),
+        ("[[rows]]\nnmae = 'x'", "unknown field of row 1 'nmae': did you mean 'name'?"),
+        ("[[rows]]\n[[rows]]\nset = { lr = [1] }", "row 2.set.lr takes a number, a word, true or false, got [1]"),
+        ("[[rows]]\n[space.lr]\nlow = 1\nhigh = 2", "rows and a space do not mix: lr is given a range"),
+        ("sampler = 'tpe'\n[[rows]]", "rows take sampler grid, got sampler 'tpe'"),
+        ("[[rows]]\npublished = { final_val_los = 1.0 }", "'final_val_los' is neither best_METRIC nor final_METRIC of"),
+        ("[[rows]]\npublished = { val_loss = 1.0 }", "'val_loss' is neither best_METRIC nor final_METRIC of"),
+        ("[[rows]]\npublished = { final_val_loss = nan }", "row 1.published.final_val_loss: input should be a finite"),
+        (
+            "watch = ['weight_means']\n[[rows]]\n[[rows]]\npublished = { best_test_rmse = 1.0 }",
+            "row 2 publishes best_test_rmse, which takes watch = ['test']",
+        ),
     ],
-    ids=range(35),
+    ids=range(48),
 )
 def test_what_is_wrong_is_named(text: str | bytes, says: str) -> None:
     said = refusal(text)
@@ -120,11 +137,40 @@ def test_the_nearest_name_is_found_whatever_its_case_and_however_long_the_value(
     assert clip("x" * 81).endswith("... (81 characters)")
 
 
+def test_a_recipe_in_a_subfolder_is_named_by_its_path() -> None:
+    name = "notebooks/mnist-momentum"
+    assert {"l2", name} <= set(packaged())
+    Path("notebooks").mkdir()
+    Path(name).write_text("trials = 3\n")
+    Path(f"{name}.toml").write_text("trials = 4\n")
+    recipe = Recipe.load(name)
+    assert (recipe.name, recipe.data.dataset) == (name, "mnist")
+    assert Recipe.load(f"{name}.toml").trials == 4
+    assert Recipe.load(f"./{name}").trials == 3
+    with pytest.raises(RequestError, match=f"unknown study 'notebooks/mnist-momentun': did you mean '{name}'"):
+        Recipe.load("notebooks/mnist-momentun")
+
+
+@pytest.mark.parametrize("study", ["l2+notebooks/mnist-momentum", "notebooks/mnist-momentum+l2"])
+def test_a_list_of_settings_is_not_joined_with_others(study: str) -> None:
+    with pytest.raises(RequestError, match="'notebooks/mnist-momentum' lists its settings, so it cannot be joined"):
+        Recipe.load(study)
+
+
+def test_a_technique_of_two_joined_studies_counts_once() -> None:
+    assert Recipe.load("dropout+dropout_variance").techniques == ("dropout", "dropout_variance")
+    assert Recipe.load("dropout_variance+l2+dropout").techniques == ("dropout", "dropout_variance", "l2")
+
+
 _leaf = st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=5)
 _any = st.recursive(_leaf, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner))
 _range = st.dictionaries(st.sampled_from(["low", "high", "log", "choices", "points"]), _any)
 _fields: dict[str, st.SearchStrategy[Any]] = dict.fromkeys(Recipe.model_fields, _any)
 _fields |= {"space": _any | st.dictionaries(st.sampled_from(["lr", "int", "l2"]), _range)}
+_row = st.dictionaries(
+    st.sampled_from(["name", "set", "published"]), _any | st.dictionaries(st.text(max_size=4), _leaf)
+)
+_fields |= {"rows": _any | st.lists(_row, max_size=3)}
 _fields |= {"set": _any | st.dictionaries(st.text(max_size=4), _leaf)}
 
 

@@ -38,7 +38,7 @@ def runs(folder: Path) -> tuple[MlflowClient, Run, dict[int, Run]]:
     (parent,) = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
     children = [run for run in found if run is not parent]
     assert all(run.data.tags["mlflow.parentRunId"] == parent.info.run_id for run in children)
-    by_number = {int(run.data.tags["regsearch.key"].split("/")[1]): run for run in children}
+    by_number = {int(run.data.tags["regsearch.key"].rpartition("/")[2]): run for run in children}
     assert len(by_number) == len(children)
     return client, parent, by_number
 
@@ -95,6 +95,48 @@ def test_a_finished_study_is_a_no_op_that_says_so(finished: tuple[Path, dict[str
     assert "nothing to train" in done.stderr
     assert f"{said['best']['value']:.4g}" in done.stdout
     assert len(runs(folder)[2]) == 8
+
+
+_LISTED = """
+name = "course/rates"
+replicates = 2
+set = { epochs = 3, hidden = "16" }
+[[rows]]
+name = "small rate"
+set = { lr = 1e-4 }
+published = { final_val_accuracy = 0.1, final_train_loss = 1e9 }
+[[rows]]
+set = { lr = 1e-2 }
+"""
+
+
+def test_listed_settings_are_compared_with_published_figures(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(_LISTED)
+
+    def ran(*words: str) -> subprocess.CompletedProcess[str]:
+        done = command("mine.toml", "--device", "cpu", *words)
+        return subprocess.run(done, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
+
+    said = json.loads(ran("--json").stdout, parse_constant=pytest.fail)
+    assert (said["study"], said["trials"]) == ("course/rates-digits", {"complete": 2})
+    study = Study(str(tmp_path / "mine.toml"), storage=f"sqlite:///{tmp_path}/optuna.db", tracking_uri=None)
+    curves = study.curves()
+    last = curves[(curves["trial"] == 0) & (curves["epoch"] == 3)]
+    accuracy, loss = said["published"]
+    assert (accuracy["row"], accuracy["metric"], accuracy["theirs"]) == ("small rate", "final_val_accuracy", 0.1)
+    assert accuracy["ours"] == pytest.approx(last["val_accuracy"].mean(), rel=1e-6)
+    assert accuracy["sd"] == pytest.approx(last["val_accuracy"].std(), rel=1e-5)
+    assert (loss["metric"], loss["agrees"]) == ("final_train_loss", False)
+    assert study.published().to_dict("records") == said["published"]
+    assert said["differs"] == []
+    # The name's stroke is no stroke of MLflow's keys: a second run finds every run of the first.
+    again = ran()
+    assert "nothing to train" in again.stderr
+    assert "small rate" in again.stdout
+    assert "differ from the published" not in again.stdout
+    assert sorted(runs(tmp_path)[2]) == [0, 1]
+    other = ran("--epochs", "1", "--study-name", "short", "--tracking-uri", "none")
+    assert "settings differ from the published ones: epochs 1 (published: 3)" in other.stdout
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search.command import pairs, parse_range, parse_value
+from search.discovery import discover, load_technique
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.space import Space, grid_values
-from search.technique import Numeric, Technique, discover, load_technique
+from search.technique import Numeric, Technique
 
 L2 = discover()["l2"]
 
@@ -72,7 +73,7 @@ def test_words_become_values(text: str, value: object) -> None:
         ("epochs=1.5:3", "epochs takes whole numbers up to 2^53, got the range 1.5:3"),
         ("epochs=1:1e300", "epochs takes whole numbers up to 2^53, got the range 1:1e+300"),
         ("epochs=0:3", "epochs takes a whole number >= 1, got 0"),
-        ("momentum=0.5:0.9", "momentum exists only where optimizer is sgd; here optimizer is adam"),
+        ("momentum=0.5:0.9", "momentum exists only where optimizer is sgd or rmsprop; here optimizer is adam"),
         ("nesterov=true,false", "nesterov exists only where optimizer is sgd"),
     ],
 )
@@ -95,7 +96,7 @@ def test_a_range_that_cannot_be(word: str, says: str) -> None:
         (("hidden=12 8",), "got '12 8'"),
         (("lr=1", "lr=2"), "--set: lr is given twice"),
         (("momentum=0.9",), "momentum exists only where optimizer is sgd"),
-        (("optimizer=sgd", "beta1=0.5"), "beta1 exists only where optimizer is adam; here optimizer is sgd"),
+        (("optimizer=sgd", "beta1=0.5"), "beta1 exists only where optimizer is adam or adamw; here optimizer is sgd"),
         (("optimizer=sgd", "nesterov=yes"), "unknown value of nesterov 'yes' (known: False, True)"),
     ],
 )

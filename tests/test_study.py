@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 from studies_for_tests import Quiet, small
 
-from search import Study
+from search import Study, identity
 from search.errors import EnvironmentFault, RequestError
 from search.record.curves import DIVERGED_AT
 from search.technique import Numeric, Technique
@@ -47,6 +47,26 @@ def test_a_pruned_trial_keeps_its_best_so_far_and_was_worse_than_its_peers(tmp_p
             if t.user_attrs["cohort"] <= cohort and rung in t.intermediate_values
         ]  # fmt: skip
         assert sorted(peers).index(trial.value) >= len(peers) // 2
+
+
+def test_the_user_is_told_where_the_test_split_is_looked_at(tmp_path: Path) -> None:
+    assert small(tmp_path).notes() == []
+    (note,) = small(tmp_path, watch=["test"]).notes()
+    assert "the test split is measured every epoch" in note
+    assert small(tmp_path, watch=["weight_means"]).notes() == []
+
+
+def test_what_is_watched_and_who_validates_belong_to_a_studys_identity(tmp_path: Path) -> None:
+    _ = small(tmp_path).optuna_study
+    with pytest.raises(RequestError, match="differs in watch: none there, weight_means here"):
+        _ = small(tmp_path, watch=["weight_means"]).optuna_study
+    found = small(tmp_path)
+    recipe = found.recipe.but("test", data={"validation": "test"})
+    fields = identity.describe(recipe, found.space, found.data, found.loss)
+    noted = identity.describe(found.recipe, found.space, found.data, found.loss)
+    # A study that was noted before there was a choice is still the same one.
+    assert "validation" not in noted
+    assert fields == noted | {"validation": "test"}
 
 
 # A learning rate of 1e30 is not finite from the first step on; one that explodes at epoch 4 has had finite losses.

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from search.discovery import discover, load_technique, select
 from search.errors import RequestError
-from search.technique import Numeric, Structural, Technique, discover, load_technique, select
+from search.technique import Numeric, Structural, Technique
 
 _FILE = """
 from search import Numeric, Technique

@@ -18,7 +18,8 @@ from search.recipe import Recipe
 from search.space import Space
 from search.technique import Value
 
-_CELL = "cell"
+CELL = "cell"
+"""Trial attribute: the index of the trial's cell in the grid."""
 _MOST_CELLS = 100_000
 
 
@@ -99,9 +100,9 @@ class Asker:
         trials = [t for t in self.study.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
         if any(trial.state == TrialState.WAITING for trial in trials):
             return  # the process died between enqueueing and asking
-        there = {trial.user_attrs.get(_CELL) for trial in trials}
+        there = {trial.user_attrs.get(CELL) for trial in trials}
         index = next(index for index in range(len(self._cells)) if index not in there)
-        self.study.enqueue_trial(self._cells[index], user_attrs={_CELL: index})
+        self.study.enqueue_trial(self._cells[index], user_attrs={CELL: index})
 
 
 def grid_size(space: Space) -> int:

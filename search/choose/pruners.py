@@ -19,7 +19,7 @@ from optuna.pruners import BasePruner
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from search.recipe import Pruner
+from search.schema import Pruner
 from search.train import streams
 
 COHORT = "cohort"

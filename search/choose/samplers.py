@@ -18,6 +18,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from search.errors import RequestError
+from search.recipe import Recipe
 from search.space import Space
 from search.train import streams
 
@@ -41,17 +42,19 @@ class _TicketCmaEs(CmaEsSampler):
 
 def check(name: str, space: Space) -> None:
     """Raises RequestError for a sampler that cannot search the space."""
-    if not space.searched:
+    if not space.searched and not space.rows:
         raise RequestError("nothing is searched: give a hyperparameter a range, as in --space lr=1e-4:1e-1:log")
     if name in _UNCONDITIONAL and space.conditional:
         raise RequestError(f"sampler {name!r} cannot search conditional hyperparameters; tpe, random and grid can")
 
 
-def note(name: str, space: Space) -> str | None:
-    """What the user of this sampler on this space should know, in one line."""
-    if name == "cmaes" and len(space.searched) < 2:
-        return "cmaes needs two hyperparameters or more: with one it samples at random"
-    return None
+def notes(recipe: Recipe, space: Space) -> list[str]:
+    """What the user of the recipe's sampler on this space should know, a line each."""
+    if recipe.sampler == "cmaes" and len(space.searched) < 2:
+        return ["cmaes needs two hyperparameters or more: with one it samples at random"]
+    if recipe.sampler == "gp" and recipe.pruner.name != "none":
+        return ["gp learns nothing from pruned trials: consider --pruner none"]
+    return []
 
 
 def build(name: str, seed: int, ticket: int, space: Space) -> BaseSampler:

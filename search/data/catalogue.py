@@ -9,7 +9,7 @@ from typing import Any
 from search.data import synthetic, tables, vision
 from search.data.dataset import Data, Raw
 from search.data.scaling import SCALES, Scaling, fit
-from search.data.split import checked
+from search.data.split import VALIDATIONS, checked
 from search.errors import RequestError, unknown
 
 DATASETS: tuple[str, ...] = (*tables.TABLES, *synthetic.OPTIONS, *vision.SOURCES)
@@ -20,6 +20,7 @@ def load(
     *,
     scale: str = "standard",
     split: tuple[float, float, float] = (0.6, 0.2, 0.2),
+    validation: str = "train",
     seed: int = 0,
     data_dir: Path = Path("data"),
     offline: bool = False,
@@ -34,6 +35,10 @@ def load(
         split: shares of training, validation and test rows. Datasets with an official test set (mnist, fashion-mnist,
             cifar10) keep it and take validation as the share split[1] of their official training rows; line and
             polynomial draw each part anew, with as many rows as their options say.
+        validation: where validation rows come from. "train": set aside from the rows to train on, as `split` says. For
+            datasets with an official test set, whose official training rows then all train: "half-of-test" takes a
+            random half of the official test rows, the other half being the test part; "test" takes all of them, so
+            that validation and test are the same rows.
         seed: of the split, and of the draws of line and polynomial.
         data_dir: torchvision's root; only mnist, fashion-mnist and cifar10 look there.
         offline: never download.
@@ -56,13 +61,20 @@ def load(
         raise RequestError(f"seed must be a whole number >= 0, got {seed!r}")
     if options and dataset not in synthetic.OPTIONS:
         raise RequestError(f"dataset {dataset} takes no options, got {', '.join(sorted(options))}")
+    if validation not in VALIDATIONS:
+        raise unknown("validation", validation, VALIDATIONS)
+    if validation != "train" and dataset not in vision.SOURCES:
+        raise RequestError(
+            f"validation {validation!r} is for datasets with an official test set ({', '.join(vision.SOURCES)}),"
+            f" got dataset {dataset}"
+        )
     shares = checked(split)
     if dataset in tables.TABLES:
         raw = tables.read(dataset, shares, seed)
     elif dataset in synthetic.OPTIONS:
         raw = synthetic.draw(dataset, seed, options or {})
     else:
-        raw = vision.read(dataset, shares, seed, Path(data_dir), offline)
+        raw = vision.read(dataset, shares, validation, seed, Path(data_dir), offline)
     return _scaled(dataset, raw, scale)
 
 
@@ -87,4 +99,5 @@ def _scaled(name: str, raw: Raw, scale: str) -> Data:
         targets=targets,
         image_shape=raw.image_shape,
         classes=raw.classes,
+        pixel_max=None if raw.pixel_max is None else float(raw.pixel_max),
     )

@@ -58,6 +58,7 @@ class Data:
             e * targets.scale in the user's units.
         image_shape: (channels, height, width) of a row of x, None where rows are not images.
         classes: the names of the classes in the order of their numbers, () for regression.
+        pixel_max: the largest raw value a pixel can have (the smallest is 0), None where features are not pixels.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Data:
     targets: Scaling | None
     image_shape: tuple[int, int, int] | None
     classes: tuple[str, ...]
+    pixel_max: float | None
 
     @property
     def features(self) -> int:

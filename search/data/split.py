@@ -13,6 +13,8 @@ from torch import Tensor
 
 from search.errors import RequestError
 
+VALIDATIONS = ("train", "half-of-test", "test")
+
 
 def checked(split: Sequence[float]) -> tuple[float, float, float]:
     """The shares of training, validation and test rows.

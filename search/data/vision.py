@@ -37,12 +37,16 @@ SOURCES = {
 }
 
 
-def read(name: str, split: tuple[float, float, float], seed: int, data_dir: Path, offline: bool) -> Raw:
-    """The image dataset called `name`: its official test set is the test part.
-
-    Validation rows are the share split[1] of the official training rows, stratified by class; the rest trains.
+def read(
+    name: str, split: tuple[float, float, float], validation: str, seed: int, data_dir: Path, offline: bool
+) -> Raw:
+    """The image dataset called `name`, with the parts that its publishers made.
 
     Args:
+        split: the second is the share of validation rows among the official training rows, stratified by class.
+        validation: "train" for such rows, the rest of which train, the official test set being the test part;
+            "half-of-test" for a random half of the official test set, the other half being the test part; "test" for
+            all of it, twice. With these two all official training rows train, and `split` is not read.
         data_dir: torchvision's root, which contains or will contain `MNIST`, `FashionMNIST`, `cifar-10-batches-py`.
 
     Raises:
@@ -68,13 +72,20 @@ def read(name: str, split: tuple[float, float, float], seed: int, data_dir: Path
     image_shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
     if test_pixels.shape[1:] != pixels.shape[1:]:
         raise EnvironmentFault(f"dataset {name}: training and test images under {folder} differ in shape")
-    whole = Rows(pixels.flatten(1), labels)
-    train, val = partition(len(labels), (1 - split[1], split[1]), seed, labels)
+    whole, tested = Rows(pixels.flatten(1), labels), Rows(test_pixels.flatten(1), test_labels)
+    if validation == "train":
+        kept, held = partition(len(labels), (1 - split[1], split[1]), seed, labels)
+        train, val = whole.take(kept), whole.take(held)
+    elif validation == "half-of-test":
+        train = whole
+        val, tested = (tested.take(half) for half in partition(len(test_labels), (0.5, 0.5), seed))
+    else:
+        train, val = whole, tested
     return Raw(
         task="classification",
-        train=whole.take(train),
-        val=whole.take(val),
-        test=Rows(test_pixels.flatten(1), test_labels),
+        train=train,
+        val=val,
+        test=tested,
         # torchvision calls MNIST's classes "0 - zero".
         classes=tuple(label.split(" - ")[0] for label in official.classes),
         image_shape=image_shape,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 from numpy.typing import NDArray
 
 from search.record.curves import Curves
+from search.schema import MEASURED, WATCHED
 
 _OBJECTIVE = "val_loss"
-_SUMMARISED = ("train_loss", "val_loss", "val_accuracy", "val_rmse", "sparsity")
+_SUMMARISED = {*MEASURED, *chain.from_iterable(WATCHED.values())}
 
 
 def _ranked(curves: Curves) -> NDArray[np.float64]:
@@ -31,17 +34,25 @@ def diverged_at(curves: Curves) -> int | None:
     return int(broken.argmax()) + 1 if broken.any() else None
 
 
-def summarise(curves: Curves) -> dict[str, float]:
-    """`best_*`: means over replicates at each one's best epoch; `final_*`: at the last; `best_epoch` counts from 1.
+def by_replicate(curves: Curves) -> dict[str, NDArray[np.float64]]:
+    """`best_*`: at each replicate's best epoch; `final_*`: at the last; `best_epoch` counts from 1. ``(replicates,)``.
 
-    Of the losses, the accuracy or error and the sparsity; not of what only curves are read for. Entries that are not
-    finite are left out: JSON has no word for them.
+    Of the losses, the accuracy or error, the sparsity and what a recipe watches; not of what only curves are read for.
     """
     best = _ranked(curves).argmin(1)
     rows = np.arange(curves.replicates)
-    summary = {"best_epoch": float((best + 1).mean()), "epochs_trained": float(curves.epochs)}
+    found = {"best_epoch": (best + 1).astype(np.float64)}
     for name in (name for name in curves.metrics if name in _SUMMARISED):
         values = curves.of(name).astype(np.float64)
-        summary[f"best_{name}"] = float(values[rows, best].mean())
-        summary[f"final_{name}"] = float(values[:, -1].mean())
-    return {name: value for name, value in summary.items() if np.isfinite(value)}
+        found |= {f"best_{name}": values[rows, best], f"final_{name}": values[:, -1]}
+    return found
+
+
+def summarise(curves: Curves) -> dict[str, float]:
+    """The means over replicates of `by_replicate`, and `epochs_trained`.
+
+    Entries that are not finite are left out: JSON has no word for them.
+    """
+    means = {name: float(values.mean()) for name, values in by_replicate(curves).items()}
+    means["epochs_trained"] = float(curves.epochs)
+    return {name: value for name, value in means.items() if np.isfinite(value)}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from search.choose.asking import CELL
 from search.database import DEFAULT_TRACKING
 from search.record.curves import DIVERGED_AT, SUMMARY
 
@@ -38,28 +42,38 @@ def outcome(study: Study, *, seconds: float) -> dict[str, Any]:
     return {
         "study": study.name,
         "trials": {name: count for state, name in _STATES.items() if (count := sum(t.state == state for t in trials))},
-        "best": None if best is None else {"number": best.number, "value": best.value, "params": best.params},
+        "best": None if best is None else plain({"number": best.number, "value": best.value, "params": best.params}),
         "epochs": study.epochs_trained,
         "seconds": round(seconds, 3),
         "urls": {"storage": study.shown_storage, "tracking": study.shown_tracking},
     }
 
 
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: of a number that JSON has no word for, the text, "inf" or "nan"."""
+    if isinstance(value, Mapping):
+        return {name: plain(inner) for name, inner in value.items()}
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def render(study: Study, outcome: dict[str, Any]) -> str:
     """The best trials, complete ones first by value, and where the rest is to be seen."""
     trials = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     ranked = sorted(trials, key=lambda t: (t.state != TrialState.COMPLETE, _value(t), t.number))[:_ROWS]
-    names = [name for name in study.space.searched if any(name in t.params for t in ranked)]
+    labels = [escape(row.label) for row in study.recipe.rows] if any(row.name for row in study.recipe.rows) else []
+    # A label stands for its row's values: columns for them all would leave no room to read any.
+    names = [name for name in study.space.searched if not labels and any(name in t.params for t in ranked)]
     metric = study.batches.metric
     table = Table(title=f"{study.name}: the best of {len(trials)} trials", title_justify="left")
-    for heading in ("trial", "val_loss", metric, *names, "best epoch", "state"):
-        table.add_column(heading, justify="left" if heading == "state" else "right")
+    for heading in ("trial", *(["row"] if labels else []), "val_loss", metric, *names, "best epoch", "state"):
+        table.add_column(heading, justify="left" if heading in ("row", "state") else "right")
     for trial in ranked:
         summary = trial.user_attrs.get(SUMMARY, {})
         state = _STATES[trial.state] + (" (diverged)" if DIVERGED_AT in trial.user_attrs else "")
         table.add_row(
-            str(trial.number), _number(trial.value), _number(summary.get(f"best_{metric}")),
-            *(_number(trial.params.get(name)) for name in names), _number(summary.get("best_epoch")), state,
+            str(trial.number), *([labels[trial.user_attrs[CELL]]] if labels else []),
+            number(trial.value), number(summary.get(f"best_{metric}")),
+            *(number(trial.params.get(name)) for name in names), number(summary.get("best_epoch")), state,
         )  # fmt: skip
     counts = ", ".join(f"{count} {name}" for name, count in outcome["trials"].items())
     lines = [f"{counts}; {outcome['epochs']:,} epochs trained in {outcome['seconds']:.1f} s"]
@@ -76,7 +90,8 @@ def _value(trial: FrozenTrial) -> float:
     return float("inf") if trial.value is None else trial.value
 
 
-def _number(value: object) -> str:
+def number(value: object) -> str:
+    """A cell of a table: four digits of a number, nothing for None."""
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from search.data import Data
+from search.train.inputs import DataInputs
 from search.train.layout import padded
 
 
@@ -19,6 +20,8 @@ class Batches:
 
     Attributes:
         metric: the name of what a person reads beside the loss: "val_accuracy" or "val_rmse".
+        inputs: how features relate to pixels.
+        classes: their names, () in regression.
         target_scale: from standardised to the user's units, ``(padded outputs,)``; None for classes.
     """
 
@@ -26,22 +29,25 @@ class Batches:
         self.device = torch.device(device)
         self.dtype = dtype
         self.task = data.task
+        self.inputs = DataInputs(data, self.device, dtype)
         self.features = data.features
         self.outputs = data.outputs
+        self.classes = data.classes
         self.metric = "val_accuracy" if data.task == "classification" else "val_rmse"
-        self.target_scale = None if data.targets is None else self._pad(data.targets.scale[None])[0]
-        self.x_train, self.y_train = self._pad(data.x_train), self._targets(data.y_train)
-        self.x_val, self.y_val = self._pad(data.x_val), self._targets(data.y_val)
-        self.x_test, self.y_test = self._pad(data.x_test), self._targets(data.y_test)
+        self.target_scale = None if data.targets is None else self.pad(data.targets.scale[None])[0]
+        self.x_train, self.y_train = self.pad(data.x_train), self._targets(data.y_train)
+        self.x_val, self.y_val = self.pad(data.x_val), self._targets(data.y_val)
+        self.x_test, self.y_test = self.pad(data.x_test), self._targets(data.y_test)
         self.train_rows = len(self.x_train)
 
-    def _pad(self, rows: Tensor) -> Tensor:
+    def pad(self, rows: Tensor) -> Tensor:
+        """Rows as the network takes them: on the device, their width padded with zeros."""
         moved = rows.to(self.device, self.dtype)
         extra = padded(rows.shape[1]) - rows.shape[1]
         return F.pad(moved, (0, extra)) if extra else moved.contiguous()
 
     def _targets(self, targets: Tensor) -> Tensor:
-        return self._pad(F.one_hot(targets, self.outputs) if self.task == "classification" else targets)
+        return self.pad(F.one_hot(targets, self.outputs) if self.task == "classification" else targets)
 
     def gather(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """The minibatch of each group: ``groups x batch x features`` and ``groups x batch x outputs``."""

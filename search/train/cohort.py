@@ -20,10 +20,11 @@ from search.train.crew import side_by_side, threads
 from search.train.pack import Pack, Slot
 from search.train.program import Program
 
-_Measured = tuple[Sequence[Slot], int, Mapping[str, NDArray[np.float64]]]
+_Measured = tuple[Sequence[Slot], int, Mapping[str, NDArray[np.float64]], Sequence[Slot]]
+"""A pack's epoch: its slots, the epoch, what was measured of each, and those that a technique has stopped."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Member:
     """One trial in training.
 
@@ -34,7 +35,9 @@ class Member:
         replicates: how many.
         curves: per metric, one array ``(replicates,)`` per epoch.
         times: the end of each epoch, ms since the Unix epoch.
-        ended: whether it trains no more: all its epochs are done, or no replicate is finite any more.
+        stopped: the replicates that a technique has stopped: at which epoch, and the metrics of that epoch, which
+            stand for its later ones while other replicates still train.
+        ended: whether it trains no more: all its epochs are done, or every replicate is stopped or not finite.
     """
 
     number: int
@@ -43,6 +46,7 @@ class Member:
     replicates: int
     curves: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
     times: list[int] = field(default_factory=list)
+    stopped: dict[int, tuple[int, Mapping[str, float]]] = field(default_factory=dict)
     ended: bool = False
 
     @property
@@ -112,8 +116,8 @@ class Cohort:
         """Train every pack to an epoch; after each of its epochs, yield the trials that have just completed one."""
         jobs = [partial(self._train, at, epoch) for at in range(len(self._packs))]
         with closing(side_by_side(jobs, self._workers)) as trained:
-            for slots, reached, measured in trained:
-                yield self._record(slots, reached, measured)
+            for slots, reached, measured, stopped in trained:
+                yield from self._record(slots, reached, measured, stopped)
         self.drop(())
 
     def _train(self, at: int, epoch: int) -> Iterator[_Measured]:
@@ -123,10 +127,10 @@ class Cohort:
         slots come to is not.
         """
         last = min(epoch, self._packs[at].program.epochs)
-        while self._packs[at].epoch < last and self._alive(self._packs[at]):
-            pack = self._packs[at] = self._shrunk(self._packs[at])
+        while self._packs[at].epoch < last and (alive := self._alive(self._packs[at])):
+            pack = self._packs[at] = self._shrunk(self._packs[at], alive)
             measured = pack.run_epoch()
-            yield pack.slots, pack.epoch, {name: values.numpy() for name, values in measured.items()}
+            yield pack.slots, pack.epoch, {name: values.numpy() for name, values in measured.items()}, pack.stopped
 
     def drop(self, numbers: Collection[int]) -> None:
         """Take trials out, with all that have ended, and compact the packs."""
@@ -150,32 +154,52 @@ class Cohort:
         self._packs = kept
 
     def _alive(self, pack: Pack) -> list[int]:
-        return [i for i, slot in enumerate(pack.slots) if not self.members[slot.trial].ended]
+        members = [self.members[slot.trial] for slot in pack.slots]
+        return [
+            i
+            for i, (slot, member) in enumerate(zip(pack.slots, members, strict=True))
+            if not member.ended and slot.replicate not in member.stopped
+        ]
 
-    def _shrunk(self, pack: Pack) -> Pack:
+    def _shrunk(self, pack: Pack, alive: Sequence[int]) -> Pack:
         """The pack without trials that ended by themselves, once they waste a quarter of it."""
-        alive = self._alive(pack)
         if len(alive) * 4 > len(pack.slots) * 3:
             return pack
         return Pack.gather([pack], [(0, i) for i in alive])
 
-    def _record(self, slots: Sequence[Slot], epoch: int, measured: Mapping[str, NDArray[np.float64]]) -> list[Member]:
-        """File a pack's epoch; a trial's epoch is complete when its last replicate has trained it."""
+    def _record(
+        self, slots: Sequence[Slot], epoch: int, measured: Mapping[str, NDArray[np.float64]], stopped: Sequence[Slot]
+    ) -> Iterator[list[Member]]:
+        """File a pack's epoch, and yield the trials that it completes an epoch of, as often as it does."""
         now = time.time_ns() // 1_000_000
-        completed = []
+        concerned = []
         for i, slot in enumerate(slots):
             member = self.members[slot.trial]
-            if member.ended:
+            if member.ended or slot.replicate in member.stopped:
                 continue
-            waiting = self._pending.setdefault((slot.trial, epoch), {})
-            waiting[slot.replicate] = {name: float(values[i]) for name, values in measured.items()}
-            if len(waiting) == member.replicates:
-                del self._pending[slot.trial, epoch]
-                for name in measured:
-                    row = np.array([waiting[r][name] for r in range(member.replicates)])
-                    member.curves.setdefault(name, []).append(row)
-                member.times.append(now)
-                finite = np.isfinite(member.curves["val_loss"][-1]).any()
-                member.ended = not finite or member.epoch == member.program.epochs
-                completed.append(member)
-        return completed
+            metrics = {name: float(values[i]) for name, values in measured.items()}
+            self._pending.setdefault((slot.trial, epoch), {})[slot.replicate] = metrics
+            if slot in stopped:
+                member.stopped[slot.replicate] = epoch, metrics
+            concerned.append(member)
+        # More than one where a replicate stops of which others are ahead.
+        while completed := [member for member in dict.fromkeys(concerned) if self._complete(member, now)]:
+            yield completed
+
+    def _complete(self, member: Member, now: int) -> bool:
+        """Close a trial's next epoch if each of its replicates has trained it or has been stopped before."""
+        key = member.number, member.epoch + 1
+        trained = self._pending.get(key, {})
+        metrics = {replicate: last for replicate, (_, last) in member.stopped.items()} | trained
+        if member.ended or not trained or len(metrics) < member.replicates:
+            return False
+        del self._pending[key]
+        for name in metrics[0]:
+            row = np.array([metrics[replicate][name] for replicate in range(member.replicates)])
+            member.curves.setdefault(name, []).append(row)
+        member.times.append(now)
+        # By the epoch of each stop, not by whether it is known yet: packs are not equally fast.
+        going = [r for r in range(member.replicates) if member.stopped.get(r, (member.epoch + 1,))[0] > member.epoch]
+        finite = np.isfinite(member.curves["val_loss"][-1][going]).any()
+        member.ended = not finite or member.epoch == member.program.epochs
+        return True

@@ -8,8 +8,8 @@ import torch
 
 from search.errors import EnvironmentFault, unknown
 from search.train.batches import Batches
+from search.train.evaluate import EVAL_ROWS
 from search.train.layout import Layout, padded
-from search.train.pack import EVAL_ROWS
 from search.train.program import hidden_widths
 
 # On the CPU a pack is as wide as fits the caches: measured on two cores at digits, the time per slot falls until

@@ -39,6 +39,16 @@ class Field:
         return math.prod(self.stored)
 
     @property
+    def layer(self) -> int:
+        """The layer it belongs to, from 0: a linear layer, with what stands between it and the next one."""
+        return int(self.name.partition(".")[0])
+
+    @property
+    def kind(self) -> str:
+        """``weight`` or ``bias`` of the linear layer, or a technique's own, such as ``batch_norm.weight``."""
+        return self.name.partition(".")[2]
+
+    @property
     def inner(self) -> tuple[slice, ...]:
         """The index of the true parameter within the stored one, after the slots dimension."""
         return (slice(None), *(slice(0, width) for width in self.shape))
@@ -46,9 +56,16 @@ class Field:
 
 @dataclass(frozen=True)
 class Layout:
-    """The fields of a multilayer perceptron: per layer a weight ``inputs x outputs`` and a bias ``outputs``."""
+    """The fields of a multilayer perceptron: per layer a weight ``inputs x outputs`` and a bias ``outputs``.
+
+    Args:
+        widths: of the input, each hidden layer and the output.
+        vectors: parameters of techniques behind hidden layers, (layer from 0, technique, name) each, as long as the
+            layer is wide.
+    """
 
     widths: tuple[int, ...]
+    vectors: tuple[tuple[int, str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
@@ -63,6 +80,10 @@ class Layout:
                 field = Field(name, shape, tuple(padded(width) for width in shape), offset)
                 fields.append(field)
                 offset += field.size
+        for layer, technique, name in self.vectors:
+            width = self.widths[layer + 1]
+            fields.append(Field(f"{layer}.{technique}.{name}", (width,), (padded(width),), offset))
+            offset += padded(width)
         return tuple(fields)
 
     @property
@@ -89,14 +110,27 @@ class Layout:
     def bias(self, layer: int) -> Field:
         return self.fields[2 * layer + 1]
 
+    def vector(self, layer: int, technique: str, name: str) -> Field:
+        """A technique's own parameter behind a hidden layer."""
+        return self.fields[2 * self.layers + self.vectors.index((layer, technique, name))]
+
     def unpack(self, row: Tensor) -> dict[str, Tensor]:
         """One slot's row ``(size,)`` as `torch.nn.Sequential` names and shapes it: weights are ``outputs x inputs``.
 
-        The modules alternate between Linear and activation, hence the even numbers: ``0.weight``, ``2.weight`` ...
+        The modules of a layer are Linear, activation, and one for each technique that owns parameters there, such as
+        BatchNorm1d: ``0.weight``, ``0.bias``, ``2.weight`` ...
         """
+        modules: dict[tuple[int, str], int] = {}
+        at = 0
+        for layer in range(self.layers):
+            modules[layer, ""] = at
+            at += 2
+            for technique in dict.fromkeys(owner for where, owner, _ in self.vectors if where == layer):
+                modules[layer, technique] = at
+                at += 1
         state = {}
         for field in self.fields:
-            layer, kind = field.name.split(".")
+            owner, _, name = field.kind.rpartition(".")
             value = self.view(row[None], field)[field.inner][0]
-            state[f"{2 * int(layer)}.{kind}"] = (value.T if kind == "weight" else value).clone()
+            state[f"{modules[field.layer, owner]}.{name}"] = (value.T if field.kind == "weight" else value).clone()
         return state

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from search.data import Data
+from search.errors import RequestError
+
 # Takes a padded class out of the softmax; finite, because 0 * infinity is not a number.
 _NEVER = -1e30
 
@@ -52,6 +55,18 @@ def huber(predictions: Tensor, targets: Tensor, outputs: int) -> Tensor:
 LossFunction = Callable[[Tensor, Tensor, int], Tensor]
 CLASSIFICATION: dict[str, LossFunction] = {"cross_entropy": cross_entropy}
 REGRESSION: dict[str, LossFunction] = {"mse": mse, "l1": l1, "huber": huber}
+
+
+def named(name: str | None, data: Data) -> str:
+    """A loss for these data: that of the name, by default the usual one.
+
+    Raises:
+        RequestError: it is not for data of this kind.
+    """
+    allowed = tuple(CLASSIFICATION if data.task == "classification" else REGRESSION)
+    if name is not None and name not in allowed:
+        raise RequestError(f"loss {name!r} is not for {data.task} ({data.name}); allowed: {', '.join(allowed)}")
+    return name or allowed[0]
 
 
 def correct(logits: Tensor, targets: Tensor, outputs: int) -> Tensor:

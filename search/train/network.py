@@ -100,16 +100,34 @@ class Network:
         theta: the weights, ``slots x layout.size``.
         gradient: receives their gradient, the same shape.
         groups: the slots that share a minibatch, as consecutive slices of at least two slots.
+        layers: what techniques make of the inputs (number 0) and of each hidden layer's activations (from 1).
     """
 
     def __init__(
-        self, layout: Layout, activation: str, theta: Tensor, gradient: Tensor, groups: Sequence[slice]
+        self,
+        layout: Layout,
+        activation: str,
+        theta: Tensor,
+        gradient: Tensor,
+        groups: Sequence[slice],
+        layers: Sequence[Callable[[Tensor, int], Tensor]] = (),
     ) -> None:
         self._layers = [_Layer(layout, index, theta, gradient) for index in range(layout.layers)]
         self._activation = ACTIVATIONS[activation]
         self._groups = tuple(groups)
+        self._changes = tuple(layers)
         # Autograd records a function only if one of its inputs needs a gradient; the data do not.
         self._anchor = torch.zeros((), dtype=theta.dtype, device=theta.device, requires_grad=True)
+
+    @property
+    def slots(self) -> int:
+        """How many sets of weights there are."""
+        return len(self._layers[0].bias)
+
+    @property
+    def groups(self) -> int:
+        """How many minibatches the slots share."""
+        return len(self._groups)
 
     def begin_step(self) -> None:
         """The next backward pass overwrites the gradient of the last step."""
@@ -121,14 +139,19 @@ class Network:
 
         Widths are the padded ones of the layout.
         """
-        slots = len(self._layers[0].bias)
-        groups: Sequence[slice] | None = self._groups if len(x) < slots else None
+        x = self._changed(x, 0)
+        groups: Sequence[slice] | None = self._groups if len(x) < self.slots else None
         if groups is not None and len(groups) == 1:
-            x, groups = x.expand(slots, -1, -1), None
+            x, groups = x.expand(self.slots, -1, -1), None
         *hidden, last = self._layers
-        for layer in hidden:
-            x, groups = self._activation(self._linear(x, layer, groups)), None
+        for number, layer in enumerate(hidden, 1):
+            x, groups = self._changed(self._activation(self._linear(x, layer, groups)), number), None
         return self._linear(x, last, groups)
+
+    def _changed(self, x: Tensor, number: int) -> Tensor:
+        for change in self._changes:
+            x = change(x, number)
+        return x
 
     def _linear(self, x: Tensor, layer: _Layer, groups: Sequence[slice] | None) -> Tensor:
         out: Tensor = _Linear.apply(x, self._anchor, layer, groups)  # type: ignore[no-untyped-call]

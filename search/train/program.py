@@ -1,13 +1,13 @@
-"""What the slots of a pack have in common: the network's shape, the loss, the optimiser, the techniques' hooks."""
+"""What the slots of a pack have in common: the network's shape, the loss, the optimiser, the techniques at work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from search.technique import Structural, Technique, Value, Values
+from search.compose import at_work
+from search.hyperparameter import Value
+from search.technique import Technique
 from search.train.batches import Batches
 from search.train.layout import Layout
 from search.train.losses import CLASSIFICATION, REGRESSION, LossFunction
@@ -19,15 +19,18 @@ class Program:
     """Everything about training that is not a number per slot.
 
     Args:
+        structure: every structural hyperparameter's value.
         layout: the network's widths and where its parameters lie.
         activation, batch_size, epochs: as the hyperparameters of those names.
         loss: per example, in `losses`.
         optimiser: in `optimisers`.
         numeric: the numeric hyperparameters that the study uses, in order.
-        penalties, gradients, projections, rates: the techniques' hooks, in the order the study names them.
+        techniques: those at work, in the order the study names them.
         seed: the study's seed, part of the name of every random draw.
+        watch: extra metrics, as in the recipe.
     """
 
+    structure: Mapping[str, Value]
     layout: Layout
     activation: str
     batch_size: int
@@ -35,11 +38,9 @@ class Program:
     loss: LossFunction
     optimiser: Optimiser
     numeric: tuple[str, ...]
-    penalties: tuple[Callable[[Tensor, Values], Tensor], ...]
-    gradients: tuple[Callable[[Tensor, Tensor, Values], None], ...]
-    projections: tuple[Callable[[Tensor, Values], None], ...]
-    rates: tuple[Callable[[int, int, Values], Tensor], ...]
+    techniques: tuple[Technique, ...]
     seed: int
+    watch: tuple[str, ...] = ()
 
     @classmethod
     def build(
@@ -51,6 +52,7 @@ class Program:
         *,
         loss: str,
         seed: int,
+        watch: Sequence[str] = (),
     ) -> Program:
         """The program of one signature.
 
@@ -59,26 +61,28 @@ class Program:
             numeric: the numeric hyperparameters in use; one that is fixed at its neutral value is not among them,
                 and a technique that has only such is left out with its work.
         """
-        active = [t for t in techniques if _in_use(t, numeric)]
+        active = tuple(technique for technique in techniques if at_work(technique, numeric, structure))
+        widths = (batches.features, *hidden_widths(str(structure["hidden"])), batches.outputs)
+        vectors = [
+            (layer, technique.name, name)
+            for layer, width in enumerate(widths[1:-1])
+            for technique in active
+            if technique.parameters is not None
+            for name in technique.parameters(layer + 1, width)
+        ]
         return cls(
-            layout=Layout((batches.features, *hidden_widths(str(structure["hidden"])), batches.outputs)),
+            structure=dict(structure),
+            layout=Layout(widths, tuple(vectors)),
             activation=str(structure["activation"]),
             batch_size=int(structure["batch_size"]),
             epochs=int(structure["epochs"]),
             loss=(CLASSIFICATION | REGRESSION)[loss],
             optimiser=OPTIMISERS[str(structure["optimizer"])](structure),
             numeric=tuple(numeric),
-            penalties=tuple(t.penalty for t in active if t.penalty),
-            gradients=tuple(t.gradient for t in active if t.gradient),
-            projections=tuple(t.project for t in active if t.project),
-            rates=tuple(t.rate for t in active if t.rate),
+            techniques=active,
             seed=seed,
+            watch=tuple(watch),
         )
-
-
-def _in_use(technique: Technique, numeric: Sequence[str]) -> bool:
-    declared = technique.hyperparameters.items()
-    return not declared or any(isinstance(one, Structural) or name in numeric for name, one in declared)
 
 
 def hidden_widths(text: str) -> tuple[int, ...]:

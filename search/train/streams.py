@@ -12,6 +12,9 @@ SplitMix64 finaliser; of the idea: Salmon et al., "Parallel random numbers: as e
 from __future__ import annotations
 
 import hashlib
+import math
+from functools import cache
+from statistics import NormalDist
 
 import torch
 from torch import Tensor
@@ -50,6 +53,41 @@ def bits(stream: int, count: int, device: torch.device | str = "cpu") -> Tensor:
 def uniform(stream: int, count: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:
     """Draws from [0, 1) in steps of 2^-24, ``(count,)``: the same numbers in float32 and float64."""
     return _shift_right(bits(stream, count, device), 64 - _UNIFORM_BITS).to(dtype) * 2.0**-_UNIFORM_BITS
+
+
+def dense_uniform(
+    stream: int, count: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Draws like `uniform`, ``(count,)``, two from each integer: half the work, for noise of every step."""
+    halves = bits(stream, -(-count // 2), device).view(torch.int32)[:count]
+    return ((halves >> 8) & ((1 << _UNIFORM_BITS) - 1)).to(dtype).mul_(2.0**-_UNIFORM_BITS)
+
+
+def normal(stream: int, count: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:
+    """Standard normal draws, ``(count,)``: quantiles of 2^16 equally likely cells, four draws from each integer.
+
+    A table, because the logarithm and cosine of the usual transforms round differently from place to place and from
+    machine to machine. Mean 0 and variance 1 hold exactly; no draw is farther out than 4.3.
+    """
+    quarters = bits(stream, -(-count // 4), device).view(torch.int16)[:count]
+    return _quantiles(torch.device(device), dtype).index_select(0, quarters.to(torch.int32) + (1 << 15))
+
+
+def quantile(uniform: Tensor) -> Tensor:
+    """The standard normal quantile of draws from [0, 1), of any shape: monotone, so paired with the draws."""
+    cell = (uniform * 2**16).to(torch.int64)
+    return _quantiles(uniform.device, uniform.dtype)[cell]
+
+
+@cache
+def _quantiles(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The standard normal quantiles at the middle of each of 2^16 cells, scaled to variance 1."""
+    half = [NormalDist().inv_cdf((cell + 0.5) / 2**16) for cell in range(2**15)]
+    scale = 1 / math.sqrt(math.fsum(value * value for value in half) / 2**15)
+    lower = [value * scale for value in half]
+    # float32 first: float64 training then sees the very same noise.
+    table = torch.tensor([*lower, *(-value for value in reversed(lower))], dtype=torch.float32)
+    return table.to(device, dtype)
 
 
 def permutation(stream: int, count: int, device: torch.device | str = "cpu") -> Tensor:

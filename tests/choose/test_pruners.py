@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
 
 from search.choose.pruners import COHORT, TICKET, HalvingPruner, HyperbandPruner, MedianPruner, NoPruner, build
-from search.recipe import Pruner
+from search.schema import Pruner
 
 
 def frozen(

@@ -75,6 +75,11 @@ def test_data_cannot_be_reassigned() -> None:
         data.name = "other"
 
 
+def test_what_is_pixels_has_a_largest_value() -> None:
+    assert [load(name).pixel_max for name in ("digits", "wine", "line")] == [16.0, None, None]
+    assert load("digits", scale="none").x_train.max() == 16.0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -84,6 +89,11 @@ def test_data_cannot_be_reassigned() -> None:
         ({"split": (0.998, 0.001, 0.001)}, "leaves a part without rows"),
         ({"seed": -1}, "seed must be a whole number >= 0, got -1"),
         ({"seed": 1.5}, "seed must be a whole number >= 0, got 1.5"),
+        ({"validation": "tset"}, "unknown validation 'tset': did you mean 'test'"),
+        (
+            {"validation": "half-of-test"},
+            r"'half-of-test' is for datasets with an official test set \(mnist, .*got dataset wine",
+        ),
         ({"options": {"sigma": 1, "n": 3}}, "dataset wine takes no options, got n, sigma"),
     ],
 )

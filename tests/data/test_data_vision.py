@@ -100,6 +100,37 @@ def test_standard_uses_one_mean_and_deviation_for_the_channel(small: Path) -> No
     assert data.x_train.mean(dim=0).abs().max() > 0.01
 
 
+def test_half_of_the_official_test_rows_may_validate(small: Path) -> None:
+    data = load("mnist", scale="none", validation="half-of-test", data_dir=small, offline=True)
+    np.testing.assert_array_equal(data.x_train.numpy(), images(small, "MNIST", "train"))
+    assert data.y_train.tolist() == [row % 10 for row in range(100)]
+    assert (len(data.x_val), len(data.x_test)) == (10, 10)
+    official = images(small, "MNIST", "t10k")
+    labels = {row.tobytes(): number % 10 for number, row in enumerate(official)}
+    halves = torch.cat([data.x_val, data.x_test]).numpy().astype(np.uint8)
+    assert {row.tobytes() for row in halves} == set(labels)
+    assert [labels[row.tobytes()] for row in halves] == torch.cat([data.y_val, data.y_test]).tolist()
+    again, other = (
+        load("mnist", scale="none", validation="half-of-test", seed=seed, data_dir=small, offline=True)
+        for seed in (0, 1)
+    )
+    assert again.fingerprint() == data.fingerprint() != other.fingerprint()
+
+
+def test_all_official_test_rows_may_validate_and_test(small: Path) -> None:
+    data = load("mnist", scale="none", validation="test", data_dir=small, offline=True)
+    np.testing.assert_array_equal(data.x_train.numpy(), images(small, "MNIST", "train"))
+    for x, y in ((data.x_val, data.y_val), (data.x_test, data.y_test)):
+        np.testing.assert_array_equal(x.numpy(), images(small, "MNIST", "t10k"))
+        assert y.tolist() == [row % 10 for row in range(20)]
+
+
+def test_pixels_are_scaled_by_training_rows_wherever_validation_comes_from(small: Path) -> None:
+    data = load("mnist", validation="half-of-test", data_dir=small, offline=True)
+    assert data.x_train.mean().item() == pytest.approx(0, abs=1e-4)
+    assert data.pixel_max == 255.0
+
+
 def test_files_that_are_there_are_not_downloaded(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torchvision
 

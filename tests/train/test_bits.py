@@ -9,7 +9,9 @@ import torch
 from packs import adam, make_pack
 
 from search.data import Data
-from search.technique import discover
+from search.discovery import discover
+from search.technique import Numeric, Structural
+from search.train.optimisers import OPTIMISERS
 from search.train.pack import Pack, Slot
 
 MakeData = Callable[..., Data]
@@ -53,20 +55,63 @@ def test_every_slot_of_every_width_equals_it_alone(make_data: MakeData, inputs: 
                 assert same(wide, start + index, some, index), f"slot {index} of {width} differs"
 
 
+def spread(optimizer: str, slot: int) -> dict[str, float]:
+    """Every number that an optimiser has: its default for every seventh slot, then across its range."""
+    numeric = {n: d for n, d in OPTIMISERS[optimizer].hyperparameters.items() if isinstance(d, Numeric)}
+    values = {"lr": (0.1 if optimizer == "sgd" else 3e-3) / (slot + 1), "l2": 1e-4}
+    for name, d in numeric.items():
+        assert d.low is not None
+        assert d.high is not None
+        assert d.fixed is not None
+        values[name] = d.low + (d.high - d.low) * (slot % 7) / 7 if slot % 7 else float(d.fixed)
+    return values
+
+
 @pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
-def test_threads_optimisers_and_activations(make_data: MakeData, threads: int, optimizer: str, activation: str) -> None:
+@pytest.mark.parametrize("optimizer", OPTIMISERS)
+@pytest.mark.parametrize(("activation", "flag"), [("relu", False), ("tanh", True), ("gelu", False)])
+def test_threads_optimisers_and_activations(
+    make_data: MakeData, threads: int, optimizer: str, activation: str, flag: bool
+) -> None:
     data = make_data(BATCH + 5, 13, 3)
-    base = [{"lr": 0.1 / (s + 1), "momentum": 0.1 * s, "dampening": 0.05 * s, "weight_decay": 1e-3 * s, "l2": 1e-4}
-            for s in range(7)] if optimizer == "sgd" else values(7)  # fmt: skip
-    structure = {"optimizer": optimizer, "activation": activation, "nesterov": False, "hidden": "12x20"}
+    base = [spread(optimizer, slot) for slot in range(7)]
+    structure = {"optimizer": optimizer, "activation": activation, "hidden": "12x20"}
+    structure |= {n: flag for n, d in OPTIMISERS[optimizer].hyperparameters.items() if isinstance(d, Structural)}
     wide = trained(data, base, **structure)
+    assert all(weight.isfinite().all() for slot in range(7) for weight in wide.weights(slot, best=False).values())
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         for slot in range(7):
             assert same(wide, slot, trained(data, [base[slot]], **structure), 0)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("flag", [False, True])
+@pytest.mark.parametrize("optimizer", OPTIMISERS)
+def test_an_optimiser_rounds_the_same_at_any_place(optimizer: str, flag: bool) -> None:
+    """At an odd size, and cut between threads: a number in the vectorised path for some is in the scalar one alone."""
+    made, slots, size = OPTIMISERS[optimizer], [spread(optimizer, slot) for slot in range(33)], 1003
+    values = {name: torch.tensor([slot[name] for slot in slots]) for name in slots[0]}
+    optimiser = made({n: flag for n, d in made.hyperparameters.items() if isinstance(d, Structural)})
+    generator = torch.Generator().manual_seed(0)
+    start, *gradients = (torch.randn(33, size, generator=generator) for _ in range(6))
+
+    def stepped(rows: slice) -> torch.Tensor:
+        theta, own = start[rows].clone(), {name: value[rows] for name, value in values.items()}
+        state = optimiser.init(theta, own)
+        for gradient in gradients:
+            optimiser.update(theta, gradient[rows].clone(), state, own)
+        return theta
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        wide = stepped(slice(0, 33))
+        assert wide.isfinite().all()
+        for slot in range(33):
+            assert torch.equal(wide[slot], stepped(slice(slot, slot + 1))[0])
     finally:
         torch.set_num_threads(before)
 

@@ -12,7 +12,7 @@ from studies_for_tests import Quiet, small
 
 from search import Study
 from search.data import Data
-from search.technique import discover
+from search.discovery import discover
 from search.train import streams
 from search.train.batches import Batches
 from search.train.pack import Pack, Slot

@@ -3,76 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
-from packs import adam, make_pack
+from packs import adam, agree, packed
 from reference import train
 
 from search.data import Data
-from search.technique import Numeric, Technique, discover
+from search.discovery import discover
+from search.technique import Numeric, Technique
 
 MakeData = Callable[..., Data]
-TOLERANCE = 1e-9
-
-SGD: dict[str, tuple[dict[str, float], dict[str, Any], bool]] = {
-    "plain": ({}, {}, False),
-    "momentum": ({"momentum": 0.9}, {"momentum": 0.9}, False),
-    "dampening": ({"momentum": 0.9, "dampening": 0.3}, {"momentum": 0.9, "dampening": 0.3}, False),
-    "dampening without momentum": ({"momentum": 0.0, "dampening": 0.3}, {"dampening": 0.3}, False),
-    "nesterov": ({"momentum": 0.8}, {"momentum": 0.8, "nesterov": True}, True),
-    "weight decay": ({"momentum": 0.5, "weight_decay": 0.01}, {"momentum": 0.5, "weight_decay": 0.01}, False),
-}
-
-
-def agree(pack: Any, slot: int, model: torch.nn.Sequential, curves: list[Any]) -> None:
-    """Every weight and every metric of every epoch, to 1e-9 relative."""
-    for epoch, (measured, expected) in enumerate(zip(pack.curves, curves, strict=True)):
-        assert set(measured) == set(expected)
-        for name, value in expected.items():
-            assert measured[name][slot].item() == pytest.approx(value, rel=TOLERANCE, abs=1e-12), (epoch, name)
-    for name, weight in pack.weights(slot, best=False).items():
-        expected_weight = model.state_dict()[name]
-        error = (weight - expected_weight).norm() / expected_weight.norm()
-        assert error <= TOLERANCE, (name, error)
-
-
-def packed(data: Data, slots: list[dict[str, float]], **options: Any) -> Any:
-    pack = make_pack(data, slots, dtype=torch.float64, **options)
-    pack.curves = [pack.run_epoch() for _ in range(3)]  # type: ignore[attr-defined]
-    return pack
-
-
-@pytest.mark.parametrize("case", SGD)
-def test_sgd_with_each_option(make_data: MakeData, case: str) -> None:
-    numeric, options, nesterov = SGD[case]
-    data = make_data(100, 13, 3)
-    neighbour = {name: value / 2 for name, value in numeric.items()}
-    slots = [{"lr": 0.3} | neighbour, {"lr": 0.05} | numeric, {"lr": 0.01} | numeric]
-    pack = packed(data, slots, optimizer="sgd", nesterov=nesterov)
-    for slot in (1, 2):
-        lr = slots[slot]["lr"]
-        model, curves = train(
-            data, widths=(13, 12, 3), epochs=3, batch_size=32,
-            optimiser=lambda p, lr=lr: torch.optim.SGD(p, lr=lr, **options),
-        )  # fmt: skip
-        agree(pack, slot, model, curves)
-
-
-@pytest.mark.parametrize("decay", [0.0, 0.02])
-def test_adam_with_its_own_step_betas_and_decay(make_data: MakeData, decay: float) -> None:
-    data = make_data(100, 13, 3)
-    slots = [adam(3e-3, weight_decay=decay), adam(1e-2, weight_decay=0.0) | {"beta1": 0.5, "beta2": 0.9, "eps": 1e-4}]
-    pack = packed(data, slots, hidden="12x20", activation="tanh")
-    for slot, values in enumerate(slots):
-        model, curves = train(
-            data, widths=(13, 12, 20, 3), epochs=3, batch_size=32, activation="tanh",
-            optimiser=lambda p, v=values: torch.optim.Adam(
-                p, lr=v["lr"], betas=(v["beta1"], v["beta2"]), eps=v["eps"], weight_decay=v["weight_decay"]
-            ),
-        )  # fmt: skip
-        agree(pack, slot, model, curves)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -89,17 +30,6 @@ def test_l2(make_data: MakeData, optimizer: str) -> None:
             penalty=lambda weights, strength=values["l2"]: strength * sum(w.square().sum() for w in weights),
         )  # fmt: skip
         agree(pack, slot, model, curves)
-
-
-@pytest.mark.parametrize(("optimizer", "rest"), [("sgd", {"lr": 0.1}), ("adam", adam(1e-2))])
-def test_l2_is_coupled_weight_decay_of_twice_its_strength(
-    make_data: MakeData, optimizer: str, rest: dict[str, float]
-) -> None:
-    data = make_data(100, 13, 3)
-    term = packed(data, [rest | {"l2": 0.01}], optimizer=optimizer, techniques=[discover()["l2"]])
-    decay = packed(data, [rest | {"weight_decay": 0.02}], optimizer=optimizer)
-    for a, b in zip(term.weights(0).values(), decay.weights(0).values(), strict=True):
-        assert torch.allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("loss", ["mse", "l1", "huber"])

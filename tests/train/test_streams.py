@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from packs import make_pack
 
+from search.data import Data
 from search.train import streams
 from search.train.layout import Layout
-from search.train.pack import initial_weights
-from search.train.program import Program
 
 _MASK = (1 << 64) - 1
 
@@ -60,12 +61,9 @@ def test_uniform_and_permutation() -> None:
     assert (mean - 4.5).abs().max() < 0.3
 
 
-def test_initial_weights_are_torchs_default_distribution() -> None:
-    program = Program(
-        Layout((50, 40, 3)), "relu", 1, 1, lambda *_: torch.zeros(1), None, (), (), (), (), (), 0  # type: ignore[arg-type]
-    )  # fmt: skip
-    row = initial_weights(program, 0, torch.device("cpu"), torch.float32)
-    for name, value in program.layout.unpack(row).items():
+def test_initial_weights_are_torchs_default_distribution(make_data: Callable[..., Data]) -> None:
+    pack = make_pack(make_data(20, 50, 3), [{"lr": 0.1}], replicates=(0, 1), hidden="40", optimizer="sgd")
+    for name, value in pack.weights(0).items():
         torch.manual_seed(0)
         linear = torch.nn.Linear(50 if name.startswith("0") else 40, 40 if name.startswith("0") else 3)
         bound = linear.in_features**-0.5
@@ -73,7 +71,36 @@ def test_initial_weights_are_torchs_default_distribution() -> None:
         if name.endswith("weight"):
             assert value.shape == linear.weight.shape
             assert value.std().item() == pytest.approx(linear.weight.std().item(), rel=0.12)
-    assert not torch.equal(row, initial_weights(program, 1, torch.device("cpu"), torch.float32))
+        assert not torch.equal(value, pack.weights(1)[name])
+
+
+def test_dense_draws_are_uniform_and_do_not_depend_on_their_number() -> None:
+    draws = streams.dense_uniform(5, 100_001, dtype=torch.float64)
+    assert torch.equal(draws[:777], streams.dense_uniform(5, 777, dtype=torch.float64))
+    assert torch.equal(draws, streams.dense_uniform(5, 100_001).double())
+    assert draws.min() >= 0
+    assert draws.max() < 1
+    for moment in range(1, 5):
+        assert draws.pow(moment).mean().item() == pytest.approx(1 / (moment + 1), abs=0.005)
+    assert torch.corrcoef(torch.stack([draws[:-1], draws[1:]]))[0, 1].abs() < 0.01
+
+
+def test_normal_draws_are_normal_and_do_not_depend_on_their_number() -> None:
+    draws = streams.normal(5, 200_001, dtype=torch.float64)
+    assert torch.equal(draws[:777], streams.normal(5, 777, dtype=torch.float64))
+    assert torch.equal(draws, streams.normal(5, 200_001).double())
+    expected = torch.distributions.Normal(0.0, 1.0)
+    for z in (-3.0, -1.5, 0.0, 0.7, 2.5):
+        share = (draws < z).double().mean().item()
+        assert share == pytest.approx(expected.cdf(torch.tensor(z)).item(), abs=0.004)
+    assert draws.mean().item() == pytest.approx(0, abs=0.01)
+    assert draws.var().item() == pytest.approx(1, abs=0.01)
+
+
+def test_quantiles_are_those_of_the_normal_distribution() -> None:
+    uniform = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)
+    expected = torch.distributions.Normal(0.0, 1.0).icdf(uniform)
+    assert torch.allclose(streams.quantile(uniform), expected, atol=2e-3)
 
 
 @given(st.lists(st.integers(1, 40), min_size=2, max_size=5))

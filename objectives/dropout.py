@@ -1,0 +1,42 @@
+"""Dropout of hidden units.
+
+``h_i <- h_i * m_i / (1 - p)``,  ``m_i = 1`` with probability ``1 - p``, else 0; after the activation of each hidden
+layer, in training only, drawn anew for each example, unit and forward pass. All slots of a replicate see the same
+uniform draws: the units that a weak dropout drops are among those that a strong one drops.
+
+Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting" (JMLR 2014);
+`torch.nn.Dropout`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from search.technique import Numeric, Setting, Technique, Values
+
+
+def check(setting: Setting) -> None:
+    """A linear model has no hidden units to drop."""
+    if setting.possible("hidden") == ["0"]:
+        raise ValueError("takes a hidden layer, got hidden 0")
+
+
+def layer(h: Tensor, number: int, values: Values) -> Tensor:
+    """Activations ``slots x batch x width`` to the same, some zero and the others larger by ``1 / (1 - p)``."""
+    if number == 0 or not values.train:
+        return h
+    draws = values.uniform(f"layer {number}", *h.shape[1:])
+    p = values["dropout"][:, None, None]
+    # Compared into floats: a mask of booleans, or `torch.where`, takes three times as long.
+    kept = torch.ge(draws, p, out=torch.empty_like(h))
+    return h * kept.mul_(1 / (1 - p))
+
+
+technique = Technique(
+    name="dropout",
+    hyperparameters={"dropout": Numeric(low=0.0, high=0.8, minimum=0.0, below=1.0, neutral=0.0, stronger="up")},
+    check=check,
+    layer=layer,
+    monte_carlo=True,
+)

@@ -1,0 +1,52 @@
+"""Early stopping: a slot stops once its validation loss has not improved for some epochs; its best weights are kept.
+
+An epoch improves if ``val_loss < best - min_delta``; the slot stops after `patience` epochs in a row that do not. A
+trial ends when all its replicates have stopped, and its value is what it is without stopping: the validation loss at
+the best epoch (contract C8). What it saves is the epochs after.
+
+Source: Prechelt, "Early stopping - but when?" (1998); the rule is that of Keras' and Lightning's callbacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from search.technique import Numeric, Setting, Technique, Values
+
+
+def check(setting: Setting) -> None:
+    """A patience longer than the training could never stop it."""
+    patience = max(float(value) for value in setting.possible("patience"))
+    epochs = min(int(value) for value in setting.possible("epochs"))
+    if epochs < patience < float("inf"):
+        raise ValueError(f"patience must be <= epochs ({epochs}), got {patience:g}")
+
+
+def start(values: Values) -> dict[str, Tensor]:
+    """The loss to beat and the epochs since it was set, ``(slots,)`` each."""
+    best = torch.full((values.slots,), torch.inf, dtype=torch.float64, device=values.device)
+    return {"best": best, "waited": torch.zeros_like(best)}
+
+
+def after_epoch(metrics: Mapping[str, Tensor], values: Values) -> Tensor:
+    """Which slots stop, ``(slots,)`` bool."""
+    best, waited = values.state["best"], values.state["waited"]
+    improved = metrics["val_loss"] < best - values["min_delta"]
+    best.copy_(torch.where(improved, metrics["val_loss"], best))
+    waited.add_(1).masked_fill_(improved, 0.0)
+    return waited >= values["patience"]
+
+
+technique = Technique(
+    name="early_stopping",
+    hyperparameters={
+        "patience": Numeric(default=10, low=3, high=30, whole=True, minimum=1, neutral=float("inf"), stronger="down"),
+        "min_delta": Numeric(minimum=0.0, neutral=0.0, stronger="up"),
+    },
+    check=check,
+    start=start,
+    after_epoch=after_epoch,
+)

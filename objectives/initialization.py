@@ -1,0 +1,68 @@
+"""Initialisation of the weights, by scheme and gain.
+
+Each weight matrix (n inputs, m outputs) is drawn from a distribution of mean 0 that is uniform or normal, of SD
+
+    default   gain / sqrt(3 n)              uniform; biases likewise, without the gain: as `torch.nn.Linear` begins
+    xavier    gain sqrt(2 / (n + m))        biases 0
+    kaiming   gain g / sqrt(n)              biases 0; g = sqrt(2) for relu, sqrt(2 / (1 + 0.01^2)) for leaky_relu, 5/3
+                                            for tanh, 1 for gelu, of which torch says nothing
+
+All schemes map the same unit draws, so that trials of a replicate start from paired points. A technique's own vectors,
+such as those of batch normalisation, stay as they are.
+
+Sampled: the scheme and `gain`, a factor on the scheme's SD.
+
+Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks" (AISTATS 2010);
+He et al., "Delving deep into rectifiers" (ICCV 2015); `torch.nn.init`, fan_in for Kaiming.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from search.technique import Numeric, Structural, Technique, Values
+
+if TYPE_CHECKING:
+    from search.technique import Field
+
+# torch.nn.init.calculate_gain, which knows no gelu.
+_GAINS = {"leaky_relu": math.sqrt(2 / (1 + 0.01**2)), "relu": math.sqrt(2), "tanh": 5 / 3, "gelu": 1.0}
+
+
+def init(current: Tensor, unit: Tensor, field: Field, values: Values) -> Tensor:
+    """Weights ``slots x inputs x outputs`` and biases ``slots x outputs`` as the scheme has them."""
+    scheme = str(values.structure["initialization"])
+    if field.kind == "bias":
+        return current if scheme == "default" else torch.zeros_like(current)
+    if field.kind != "weight":
+        return current
+    gain = values["gain"][:, None, None]
+    if scheme == "default":
+        return current * gain
+    inputs, outputs = field.shape
+    family, _, shape = scheme.partition("_")
+    if family == "xavier":
+        deviation = math.sqrt(2 / (inputs + outputs))
+    else:
+        deviation = _GAINS[str(values.structure["activation"])] / math.sqrt(inputs)
+    standard = values.quantile(unit) if shape == "normal" else (2 * unit - 1) * math.sqrt(3)
+    return standard * (gain * deviation)
+
+
+technique = Technique(
+    name="initialization",
+    hyperparameters={
+        "initialization": Structural(
+            default="kaiming_uniform",
+            choices=("default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"),
+            neutral="default",
+            searched=True,
+        ),
+        "gain": Numeric(low=0.25, high=4.0, log=True, above=0.0, neutral=1.0),
+    },
+    init=init,
+)

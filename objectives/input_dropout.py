@@ -1,0 +1,35 @@
+"""Dropout of the network's inputs.
+
+``x_i <- x_i * m_i / (1 - p)``,  ``m_i = 1`` with probability ``1 - p``, else 0; of the scaled inputs (standardised ones
+are dropped to their mean), in training only, drawn anew for each example, feature and forward pass. Inputs ``groups or
+slots x batch x features`` become ``slots x batch x features``: each slot has its own p, and all slots of a replicate
+see the same uniform draws.
+
+Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting" (JMLR 2014), who keep
+inputs with probability 0.8; `torch.nn.Dropout` before the first layer.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from search.technique import Numeric, Technique, Values
+
+
+def layer(x: Tensor, number: int, values: Values) -> Tensor:
+    """Inputs ``groups or slots x batch x features`` to ``slots x ...``, some zero and the others larger."""
+    if number != 0 or not values.train:
+        return x
+    draws = values.uniform("inputs", *x.shape[1:])
+    p = values["input_dropout"][:, None, None]
+    kept = torch.ge(draws, p, out=x.new_empty(values.slots, *x.shape[1:]))
+    return values.per_slot(x) * kept.mul_(1 / (1 - p))
+
+
+technique = Technique(
+    name="input_dropout",
+    hyperparameters={"input_dropout": Numeric(low=0.0, high=0.5, minimum=0.0, below=1.0, neutral=0.0, stronger="up")},
+    layer=layer,
+    monte_carlo=True,
+)

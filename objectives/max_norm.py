@@ -1,0 +1,52 @@
+"""Max-norm: a bound on the norm of each neuron's incoming weights.
+
+``w_j <- w_j * min(1, max_norm / |w_j|)`` after each step, w_j being the incoming weights of neuron j, for every neuron,
+those of the output layer too; biases stay as they are. A vector within the bound is not touched, to the bit.
+
+Shapes: each layer's weights ``slots x inputs x outputs``, in place; a neuron's vector is a column. Sampled: the bound.
+Recorded: `max_norm_share`, the share of neurons at the bound.
+
+Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting" (JMLR 2014), section 5.1;
+`torch.renorm`, without the 1e-7 that it adds to the norm it divides by.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from search.technique import Numeric, Technique, Values
+
+# A vector just scaled to the bound is off it by rounding.
+_AT_BOUND = 1 - 1e-5
+
+
+def norms(weight: Tensor) -> Tensor:
+    """Of the columns: ``slots x inputs x outputs`` to ``slots x 1 x outputs``."""
+    return weight.square().sum(1, keepdim=True).sqrt()
+
+
+def project(weights: Tensor, values: Values) -> None:
+    """Scale what is beyond the bound, in place; a neuron that only pads is 0, which is within every bound."""
+    bound = values["max_norm"][:, None, None]
+    for layer in range(values.layout.layers):
+        weight = values.layout.view(weights, values.layout.weight(layer))
+        norm = norms(weight)
+        weight.mul_(torch.where(norm > bound, bound / norm, 1.0))
+
+
+def metrics(weights: Tensor, values: Values) -> dict[str, Tensor]:
+    """The share of neurons at the bound, ``(slots,)``."""
+    layout, bound = values.layout, values["max_norm"][:, None, None] * _AT_BOUND
+    found = [norms(layout.view(weights, layout.weight(layer))) >= bound for layer in range(layout.layers)]
+    return {"max_norm_share": torch.cat(found, 2).sum((1, 2)).double() / sum(layout.widths[1:])}
+
+
+technique = Technique(
+    name="max_norm",
+    hyperparameters={
+        "max_norm": Numeric(low=0.3, high=4.0, log=True, above=0.0, neutral=float("inf"), stronger="down")
+    },
+    project=project,
+    metrics=metrics,
+)

@@ -1,0 +1,61 @@
+"""The figure of a regression on one input: points, the mean of the Monte Carlo passes, and how far they spread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from search.errors import EnvironmentFault, RequestError
+from search.show.calibration import NORMAL_95
+from search.show.uncertainty import Uncertainty
+
+if TYPE_CHECKING:
+    from search.study import Study
+
+
+def check(study: Study) -> None:
+    """Refuse data that no such figure can show.
+
+    Raises:
+        RequestError: more than one input or target, or classes.
+    """
+    data = study.data
+    if data.task != "regression" or data.features > 1 or data.outputs > 1:
+        raise RequestError(
+            f"figure: takes a regression of one target on one input, such as line or polynomial, got {data.name}"
+        )
+
+
+def draw(found: Uncertainty, file: Path) -> None:
+    """One panel per activation, with one scale; outside the data the band shows what the network makes of not knowing.
+
+    Raises:
+        EnvironmentFault: the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    assert found.grid is not None
+    assert found.points is not None
+    figure = Figure(figsize=(1 + 5 * len(found.networks), 4), layout="constrained")
+    panels = figure.subplots(1, len(found.networks), sharex=True, sharey=True, squeeze=False)[0]
+    for panel, network in zip(panels, found.networks, strict=True):
+        curve = network.curve
+        assert curve is not None
+        assert network.noise is not None
+        mean, deviation = curve.mean[:, 0], curve.deviation[:, 0]
+        whole = np.sqrt(np.square(deviation) + np.square(network.noise[0]))
+        for spread, shade, label in ((whole, 0.15, "with noise of observations"), (deviation, 0.35, "of the passes")):
+            low, high = mean - NORMAL_95 * spread, mean + NORMAL_95 * spread
+            panel.fill_between(found.grid, low, high, color="C0", alpha=shade, linewidth=0, label=f"95%, {label}")
+        panel.plot(found.grid, mean, color="C0", label=f"mean of {found.passes} passes")
+        panel.plot(found.points, found.truth[:, 0], "k.", markersize=3, label="validation rows")
+        panel.set(title=network.activation, xlabel="input")
+    panels[0].set_ylabel("target")
+    panels[0].legend(fontsize="small")
+    figure.suptitle(f"{found.study}, trial {found.trial}")
+    try:
+        figure.savefig(file, dpi=150, format="png")
+    except OSError as error:
+        raise EnvironmentFault(f"cannot write figure {str(file)!r}: {error.strerror}") from None

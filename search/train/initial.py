@@ -1,0 +1,54 @@
+"""A slot's weights before training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from search.train import streams
+from search.train.layout import Field
+from search.train.program import Program
+from search.train.values import TechniqueValues
+
+
+def initial_weights(
+    program: Program, replicates: Sequence[int], techniques: Sequence[TechniqueValues], like: Tensor
+) -> Tensor:
+    """Weights ``slots x size``: uniform in +-1/sqrt(inputs), as `torch.nn.Linear` draws them, unless a hook maps them.
+
+    One unit draw per (replicate, parameter, shape), so that trials of one replicate start from the same point, and
+    differently initialised ones from paired points.
+
+    Args:
+        replicates: of each slot.
+        techniques: the values of the program's techniques, in their order.
+        like: a tensor of the pack's type and device.
+    """
+    layout = program.layout
+    theta = like.new_zeros(len(replicates), layout.size)
+    distinct = list(dict.fromkeys(replicates))
+    which = torch.tensor([distinct.index(replicate) for replicate in replicates], device=like.device)
+    for field in layout.fields:
+        draws = []
+        for replicate in distinct:
+            stream = streams.key(program.seed, replicate, "init", field.name, *field.shape)
+            draws.append(streams.uniform(stream, math.prod(field.shape), like.device, like.dtype).view(field.shape))
+        unit = torch.stack(draws)[which]
+        current = _default(program, field, unit)
+        for technique, values in zip(program.techniques, techniques, strict=True):
+            if technique.init is not None:
+                current = technique.init(current, unit, field, values)
+        layout.view(theta, field)[field.inner] = current
+    return theta
+
+
+def _default(program: Program, field: Field, unit: Tensor) -> Tensor:
+    if field.kind in ("weight", "bias"):
+        return (2 * unit - 1) / math.sqrt(program.layout.widths[field.layer])
+    owner, _, name = field.kind.rpartition(".")
+    technique = next(one for one in program.techniques if one.name == owner)
+    assert technique.parameters is not None
+    return torch.full_like(unit, technique.parameters(field.layer + 1, field.shape[0])[name])

@@ -1,0 +1,40 @@
+"""The network's inputs and the pixels they stand for."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from search.data import Data
+from search.train.layout import padded
+
+
+class DataInputs:
+    """``unit = x * scale / pixel_max + shift / pixel_max`` where rows are pixels; else inputs are taken as they are.
+
+    Attributes:
+        image_shape: (channels, height, width) of a row, None where rows are not images.
+        pixels: whether unit values are pixels in [0, 1].
+    """
+
+    def __init__(self, data: Data, device: torch.device, dtype: torch.dtype) -> None:
+        self.image_shape = data.image_shape
+        self.pixels = data.pixel_max is not None
+        self._factor = self._offset = torch.zeros(0)
+        self._identity = not self.pixels
+        if data.pixel_max is not None:
+            pad = padded(data.features) - data.features
+            most = float(data.pixel_max)
+            factor, offset = data.inputs.scale.double() / most, data.inputs.shift.double() / most
+            # Pixels that are fed as pixels stay the very same numbers.
+            self._identity = bool((factor == 1).all()) and bool((offset == 0).all())
+            self._factor = torch.nn.functional.pad(factor, (0, pad), value=1.0).to(device, dtype)
+            self._offset = torch.nn.functional.pad(offset, (0, pad)).to(device, dtype)
+
+    def unit(self, x: Tensor) -> Tensor:
+        """Inputs ``... x padded features`` as pixels in [0, 1]; where they are not pixels, as they are."""
+        return x if self._identity else x * self._factor + self._offset
+
+    def scaled(self, unit: Tensor) -> Tensor:
+        """The inverse of `unit`: what the network takes."""
+        return unit if self._identity else (unit - self._offset) / self._factor

@@ -1,0 +1,49 @@
+"""A trial's networks at their best epochs, and Monte Carlo passes through them.
+
+In a Monte Carlo pass those techniques that take part (dropout) draw as in training and all others (batch normalisation)
+stand as in evaluation: ``f_t(x)``, t = 1 ... T. With dropout the passes are draws from an approximate posterior over
+networks; their mean predicts, their spread says how much the prediction depends on the network.
+
+Source: Gal and Ghahramani, "Dropout as a Bayesian approximation: representing model uncertainty in deep learning"
+(ICML 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from search.train.batches import Batches
+from search.train.pack import Pack, Slot
+from search.train.program import Program
+
+
+def best_networks(program: Program, batches: Batches, slots: Sequence[Slot]) -> list[tuple[Pack, float]]:
+    """Train the replicates of a trial; of each, a pack of its own as it was at its best epoch, and its loss there.
+
+    The loss is that of validation. A replicate whose loss is never finite has no network.
+    """
+    pack = Pack(program, batches, slots)
+    best: dict[int, tuple[Pack, float]] = {}
+    stopped: set[int] = set()
+    for _ in range(program.epochs):
+        losses = pack.run_epoch()["val_loss"].tolist()
+        for index, (slot, loss) in enumerate(zip(pack.slots, losses, strict=True)):
+            if slot.replicate not in stopped and loss < best.get(slot.replicate, (pack, float("inf")))[1]:
+                best[slot.replicate] = pack, loss
+        stopped |= {slot.replicate for slot in pack.stopped}
+        if len(stopped) == len(slots):
+            break
+    return [best[replicate] for replicate in sorted(best)]
+
+
+def monte_carlo(network: Pack, x: Tensor, passes: int) -> Tensor:
+    """Predictions of Monte Carlo passes through a pack of one slot, ``passes x examples x outputs``.
+
+    Args:
+        x: ``examples x padded features``.
+    """
+    outputs = network.batches.outputs
+    return torch.stack([network.predict(x, number)[0, :, :outputs] for number in range(passes)])

@@ -1,0 +1,221 @@
+"""What trains the rows of a pack: an epoch of steps over its state, and what is measured after it.
+
+    order -> minibatch -> inputs -> forward (layers) -> targets -> loss + terms -> backward
+          -> gradients -> rates -> optimiser -> projections
+
+Techniques act through their hooks (`search.technique`), in the order in which the study names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from search.technique import Batch
+from search.train import evaluate, streams
+from search.train.batches import Batches
+from search.train.network import Network
+from search.train.program import Program
+from search.train.values import own, part, stand
+
+
+class Trainer:
+    """Rows of a state in training; it changes the state in place and can be made anew from it at any epoch.
+
+    Args:
+        program: what all rows have in common.
+        batches: the data on the device.
+        state: every tensor that makes a row what it is, leading dimension rows.
+        replicates: of each row, in consecutive groups.
+        epoch: epochs trained so far.
+    """
+
+    def __init__(
+        self, program: Program, batches: Batches, state: dict[str, Tensor], replicates: Sequence[int], epoch: int
+    ) -> None:
+        self._program, self._batches, self._state = program, batches, state
+        self._moment, self._techniques = stand(program, batches, state, replicates, epoch)
+        theta = self._state["theta"]
+        self._optimiser = part(self._state, "optimiser")
+        self._gradient = torch.zeros_like(theta)
+        # Techniques differentiate through these leaves, which share the weights' memory: all of them, and each of the
+        # techniques' own vectors, whose gradients through one view of all would each be as long as all.
+        self._leaf = theta.detach().requires_grad_()
+        self._vectors: list[tuple[Tensor, Tensor]] = []
+        layout = self._program.layout
+        for technique, values in zip(self._program.techniques, self._techniques, strict=True):
+            values.state = part(self._state, own(technique.name))
+            leaves = {}
+            for layer, name in ((at, name) for at, owner, name in layout.vectors if owner == technique.name):
+                field = layout.vector(layer, technique.name, name)
+                leaf = layout.view(theta, field).detach().requires_grad_()
+                leaves[layer + 1, name] = leaf
+                self._vectors.append((leaf, layout.view(self._gradient, field)))
+            values.parameters = leaves
+        self._inputs, self._targets = self._bound("input"), self._bound("targets")
+        self._gradients, self._rates, self._projections = map(self._bound, ("gradient", "rate", "project"))
+        self._network = Network(
+            layout, self._program.activation, theta, self._gradient, self._moment.groups, self._bound("layer")
+        )
+
+    def run_epoch(self) -> dict[str, Tensor]:
+        """Train every row for one epoch and measure it: metric name to float64 ``(rows,)``."""
+        measured = self._train() | self._evaluate()
+        state = self._state
+        # How long a stopped slot stays in the pack is a matter of the machine; its best weights are not.
+        improved = (measured["val_loss"] < state["best_loss"]) & ~state["stopped"]
+        state["best_loss"] = torch.where(improved, measured["val_loss"], state["best_loss"])
+        torch.where(improved[:, None], state["theta"], state["best"], out=state["best"])
+        for after in self._bound("after_epoch"):
+            if (stop := after(measured)) is not None:
+                state["stopped"] = state["stopped"] | stop
+        for technique, values in zip(self._program.techniques, self._techniques, strict=True):
+            state |= {f"{own(technique.name)}/{name}": value for name, value in values.state.items()}
+        self._moment.epoch += 1
+        return measured
+
+    def _bound(self, hook: str) -> list[Callable[..., Any]]:
+        """A hook of each technique that has it, in order, with the technique's values as its last argument."""
+        found = []
+        for technique, values in zip(self._program.techniques, self._techniques, strict=True):
+            if (function := getattr(technique, hook)) is not None:
+                found.append(lambda *given, call=function, values=values: call(*given, values))
+        return found
+
+    def _orders(self) -> list[Tensor]:
+        """The order of the training rows in this epoch, for each replicate."""
+        seed, device, count = self._program.seed, self._batches.device, self._batches.train_rows
+        orders = []
+        for replicate in self._moment.replicates:
+            used = None
+            for choose in self._bound("rows"):
+                if used is None:
+                    used = streams.permutation(streams.key(seed, replicate, "rows"), count, device)
+                used = choose(used)
+            drawn = streams.permutation(
+                streams.key(seed, replicate, "order", self._moment.epoch), count if used is None else len(used), device
+            )
+            orders.append(drawn if used is None else used[drawn])
+        return orders
+
+    def _train(self) -> dict[str, Tensor]:
+        program, moment, theta = self._program, self._moment, self._state["theta"]
+        minibatches = list(zip(*(torch.split(order, program.batch_size) for order in self._orders()), strict=True))
+        terms = self._bound("loss"), self._bound("penalty")
+        loss_sum = torch.zeros(len(theta), dtype=torch.float64, device=theta.device)
+        extra_sum = torch.zeros_like(loss_sum)
+        ones = torch.ones(len(theta), dtype=theta.dtype, device=theta.device)
+        moment.train, moment.steps = True, len(minibatches)
+        rows = 0
+        for step, chosen in enumerate(minibatches):
+            moment.step, moment.forward = step, 0
+            batch = self._forward(chosen)
+            loss = program.loss(batch.predictions, batch.targets, batch.outputs).mean(1)
+            extra = _sum([*(term(batch) for term in terms[0]), *(term(self._leaf) for term in terms[1])])
+            objective = loss if extra is None else loss + extra
+            objective.backward(ones)  # type: ignore[no-untyped-call]
+            self._step()
+            loss_sum += loss.detach() * len(chosen[0])
+            rows += len(chosen[0])
+            if extra is not None:
+                extra_sum += extra.detach()
+        measured = {"train_loss": loss_sum / rows}
+        if any(terms):
+            measured["train_objective"] = measured["train_loss"] + extra_sum / len(minibatches)
+        if self._rates:
+            measured["lr"] = moment.lr.amax(1).double()
+        return measured
+
+    def _forward(self, chosen: Sequence[Tensor]) -> Batch:
+        """The minibatch of these rows, as techniques change it, through the network."""
+        batches, moment = self._batches, self._moment
+        x, y = batches.gather(chosen)
+        if self._inputs:
+            unit = batches.inputs.unit(x)
+            for change in self._inputs:
+                unit = change(unit)
+            x = batches.inputs.scaled(unit)
+        for change in self._targets:
+            y = change(y)
+        # One group's targets broadcast over its slots.
+        targets = y if len(moment.groups) == 1 else moment.expand(y)
+        self._network.begin_step()
+        return Batch(x, targets, self._pass(x), batches.outputs, batches.task, self._pass)
+
+    def _pass(self, x: Tensor) -> Tensor:
+        predictions = self._network(x)
+        self._moment.forward += 1
+        return predictions
+
+    def _step(self) -> None:
+        """From the gradient of this minibatch to the next weights."""
+        moment, theta = self._moment, self._state["theta"]
+        for leaf, gradient in self._vectors:
+            gradient.zero_() if leaf.grad is None else gradient.copy_(leaf.grad)
+            leaf.grad = None
+        if self._leaf.grad is not None:
+            self._gradient.add_(self._leaf.grad)
+            self._leaf.grad = None
+        for change in self._gradients:
+            change(self._gradient, theta)
+        values: Mapping[str, Tensor] = moment.numeric
+        if self._rates:
+            lr = values["lr"][:, None]
+            for rate in self._rates:
+                factor = rate(moment.epoch * moment.steps + moment.step, moment.steps)
+                lr = lr * (factor if factor.ndim == 2 else factor[:, None])
+            moment.lr = lr
+            values = {**values, "lr": lr}
+        self._program.optimiser.update(theta, self._gradient, self._optimiser, values)
+        for project in self._projections:
+            project(theta)
+
+    @torch.no_grad()
+    def _evaluate(self) -> dict[str, Tensor]:
+        batches, theta, layout = self._batches, self._state["theta"], self._program.layout
+        self._moment.train = False
+        loss, read = self.score(batches.x_val, batches.y_val)
+        measured = {"val_loss": loss, batches.metric: read}
+        penalty = _sum([term(self._leaf) for term in self._bound("penalty")])
+        if penalty is not None:
+            measured["val_objective"] = loss + penalty.double()
+        measured |= evaluate.sizes(theta, layout)
+        if "test" in self._program.watch:
+            names = ("test_loss", batches.metric.replace("val_", "test_"))
+            measured |= dict(zip(names, self.score(batches.x_test, batches.y_test), strict=True))
+        if "weight_means" in self._program.watch:
+            measured["weight_means"] = evaluate.weight_means(theta, layout)
+        for extra in self._bound("metrics"):
+            measured |= {name: value.double() for name, value in extra(theta).items()}
+        return measured
+
+    def score(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean loss and accuracy or error on some rows of data: `evaluate.score`."""
+        self._moment.train = False
+        return evaluate.score(self._network, self._program, self._batches, x, y)
+
+    @torch.no_grad()
+    def predict(self, x: Tensor, number: int | None = None) -> Tensor:
+        """Predictions ``rows of the state x examples x padded outputs``, in evaluation or in a Monte Carlo pass.
+
+        Args:
+            x: ``examples x padded features``.
+            number: of the Monte Carlo pass; its draws follow from it, not from how long the network was trained.
+        """
+        moment, parts = self._moment, []
+        epoch = moment.epoch
+        moment.train, moment.monte_carlo = False, number is not None
+        moment.epoch, moment.forward = -1, number or 0
+        for moment.step, rows in enumerate(torch.split(x, evaluate.EVAL_ROWS)):
+            parts.append(self._network(rows.expand(len(moment.groups), -1, -1)))
+        moment.epoch, moment.monte_carlo = epoch, False
+        return torch.cat(parts, 1)
+
+
+def _sum(terms: Sequence[Tensor]) -> Tensor | None:
+    """The sum of ``(slots,)`` terms, None where there is none."""
+    return reduce(torch.add, terms) if terms else None

@@ -1,0 +1,137 @@
+"""Where a pack stands in training, and what each technique's hooks may read of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from search.technique import Inputs, Value, Values
+from search.train import streams
+from search.train.batches import Batches
+from search.train.layout import Layout
+from search.train.program import Program
+
+
+@dataclass
+class Moment:
+    """What all the techniques of a pack see of it; changed as training goes on.
+
+    Attributes:
+        seed: the study's, part of the name of every draw.
+        replicates: of each group; groups: its slots, consecutive.
+        forward: how many forward passes this step has seen, part of the name of every draw.
+        monte_carlo: whether this is a Monte Carlo pass; then `train` is false.
+    """
+
+    seed: int
+    numeric: Mapping[str, Tensor]
+    structure: Mapping[str, Value]
+    layout: Layout
+    inputs: Inputs
+    classes: Sequence[str]
+    replicates: Sequence[int]
+    groups: Sequence[slice]
+    slots: int
+    device: torch.device
+    dtype: torch.dtype
+    lr: Tensor
+    train: bool = True
+    epoch: int = 0
+    step: int = 0
+    steps: int = 1
+    forward: int = 0
+    monte_carlo: bool = False
+
+    def expand(self, grouped: Tensor) -> Tensor:
+        """``groups x ...`` to ``slots x ...``; without a copy where there is one group."""
+        if len(grouped) == self.slots:
+            return grouped
+        if len(self.groups) == 1:
+            return grouped.expand(self.slots, *grouped.shape[1:])
+        parts = [grouped[g].expand(rows.stop - rows.start, *grouped.shape[1:]) for g, rows in enumerate(self.groups)]
+        return torch.cat(parts)
+
+
+@dataclass(eq=False)
+class TechniqueValues(Values):
+    """`Values` for one technique of a pack: its own state and parameters, and a view of the pack's moment."""
+
+    technique: str
+    moment: Moment
+    monte_carlo: bool = False
+    state: dict[str, Tensor] = field(default_factory=dict)
+    parameters: Mapping[tuple[int, str], Tensor] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        # Where training stands is the pack's, shared by all its techniques.
+        if name == "moment":
+            raise AttributeError(name)
+        return getattr(self.moment, name)
+
+    @property
+    def train(self) -> bool:
+        return self.moment.train or (self.moment.monte_carlo and self.monte_carlo)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.moment.numeric[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.moment.numeric)
+
+    def __len__(self) -> int:
+        return len(self.moment.numeric)
+
+    def uniform(self, name: str, *shape: int) -> Tensor:
+        return self._draw(streams.dense_uniform, name, shape)
+
+    def normal(self, name: str, *shape: int) -> Tensor:
+        return self._draw(streams.normal, name, shape)
+
+    def quantile(self, unit: Tensor) -> Tensor:
+        return streams.quantile(unit)
+
+    def _draw(self, draw: Callable[..., Tensor], name: str, shape: Sequence[int]) -> Tensor:
+        now = self.moment
+        rows = []
+        for replicate in now.replicates:
+            purpose = (self.technique, name, now.epoch, now.step, now.forward)
+            stream = streams.key(now.seed, replicate, *purpose)
+            rows.append(draw(stream, math.prod(shape), now.device, now.dtype).view(1, *shape))
+        return rows[0] if len(rows) == 1 else self.per_slot(torch.cat(rows))
+
+    def per_slot(self, grouped: Tensor) -> Tensor:
+        return self.moment.expand(grouped)
+
+    def parameter(self, name: str, layer: int) -> Tensor:
+        return self.parameters[layer, name]
+
+
+def stand(
+    program: Program, batches: Batches, state: Mapping[str, Tensor], replicates: Sequence[int], epoch: int = 0
+) -> tuple[Moment, list[TechniqueValues]]:
+    """Where the rows of a state stand, and each technique's view of it; `replicates` is of each row."""
+    distinct = list(dict.fromkeys(replicates))
+    groups = [slice(at := replicates.index(one), at + replicates.count(one)) for one in distinct]
+    numeric = part(state, "values")
+    moment = Moment(
+        seed=program.seed, numeric=numeric, structure=program.structure, layout=program.layout, inputs=batches.inputs,
+        classes=batches.classes, replicates=distinct, groups=groups, slots=len(replicates), device=batches.device,
+        dtype=batches.dtype, lr=numeric["lr"][:, None], epoch=epoch,
+    )  # fmt: skip
+    return moment, [TechniqueValues(one.name, moment, one.monte_carlo) for one in program.techniques]
+
+
+def part(state: Mapping[str, Tensor], owner: str) -> dict[str, Tensor]:
+    """The tensors of a state that are an owner's, by the rest of their names."""
+    start = f"{owner}/"
+    return {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
+
+
+def own(technique: str) -> str:
+    """The owner's name of a technique's tensors in a state."""
+    return f"technique:{technique}"

@@ -1,0 +1,19 @@
+"""Minibatches of sizes that divide the 100 rows, do not, and are more than there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from contract import Case
+from reference import Draws
+
+
+def plain(_values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
+    return {}
+
+
+CASES = [
+    Case(f"{size} rows", slots=[{"lr": 1e-2}, {"lr": 1e-3}], plain=plain, structure={"batch_size": size})
+    for size in (20, 32, 512)
+]

@@ -1,0 +1,25 @@
+"""The L1 penalty as a term of the loss, from torch's own norm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from contract import Case
+from reference import Draws
+
+
+def plain(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
+    return {"penalty": lambda weights: values["l1"] * sum(weight.norm(1) for weight in weights)}
+
+
+def with_sgd(values: Mapping[str, Any], draws: Draws) -> dict[str, Any]:
+    return plain(values, draws) | {"optimiser": lambda parameters: torch.optim.SGD(parameters, lr=values["lr"])}
+
+
+STRENGTHS = [{"l1": 1e-4}, {"l1": 1e-2}, {"l1": 0.0}]
+CASES = [
+    Case("adam", slots=STRENGTHS, plain=plain, structure={"hidden": "12x20"}),
+    Case("sgd, regression", slots=STRENGTHS, plain=with_sgd, structure={"optimizer": "sgd"}, data="regression"),
+]

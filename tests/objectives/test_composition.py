@@ -1,0 +1,77 @@
+"""Any two techniques train together, or the study is refused in one sentence that says why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import optuna
+import pytest
+import torch
+
+from search.discovery import discover
+from search.errors import RequestError
+from search.study import Study
+from search.train.batches import Batches
+from search.train.pack import Pack, Slot
+
+PAIRS = list(combinations(discover(), 2))
+
+
+def small(study: Study) -> Study:
+    """The study on 80 rows of its data."""
+    data = study.data
+    study.data = replace(data, x_train=data.x_train[:80], y_train=data.y_train[:80],
+                         x_val=data.x_val[:40], y_val=data.y_val[:40])  # fmt: skip
+    return study
+
+
+def trained(study: Study) -> list[dict[str, torch.Tensor]]:
+    """Two random trials of a study, two epochs each: what they measured at the last."""
+    asked = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    batches = Batches(study.data)
+    last = []
+    for number in range(2):
+        values = study.space.suggest(asked.ask())
+        pack = Pack(study.program(values), batches, [Slot(number, 0, study.numeric(values))])
+        pack.run_epoch()
+        last.append(pack.run_epoch())
+    return last
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model to fine-tune, trained on the same data by a network of the same shape."""
+    folder = tmp_path_factory.mktemp("model")
+    study = Study("baseline", storage=f"sqlite:///{folder}/o.db", tracking_uri=None, trials=1, device="cpu",
+                  set={"epochs": 1, "hidden": "16x16"})  # fmt: skip
+    study.run()
+    study.export(folder / "model.safetensors")
+    return folder / "model.safetensors"
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS, ids=["+".join(pair) for pair in PAIRS])
+def test_pairs(one: str, other: str, model_file: Path) -> None:
+    # Two of them are trained: schedules and patience want a training of some length.
+    settings: dict[str, object] = {"epochs": 60}
+    if "architecture" not in (one, other):
+        settings["hidden"] = "16x16"
+    if "fine_tune" in (one, other):
+        settings["source"] = str(model_file)
+    try:
+        study = Study(f"{one}+{other}", tracking_uri=None, device="cpu", set=settings)
+    except RequestError as error:
+        said = str(error)
+        assert one in said or other in said
+        assert "\n" not in said
+        assert refused(one, other), f"{one}+{other}: {said}"
+        return
+    assert not refused(one, other)
+    for measured in trained(small(study)):
+        assert all(torch.isfinite(value).all() for value in measured.values())
+
+
+def refused(one: str, other: str) -> bool:
+    """The pairs that cannot be: two that search over the same thing, or one that fixes what the other searches."""
+    return {one, other} in ({"momentum", "optimizer"}, {"architecture", "fine_tune"})

@@ -1,0 +1,192 @@
+"""The contract of a technique, over every technique that discovery finds (contract C4).
+
+Packed = plain torch, neutral = absent, alone = packed to the bit, permuting slots permutes results, a slot that
+diverges leaves every other slot bit-identical, compaction changes nothing; a recipe, a case and a neutral value exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from contract import CASES, Bench, bench, load_cases
+from packs import agree, agree_on_curves
+from reference import train
+
+from search.compose import at_work
+from search.discovery import discover, load_technique
+from search.recipe import Recipe
+from search.space import Space
+from search.technique import Numeric, Structural
+from search.train.pack import Pack
+
+OUTSIDE = Path(__file__).with_name("outside")
+"""Someone else's technique, its case and its recipe: what holds for the package's own holds for it."""
+TECHNIQUES = discover() | {one.name: one for one in (load_technique(OUTSIDE / "adaptive_clip.py"),)}
+
+
+def case_file(name: str) -> Path:
+    return (OUTSIDE / "cases" if name not in discover() else CASES) / f"{name}.py"
+
+
+BENCHES = [
+    pytest.param(bench(technique, case), id=f"{name}: {case.name}")
+    for name, technique in TECHNIQUES.items()
+    if case_file(name).exists()
+    for case in load_cases(case_file(name))
+]
+each = pytest.mark.parametrize("one", BENCHES)
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_has_a_case_a_recipe_and_words(name: str) -> None:
+    assert case_file(name).exists(), f"{case_file(name)} is missing"
+    assert load_cases(case_file(name))
+    packaged_name = name in discover()
+    recipe = Recipe.load(name if packaged_name else str(OUTSIDE / f"{name}.toml"))
+    assert name in recipe.techniques
+    assert recipe.title
+    words = import_module(f"objectives.{name}").__doc__ if packaged_name else (OUTSIDE / f"{name}.py").read_text()
+    assert "Source:" in (words or ""), "the docstring names no source"
+    assert TECHNIQUES[name].name == name
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_says_where_it_does_nothing(name: str) -> None:
+    """Some value of its own turns it off, or it has no hooks to turn off: it only chooses where to search."""
+    technique = TECHNIQUES[name]
+    declared = technique.hyperparameters.values()
+    hooks = (technique.penalty, technique.loss, technique.layer, technique.input, technique.targets, technique.gradient,
+             technique.rate, technique.project, technique.after_epoch, technique.init, technique.rows)  # fmt: skip
+    if any(hook is not None for hook in hooks):
+        assert any(one.neutral is not None for one in declared), "no hyperparameter has a neutral value"
+    for one in declared:
+        if isinstance(one, Numeric) and one.neutral is not None:
+            one.check("neutral", one.neutral)
+
+
+def epochs_of(pack: Pack, epochs: int) -> Pack:
+    """The pack after some epochs, with what each measured, and which slots it had stopped by then."""
+    pack.curves, pack.stops = [], []  # type: ignore[attr-defined]
+    for _ in range(epochs):
+        pack.curves.append(pack.run_epoch())  # type: ignore[attr-defined]
+        pack.stops.append([pack.slots.index(slot) for slot in pack.stopped])  # type: ignore[attr-defined]
+    return pack
+
+
+def same_bits(one: Pack, i: int, other: Pack, j: int) -> None:
+    for a, b in zip(one.curves, other.curves, strict=True):  # type: ignore[attr-defined]
+        assert a.keys() == b.keys()
+        for name in a:
+            assert torch.equal(a[name][i], b[name][j]), name
+    for best in (True, False):
+        for (name, a), b in zip(one.weights(i, best=best).items(), other.weights(j, best=best).values(), strict=True):
+            assert torch.equal(a, b), (name, best)
+
+
+@each
+@pytest.mark.parametrize("replicate", [0, 3])
+def test_packed_equals_plain_torch(one: Bench, replicate: int) -> None:
+    pack = epochs_of(one.pack(dtype=torch.float64, replicates=(replicate,)), one.case.epochs)
+    for slot in range(len(one.slots)):
+        model, curves = train(one.data, **one.plain(slot, replicate))
+        stopped = [slot in stops for stops in pack.stops]  # type: ignore[attr-defined]
+        if len(curves) < one.case.epochs:
+            # The pack leaves it to the cohort to take out what has stopped: nothing after is of any meaning.
+            assert stopped == [epoch + 1 >= len(curves) for epoch in range(one.case.epochs)]
+            agree_on_curves(pack, slot, curves)
+        else:
+            assert not any(stopped[:-1])
+            agree(pack, slot, model, curves)
+
+
+@each
+def test_alone_and_packed_are_the_same_bits(one: Bench) -> None:
+    """Every slot of the case, with another count of neighbours, another place and another thread count."""
+    slots = one.slots
+    whole = epochs_of(one.pack(), one.case.epochs)
+    crowd = epochs_of(one.pack([*slots[1:], *slots, *slots, slots[0]]), one.case.epochs)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for slot in range(len(slots)):
+            same_bits(whole, slot, epochs_of(one.pack([slots[slot]]), one.case.epochs), 0)
+            same_bits(whole, slot, crowd, len(slots) - 1 + slot)
+    finally:
+        torch.set_num_threads(before)
+
+
+@each
+def test_replicates_and_permutations(one: Bench) -> None:
+    """Slots in reverse, of two replicates: the same results in another order."""
+    slots = one.slots
+    straight = [epochs_of(one.pack(replicates=(replicate,)), 2) for replicate in (0, 5)]
+    reverse = epochs_of(one.pack(slots[::-1], replicates=(0, 5)), 2)
+    for index, slot in enumerate(reverse.slots):
+        same_bits(straight[slot.replicate == 5], len(slots) - 1 - slot.trial, reverse, index)
+
+
+@each
+def test_compaction_changes_nothing(one: Bench) -> None:
+    slots = one.slots
+    whole = epochs_of(one.pack([*slots, *slots]), 3)
+    left = one.pack([*slots, *slots])
+    left.run_epoch()
+    last = len(slots)
+    rest = Pack.gather([left], [(0, 0), (0, last)])
+    later = epochs_of(rest, 2)
+    for i, at in ((0, 0), (1, last)):
+        for a, b in zip(later.curves, whole.curves[1:], strict=True):  # type: ignore[attr-defined]
+            for name in a:
+                assert torch.equal(a[name][i], b[name][at]), name
+        for a, b in zip(later.weights(i).values(), whole.weights(at).values(), strict=True):
+            assert torch.equal(a, b)
+
+
+@each
+def test_a_slot_that_diverges_leaves_the_others_alone(one: Bench) -> None:
+    slots = one.slots
+    wild = {**slots[0], "lr": 1e38}
+    calm = epochs_of(one.pack([*slots, slots[0]]), 3)
+    mixed = epochs_of(one.pack([*slots, wild]), 3)
+    assert not torch.isfinite(mixed.curves[-1]["val_loss"][-1])  # type: ignore[attr-defined]
+    for slot in range(len(slots)):
+        same_bits(calm, slot, mixed, slot)
+
+
+@each
+def test_neutral_is_absent(one: Bench) -> None:
+    """In a pack of differing neighbours the slot at the neutral values trains as if there were no such technique."""
+    neutral = one.neutral()
+    if neutral is None:
+        pytest.skip("no number of its own is neutral: `test_a_neutral_study_has_no_such_technique` covers it")
+    with_it = epochs_of(one.pack([*one.slots, *neutral], dtype=torch.float64), 2)
+    absent = epochs_of(one.pack(dtype=torch.float64, **one.without()), 2)
+    for slot in range(len(neutral)):
+        at = len(one.slots) + slot
+        for a, b in zip(with_it.curves, absent.curves, strict=True):  # type: ignore[attr-defined]
+            assert a["val_loss"][at].item() == pytest.approx(b["val_loss"][slot].item(), rel=1e-9)
+            assert a["train_loss"][at].item() == pytest.approx(b["train_loss"][slot].item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_a_neutral_study_has_no_such_technique(name: str) -> None:
+    """Fixed at its neutral values by a study, it is not even at work."""
+    technique = TECHNIQUES[name]
+    neutral = {n: one.neutral for n, one in technique.hyperparameters.items() if one.neutral is not None}
+    # Where it is off, a number that belongs to one way of being on does not exist.
+    neutral = {n: value for n, value in neutral.items() if all(
+        neutral.get(parent, allowed[0]) in allowed for parent, allowed in technique.hyperparameters[n].when.items()
+    )}  # fmt: skip
+    if not neutral:
+        pytest.skip("it has no neutral values: it only chooses where to search")
+    required = {n: one.default for n, one in technique.hyperparameters.items()
+                if isinstance(one, Structural) and n not in neutral and one.default is not None}  # fmt: skip
+    recipe = Recipe.parse({"name": "neutral", "techniques": [name], "set": {**required, **neutral}}, "test")
+    space = Space.resolve(recipe, [technique])
+    values: Sequence[str] = tuple(space.numeric({n: v for n, v in space.fixed.items() if space.exists(n, space.fixed)}))
+    structure = space.structure(dict(space.fixed))
+    assert not at_work(technique, values, structure)

@@ -1,0 +1,39 @@
+"""The variance penalty needs noise, whichever noise; with it, it makes predictions steadier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from packs import adam, make_pack
+
+from search import RequestError, Study
+from search.data import Data
+from search.discovery import discover
+from search.recipe import Recipe
+
+
+def test_without_dropout_it_is_refused() -> None:
+    fields = {"name": "x", "techniques": ["l2", "dropout_variance"], "data": {"dataset": "wine"}}
+    with pytest.raises(RequestError, match=r"takes dropout or input_dropout beside it, got l2\+dropout_variance"):
+        Study(Recipe.parse(fields, "test"), tracking_uri=None)
+    once = fields | {"techniques": ["dropout", "dropout_variance"], "set": {"dropout_variance_passes": 1}}
+    with pytest.raises(RequestError, match="dropout_variance_passes takes a whole number >= 2, got 1"):
+        Study(Recipe.parse(once, "test"), tracking_uri=None)
+    Study(Recipe.parse(fields | {"set": {"dropout_variance": 0.0}}, "test"), tracking_uri=None)
+    Study(Recipe.parse(fields | {"techniques": ["input_dropout", "dropout_variance"]}, "test"), tracking_uri=None)
+
+
+@pytest.mark.parametrize("noise", ["dropout", "input_dropout"])
+def test_the_stronger_the_steadier(make_data: Callable[..., Data], noise: str) -> None:
+    """The penalty per unit of strength, which is the variance itself, falls from slot to slot."""
+    strengths = (0.01, 10.0, 1000.0)
+    pack = make_pack(
+        make_data(100, 13, 3), [adam(1e-2, **{noise: 0.3}, dropout_variance=strength) for strength in strengths],
+        techniques=[discover()[noise], discover()["dropout_variance"]], dropout_variance_passes=2,
+    )  # fmt: skip
+    for _ in range(10):
+        measured = pack.run_epoch()
+    terms = (measured["train_objective"] - measured["train_loss"]).tolist()
+    variances = [term / strength for term, strength in zip(terms, strengths, strict=True)]
+    assert variances[0] > 1.2 * variances[1] > 1.2 * 1.2 * variances[2] > 0

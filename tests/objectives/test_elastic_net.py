@@ -1,0 +1,25 @@
+"""The elastic net is the recipe of two techniques: its objective is the loss with both penalties."""
+
+from __future__ import annotations
+
+import torch
+from data_for_tests import random_data
+from packs import adam, agree, packed
+from reference import train
+
+from search.discovery import discover
+from search.recipe import Recipe
+
+
+def test_the_recipe_trains_with_both_penalties() -> None:
+    recipe = Recipe.load("elastic_net")
+    data = random_data(100, 13, 3)
+    slots = [adam(1e-2, l1=1e-3, l2=1e-2), adam(1e-2, l1=1e-4, l2=0.1)]
+    pack = packed(data, slots, techniques=[discover()[name] for name in recipe.techniques])
+    for slot, values in enumerate(slots):
+        model, curves = train(
+            data, widths=(13, 12, 3), epochs=3, batch_size=32,
+            optimiser=lambda weights: torch.optim.Adam(weights, lr=1e-2),
+            penalty=lambda weights, v=values: sum(v["l1"] * w.abs().sum() + v["l2"] * (w * w).sum() for w in weights),
+        )  # fmt: skip
+        agree(pack, slot, model, curves)

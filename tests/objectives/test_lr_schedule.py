@@ -1,0 +1,174 @@
+"""Schedules over a whole training at its real length, slot by slot; what is recorded and what is refused."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from packs import adam, make_pack
+from studies_for_tests import Quiet, outcome, small
+from torch.optim import lr_scheduler
+
+from search.discovery import discover
+from search.errors import RequestError
+from search.recipe import Recipe
+from search.record.curves import CURVES, Curves
+from search.study import Study
+from search.technique import Numeric
+from search.train.values import TechniqueValues
+
+SCHEDULE = discover()["lr_schedule"]
+SCHEDULES = SCHEDULE.hyperparameters["lr_schedule"].choices  # type: ignore[union-attr]
+EPOCHS, STEPS = 90, 7
+
+
+def rates(schedule: str, dtype: torch.dtype = torch.float64, every: int = 1, **numbers: list[float]) -> torch.Tensor:
+    """The factor of each step, ``steps x slots``."""
+    count = len(next(iter(numbers.values())))
+    given = {"warmup": [0.0] * count} | numbers
+    moment: Any = SimpleNamespace(
+        numeric={name: torch.tensor(values, dtype=dtype) for name, values in given.items()},
+        structure={"lr_schedule": schedule, "epochs": EPOCHS}, slots=count, device=torch.device("cpu"), dtype=dtype,
+    )  # fmt: skip
+    values = TechniqueValues("lr_schedule", moment)
+    assert SCHEDULE.rate is not None
+    return torch.stack([SCHEDULE.rate(step, STEPS, values) for step in range(0, EPOCHS * STEPS, every)])
+
+
+def expected(make: Any, every: int) -> list[float]:
+    """The rates of torch's scheduler, stepped after each `every` steps, of an optimiser of lr 1."""
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = make(optimiser)
+    found = []
+    for step in range(1, EPOCHS * STEPS + 1):
+        found.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        if step % every == 0 and step < EPOCHS * STEPS:
+            scheduler.step()
+    return found
+
+
+@pytest.mark.parametrize(("gamma", "size"), [(0.1, 30), (0.7, 7), (0.99, 1), (1.0, 5), (0.3, 89)])
+def test_step_over_a_whole_training(gamma: float, size: int) -> None:
+    ours = rates("step", step_gamma=[0.5, gamma], step_size=[2.0, size])[:, 1]
+    theirs = expected(lambda o: lr_scheduler.StepLR(o, size, gamma), STEPS)
+    assert ours.tolist() == pytest.approx(theirs, rel=1e-12)
+
+
+def test_exponential_and_cosine_over_a_whole_training() -> None:
+    theirs = expected(lambda o: lr_scheduler.ExponentialLR(o, 0.93), STEPS)
+    assert rates("exponential", exponential_gamma=[0.5, 0.93])[:, 1].tolist() == pytest.approx(theirs, rel=1e-12)
+    theirs = expected(lambda o: lr_scheduler.CosineAnnealingLR(o, EPOCHS, 0.05), STEPS)
+    assert rates("cosine", eta_min_fraction=[0.0, 0.05])[:, 1].tolist() == pytest.approx(theirs, rel=1e-9)
+
+
+@pytest.mark.parametrize("pct", [0.0, 0.001, 1 / 630, 0.25, 0.5, 0.9985, 1.0])
+def test_one_cycle_over_a_whole_training(pct: float) -> None:
+    def make(optimiser: torch.optim.Optimizer) -> Any:
+        return lr_scheduler.OneCycleLR(
+            optimiser, 1.0, total_steps=EPOCHS * STEPS, pct_start=pct, div_factor=20.0, final_div_factor=300.0,
+            cycle_momentum=False,
+        )  # fmt: skip
+
+    numbers = {"pct_start": [0.3, pct], "div_factor": [2.0, 20.0], "final_div_factor": [5.0, 300.0]}
+    ours = rates("one_cycle", **numbers)[:, 1]
+    # torch divides by zero where the way up is no step long: then it begins at the top.
+    theirs = expected(make, 1) if pct * EPOCHS * STEPS != 1 else [1.0, *ours.tolist()[1:]]
+    assert ours.tolist() == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+
+
+def test_warm_up_multiplies_every_schedule() -> None:
+    ours = rates("exponential", exponential_gamma=[0.9, 0.9, 0.9], warmup=[0.0, 5.0, 0.1])
+    rise = expected(lambda o: lr_scheduler.LinearLR(o, 1 / (5 * STEPS), total_iters=5 * STEPS - 1), 1)
+    assert (ours[:, 1] / ours[:, 0]).tolist() == pytest.approx(rise, rel=1e-12)
+    # Shorter than one step: nothing to rise from.
+    assert torch.equal(ours[:, 2], ours[:, 0])
+
+
+def test_a_rate_has_the_same_bits_at_any_place() -> None:
+    """In float32, as trained: 37 slots against each alone (doubled, as a pack would)."""
+    drawn = torch.rand(6, 37, generator=torch.Generator().manual_seed(0))
+    numbers = {
+        "step": {"step_gamma": 0.1 + 0.8 * drawn[0], "step_size": (1 + 40 * drawn[1]).floor()},
+        "exponential": {"exponential_gamma": 0.9 + 0.1 * drawn[0]},
+        "cosine": {"eta_min_fraction": drawn[0]},
+        "one_cycle": {"pct_start": drawn[0], "div_factor": 1 + 50 * drawn[1], "final_div_factor": 1 + 1e4 * drawn[2]},
+    }
+    for schedule, own in numbers.items():
+        given = {name: values.tolist() for name, values in (own | {"warmup": 10 * drawn[5]}).items()}
+        whole = rates(schedule, torch.float32, 29, **given)
+        assert whole.dtype == torch.float32
+        for slot in range(37):
+            alone = rates(schedule, torch.float32, 29, **{name: [values[slot]] * 2 for name, values in given.items()})
+            assert torch.equal(alone[:, 0], whole[:, slot]), (schedule, slot)
+
+
+@pytest.mark.parametrize("schedule", [name for name in SCHEDULES if name != "reduce_on_plateau"])
+def test_the_neutral_numbers_of_a_schedule_leave_the_rate_alone(schedule: str) -> None:
+    own = {
+        name: one.neutral if one.neutral is not None else one.fixed
+        for name, one in SCHEDULE.hyperparameters.items()
+        if isinstance(one, Numeric) and schedule in one.when.get("lr_schedule", (schedule,))
+    }
+    found = rates(schedule, **{name: [float(value)] for name, value in own.items() if value is not None})
+    assert torch.equal(found, torch.ones_like(found))
+
+
+def test_a_plateau_is_the_slots_own(make_data: Any) -> None:
+    """One slot whose loss explodes waits no improvement out; its neighbour's rate stays."""
+    values = {"plateau_factor": 0.5, "plateau_patience": 1.0, "plateau_threshold": 0.0, "warmup": 0.0}
+    slots = [adam(1e-3, **values), adam(0.5, **values)]
+    pack = make_pack(make_data(100, 13, 3), slots, techniques=[SCHEDULE], lr_schedule="reduce_on_plateau", epochs=8)
+    curves = [pack.run_epoch() for _ in range(8)]
+    for slot, lr in enumerate((1e-3, 0.5)):
+        plain = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr)
+        theirs = lr_scheduler.ReduceLROnPlateau(plain, factor=0.5, patience=1, threshold=0.0, eps=0.0)
+        for epoch in curves:
+            assert epoch["lr"][slot].item() == pytest.approx(plain.param_groups[0]["lr"], rel=1e-6)
+            theirs.step(epoch["val_loss"][slot].item())
+    assert curves[-1]["lr"][0] == pytest.approx(1e-3)
+    assert curves[-1]["lr"][1] < 0.3
+
+
+def test_the_rate_is_recorded_where_it_changes_and_slots_change_nothing(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {
+        "techniques": ["lr_schedule"],
+        "rows": [{"set": {"lr_schedule": schedule}} for schedule in SCHEDULES],
+        "set": {"epochs": 6, "hidden": "16", "batch_size": 50, "step_size": 2, "plateau_patience": 1},
+        "space": {},
+        "replicates": 2,
+        "trials": 6,
+    }
+    study = small(tmp_path, storage="wide.db", **changes).run(observers=[Quiet()])
+    assert outcome(small(tmp_path, storage="narrow.db", slots=2, **changes).run(observers=[Quiet()])) == outcome(study)
+    for trial in study.optuna_study.trials:
+        curves = Curves.decode(trial.user_attrs[CURVES])
+        assert ("lr" in curves.metrics) == (trial.params["lr_schedule"] != "constant")
+        if trial.params["lr_schedule"] == "cosine":
+            assert (curves.of("lr")[:, 1:] < curves.of("lr")[:, :-1]).all()
+
+
+@pytest.mark.parametrize(
+    ("fixed", "says"),
+    [
+        ({"lr_schedule": "step", "step_size": 6}, "step_size must be < epochs (6), got 6"),
+        ({"lr_schedule": "reduce_on_plateau", "plateau_patience": 9}, "plateau_patience must be < epochs (6), got 9"),
+        ({"lr_schedule": "constant", "warmup": 7.5}, "warmup must be <= epochs (6), got 7.5"),
+        ({"lr_schedule": "cosine", "step_size": 3}, "step_size exists only where lr_schedule is step"),
+    ],
+)
+def test_what_could_only_begin_after_the_end_is_refused(tmp_path: Path, fixed: dict[str, Any], says: str) -> None:
+    space = {"lr": {"low": 1e-3, "high": 1e-1, "log": True}}
+    with pytest.raises(RequestError, match=re.escape(says)):
+        small(tmp_path, techniques=["lr_schedule"], set={"epochs": 6} | fixed, space=space)
+
+
+def test_the_recipe_may_be_short(tmp_path: Path) -> None:
+    """Ranges that reach beyond a short training are no fault as long as they begin within it."""
+    recipe = Recipe.load("lr_schedule").but("test", set={"epochs": 10})
+    study = Study(recipe, storage=f"sqlite:///{tmp_path}/study.db", tracking_uri=None, device="cpu")
+    assert study.longest() == 10
