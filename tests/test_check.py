@@ -8,6 +8,7 @@ import re
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,7 @@ def test_a_dead_network_is_called_dead_and_what_killed_it_is_named() -> None:
     buried = Technique(
         name="buried",
         hyperparameters={"depth_of_grave": Numeric(default=1.0)},
-        init=lambda current, unit, field, values: current - 1e3 if field.name == "0.bias" else current,
+        init=lambda current, _unit, field, _values: current - 1e3 if field.name == "0.bias" else current,
     )
     found, _ = checked(techniques=[buried], set={"activation": "relu"})
     assert "every unit of a hidden layer is dead" in found.data.why
@@ -293,7 +294,7 @@ def test_the_learning_rates_tried() -> None:
     assert 3e-3 in around
     over = rates(space={"lr": {"low": 1e-4, "high": 1.0}})
     assert (over[0], over[-1]) == (1e-4, 1.0)
-    assert [b / a for a, b in zip(over, over[1:], strict=False)] == pytest.approx([10**0.5] * 8)
+    assert [b / a for a, b in pairwise(over)] == pytest.approx([10**0.5] * 8)
     assert rates(space={"lr": {"choices": [0.1, 0.01]}}) == (0.01, 0.1)
 
 

@@ -1,4 +1,4 @@
-"""Model files: what is saved comes back, in plain torch too; whatever is no whole model file is refused in a sentence."""
+"""Model files: what is saved comes back, in plain torch too; whatever is no whole model file is refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def model(**meta: Any) -> Model:
     shapes = {"0.weight": (4, 3), "0.bias": (4,), "2.weight": (2, 4), "2.bias": (2,), "inputs.shift": (3,)}
     tensors = {name: torch.randn(*shape, generator=generator) for name, shape in shapes.items()}
     usual = {
-        "widths": (3, 4, 2), "activation": "relu", "task": "classification", "classes": ("cat", "dog"), "dataset": "pets"
+        "widths": (3, 4, 2), "activation": "relu", "task": "classification", "classes": ("cat", "dog"),
+        "dataset": "pets",
     }  # fmt: skip
     return Model(Meta(**{**usual, **meta}), tensors | {"inputs.scale": torch.ones(3)})
 
@@ -100,7 +101,7 @@ class Trap:
 @pytest.mark.parametrize(
     ("write", "told"),
     [
-        (lambda path: None, "there is no such file"),
+        (lambda _path: None, "there is no such file"),
         (lambda path: path.mkdir(), "is a folder"),
         (lambda path: path.touch(), "is not a whole safetensors file"),
         (lambda path: path.write_text("weights, weights, weights"), "is not a whole safetensors file"),
@@ -146,8 +147,8 @@ def test_names_that_no_file_system_allows_are_refused() -> None:
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(EnvironmentFault, match="cannot write .*nowhere"):
+    with pytest.raises(EnvironmentFault, match=r"cannot write .*nowhere"):
         save(tmp_path / "nowhere" / "model", model())
-    with pytest.raises(EnvironmentFault, match="cannot write .*folder"):
+    with pytest.raises(EnvironmentFault, match=r"cannot write .*folder"):
         save(tmp_path / "folder", model())
     assert [file.name for file in tmp_path.iterdir()] == ["folder"]

@@ -210,7 +210,7 @@ def _network(study: Study, values: Mapping[str, Any], passes: int, grid: Floats 
 def _spread(study: Study, pack: Pack, x: Tensor, passes: int) -> Spread:
     point = _user_units(study, pack.predict(x)[0])
     drawn = np.stack([_user_units(study, one) for one in monte_carlo(pack, x, passes)])
-    return Spread(point, drawn.mean(0), drawn.std(0, ddof=1))
+    return Spread(point, drawn.mean(0), drawn.std(0, ddof=9))
 
 
 def _user_units(study: Study, predictions: Tensor) -> Floats:

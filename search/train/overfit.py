@@ -19,7 +19,6 @@ from search.train.losses import LossFunction
 from search.train.pack import Pack, Slot
 from search.train.program import Program
 
-_FINEST = 14
 _SEARCHES = 80  # each leaves two thirds of an interval: down to the rounding of float64
 
 
@@ -76,18 +75,16 @@ class OneBatch(Batches):
         rows = int(torch.isin(groups, groups[differs]).sum())
         return rows, self.least_loss(loss, groups) if rows else 0.0
 
-    def detail(self, loss: LossFunction, wanted: float) -> float:
-        """How fine a difference of inputs must count to get below a loss, in SDs of the input; at most 1.
+    def blurred_loss(self, loss: LossFunction, detail: float) -> float:
+        """The least mean loss of predictions that are equal for rows of the same inputs, rounded.
 
-        Rows whose inputs are the same to that detail leave at least the loss wanted.
+        Args:
+            detail: to what they are rounded, in SDs of each input.
         """
         x = self.x_train[:, : self.features]
         x = x / x.std(0).clamp(min=torch.finfo(x.dtype).tiny)
-        for power in range(-_FINEST, 0):
-            _, groups = torch.unique((x / 2**power).round(), dim=0, return_inverse=True)
-            if self.least_loss(loss, groups) >= wanted:
-                return 2.0**power
-        return 1.0
+        _, groups = torch.unique((x / detail).round(), dim=0, return_inverse=True)
+        return self.least_loss(loss, groups)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def best_networks(program: Program, batches: Batches, slots: Sequence[Slot]) -> 
         losses = pack.run_epoch()["val_loss"].tolist()
         for index, (slot, loss) in enumerate(zip(pack.slots, losses, strict=True)):
             if slot.replicate not in stopped and loss < best.get(slot.replicate, (pack, float("inf")))[1]:
-                best[slot.replicate] = pack, loss
+                best[slot.replicate] = Pack.gather([pack], [(0, index)]), loss
         stopped |= {slot.replicate for slot in pack.stopped}
         if len(stopped) == len(slots):
             break
