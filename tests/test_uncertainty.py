@@ -74,7 +74,9 @@ def test_classes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert network["network"]["log_loss"] == pytest.approx(best.value, rel=1e-6)
     assert said(folder, capsys, "dropout-digits", "--passes", "10") == found
     table = here.uncertainty(passes=10).predictions()
-    assert table.shape == (2 * len(here.data.x_val) * 10, 8)
+    index = ["activation", "replicate", "row", "output"]
+    assert list(table.columns) == [*index, "truth", "mean", "sd", "low", "high"]
+    assert len(table) == len(table[index].drop_duplicates()) == 2 * len(here.data.x_val) * 10
     by_row = table.groupby(["replicate", "row"])
     assert by_row["mean"].sum().to_numpy() == pytest.approx(1)
     hits = [group["mean"].argmax() == group["truth"].argmax() for _, group in by_row]

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -30,6 +29,7 @@ from search.show.calibration import NORMAL_95, Floats
 from search.show.table import number, plain
 from search.train.pack import Pack, Slot
 from search.train.sampling import best_networks, monte_carlo
+from search.trained import chosen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,34 +135,20 @@ def measure(
     """
     if passes < 2:
         raise RequestError(f"passes must be >= 2, got {passes}")
-    chosen = _chosen(study, trial)
-    values = study.space.complete(chosen.params)
+    found = chosen(study, trial)
+    values = study.space.complete(found.params)
     assert values is not None
     if not any(one.monte_carlo for one in study.program(values).techniques):
         sampled = " or ".join(name for name, one in discover().items() if one.monte_carlo)
         raise RequestError(
-            f"Monte Carlo passes take {sampled} at work: trial {chosen.number} of study {study.name!r} has none"
+            f"Monte Carlo passes take {sampled} at work: trial {found.number} of study {study.name!r} has none"
         )
     names = [str(CORE["activation"].check("activation", name)) for name in activations] or [str(values["activation"])]
     grid = _grid(study)
     networks = [_network(study, values | {"activation": name}, passes, grid) for name in dict.fromkeys(names)]
     points = None if grid is None else _numbers(study.data.inputs.invert(study.data.x_val))[:, 0]
-    assert chosen.value is not None
-    return Uncertainty(study.name, chosen.number, chosen.value, passes, _truth(study), networks, grid, points)
-
-
-def _chosen(study: Study, trial: int | None) -> FrozenTrial:
-    if trial is None:
-        if (best := study.best) is None:
-            raise RequestError(f"study {study.name!r} has no complete trial")
-        return best
-    trials = study.optuna_study.get_trials(deepcopy=False)
-    found = next((one for one in trials if one.number == trial), None)
-    if found is None:
-        raise RequestError(f"study {study.name!r} has no trial {trial}: it has {len(trials)}, from 0")
-    if found.state != TrialState.COMPLETE:
-        raise RequestError(f"trial {trial} is {found.state.name.lower()}: takes a complete one")
-    return found
+    assert found.value is not None
+    return Uncertainty(study.name, found.number, found.value, passes, _truth(study), networks, grid, points)
 
 
 def _grid(study: Study) -> Floats | None:
@@ -210,7 +196,7 @@ def _network(study: Study, values: Mapping[str, Any], passes: int, grid: Floats 
 def _spread(study: Study, pack: Pack, x: Tensor, passes: int) -> Spread:
     point = _user_units(study, pack.predict(x)[0])
     drawn = np.stack([_user_units(study, one) for one in monte_carlo(pack, x, passes)])
-    return Spread(point, drawn.mean(0), drawn.std(0, ddof=9))
+    return Spread(point, drawn.mean(0), drawn.std(0, ddof=1))
 
 
 def _user_units(study: Study, predictions: Tensor) -> Floats:

@@ -116,6 +116,7 @@ class Network:
         self._activation = ACTIVATIONS[activation]
         self._groups = tuple(groups)
         self._changes = tuple(layers)
+        self._first: tuple[Tensor, Tensor] | None = None
         # Autograd records a function only if one of its inputs needs a gradient; the data do not.
         self._anchor = torch.zeros((), dtype=theta.dtype, device=theta.device, requires_grad=True)
 
@@ -131,6 +132,7 @@ class Network:
 
     def begin_step(self) -> None:
         """The next backward pass overwrites the gradient of the last step."""
+        self._first = None
         for layer in self._layers:
             layer.written = False
 
@@ -140,19 +142,28 @@ class Network:
         Widths are the padded ones of the layout.
         """
         x = self._changed(x, 0)
-        groups: Sequence[slice] | None = self._groups if len(x) < self.slots else None
-        if groups is not None and len(groups) == 1:
-            x, groups = x.expand(self.slots, -1, -1), None
-        *hidden, last = self._layers
+        hidden, last = self._layers[:-1], self._layers[-1]
         for number, layer in enumerate(hidden, 1):
-            x, groups = self._changed(self._activation(self._linear(x, layer, groups)), number), None
-        return self._linear(x, last, groups)
+            activated = self._first_activated(x) if number == 1 else self._activation(self._linear(x, layer))
+            x = self._changed(activated, number)
+        return self._linear(x, last)
+
+    def _first_activated(self, x: Tensor) -> Tensor:
+        """The first hidden layer's activations; in training, passes of one step over the same inputs share them."""
+        if not torch.is_grad_enabled():
+            return self._activation(self._linear(x, self._layers[0]))
+        if self._first is None or self._first[0] is not x:
+            self._first = x, self._activation(self._linear(x, self._layers[0]))
+        return self._first[1]
 
     def _changed(self, x: Tensor, number: int) -> Tensor:
         for change in self._changes:
             x = change(x, number)
         return x
 
-    def _linear(self, x: Tensor, layer: _Layer, groups: Sequence[slice] | None) -> Tensor:
+    def _linear(self, x: Tensor, layer: _Layer) -> Tensor:
+        groups: Sequence[slice] | None = self._groups if len(x) < self.slots else None
+        if groups is not None and len(groups) == 1:
+            x, groups = x.expand(self.slots, -1, -1), None
         out: Tensor = _Linear.apply(x, self._anchor, layer, groups)  # type: ignore[no-untyped-call]
         return out

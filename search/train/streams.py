@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from functools import cache
+from functools import cache, lru_cache
 from statistics import NormalDist
 
 import torch
@@ -39,15 +39,21 @@ def _signed(value: int) -> int:
 
 def _shift_right(x: Tensor, places: int) -> Tensor:
     """Logical shift: torch's own shift of a signed integer repeats the sign bit."""
-    return (x >> places) & ((1 << (64 - places)) - 1)
+    return (x >> places).bitwise_and_((1 << (64 - places)) - 1)
 
 
 def bits(stream: int, count: int, device: torch.device | str = "cpu") -> Tensor:
     """The first `count` integers of a stream, 64 random bits each, as int64 ``(count,)``."""
-    x = torch.arange(1, count + 1, dtype=torch.int64, device=device) * _signed(_GOLDEN) + _signed(stream)
-    x = (x ^ _shift_right(x, 30)) * _signed(_MIX_1)
-    x = (x ^ _shift_right(x, 27)) * _signed(_MIX_2)
-    return x ^ _shift_right(x, 31)
+    x = _counters(count, torch.device(device)) + _signed(stream)
+    x.bitwise_xor_(_shift_right(x, 30)).mul_(_signed(_MIX_1))
+    x.bitwise_xor_(_shift_right(x, 27)).mul_(_signed(_MIX_2))
+    return x.bitwise_xor_(_shift_right(x, 31))
+
+
+@lru_cache(maxsize=64)
+def _counters(count: int, device: torch.device) -> Tensor:
+    """The multiples 1 ... count of the golden ratio; the same few counts are asked for in every step."""
+    return torch.arange(1, count + 1, dtype=torch.int64, device=device).mul_(_signed(_GOLDEN))
 
 
 def uniform(stream: int, count: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:
@@ -60,7 +66,7 @@ def dense_uniform(
 ) -> Tensor:
     """Draws like `uniform`, ``(count,)``, two from each integer: half the work, for noise of every step."""
     halves = bits(stream, -(-count // 2), device).view(torch.int32)[:count]
-    return ((halves >> 8) & ((1 << _UNIFORM_BITS) - 1)).to(dtype).mul_(2.0**-_UNIFORM_BITS)
+    return (halves >> 8).bitwise_and_((1 << _UNIFORM_BITS) - 1).to(dtype).mul_(2.0**-_UNIFORM_BITS)
 
 
 def normal(stream: int, count: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:

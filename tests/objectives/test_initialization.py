@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
+from optuna.trial import FixedTrial, TrialState
 from packs import adam, make_pack
+from studies_for_tests import Quiet, small
 from torch import nn
 
 from search.data import Data
@@ -74,3 +77,13 @@ def test_vectors_of_other_techniques_are_left_alone(make_data: MakeData) -> None
     weights = pack.weights(0)
     assert torch.equal(weights["2.weight"], torch.ones(12))
     assert torch.equal(weights["2.bias"], torch.zeros(12))
+
+
+def test_a_scheme_with_its_gain_fixed_at_one_still_has_a_gain(tmp_path: Path) -> None:
+    """The gain is neutral then, but the technique is at work by the scheme: of its numbers all are there."""
+    changes = {"techniques": ["initialization"], "trials": 2, "sampler": "random", "space": {}}
+    fixed = {"epochs": 1, "hidden": "16", "gain": 1.0}
+    study = small(tmp_path, **changes, set=fixed).run(observers=[Quiet()])
+    assert [trial.state for trial in study.optuna_study.trials] == [TrialState.COMPLETE] * 2
+    values = study.space.suggest(FixedTrial({"initialization": "default"}))
+    assert "gain" not in study.numeric(values)
