@@ -11,6 +11,7 @@ shift" (ICML 2015), who normalise before the activation; `torch.nn.BatchNorm1d`,
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import torch
@@ -25,8 +26,7 @@ def check(setting: Setting) -> None:
     """One row has no variance: no minibatch may be of one. A linear model has no hidden units."""
     if setting.possible("hidden") == ["0"]:
         raise ValueError("takes a hidden layer, got hidden 0")
-    rows = len(setting.data.x_train)
-    for size in map(int, setting.possible("batch_size")):
+    for rows, size in product(setting.train_rows, map(int, setting.possible("batch_size"))):
         if size == 1 or rows % size == 1:
             raise ValueError(
                 f"takes minibatches of at least 2 rows: {rows} rows in minibatches of {size} leave one alone"

@@ -13,11 +13,12 @@ Source: Hestness et al., "Deep learning scaling is predictable, empirically" (20
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 
 from torch import Tensor
 
-from search.technique import Structural, Technique, Value, Values
+from search.technique import Structural, Technique, Value
 
 
 def parse(value: object) -> Value:
@@ -27,10 +28,10 @@ def parse(value: object) -> Value:
     return float(value)
 
 
-def rows(order: Tensor, values: Values) -> Tensor:
+def rows(order: Tensor, structure: Mapping[str, Value]) -> Tensor:
     """The first of an order ``(rows,)``."""
     # As the user wrote it: 0.07 of 100 rows is 7, where the float nearest to 0.07 makes it 8.
-    fraction = Fraction(str(values.structure["train_fraction"]))
+    fraction = Fraction(str(structure["train_fraction"]))
     return order[: math.ceil(fraction * len(order))]
 
 

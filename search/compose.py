@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Protocol
+
+import torch
 
 from search.data import Data
 from search.errors import RequestError
@@ -79,11 +82,30 @@ class Possible(Protocol):
 
 @dataclass(frozen=True)
 class StudySetting:
-    """`search.technique.Setting` for one study."""
+    """`search.technique.Setting` for one study, of all its techniques."""
 
     data: Data
-    techniques: Sequence[str]
+    members: Sequence[Technique]
     space: Possible
+
+    @property
+    def techniques(self) -> Sequence[str]:
+        """Their names."""
+        return [technique.name for technique in self.members]
+
+    @property
+    def train_rows(self) -> Sequence[int]:
+        """How many training rows an epoch may have, most first."""
+        choosing = [technique for technique in self.members if technique.rows is not None]
+        names = [name for one in choosing for name in one.hyperparameters]
+        counts = set()
+        for values in product(*map(self.possible, names)):
+            order = torch.arange(len(self.data.x_train))
+            for technique in choosing:
+                assert technique.rows is not None
+                order = technique.rows(order, dict(zip(names, values, strict=True)))
+            counts.add(len(order))
+        return sorted(counts, reverse=True)
 
     def possible(self, name: str) -> list[Value]:
         """The values a hyperparameter may take."""
@@ -102,7 +124,7 @@ def _idle(technique: Technique, space: Possible) -> bool:
     return bool(telling) and all(rests(name, one) for name, one in telling)
 
 
-def prepared(technique: Technique, space: Possible, data: Data, techniques: Sequence[str]) -> Data:
+def prepared(technique: Technique, space: Possible, data: Data, techniques: Sequence[Technique]) -> Data:
     """The data as a technique needs them, once it has found nothing wrong with the study.
 
     Raises:

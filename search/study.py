@@ -96,7 +96,7 @@ class Study:
             data_dir=Path(data_dir), offline=offline, options=spec.options,
         )  # fmt: skip
         for technique in self.techniques:
-            self.data = compose.prepared(technique, self.space, self.data, [one.name for one in self.techniques])
+            self.data = compose.prepared(technique, self.space, self.data, self.techniques)
         self.name = identity.checked_name(study_name or f"{self.recipe.name}-{self.recipe.data.dataset}")
         self.loss = losses.named(self.recipe.loss, self.data)
         self._batches: Batches | None = None

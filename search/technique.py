@@ -143,6 +143,7 @@ class Setting(Protocol):
     Attributes:
         data: the data set as the study trains on it.
         techniques: the names of all techniques of the study, in order.
+        train_rows: how many training rows an epoch may have; a part of them where a technique's `rows` takes one.
     """
 
     @property
@@ -150,6 +151,9 @@ class Setting(Protocol):
 
     @property
     def techniques(self) -> Sequence[str]: ...
+
+    @property
+    def train_rows(self) -> Sequence[int]: ...
 
     def possible(self, name: str) -> list[Value]:
         """The values a hyperparameter may take: its one value, its choices, or the ends of its range."""
@@ -174,7 +178,8 @@ class Technique:
         role: what only one technique of a study can be, such as "schedule"; two of a role are refused.
         check: raises ValueError, naming value and rule, if it cannot work in this study.
         prepare: the data as the technique needs them, before anything is trained; called once, after `check`.
-        rows: which training rows an epoch uses, of a random order ``(rows,)`` that each replicate keeps.
+        rows: which training rows an epoch uses, of a random order ``(rows,)`` that each replicate keeps, by the
+            structural hyperparameters' values.
         init: a field's weights before training, ``slots x shape``, of its weights so far, its unit draws from [0, 1)
             (one for all trials of a replicate) and the field.
         parameters: trainable vectors of its own after a hidden layer: name to initial value, of (layer, width).
@@ -204,7 +209,7 @@ class Technique:
     role: str | None = None
     check: Callable[[Setting], None] | None = None
     prepare: Callable[[Data, Setting], Data] | None = None
-    rows: Callable[[Tensor, Values], Tensor] | None = None
+    rows: Callable[[Tensor, Mapping[str, Value]], Tensor] | None = None
     init: Callable[[Tensor, Tensor, Field, Values], Tensor] | None = None
     parameters: Callable[[int, int], Mapping[str, float]] | None = None
     start: Callable[[Values], dict[str, Tensor]] | None = None

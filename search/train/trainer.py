@@ -92,10 +92,10 @@ class Trainer:
         orders = []
         for replicate in self._moment.replicates:
             used = None
-            for choose in self._bound("rows"):
+            for choose in (one.rows for one in self._program.techniques if one.rows is not None):
                 if used is None:
                     used = streams.permutation(streams.key(seed, replicate, "rows"), count, device)
-                used = choose(used)
+                used = choose(used, self._program.structure)
             drawn = streams.permutation(
                 streams.key(seed, replicate, "order", self._moment.epoch), count if used is None else len(used), device
             )

@@ -46,12 +46,16 @@ def test_running_estimates_are_torchs(make_data: Callable[..., Data]) -> None:
     [
         ({"batch_size": 1}, "at least 2 rows: 106 rows in minibatches of 1 leave one alone"),
         ({"batch_size": 15}, "at least 2 rows: 106 rows in minibatches of 15 leave one alone"),
+        # The part of 0.2 has ceil(21.2) rows; 0.5 has 53, of which 13 leaves one.
+        ({"batch_size": 7, "train_fraction": 0.2}, "at least 2 rows: 22 rows in minibatches of 7 leave one alone"),
+        ({"batch_size": 13}, "at least 2 rows: 53 rows in minibatches of 13 leave one alone"),
         ({"hidden": "0"}, "takes a hidden layer, got hidden 0"),
     ],
 )
 def test_a_minibatch_of_one_row_is_refused(changes: dict[str, Any], says: str) -> None:
     def study(**fixed: Any) -> Study:
-        recipe = {"name": "x", "techniques": ["batch_norm"], "data": {"dataset": "wine"}, "set": fixed}
+        techniques = ["batch_norm", "train_fraction"]
+        recipe = {"name": "x", "techniques": techniques, "data": {"dataset": "wine"}, "set": fixed}
         return Study(Recipe.parse(recipe, "test"), tracking_uri=None)
 
     assert len(study().data.x_train) == 106
