@@ -52,6 +52,8 @@ class Check:
     @property
     def meaning(self) -> str:
         """What the two batches say together."""
+        if self.data.limited and (self.noise.fitted or self.noise.limited):
+            return "all is learnt that can be: network, loss and optimiser work, the loss that is left lies in the data"
         return {
             (True, True): "network, loss, optimiser and data work together: the study can learn what it is shown",
             (

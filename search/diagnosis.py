@@ -40,6 +40,7 @@ class Fit:
     Attributes:
         rows: of the batch.
         fitted: whether the loss fell below the threshold.
+        limited: whether it did not, but came as low as rows that contradict each other, or nearly do, let it.
         loss: the first below the threshold, else the lowest; infinite where none was finite.
         threshold: 0.01 ln(classes), or 0.001 of the constant predictor's.
         constant: the loss of the best constant predictor.
@@ -50,6 +51,7 @@ class Fit:
 
     rows: int
     fitted: bool
+    limited: bool
     loss: float
     threshold: float
     constant: float
@@ -140,8 +142,8 @@ class Subject:
                 cure, better = self._cure(first)
                 said += [self._seen(attempt), self._cause(cure, better)]
         fit = Fit(
-            len(self._batch.x_train), fitted, attempt.loss, self._threshold, self._constant, self._floor,
-            attempt.when, attempt.rates[attempt.slot], "; ".join(said),
+            len(self._batch.x_train), fitted, not fitted and attempt.loss < self._learnt, attempt.loss,
+            self._threshold, self._constant, self._floor, attempt.when, attempt.rates[attempt.slot], "; ".join(said),
         )  # fmt: skip
         return fit, cure
 

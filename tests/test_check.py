@@ -149,7 +149,8 @@ def test_rows_that_contradict_each_other_are_counted_and_their_floor_stated() ->
         == "3 rows have the inputs of another row and other targets, so that no loss below 0.318 is possible"
     )
     assert found.noise.fitted
-    assert "fault lies in the data" in found.meaning
+    assert (found.data.limited, found.noise.limited) == (True, False)
+    assert "the loss that is left lies in the data" in found.meaning
 
 
 def test_a_batch_of_one_target_is_no_proof() -> None:
@@ -196,6 +197,7 @@ def test_rows_too_close_to_tell_apart_are_what_a_network_of_one_input_suffers_fr
         r"other targets are within 0.125 SD .* that does not tell them apart comes to (\S+)", found.data.why
     )
     assert rule is not None
+    assert "the loss that is left lies in the data" in found.meaning
     # A straight line leaves about 0.01 of the variance.
     assert 1e-3 < float(rule[1]) < 0.02
 
@@ -235,6 +237,7 @@ def test_inputs_that_are_not_numbers_are_counted() -> None:
     found, _ = checked(techniques=[Technique(name="broken", prepare=prepare)])
     assert "not finite before training begins (106 of the batch's numbers are not)" in found.data.why
     assert found.noise.fitted
+    assert "the fault lies in the data" in found.meaning
 
 
 def test_the_batch_is_the_first_of_the_study_and_a_schedule_sees_the_studys_own_epochs() -> None:
