@@ -5,6 +5,7 @@ A result is committed with all that is needed to judge it: the machine, the vers
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -54,39 +55,51 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 
 def machine() -> dict[str, Any]:
     """The machine as far as it matters to a time."""
-    return {
+    found = {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+    return found | ({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {})
 
 
 def versions() -> dict[str, str]:
-    """Python's and the libraries' versions; regsearch's is the commit's."""
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES}
+    """Python's and the libraries' versions, of those that are there; regsearch's is the commit's."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
-def peak_flops(size: int = 2048, repeats: int = 10) -> float:
-    """The machine's float32 matrix-product peak, operations a second: the fastest ``size^3`` product of `repeats`."""
-    a, b = torch.randn(2, size, size)
-    out = torch.empty(size, size)
+def peak_flops(size: int | None = None, repeats: int = 10, device: torch.device | str = "cpu") -> float:
+    """The device's matrix-product peak, operations a second: the fastest ``size^3`` product of `repeats`.
+
+    Float32, on a GPU in the precision that torch is set to. The size is 2048, on a GPU 8192.
+    """
+    device = torch.device(device)
+    size = size or (2048 if device.type == "cpu" else 8192)
+    a, b = torch.randn(2, size, size, device=device)
+    out = torch.empty(size, size, device=device)
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
         torch.mm(a, b, out=out)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
     return 2 * size**3 / min(times)
 
 
-def write(path: Path, name: str, result: Mapping[str, Any]) -> None:
+def write(path: Path, name: str, result: Mapping[str, Any], precision: str = "fp32") -> None:
     """Write a benchmark's result with its circumstances; numbers to six digits."""
     circumstances = {
         "benchmark": name,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         "versions": versions(),
-        "precision": "float32",
+        "precision": precision,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(_rounded(circumstances | dict(result)), indent=2) + "\n", encoding="utf-8")
