@@ -8,7 +8,7 @@ from dataclasses import replace
 from search.errors import RequestError, unknown
 from search.hyperparameter import Hyperparameter, Numeric, Structural, Value
 from search.technique import Technique
-from search.train.network import ACTIVATIONS
+from search.train.activations import ACTIVATIONS
 from search.train.optimisers import OPTIMISERS
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from search.errors import RequestError
 from search.model_file import Meta, Model
-from search.train.network import ACTIVATIONS
+from search.train.activations import ACTIVATIONS
 from search.train.pack import Pack, Slot
 from search.train.sampling import best_networks
 
@@ -82,7 +82,7 @@ def _forward(model: Model, x: Tensor) -> Tensor:
     for number in range(last + 1):
         weight, bias = (tensor.to(x) for tensor in model.layer(number))
         x = torch.addmm(bias, x, weight.T)
-        x = x if number == last else ACTIVATIONS[model.meta.activation](x)
+        x = x if number == last else ACTIVATIONS[model.meta.activation].forward(x)
     return x
 
 

@@ -14,66 +14,40 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from search.train.activations import ACTIVATIONS, Activation
 from search.train.layout import Layout
-
-# Element-wise functions whose vectorised and scalar paths agree to the bit on the CPU, so that a slot's result does
-# not depend on where its numbers fall within a vector register. Sigmoid, SiLU, ELU and softplus do not pass this test.
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "leaky_relu": lambda z: F.leaky_relu(z, inplace=True),
-    "relu": lambda z: F.relu(z, inplace=True),
-    "tanh": torch.tanh,
-    "gelu": F.gelu,
-}
 
 
 class _Layer:
-    """One layer's views into the flat buffers, and whether this step has already written its gradient."""
+    """One layer's views into the flat buffers, and whether this step has already written its gradient.
 
-    def __init__(self, layout: Layout, index: int, theta: Tensor, gradient: Tensor) -> None:
+    Its activation is None in the last layer.
+    """
+
+    def __init__(
+        self, layout: Layout, index: int, theta: Tensor, gradient: Tensor, activation: Activation | None
+    ) -> None:
         weight, bias = layout.weight(index), layout.bias(index)
         self.weight = layout.view(theta, weight)
         self.weight_transposed = self.weight.transpose(1, 2)
         self.bias = layout.view(theta, bias).unsqueeze(1)
         self.weight_grad = layout.view(gradient, weight)
         self.bias_grad = layout.view(gradient, bias)
+        self.activation = activation
         self.written = False
 
-    def add_gradient(self, weight: Tensor, bias: Tensor) -> None:
-        """The first backward pass of a step overwrites (which spares clearing the buffer), later ones add."""
-        if self.written:
-            self.weight_grad.add_(weight)
-            self.bias_grad.add_(bias)
-        else:
-            self.weight_grad.copy_(weight)
-            self.bias_grad.copy_(bias)
-        self.written = True
-
-
-class _Linear(torch.autograd.Function):
-    """``out = x W + b`` for every slot; its backward writes the weights' gradient into the flat buffer.
-
-    `x` has every slot's own inputs, or one minibatch for all slots where `groups` is None (expanded, not copied), or
-    one for each group.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, _anchor: Tensor, layer: _Layer, groups: Sequence[slice] | None) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.layer, ctx.groups = layer, groups
+    def linear(self, x: Tensor, groups: Sequence[slice] | None) -> Tensor:
+        """``x W + b``; `x` has every slot's own inputs where `groups` is None, else one minibatch for each group."""
         if groups is None:
-            return torch.baddbmm(layer.bias, x, layer.weight)
+            return torch.baddbmm(self.bias, x, self.weight)
         parts = [
-            torch.baddbmm(layer.bias[rows], _expanded(x, g, rows), layer.weight[rows]) for g, rows in enumerate(groups)
+            torch.baddbmm(self.bias[rows], _expanded(x, g, rows), self.weight[rows]) for g, rows in enumerate(groups)
         ]
         return torch.cat(parts)
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None, None]:
-        (gradient,) = gradients
-        (x,) = ctx.saved_tensors
-        layer, groups = ctx.layer, ctx.groups
+    def add_gradient(self, x: Tensor, gradient: Tensor, groups: Sequence[slice] | None) -> None:
+        """The first backward pass of a step overwrites (which spares clearing the buffer), later ones add."""
         # A product of its own and then a copy: batched products are fast only into contiguous memory, which a view of
         # the flat buffer is not.
         if groups is None:
@@ -81,9 +55,52 @@ class _Linear(torch.autograd.Function):
         else:
             parts = [_expanded(x, g, rows).transpose(1, 2) for g, rows in enumerate(groups)]
             weight = torch.cat([torch.bmm(part, gradient[rows]) for part, rows in zip(parts, groups, strict=True)])
-        layer.add_gradient(weight, gradient.sum(1))
-        needed = torch.bmm(gradient, layer.weight_transposed) if ctx.needs_input_grad[0] else None
-        return needed, None, None, None
+        if self.written:
+            self.weight_grad.add_(weight)
+            self.bias_grad.add_(gradient.sum(1))
+        else:
+            self.weight_grad.copy_(weight)
+            torch.sum(gradient, 1, out=self.bias_grad)
+        self.written = True
+
+
+class _Stretch(torch.autograd.Function):
+    """Layers with nothing between them; the backward pass writes their weights' gradient into the flat buffer.
+
+    One function for all of them: autograd would take as long for its bookkeeping as a small layer takes to compute.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, _anchor: Tensor, layers: Sequence[_Layer], groups: Sequence[slice] | None, train: bool
+    ) -> Tensor:
+        kept = []
+        for number, layer in enumerate(layers):
+            kept.append(x)
+            x = layer.linear(x, None if number else groups)
+            if layer.activation is not None:
+                z, x = x, layer.activation.forward(x)
+                kept.append(z if layer.activation.of_input else x)
+            if not train:
+                kept.clear()
+        ctx.layers, ctx.groups = layers, groups
+        ctx.save_for_backward(*kept)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None, None, None]:
+        kept = list(ctx.saved_tensors)
+        # What autograd hands over is not ours to write to; what is computed here is.
+        (gradient,), ours = gradients, False
+        for number, layer in reversed(list(enumerate(ctx.layers))):
+            if layer.activation is not None:
+                gradient = layer.activation.backward(
+                    gradient, kept.pop(), gradient if ours else torch.empty_like(gradient)
+                )
+            layer.add_gradient(kept.pop(), gradient, None if number else ctx.groups)
+            if number or ctx.needs_input_grad[0]:
+                gradient, ours = torch.bmm(gradient, layer.weight_transposed), True
+        return gradient if ctx.needs_input_grad[0] else None, None, None, None, None
 
 
 def _expanded(x: Tensor, group: int, rows: slice) -> Tensor:
@@ -112,8 +129,9 @@ class Network:
         groups: Sequence[slice],
         layers: Sequence[Callable[[Tensor, int], Tensor]] = (),
     ) -> None:
-        self._layers = [_Layer(layout, index, theta, gradient) for index in range(layout.layers)]
-        self._activation = ACTIVATIONS[activation]
+        activations = [ACTIVATIONS[activation]] * (layout.layers - 1) + [None]
+        self._layers = [_Layer(layout, index, theta, gradient, one) for index, one in enumerate(activations)]
+        self._stretches = [[layer] for layer in self._layers] if layers else [self._layers]
         self._groups = tuple(groups)
         self._changes = tuple(layers)
         self._first: tuple[Tensor, Tensor] | None = None
@@ -141,29 +159,27 @@ class Network:
 
         Widths are the padded ones of the layout.
         """
-        x = self._changed(x, 0)
-        hidden, last = self._layers[:-1], self._layers[-1]
-        for number, layer in enumerate(hidden, 1):
-            activated = self._first_activated(x) if number == 1 else self._activation(self._linear(x, layer))
-            x = self._changed(activated, number)
-        return self._linear(x, last)
+        x = self._first_stretch(self._changed(x, 0))
+        for number, stretch in enumerate(self._stretches[1:], 1):
+            x = self._through(self._changed(x, number), stretch)
+        return x
 
-    def _first_activated(self, x: Tensor) -> Tensor:
-        """The first hidden layer's activations; in training, passes of one step over the same inputs share them."""
+    def _first_stretch(self, x: Tensor) -> Tensor:
+        """In training, passes of one step over the same inputs share it."""
         if not torch.is_grad_enabled():
-            return self._activation(self._linear(x, self._layers[0]))
+            return self._through(x, self._stretches[0])
         if self._first is None or self._first[0] is not x:
-            self._first = x, self._activation(self._linear(x, self._layers[0]))
+            self._first = x, self._through(x, self._stretches[0])
         return self._first[1]
+
+    def _through(self, x: Tensor, stretch: Sequence[_Layer]) -> Tensor:
+        groups: Sequence[slice] | None = self._groups if len(x) < self.slots else None
+        if groups is not None and len(groups) == 1:
+            x, groups = x.expand(self.slots, -1, -1), None
+        out: Tensor = _Stretch.apply(x, self._anchor, stretch, groups, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
+        return out
 
     def _changed(self, x: Tensor, number: int) -> Tensor:
         for change in self._changes:
             x = change(x, number)
         return x
-
-    def _linear(self, x: Tensor, layer: _Layer) -> Tensor:
-        groups: Sequence[slice] | None = self._groups if len(x) < self.slots else None
-        if groups is not None and len(groups) == 1:
-            x, groups = x.expand(self.slots, -1, -1), None
-        out: Tensor = _Linear.apply(x, self._anchor, layer, groups)  # type: ignore[no-untyped-call]
-        return out
