@@ -13,7 +13,7 @@ For every shape and number of slots they take turns, epoch by epoch, in one proc
 package is than each: medians and spread over the turns. One network at a time is counted as so many times its one.
 
     python benchmarks/engine.py [--shapes digits mnist cifar10] [--slots 1 32 64] [--turns 7] [--json FILE]
-        [--device cpu|cuda] [--precision fp32|tf32]
+        [--device cpu|cuda] [--precision fp32|tf32|bf16]
 
 Needs neither Optuna nor MLflow.
 """
@@ -40,6 +40,7 @@ from search.data import Data, Scaling
 from search.train.batches import Batches
 from search.train.cohort import Cohort, Member
 from search.train.device import auto_width
+from search.train.precision import PRECISIONS, Precision
 from search.train.program import Program
 
 
@@ -79,7 +80,7 @@ class Contender(Protocol):
 class Package:
     """A cohort of trials with different learning rates."""
 
-    def __init__(self, shape: Shape, rows: Rows, slots: int) -> None:
+    def __init__(self, shape: Shape, rows: Rows, slots: int, precision: Precision) -> None:
         self.slots = slots
         # The test split is never read; what is validated is next to nothing: the others have no validation.
         few = 16
@@ -97,7 +98,9 @@ class Package:
             "optimizer": "adam",
         }  # fmt: skip
         numeric = {"lr": LR, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
-        program = Program.build(structure, list(numeric), (), batches, loss="cross_entropy", seed=0)
+        program = Program.build(
+            structure, list(numeric), (), batches, loss="cross_entropy", seed=0, precision=precision
+        )
         members = [Member(i, program, {**numeric, "lr": LR * (1 + i / slots)}, 1) for i in range(slots)]
         self._cohort = Cohort(members, batches, auto_width([hidden], [shape.batch], batches))
         self._epoch = 0
@@ -112,8 +115,8 @@ class Package:
             pass
 
 
-def contenders(shape: Shape, slots: int, rows: Rows) -> Iterator[tuple[str, Contender]]:
-    yield "package", Package(shape, rows, slots)
+def contenders(shape: Shape, slots: int, rows: Rows, precision: Precision) -> Iterator[tuple[str, Contender]]:
+    yield "package", Package(shape, rows, slots, precision)
     yield "serial", Serial(shape.widths, rows)
     yield "tuned", Tuned(shape.widths, rows)
     if slots > 1:
@@ -132,7 +135,7 @@ def seconds(device: torch.device, work: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
-def compare(shape: Shape, slots: int, turns: int, device: torch.device) -> dict[str, Any]:
+def compare(shape: Shape, slots: int, turns: int, device: torch.device, precision: Precision) -> dict[str, Any]:
     """Each contender's seconds for a step of one network, turn by turn, and what follows from them."""
     # At least two minibatches: a pack that has but one would not have to gather.
     steps = max(2, min(shape.steps, int(_TURN_FLOPS[device.type] / (shape.flops * slots))))
@@ -140,7 +143,7 @@ def compare(shape: Shape, slots: int, turns: int, device: torch.device) -> dict[
     x = torch.randn(steps * shape.batch, shape.widths[0], generator=generator).to(device)
     y = torch.randint(0, shape.widths[-1], (len(x),), generator=generator).to(device)
     rows = Rows(x, y, shape.batch)
-    racing = dict(contenders(shape, slots, rows))
+    racing = dict(contenders(shape, slots, rows, precision))
     turn = {name: max(1, int(_TURN_FLOPS[device.type] / (shape.flops * one.slots * steps * 4)))
             for name, one in racing.items()}  # fmt: skip
     taken: dict[str, list[float]] = {name: [] for name in racing}
@@ -184,7 +187,7 @@ def main() -> None:
     parser.add_argument("--slots", nargs="+", type=int, help="default: 1 32 64, on a GPU 1 32 256")
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--precision", choices=("fp32", "tf32"), default="fp32")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
     parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args()
     torch.set_float32_matmul_precision("highest" if args.precision == "fp32" else "high")
@@ -193,7 +196,7 @@ def main() -> None:
     for name in args.shapes:
         shape = SHAPES[name]
         for slots in args.slots or ((1, 32, 64) if device.type == "cpu" else (1, 32, 256)):
-            found = compare(shape, slots, args.turns, device)
+            found = compare(shape, slots, args.turns, device, args.precision)
             results.setdefault(name, {})[slots] = found
             print(f"{name}, {slots} slots; peak {found['peak_flops']['median'] / 1e9:,.0f} GFLOP/s")
             for contender, one in found["contenders"].items():

@@ -157,7 +157,7 @@ class Subject:
             [name for name in self._numeric if name not in names],
             # The check chooses the rows.
             [replace(technique, rows=None) for technique in techniques],
-            self._batch, loss=self._study.loss, seed=self._study.recipe.seed,
+            self._batch, loss=self._study.loss, seed=self._study.recipe.seed, precision=self._study.recipe.precision,
         )  # fmt: skip
 
     def _attempt(self, change: Change, enough: float, awaited: int | None = None) -> Attempt:

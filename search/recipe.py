@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -23,6 +23,7 @@ from search.schema import (
     DataSet,
     LossName,
     Part,
+    PrecisionName,
     Pruner,
     Range,
     Row,
@@ -59,7 +60,7 @@ class Recipe(Part):
     sampler: SamplerName = "tpe"
     grid_points: Whole = Field(default=16, ge=2, le=MOST_POINTS, description="values of a range in a grid by default")
     loss: LossName | None = None
-    precision: Literal["fp32"] = "fp32"
+    precision: PrecisionName = "fp32"
     pruner: Pruner = Pruner()
     data: DataSet = DataSet()
     set: Mapping[str, Scalar] = Field(default_factory=dict)

@@ -58,7 +58,7 @@ def run(
     epochs: Annotated[int | None, _option("Epochs of a trial.")] = None,
     loss: Annotated[str | None, _option("mse, l1 or huber, for regression.")] = None,
     device: Annotated[str, _option("auto, cpu or cuda (default: auto).")] = "auto",
-    precision: Annotated[str | None, _option("fp32 (default).")] = None,
+    precision: Annotated[str | None, _option("fp32 (default), tf32 on a GPU, or bf16.")] = None,
     slots: Annotated[str, _option("Most trials that train as one network, or auto (default).")] = "auto",
     technique: Annotated[
         list[Path] | None, _option("A Python file that defines a technique; it is executed. Repeatable.")

@@ -14,6 +14,7 @@ SamplerName = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc"]
 PrunerName = Literal["halving", "hyperband", "median", "none"]
 ScaleName = Literal["standard", "unit", "none"]
 LossName = Literal["cross_entropy", "mse", "l1", "huber"]
+PrecisionName = Literal["fp32", "tf32", "bf16"]
 ValidationName = Literal["train", "half-of-test", "test"]
 WatchName = Literal["test", "weight_means"]
 

@@ -30,7 +30,7 @@ from search.record.curves import ENVIRONMENT, RECIPE
 from search.record.mirror import MlflowMirror
 from search.space import Space
 from search.technique import Technique, Value
-from search.train import losses
+from search.train import losses, precision
 from search.train.batches import Batches
 from search.train.device import auto_width, choose_device
 from search.train.program import Program
@@ -87,6 +87,7 @@ class Study:
         self.techniques = select(self.recipe.techniques, techniques)
         self.space = Space.resolve(self.recipe, self.techniques)
         self.device = choose_device(device)
+        precision.confirm(self.recipe.precision, self.device)
         if slots != "auto" and (not isinstance(slots, int) or isinstance(slots, bool) or slots < 1):
             raise RequestError(f"slots takes a whole number >= 1 or auto, got {clip(repr(slots))}")
         self._slots = slots
@@ -120,6 +121,7 @@ class Study:
             self._programs[signature] = Program.build(
                 structure, numeric, self.techniques, self.batches,
                 loss=self.loss, seed=self.recipe.seed, watch=self.recipe.watch,
+                precision=self.recipe.precision,
             )  # fmt: skip
         return self._programs[signature]
 

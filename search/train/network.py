@@ -57,10 +57,10 @@ class _Layer:
             weight = torch.cat([torch.bmm(part, gradient[rows]) for part, rows in zip(parts, groups, strict=True)])
         if self.written:
             self.weight_grad.add_(weight)
-            self.bias_grad.add_(gradient.sum(1))
+            self.bias_grad.add_(gradient.sum(1, dtype=self.bias_grad.dtype))
         else:
             self.weight_grad.copy_(weight)
-            torch.sum(gradient, 1, out=self.bias_grad)
+            torch.sum(gradient, 1, dtype=self.bias_grad.dtype, out=self.bias_grad)
         self.written = True
 
 
@@ -118,6 +118,7 @@ class Network:
         gradient: receives their gradient, the same shape.
         groups: the slots that share a minibatch, as consecutive slices of at least two slots.
         layers: what techniques make of the inputs (number 0) and of each hidden layer's activations (from 1).
+        compute: the type of activations and products; the weights' own, or a smaller one.
     """
 
     def __init__(
@@ -128,9 +129,13 @@ class Network:
         gradient: Tensor,
         groups: Sequence[slice],
         layers: Sequence[Callable[[Tensor, int], Tensor]] = (),
+        compute: torch.dtype = torch.float32,
     ) -> None:
+        self._theta = theta
+        # The very weights where their type is that of the products.
+        self._computed = theta.to(compute)
         activations = [ACTIVATIONS[activation]] * (layout.layers - 1) + [None]
-        self._layers = [_Layer(layout, index, theta, gradient, one) for index, one in enumerate(activations)]
+        self._layers = [_Layer(layout, index, self._computed, gradient, one) for index, one in enumerate(activations)]
         self._stretches = [[layer] for layer in self._layers] if layers else [self._layers]
         self._groups = tuple(groups)
         self._changes = tuple(layers)
@@ -148,9 +153,11 @@ class Network:
         """How many minibatches the slots share."""
         return len(self._groups)
 
-    def begin_step(self) -> None:
-        """The next backward pass overwrites the gradient of the last step."""
+    def begin(self) -> None:
+        """What follows sees the present weights, and its first backward pass overwrites the gradient of the last."""
         self._first = None
+        if self._computed is not self._theta:
+            self._computed.copy_(self._theta)
         for layer in self._layers:
             layer.written = False
 
@@ -162,7 +169,7 @@ class Network:
         x = self._first_stretch(self._changed(x, 0))
         for number, stretch in enumerate(self._stretches[1:], 1):
             x = self._through(self._changed(x, number), stretch)
-        return x
+        return x.to(self._theta.dtype)
 
     def _first_stretch(self, x: Tensor) -> Tensor:
         """In training, passes of one step over the same inputs share it."""
@@ -176,10 +183,12 @@ class Network:
         groups: Sequence[slice] | None = self._groups if len(x) < self.slots else None
         if groups is not None and len(groups) == 1:
             x, groups = x.expand(self.slots, -1, -1), None
+        x = x.to(self._computed.dtype)
         out: Tensor = _Stretch.apply(x, self._anchor, stretch, groups, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
         return out
 
     def _changed(self, x: Tensor, number: int) -> Tensor:
         for change in self._changes:
-            x = change(x, number)
+            # Techniques see the weights' type, so that statistics and noise are as exact as they were written.
+            x = change(x.to(self._theta.dtype), number)
         return x

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from search.train.batches import Batches
 from search.train.initial import initial_weights
+from search.train.precision import products
 from search.train.program import Program
 from search.train.trainer import Trainer
 from search.train.values import own, stand
@@ -108,7 +109,8 @@ class Pack:
 
     def run_epoch(self) -> dict[str, Tensor]:
         """Train every slot for one epoch and measure it: metric name to float64 ``(slots,)`` on the CPU."""
-        measured = self._trainer.run_epoch()
+        with products(self.program.precision, self.batches.device):
+            measured = self._trainer.run_epoch()
         self.epoch += 1
         names = list(measured)
         table = torch.stack([measured[name] for name in names])[:, self._index].cpu()

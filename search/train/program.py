@@ -12,6 +12,7 @@ from search.train.batches import Batches
 from search.train.layout import Layout
 from search.train.losses import CLASSIFICATION, REGRESSION, LossFunction
 from search.train.optimisers import OPTIMISERS, Optimiser
+from search.train.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Program:
         techniques: those at work, in the order the study names them.
         seed: the study's seed, part of the name of every random draw.
         watch: extra metrics, as in the recipe.
+        precision: of products.
     """
 
     structure: Mapping[str, Value]
@@ -41,6 +43,7 @@ class Program:
     techniques: tuple[Technique, ...]
     seed: int
     watch: tuple[str, ...] = ()
+    precision: Precision = "fp32"
 
     @classmethod
     def build(
@@ -53,6 +56,7 @@ class Program:
         loss: str,
         seed: int,
         watch: Sequence[str] = (),
+        precision: Precision = "fp32",
     ) -> Program:
         """The program of one signature.
 
@@ -82,6 +86,7 @@ class Program:
             techniques=active,
             seed=seed,
             watch=tuple(watch),
+            precision=precision,
         )
 
 

@@ -19,6 +19,7 @@ from search.technique import Batch
 from search.train import evaluate, streams
 from search.train.batches import Batches
 from search.train.network import Network
+from search.train.precision import compute_type
 from search.train.program import Program
 from search.train.values import own, part, stand
 
@@ -59,8 +60,9 @@ class Trainer:
         self._inputs, self._targets = self._bound("input"), self._bound("targets")
         self._gradients, self._rates, self._projections = map(self._bound, ("gradient", "rate", "project"))
         self._network = Network(
-            layout, self._program.activation, theta, self._gradient, self._moment.groups, self._bound("layer")
-        )
+            layout, self._program.activation, theta, self._gradient, self._moment.groups, self._bound("layer"),
+            compute_type(program.precision, theta.dtype),
+        )  # fmt: skip
 
     def run_epoch(self) -> dict[str, Tensor]:
         """Train every row for one epoch and measure it: metric name to float64 ``(rows,)``."""
@@ -143,7 +145,7 @@ class Trainer:
             y = change(y)
         # One group's targets broadcast over its slots.
         targets = y if len(moment.groups) == 1 else moment.expand(y)
-        self._network.begin_step()
+        self._network.begin()
         return Batch(x, targets, self._pass(x), batches.outputs, batches.task, self._pass)
 
     def _pass(self, x: Tensor) -> Tensor:
@@ -196,6 +198,7 @@ class Trainer:
     def score(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss and accuracy or error on some rows of data: `evaluate.score`."""
         self._moment.train = False
+        self._network.begin()
         return evaluate.score(self._network, self._program, self._batches, x, y)
 
     @torch.no_grad()
@@ -208,6 +211,7 @@ class Trainer:
         """
         moment, parts = self._moment, []
         epoch = moment.epoch
+        self._network.begin()
         moment.train, moment.monte_carlo = False, number is not None
         moment.epoch, moment.forward = -1, number or 0
         for moment.step, rows in enumerate(torch.split(x, evaluate.EVAL_ROWS)):
