@@ -29,11 +29,12 @@ class Progress:
         study: what has been told before counts as done.
         budget: trials in total.
         epochs: the most epochs of a trial.
+        width: the most slots of a pack.
     """
 
-    def __init__(self, study: optuna.Study, budget: int, epochs: int) -> None:
+    def __init__(self, study: optuna.Study, budget: int, epochs: int, width: int) -> None:
         finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        self._budget, self._longest = budget, epochs
+        self._budget, self._longest, self._width = budget, epochs, width
         self._done = len(finished)
         self._best = min(
             (t.value for t in finished if t.state == TrialState.COMPLETE and t.value is not None), default=None
@@ -64,6 +65,8 @@ class Progress:
         self._bar.stop()
 
     def asked(self, cohort: Sequence[Asked]) -> None:
+        if not self._in_flight and not self.epochs:
+            self._console.print(f"at most {self._width} slots train as one network", highlight=False)
         self._in_flight = dict.fromkeys((one.number for one in cohort), 0.0)
         if not self._live:
             numbers = sorted(self._in_flight)
@@ -97,8 +100,10 @@ class Progress:
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
-        reached = max(self._in_flight.values(), default=0.0)
-        within = f"the next ones at epoch {reached * self._longest:,.0f}, " if 0 < reached < 1 else ""
+        within = ""
+        if any(self._in_flight.values()):
+            low, high = (round(end(self._in_flight.values()) * self._longest) for end in (min, max))
+            within = f"the next ones at epoch {f'{low:,} to ' if low < high else ''}{high:,}, "
         self._console.print(f"{self._done} of {self._budget} trials done, {within}{self._says()}", highlight=False)
 
 

@@ -191,7 +191,7 @@ class Study:
             if self.tracking_uri is not None:
                 watching.append(stack.enter_context(MlflowMirror(self.name, self.storage, self.tracking_uri)))
             if observers is None:
-                watching.append(stack.enter_context(Progress(study, budget, self.longest())))
+                watching.append(stack.enter_context(Progress(study, budget, self.longest(), self.width)))
             if timeout is not None:
                 watching.append(Deadline(timeout))
             with database.faults(self.storage):
