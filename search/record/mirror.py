@@ -55,10 +55,15 @@ class MlflowMirror:
     def epoch(self, members: Sequence[Member]) -> None:
         if not members:
             return
-        metrics = {name: [float(m.curves[name][-1].mean()) for m in members] for name in members[0].curves}
+        metrics = {name: [_mean(m.curves[name][-1].tolist()) for m in members] for name in members[0].curves}
         numbers, epochs = [m.number for m in members], [m.epoch for m in members]
         self._link.epoch(numbers, epochs, members[0].times[-1], metrics)
 
     def told(self, number: int, state: TrialState, value: float | None) -> None:
         del state, value
         self._link.told(number)
+
+
+def _mean(values: list[float]) -> float:
+    """The mean of a few values: a tenth of what NumPy takes for it, many times an epoch."""
+    return sum(values) / len(values)

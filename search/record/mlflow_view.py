@@ -1,7 +1,8 @@
 """MLflow as a view of the study: one run per trial under one parent, made equal to the record.
 
 What is here never trusts its memory after an error: `forget` and everything is read again from the store. A run that
-was made equal carries a digest of its record as a tag, set last: a thousand finished trials are checked by one search.
+was made equal carries a digest of its record as a tag, written after its points, and its final status, set last: a
+thousand finished trials are checked by one search.
 """
 
 from __future__ import annotations
@@ -136,10 +137,9 @@ class MlflowView:
             run = None
         if run is None:
             run = self._runs[plan.number] = self._create(plan.name, plan.start_ms, tags)
-        self._log(run, points, plan.params, tags)
-        self._api.set_terminated(run.run_id, plan.status, plan.end_ms)
+        self._log(run, points, plan.params, tags | {RECORD_TAG: plan.digest})
+        self._api.set_terminated(run.run_id, plan.status, plan.end_ms)  # last: what is cut short before is done again
         run.status = plan.status
-        self._log(run, (), {}, {RECORD_TAG: plan.digest})  # last: whatever is cut short before is done again
         run.known = None  # a thousand trials' points are not kept in memory
         # As a search would tell: the keys under which histories are to be read, should there be a next time.
         run.latest = {point.key: point.value for point in points}
@@ -221,7 +221,10 @@ class MlflowView:
         return run.known
 
     def _log(self, run: _RunState, points: Iterable[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
-        """Log what the run does not have yet: one call for each 1000 points, none where nothing is new."""
+        """Log what the run does not have yet: one call for each 1000 points, none where nothing is new.
+
+        The tags come with the last points: one that says that the run is complete is never there before it is.
+        """
         points = list(points)
         fresh: list[Point] = []
         if points:
@@ -234,12 +237,12 @@ class MlflowView:
         fresh.reverse()  # latest first: MLflow then updates a metric's latest value once, not with every value
         new_params = [Param(key, value) for key, value in params.items() if key not in run.params]
         new_tags = [RunTag(key, value) for key, value in tags.items() if run.tags.get(key) != value]
-        first = max(_BATCH - len(new_params) - len(new_tags), 1)
-        for batch in [fresh[:first], *(fresh[at : at + _BATCH] for at in range(first, len(fresh), _BATCH))]:
-            metrics = [Metric(*point) for point in batch]
-            if metrics or new_params or new_tags:
-                self._api.log_batch(run.run_id, metrics, new_params, new_tags)
-            new_params, new_tags = [], []
+        last = max(_BATCH - len(new_params) - len(new_tags), 1)
+        while len(fresh) > last:
+            self._api.log_batch(run.run_id, [Metric(*point) for point in fresh[:_BATCH]])
+            del fresh[:_BATCH]
+        if fresh or new_params or new_tags:
+            self._api.log_batch(run.run_id, [Metric(*point) for point in fresh], new_params, new_tags)
         run.params |= params
         run.tags |= tags
 

@@ -50,11 +50,12 @@ def main(arguments: list[str] | None = None) -> int:
         with _only_writer(options.tracking_uri, live_lines, options.patience) as ours:
             if not ours:
                 return 1
+            # SQLAlchemy makes an object or ten of each value: collecting as often as usual is a third of the time. Set
+            # before the import: what that and the creation of MLflow's tables make mostly stays.
+            gc.set_threshold(200_000, 50, 100)
             from search.record.sync import StudySync  # imports mlflow: seconds, and only where it is this one's turn
 
-            # SQLAlchemy makes an object or ten of each value: collecting as often as usual is a third of the time.
             gc.freeze()
-            gc.set_threshold(200_000, 50, 100)
             sync = StudySync(options.study, options.storage, options.tracking_uri, options.experiment)
             return _Writer(live_lines, sync, options.tracking_uri, options.patience).run()
     except Exception as error:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import optuna
 import pytest
+from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from optuna.trial import TrialState
 from record_studies import Bench
 
 from search.record import curves as record
 from search.record.live import Live
+from search.record.mlflow_view import RECORD_TAG
 from search.record.sync import StudySync
 
 
@@ -166,6 +168,46 @@ def test_one_trial_that_mlflow_refuses_comes_last(bench: Bench, monkeypatch: pyt
         sync.forget()
     assert sync.progressed
     assert {f"{bench.name}/1", f"{bench.name}/2"} <= bench.runs().keys()
+
+
+@pytest.mark.parametrize("call", ["log_batch", "set_terminated"])
+def test_a_run_cut_short_is_never_taken_for_complete(
+    tmp_path: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    bench = Bench(tmp_path, empty_mlflow, planned=300)
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    log_batch, logged = MlflowClient.log_batch, []
+
+    def cut(client: MlflowClient, run_id: str, *rest: object) -> None:
+        if call == "set_terminated" or logged:
+            raise MlflowException("cut short")
+        logged.append(run_id)
+        log_batch(client, run_id, *rest)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, call, cut)
+        with pytest.raises(MlflowException):
+            StudySync(bench.name, bench.storage, bench.uri, "regsearch").go(Live(), ended=True)
+    partial = bench.run(0)
+    assert partial.info.status == "RUNNING"
+    assert (RECORD_TAG in partial.data.tags) == (call == "set_terminated")
+    bench.sync()
+    assert (bench.run(0).info.run_id, bench.run(0).info.status) == (partial.info.run_id, "FINISHED")
+    bench.assert_equal(0)
+
+
+def test_a_trial_costs_one_call_for_a_thousand_points(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    log_batch, logged = MlflowClient.log_batch, []
+
+    def counting(client: MlflowClient, run_id: str, *rest: object) -> None:
+        logged.append(run_id)
+        log_batch(client, run_id, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MlflowClient, "log_batch", counting)
+    bench.sync()
+    assert logged.count(bench.run(0).info.run_id) == 1
+    bench.assert_equal(0)
 
 
 @pytest.mark.parametrize("name", ["it's", 'a "b" %', "a/1"])
