@@ -1,12 +1,18 @@
 """The whole command against the script that a practitioner would write: start-up, search, tracking and exit.
 
-A is ``python -m search.run l2 --pruner none --set epochs=E --trials N``, the drain of its MLflow writer included; B is
-`plain.py`, which does the same work one trial at a time: the same data and split sizes, network, minibatches,
-optimiser, penalty, metrics and databases. Both run as whole processes, A B A B, each in a folder of its own, with
-tracking and without. Afterwards each must have completed every trial, trained every epoch and, where it tracks, left
-every epoch's metrics in MLflow.
+A is ``python -m search.run l2 --set epochs=E --trials N``, the drain of its MLflow writer included; B is `plain.py`,
+which does the same work one trial at a time: the same data and split sizes, network, minibatches, optimiser, penalty,
+metrics and databases. Both run as whole processes, A B A B, each in a folder of its own. Settings:
 
-    python benchmarks/end_to_end.py [--trials 64] [--epochs 200] [--repeats 3] [--tracking both] [--json FILE]
+    tracking on, tracking off   digits, nothing pruned: equal work, with MLflow and without
+    pruning                     digits, twice the trials, A with its default pruner, B with Optuna's MedianPruner
+    mnist                       the real MNIST in batches of 4096, an eighth of the trials and a tenth of the epochs
+
+Afterwards each must have told every trial and, where nothing is pruned, trained every epoch and left every epoch's
+metrics in MLflow. The best validation losses are reported too: pruning must not be bought with worse results.
+
+    python benchmarks/end_to_end.py [--trials 64] [--epochs 200] [--repeats 3] [--json FILE]
+        [--settings "tracking on" "tracking off" pruning mnist] [--mnist DATA_DIR]
 """
 
 from __future__ import annotations
@@ -17,8 +23,9 @@ import os
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,58 +37,83 @@ _METRICS = ("train_loss", "val_loss", "val_accuracy", "sparsity")
 # From here on the package thins what it logs and the plain script does not.
 _MOST_EPOCHS = 500
 _CONTENDERS = ("package", "plain")
+_SETTINGS = ("tracking on", "tracking off", "pruning", "mnist")
 
 
-def command(contender: str, trials: int, epochs: int, tracking: bool) -> list[str]:
-    """The command line of a contender; both print a JSON object with the trials completed and the epochs trained."""
-    if contender == "package":
-        words = ["-m", "search.run", "l2", "--pruner", "none", "--set", f"epochs={epochs}", "--trials", str(trials)]
-        return [sys.executable, *words, "--json", *([] if tracking else ["--tracking-uri", "none"])]
-    words = [str(_HERE / "plain.py"), "--trials", str(trials), "--epochs", str(epochs), "--folder", "."]
-    return [sys.executable, *words, *([] if tracking else ["--no-tracking"])]
+@dataclass(frozen=True)
+class Setting:
+    """What both are asked to do."""
+
+    trials: int
+    epochs: int
+    tracking: bool = True
+    pruning: bool = False
+    mnist: Path | None = None
+
+    def command(self, contender: str) -> list[str]:
+        """The command line of a contender; both print a JSON object with trials by state, epochs and the best."""
+        if contender == "package":
+            words = ["-m", "search.run", "l2", "--set", f"epochs={self.epochs}", "--trials", str(self.trials), "--json"]
+            words += [] if self.pruning else ["--pruner", "none"]
+            words += [] if self.tracking else ["--tracking-uri", "none"]
+            if self.mnist is not None:
+                words += ["--dataset", "mnist", "--data-dir", str(self.mnist), "--offline", "--batch-size", "4096"]
+                words += ["--hidden", "128,128,128"]
+            return [sys.executable, *words]
+        words = [str(_HERE / "plain.py"), "--trials", str(self.trials), "--epochs", str(self.epochs), "--folder", "."]
+        words += ["--median"] if self.pruning else []
+        words += [] if self.tracking else ["--no-tracking"]
+        return [sys.executable, *words, *(["--mnist", str(self.mnist)] if self.mnist is not None else [])]
+
+    def check(self, contender: str, printed: str, folder: Path) -> float:
+        """Make sure that a contender did the work; its best validation loss.
+
+        Raises:
+            RuntimeError: a trial is not told, or an epoch was not trained or not logged.
+        """
+        outcome = json.loads(printed)
+        told = sum(outcome["trials"].get(state, 0) for state in ("complete", "pruned"))
+        all_epochs = self.pruning or outcome["epochs"] == self.trials * self.epochs
+        if told != self.trials or not all_epochs:
+            raise RuntimeError(f"{contender} was to do {self.trials} trials x {self.epochs} epochs, but says {printed}")
+        if self.tracking and not self.pruning:
+            with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
+                for metric in _METRICS:
+                    query = "SELECT COUNT(*), COUNT(DISTINCT run_uuid) FROM metrics WHERE key = ?"
+                    found = connection.execute(query, (metric,)).fetchone()
+                    if found != (self.trials * self.epochs, self.trials):
+                        raise RuntimeError(f"{contender} left {found[0]} values of {metric} in {found[1]} MLflow runs")
+        return float(outcome["best"]["value"])
 
 
-def check(contender: str, printed: str, folder: Path, trials: int, epochs: int, tracking: bool) -> None:
-    """Make sure that a contender did the work.
-
-    Raises:
-        RuntimeError: a trial is not complete, or an epoch was not trained or not logged.
-    """
-    outcome = json.loads(printed)
-    if outcome["trials"] != {"complete": trials} or outcome["epochs"] != trials * epochs:
-        raise RuntimeError(f"{contender} was to train {trials} trials x {epochs} epochs, but says {printed}")
-    if not tracking:
-        return
-    with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
-        for metric in _METRICS:
-            query = "SELECT COUNT(*), COUNT(DISTINCT run_uuid) FROM metrics WHERE key = ?"
-            found = connection.execute(query, (metric,)).fetchone()
-            if found != (trials * epochs, trials):
-                raise RuntimeError(f"{contender} left {found[0]} values of {metric} in {found[1]} MLflow runs")
+Run = tuple[float, float]
+"""Seconds, and the best validation loss."""
 
 
-def measure_all(trials: int, epochs: int, repeats: int, states: Sequence[str]) -> dict[str, dict[str, list[float]]]:
-    """Seconds of every run: "tracking on" or "tracking off", then contender, in the order they ran."""
+def measure_all(settings: Mapping[str, Setting], repeats: int) -> dict[str, dict[str, list[Run]]]:
+    """Every run by setting and contender, in the order they ran."""
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    seconds: dict[str, dict[str, list[float]]] = {
-        f"tracking {state}": {name: [] for name in _CONTENDERS} for state in states
-    }
+    runs: dict[str, dict[str, list[Run]]] = {name: {one: [] for one in _CONTENDERS} for name in settings}
     for repeat in range(repeats):
-        for setting, runs in seconds.items():
-            tracking = setting == "tracking on"
+        for name, setting in settings.items():
             for contender in _CONTENDERS:
-                with tempfile.TemporaryDirectory() as name:
-                    done = measure.timed(command(contender, trials, epochs, tracking), Path(name), environment)
-                    check(contender, done.stdout, Path(name), trials, epochs, tracking)
-                runs[contender].append(done.seconds)
-                print(f"{repeat + 1}/{repeats} {setting}, {contender}: {done.seconds:.1f} s", file=sys.stderr)
-    return seconds
+                with tempfile.TemporaryDirectory() as folder:
+                    done = measure.timed(setting.command(contender), Path(folder), environment)
+                    best = setting.check(contender, done.stdout, Path(folder))
+                runs[name][contender].append((done.seconds, best))
+                print(f"{repeat + 1}/{repeats} {name}, {contender}: {done.seconds:.1f} s, best {best:.4g}",
+                      file=sys.stderr)  # fmt: skip
+    return runs
 
 
-def report(runs: dict[str, list[float]]) -> dict[str, Any]:
+def report(runs: dict[str, list[Run]]) -> dict[str, Any]:
     """Every run's seconds, their medians and spread, and how many times faster the package is, pair by pair."""
-    ratios = [plain / package for package, plain in zip(runs["package"], runs["plain"], strict=True)]
-    found: dict[str, Any] = {name: {"seconds": runs[name]} | measure.summary(runs[name]) for name in _CONTENDERS}
+    found: dict[str, Any] = {}
+    for name, of_one in runs.items():
+        seconds = [taken for taken, _ in of_one]
+        found[name] = {"seconds": seconds, "best": [best for _, best in of_one]} | measure.summary(seconds)
+    pairs = zip(found["package"]["seconds"], found["plain"]["seconds"], strict=True)
+    ratios = [plain / package for package, plain in pairs]
     return found | {"ratio": {"pairs": ratios} | measure.summary(ratios)}
 
 
@@ -101,22 +133,31 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--trials", type=_positive, default=64)
     parser.add_argument("--epochs", type=_positive, default=200)
     parser.add_argument("--repeats", type=_positive, default=3)
-    parser.add_argument("--tracking", choices=("on", "off", "both"), default="both")
+    parser.add_argument("--settings", nargs="+", choices=_SETTINGS, default=list(_SETTINGS[:3]))
+    parser.add_argument("--mnist", type=Path, help="torchvision's data directory, for that setting")
     parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args(words)
     if args.epochs > _MOST_EPOCHS:
         parser.error(f"--epochs must be <= {_MOST_EPOCHS}, beyond which the two log differently; got {args.epochs}")
-    states = ("on", "off") if args.tracking == "both" else (args.tracking,)
-    seconds = measure_all(args.trials, args.epochs, args.repeats, states)
-    results = {setting: report(runs) for setting, runs in seconds.items()}
-    print(f"digits, l2, {args.trials} trials x {args.epochs} epochs, {args.repeats} repeats: median (min to max)")
+    if "mnist" in args.settings and args.mnist is None:
+        parser.error("the setting mnist takes --mnist DATA_DIR")
+    mnist = None if args.mnist is None else args.mnist.absolute()
+    known = {
+        "tracking on": Setting(args.trials, args.epochs),
+        "tracking off": Setting(args.trials, args.epochs, tracking=False),
+        "pruning": Setting(2 * args.trials, args.epochs, pruning=True),
+        "mnist": Setting(max(2, args.trials // 8), max(1, args.epochs // 10), mnist=mnist),
+    }
+    settings = {name: known[name] for name in args.settings}
+    results = {name: report(runs) for name, runs in measure_all(settings, args.repeats).items()}
+    print(f"l2, {args.trials} trials x {args.epochs} epochs, {args.repeats} repeats: median (min to max)")
     print(f"{'':14}{'package':>24}{'plain':>26}{'times faster':>24}")
-    for setting, found in results.items():
-        cells = [_cell(found[name], " s") for name in _CONTENDERS] + [_cell(found["ratio"], "x")]
-        print(f"{setting:14}{cells[0]:>24}{cells[1]:>26}{cells[2]:>24}")
+    for name, found in results.items():
+        cells = [_cell(found[one], " s") for one in _CONTENDERS] + [_cell(found["ratio"], "x")]
+        print(f"{name:14}{cells[0]:>24}{cells[1]:>26}{cells[2]:>24}")
     if args.json is not None:
-        settings = {"trials": args.trials, "epochs": args.epochs, "repeats": args.repeats}
-        measure.write(args.json, "end_to_end", {"settings": settings, "results": results})
+        given = {name: {"trials": one.trials, "epochs": one.epochs} for name, one in settings.items()}
+        measure.write(args.json, "end_to_end", {"settings": given, "repeats": args.repeats, "results": results})
 
 
 if __name__ == "__main__":

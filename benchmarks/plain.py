@@ -2,7 +2,8 @@
 
 Its databases, `optuna.db` and `mlflow.db`, lie in a folder that exists and holds neither.
 
-    python benchmarks/plain.py --folder DIR [--trials 64] [--epochs 200] [--no-tracking]
+    python benchmarks/plain.py --folder DIR [--trials 64] [--epochs 200] [--no-tracking] [--median]
+                               [--mnist DATA_DIR]
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
 
 
@@ -19,6 +21,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--no-tracking", action="store_true")
+    parser.add_argument("--median", action="store_true", help="prune with Optuna's MedianPruner, at every epoch")
+    parser.add_argument("--mnist", type=Path, help="torchvision's MNIST there, batches of 4096, instead of digits")
     args = parser.parse_args()
     started = time.monotonic()
 
@@ -38,9 +42,18 @@ def main() -> None:
         mlflow.set_experiment("plain")
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    x, y = load_digits(return_X_y=True)
-    x_train, x_rest, y_train, y_rest = train_test_split(x, y, test_size=0.4, stratify=y, random_state=0)
-    x_val, _, y_val, _ = train_test_split(x_rest, y_rest, test_size=0.5, stratify=y_rest, random_state=0)
+    if args.mnist is None:
+        x, y = load_digits(return_X_y=True)
+        batch_size, hidden = 128, (128, 128)
+    else:
+        from torchvision.datasets import MNIST
+
+        official = MNIST(str(args.mnist), train=True)
+        x, y = official.data.flatten(1).float().numpy(), official.targets.numpy()
+        batch_size, hidden = 4096, (128, 128, 128)
+    x_train, x_val, y_train, y_val = train_test_split(x, y, test_size=0.2, stratify=y, random_state=0)
+    if args.mnist is None:  # which has no official test rows
+        x_train, _, y_train, _ = train_test_split(x_train, y_train, test_size=0.25, stratify=y_train, random_state=0)
     scaler = StandardScaler().fit(x_train)
     tensors = [torch.tensor(scaler.transform(part), dtype=torch.float32) for part in (x_train, x_val)]
     train = TensorDataset(tensors[0], torch.tensor(y_train))
@@ -50,12 +63,12 @@ def main() -> None:
     def objective(trial: optuna.Trial) -> float:
         nonlocal epochs_trained
         strength = trial.suggest_float("l2", 1e-6, 1e-1, log=True)
-        model = nn.Sequential(
-            nn.Linear(64, 128), nn.LeakyReLU(), nn.Linear(128, 128), nn.LeakyReLU(), nn.Linear(128, 10)
-        )
+        widths = (x.shape[1], *hidden)
+        layers = [part for pair in pairwise(widths) for part in (nn.Linear(*pair), nn.LeakyReLU())]
+        model = nn.Sequential(*layers, nn.Linear(widths[-1], 10))
         optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
         criterion = nn.CrossEntropyLoss()
-        loader = DataLoader(train, batch_size=128, shuffle=True)
+        loader = DataLoader(train, batch_size=batch_size, shuffle=True)
         best = float("inf")
         for epoch in range(args.epochs):
             model.train()
@@ -79,6 +92,10 @@ def main() -> None:
             if tracking:
                 metrics = {"train_loss": total / len(train), "val_loss": val_loss, "val_accuracy": accuracy}
                 mlflow.log_metrics(metrics | {"sparsity": sparsity}, step=epoch)
+            if args.median:
+                trial.report(val_loss, epoch)
+                if trial.should_prune():
+                    raise optuna.TrialPruned
         return best
 
     def tracked(trial: optuna.Trial) -> float:
@@ -88,10 +105,13 @@ def main() -> None:
             mlflow.log_metric("best_val_loss", value)
             return value
 
-    study = optuna.create_study(storage=f"sqlite:///{args.folder}/optuna.db", study_name="plain", direction="minimize")
+    pruner = optuna.pruners.MedianPruner() if args.median else optuna.pruners.NopPruner()
+    storage = f"sqlite:///{args.folder}/optuna.db"
+    study = optuna.create_study(storage=storage, study_name="plain", direction="minimize", pruner=pruner)
     study.optimize(tracked if tracking else objective, n_trials=args.trials)
-    complete = len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
-    outcome = {"trials": {"complete": complete}, "epochs": epochs_trained, "best": study.best_value}
+    states = [trial.state.name.lower() for trial in study.get_trials(deepcopy=False)]
+    counts = {state: states.count(state) for state in dict.fromkeys(states)}
+    outcome = {"trials": counts, "epochs": epochs_trained, "best": {"value": study.best_value}}
     print(json.dumps(outcome | {"seconds": time.monotonic() - started}))
 
 

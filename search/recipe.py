@@ -34,6 +34,9 @@ from search.schema import (
 )
 
 _LONGEST_FILE = 2**20
+# What these samplers ask depends on what they were told: of larger cohorts they need more trials. Measured by
+# `benchmarks/asking.py`; the cohorts of others are as wide as packs gain from.
+_LEARNING, _LEARNING_BATCH = ("tpe", "gp", "cmaes"), 8
 
 
 class Recipe(Part):
@@ -54,7 +57,7 @@ class Recipe(Part):
     title: str = ""
     techniques: tuple[str, ...] = ()
     trials: Whole = Field(default=64, ge=1, description="total budget")
-    ask_batch: Whole = Field(default=16, ge=1, description="trials of one cohort")
+    ask_batch: Whole = Field(default=32, ge=1, description="trials of one cohort; 8 where the sampler learns from them")
     replicates: Whole = Field(default=1, ge=1, le=1000)
     seed: Whole = Field(default=0, ge=0, lt=2**63)
     sampler: SamplerName = "tpe"
@@ -88,10 +91,18 @@ class Recipe(Part):
                 for name in row.published:
                     if name.partition("_")[2] in metrics and watch not in self.watch:
                         raise ValueError(f"row {number} publishes {name}, which takes watch = [{watch!r}]")
-        # Written past pydantic: these are defaults, so they stay out of the fields that were given.
-        defaults = {"sampler": "grid", "ask_batch": len(self.rows), "pruner": Pruner(name="none")}
-        self.__dict__.update({name: value for name, value in defaults.items() if name not in self.model_fields_set})
+        self._default(sampler="grid", ask_batch=len(self.rows), pruner=Pruner(name="none"))
         return self
+
+    @model_validator(mode="after")
+    def _who_learns_asks_little_at_a_time(self) -> Recipe:
+        if self.sampler in _LEARNING:
+            self._default(ask_batch=_LEARNING_BATCH)
+        return self
+
+    def _default(self, **values: object) -> None:
+        """Values of fields that were not given; written past pydantic, so that they stay out of those that were."""
+        self.__dict__.update({name: value for name, value in values.items() if name not in self.model_fields_set})
 
     @classmethod
     def load(cls, study: str) -> Recipe:

@@ -82,11 +82,20 @@ class Pack:
         pack.program, pack.batches, pack.epoch = first.program, first.batches, first.epoch
         keep = sorted(keep, key=lambda at: packs[at[0]].slots[at[1]].replicate)
         pack.slots = [packs[p].slots[s] for p, s in keep]
-        starts = [sum(len(other.state["theta"]) for other in packs[:p]) for p in range(len(packs))]
         rows = _arrange(pack.slots)
-        source = [starts[keep[i][0]] + packs[keep[i][0]]._rows[keep[i][1]] for i in rows]
-        index = torch.tensor(source, device=first.batches.device)
-        pack.state = {name: torch.cat([other.state[name] for other in packs])[index] for name in first.state}
+        places = []
+        for p, other in enumerate(packs):
+            at = [place for place, i in enumerate(rows) if keep[i][0] == p]
+            old = [other._rows[keep[rows[place]][1]] for place in at]
+            table = torch.tensor([at, old], dtype=torch.int64, device=first.batches.device)
+            places.append((table[0], table[1]))
+        pack.state = {}
+        for name, like in first.state.items():
+            # Each row straight to its place: all packs one after another would be there a second time.
+            collected = like.new_empty((len(rows), *like.shape[1:]))
+            for other, (at_rows, old_rows) in zip(packs, places, strict=True):
+                collected.index_copy_(0, at_rows, other.state[name].index_select(0, old_rows))
+            pack.state[name] = collected
         pack._settle(rows)
         return pack
 
