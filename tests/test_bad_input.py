@@ -85,7 +85,7 @@ def raw_study(name: str = "x", **options: object) -> optuna.Study:
         (["l2", "--pruner", "halvin"], "did you mean 'halving'?"),
         (["l2", "--scale", "units"], "did you mean 'unit'?"),
         (["l2", "--loss", "mse"], "loss 'mse' is not for classification (digits); allowed: cross_entropy"),
-        (["l2", "--precision", "fp8"], "unknown precision 'fp8' (known: fp32, tf32, bf16)"),
+        (["l2", "--precision", "fp8"], "unknown precision 'fp8': did you mean 'fp32'? (known: bf16, fp32, tf32)"),
         (["l2", "--device", "gpu"], "unknown device 'gpu': did you mean 'cpu'? (known: auto, cpu, cuda)"),
         (["l2", "--dataset", "DIGITS"], "unknown dataset 'DIGITS': did you mean 'digits'?"),
         (["l2", "--dataset", "mnist", "--offline"], "run without --offline to download"),

@@ -26,10 +26,10 @@ def test_the_reference_prunes_and_completes(undisturbed: list[Any]) -> None:
 
 
 def test_slots_and_threads_change_no_bit_of_a_study(tmp_path: Path) -> None:
-    changes: dict[str, Any] = {"ask_batch": 24, "trials": 48, "replicates": 2}
-    wide = outcome(small(tmp_path, storage="24.db", slots=24, **changes).run(observers=[Quiet()]))
-    assert len(wide) == 48
-    assert sum(trial[1] == TrialState.PRUNED for trial in wide) > 10
+    changes: dict[str, Any] = {"ask_batch": 16, "trials": 32, "replicates": 2}
+    wide = outcome(small(tmp_path, storage="16.db", slots=16, **changes).run(observers=[Quiet()]))
+    assert len(wide) == 32
+    assert sum(trial[1] == TrialState.PRUNED for trial in wide) > 8
     for slots in (5, 2):
         assert outcome(small(tmp_path, storage=f"{slots}.db", slots=slots, **changes).run(observers=[Quiet()])) == wide
     before = torch.get_num_threads()
