@@ -49,15 +49,15 @@ class Adam:
         self._decay(theta, gradient, values)
         power1 = state["power1"].mul_(column(values["beta1"]))
         power2 = state["power2"].mul_(column(values["beta2"]))
-        # m's bias correction goes into the denominator, to leave alone a rate that may be `slots x size`.
-        bias = 1 - power1
-        unbias = (bias / (1 - power2).sqrt()).to(theta.dtype)
-        eps = (bias * column(values["eps"])).to(theta.dtype)
+        # Both bias corrections go into numbers per slot, which spares a pass over the weights.
+        unbias = (1 - power2).sqrt_()
+        eps = (unbias * column(values["eps"])).to(theta.dtype)
+        rate = column(values["lr"]) * (unbias / (1 - power1)).to(theta.dtype)
         m, v = state["m"], state["v"]
         m.lerp_(gradient, state["gain1"])
         v.lerp_(gradient.square_(), state["gain2"])
-        denominator = torch.sqrt(v, out=gradient).mul_(unbias).add_(eps)
-        theta.addcmul_(torch.div(m, denominator, out=denominator), column(values["lr"]), value=-1)
+        denominator = torch.sqrt(v, out=gradient).add_(eps)
+        theta.addcmul_(torch.div(m, denominator, out=denominator), rate, value=-1)
 
     def _decay(self, theta: Tensor, gradient: Tensor, values: Mapping[str, Tensor]) -> None:
         couple_weight_decay(gradient, theta, values)
