@@ -7,7 +7,7 @@ function of its hyperparameters alone, so a seed is a search's, not a network's,
 search is the control.
 
     python benchmarks/asking.py [--seeds 20] [--trials 64] [--most 96] [--ask-batch 4 8 16 32] [--tpe JSON ...]
-                                [--dataset digits] [--epochs 15] [--json FILE]
+                                [--dataset digits] [--epochs 15] [--techniques l2] [--json FILE]
 
     --seeds      searches of each kind; seed S of A is the target of seed S of B
     --trials     what A has: its best of so many is the target
@@ -16,6 +16,7 @@ search is the control.
     --tpe        TPESampler's options, as a JSON object, to try instead of the package's: {"multivariate": true}
     --dataset    digits, wine ...; one after another where there are several
     --epochs     of a trial, without pruning
+    --techniques what is searched instead of the five: l2 alone, say
     --json       write the result to this file
 
 The bar: the median over seeds of the trials that B needs is at most 96. Which A a B is paired with is luck, so that
@@ -113,8 +114,9 @@ class Tried:
 class Objective:
     """The best validation loss of the package's training, remembered by hyperparameters."""
 
-    def __init__(self, dataset: str, epochs: int) -> None:
-        fields = {"techniques": TECHNIQUES, "space": SPACE, "set": MODEL | {"epochs": epochs}}
+    def __init__(self, dataset: str, epochs: int, techniques: Sequence[str]) -> None:
+        space = SPACE if tuple(techniques) == TECHNIQUES else {}
+        fields = {"techniques": tuple(techniques), "space": space, "set": MODEL | {"epochs": epochs}}
         recipe = Recipe.parse(fields | {"name": "asking", "pruner": {"name": "none"}}, "asking")
         self.made = Study(recipe, dataset=dataset, tracking_uri=None, device="cpu")
         self.recipe, self.space = self.made.recipe, self.made.space
@@ -270,19 +272,20 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--tpe", type=json.loads, nargs="+", default=[], metavar="JSON")
     parser.add_argument("--dataset", nargs="+", default=["digits"])
     parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--techniques", nargs="+", default=list(TECHNIQUES))
     parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args(words)
     if args.seeds < 2 or not 1 <= args.trials <= args.most or min(args.ask_batch) < 1 or args.epochs < 1:
         parser.error("takes two seeds or more, 1 <= trials <= most, and at least one trial and epoch")
     results = {}
     for dataset in args.dataset:
-        train = Objective(dataset, args.epochs)
+        train = Objective(dataset, args.epochs, args.techniques)
         made = contenders(train, args.seeds, args.most, args.ask_batch, args.tpe)
         results[dataset] = run(train, args.trials, made, args.most)
         print(f"{dataset}, {args.seeds} seeds: trials needed to reach the best of {args.trials} one at a time")
         show(results[dataset], args.trials, args.most)
     if args.json is not None:
-        settings = {"techniques": TECHNIQUES, "space": list(train.space.searched), "model": MODEL}
+        settings = {"techniques": args.techniques, "space": list(train.space.searched), "model": MODEL}
         settings |= {name: value for name, value in vars(args).items() if name != "json"}
         measure.write(args.json, "asking", {"settings": settings, "results": results})
 
