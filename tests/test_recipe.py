@@ -186,3 +186,19 @@ def test_whatever_a_recipe_holds_it_is_one_or_a_request_error(fields: dict[str, 
         return
     assert said.startswith("here: ")
     assert len(said) < 1000
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, 8), ({"sampler": "gp"}, 8), ({"sampler": "random"}, 32), ({"sampler": "grid"}, 32),
+        ({"ask_batch": 5}, 5), ({"sampler": "random", "ask_batch": 5}, 5),
+        ({"rows": [{"set": {"lr": 0.1}}, {"set": {"lr": 0.2}}]}, 2),
+    ],
+)  # fmt: skip
+def test_who_learns_asks_little_at_a_time(fields: dict[str, Any], expected: int) -> None:
+    recipe = Recipe.parse({"name": "any"} | fields, "test")
+    assert recipe.ask_batch == expected
+    # A default is not a wish: another sampler has its own.
+    other = recipe.but("test", sampler="grid" if "rows" in fields else "qmc")
+    assert other.ask_batch == (5 if "ask_batch" in fields else 2 if "rows" in fields else 32)
