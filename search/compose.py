@@ -97,7 +97,7 @@ class StudySetting:
     def train_rows(self) -> Sequence[int]:
         """How many training rows an epoch may have, most first."""
         choosing = [technique for technique in self.members if technique.rows is not None]
-        names = [name for one in choosing for name in one.hyperparameters]
+        names = [name for one in choosing for name, own in one.hyperparameters.items() if isinstance(own, Structural)]
         counts = set()
         for values in product(*map(self.possible, names)):
             order = torch.arange(len(self.data.x_train))

@@ -179,7 +179,7 @@ class Technique:
         check: raises ValueError, naming value and rule, if it cannot work in this study.
         prepare: the data as the technique needs them, before anything is trained; called once, after `check`.
         rows: which training rows an epoch uses, of a random order ``(rows,)`` that each replicate keeps, by the
-            structural hyperparameters' values.
+            values of its own structural hyperparameters.
         init: a field's weights before training, ``slots x shape``, of its weights so far, its unit draws from [0, 1)
             (one for all trials of a replicate) and the field.
         parameters: trainable vectors of its own after a hidden layer: name to initial value, of (layer, width).

@@ -6,11 +6,10 @@ import json
 import os
 import re
 import shlex
-import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -23,14 +22,7 @@ FAST = ["--epochs", "1", "--trials", "2", "--hidden", "8", "--device", "cpu", "-
 RAW_STORAGE = "sqlite:///raw.db"
 
 
-@pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 Refused = Callable[..., str]
 
 

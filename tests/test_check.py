@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -29,12 +28,9 @@ from search.weakest import learning_rates, weakest
 
 
 @pytest.fixture(autouse=True)
-def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
+def nothing_is_written(in_an_empty_folder: Path) -> Iterator[None]:
     yield
-    signal.signal(signal.SIGTERM, before)
-    assert list(tmp_path.iterdir()) == []
+    assert list(in_an_empty_folder.iterdir()) == []
 
 
 @pytest.fixture(autouse=True)

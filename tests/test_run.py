@@ -110,8 +110,9 @@ set = { lr = 1e-2 }
 """
 
 
+@pytest.mark.usefixtures("in_an_empty_folder")
 def test_listed_settings_are_compared_with_published_figures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "mine.toml").write_text(_LISTED)
 
@@ -137,11 +138,8 @@ def test_listed_settings_are_compared_with_published_figures(
     assert "small rate" in again.stdout
     assert "differ from the published" not in again.stdout
     assert sorted(runs(tmp_path)[2]) == [0, 1]
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
     words = ["mine.toml", "--device", "cpu", "--epochs", "1", "--study-name", "short", "--tracking-uri", "none"]
     assert run.main(words) == 0
-    signal.signal(signal.SIGTERM, before)
     assert "settings differ from the published ones: epochs 1 (published: 3)" in capsys.readouterr().out
 
 
