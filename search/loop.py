@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from search.choose.asking import Asked, Asker
 from search.choose.pruners import PeerPruner
-from search.record.curves import CURVES, DIVERGED_AT, EPOCHS, SUMMARY, TIMES, Curves, encode_times
+from search.record.curves import CURVES, DIVERGED_AT, SUMMARY, TIMES, Curves, encode_times
 from search.record.summary import diverged_at, objective, summarise
 from search.technique import Value
 from search.train.batches import Batches
@@ -69,7 +69,6 @@ def search(
         members = []
         for one in asked:
             program = programs.program(one.values)
-            one.trial.set_user_attr(EPOCHS, program.epochs)
             members.append(Member(one.number, program, programs.numeric(one.values), replicates))
         for observer in observers:
             observer.asked(asked)

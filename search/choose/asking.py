@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import optuna
-from optuna.samplers import RandomSampler
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.choose import samplers
 from search.choose.pruners import COHORT, TICKET
+from search.choose.replica import Replica
 from search.errors import RequestError
 from search.recipe import Recipe
+from search.record.curves import EPOCHS
 from search.space import Space
 from search.technique import Value
 
@@ -39,8 +41,8 @@ class Asker:
     """Asks an Optuna study for cohorts.
 
     Args:
-        study: Optuna's study; its sampler is replaced at each ask.
-        storage: where it lives; needed to get a handle on a trial that another process asked for.
+        study: Optuna's study; its sampler is replaced.
+        storage: where it lives: new trials are stored there as a whole.
         recipe: sampler, seed and the size of a cohort.
         space: what is sampled.
         budget: how many trials the study shall have in total, failed ones not counted.
@@ -49,14 +51,15 @@ class Asker:
     def __init__(self, study: optuna.Study, storage: RDBStorage, recipe: Recipe, space: Space, budget: int) -> None:
         self.study, self.budget = study, budget
         self._storage, self._recipe, self._space = storage, recipe, space
+        self._study_id = storage.get_study_id_from_name(study.study_name)
         self._cells = list(space.cells()) if recipe.sampler == "grid" else []
+        self._replica = None if recipe.sampler in samplers.IN_STORAGE else Replica(study.directions)
         self._fail_half_asked()
 
     def next_cohort(self) -> tuple[int, list[Asked]] | None:
         """The index of the next cohort and its trials that are still to be trained; None when the budget is spent."""
-        trials = [
-            t for t in self.study.get_trials(deepcopy=False) if t.state not in (TrialState.FAIL, TrialState.WAITING)
-        ]
+        everyone = self.study.get_trials(deepcopy=False)
+        trials = [t for t in everyone if t.state not in (TrialState.FAIL, TrialState.WAITING)]
         running = [t for t in trials if t.state == TrialState.RUNNING]
         if running:
             cohort = running[0].user_attrs[COHORT]
@@ -69,30 +72,55 @@ class Asker:
             missing = min(self._recipe.ask_batch - len(mine), self.budget - len(trials))
             used = {t.user_attrs[TICKET] for t in trials}
             free = (ticket for ticket in itertools.count() if ticket not in used)
-            asked += [self._ask(cohort, next(free)) for _ in range(missing)]
+            asked += self._ask(cohort, list(itertools.islice(free, missing)), everyone)
         return (cohort, asked) if asked else None
 
-    def _ask(self, cohort: int, ticket: int) -> Asked:
-        self.study.sampler = samplers.build(self._recipe.sampler, self._recipe.seed, ticket, self._space)
+    def _ask(self, cohort: int, tickets: Sequence[int], everyone: Sequence[FrozenTrial]) -> list[Asked]:
+        # Somebody has queued trials: they live in the storage, and are next.
+        queued = any(trial.state == TrialState.WAITING for trial in everyone)
+        if self._replica is None or queued:
+            return [self._ask_stored(cohort, ticket) for ticket in tickets]
+        self._replica.follow(everyone)
+        return [self._ask_replica(self._replica, cohort, ticket) for ticket in tickets]
+
+    def _ask_replica(self, replica: Replica, cohort: int, ticket: int) -> Asked:
+        """Ask in memory, then store the trial as a whole: it is there with all its values, or not at all."""
+        asked, values = replica.ask(self._sampler(ticket), self._space.suggest)
+        stored = create_trial(
+            state=TrialState.RUNNING, params=asked.params, distributions=asked.distributions,
+            system_attrs=asked.system_attrs, user_attrs=_attributes(cohort, ticket, values),
+        )  # fmt: skip
+        trial = self._handle(self._storage.create_new_trial(self._study_id, stored))
+        replica.named(trial.number)
+        return Asked(trial, values)
+
+    def _ask_stored(self, cohort: int, ticket: int) -> Asked:
+        self.study.sampler = self._sampler(ticket)
         if self._cells:
             self._enqueue_cell()
         trial = self.study.ask()
-        trial.set_user_attr(COHORT, cohort)
-        trial.set_user_attr(TICKET, ticket)
-        return Asked(trial, self._space.suggest(trial))
+        values = self._space.suggest(trial)
+        for name, value in _attributes(cohort, ticket, values).items():
+            trial.set_user_attr(name, value)
+        return Asked(trial, values)
+
+    def _sampler(self, ticket: int) -> BaseSampler:
+        return samplers.build(self._recipe.sampler, self._recipe.seed, ticket, self._space)
 
     def _adopt(self, frozen: FrozenTrial) -> Asked:
         values = self._space.complete(frozen.params)
         assert values is not None, "half-asked trials have been failed"
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, frozen.number)
+        return Asked(self._handle(trial_id), values)
+
+    def _handle(self, trial_id: int) -> optuna.Trial:
         self.study.sampler = RandomSampler()  # asked for nothing: all values are there
-        study_id = self._storage.get_study_id_from_name(self.study.study_name)
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id, frozen.number)
-        return Asked(optuna.Trial(self.study, trial_id), values)
+        return optuna.Trial(self.study, trial_id)
 
     def _fail_half_asked(self) -> None:
         """A trial whose asking was cut off has no parameters to be replayed with; another takes its ticket."""
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if COHORT not in trial.user_attrs or self._space.complete(trial.params) is None:
+            if EPOCHS not in trial.user_attrs or self._space.complete(trial.params) is None:
                 self.study.tell(trial.number, state=TrialState.FAIL)
 
     def _enqueue_cell(self) -> None:
@@ -103,6 +131,11 @@ class Asker:
         there = {trial.user_attrs.get(CELL) for trial in trials}
         index = next(index for index in range(len(self._cells)) if index not in there)
         self.study.enqueue_trial(self._cells[index], user_attrs={CELL: index})
+
+
+def _attributes(cohort: int, ticket: int, values: Mapping[str, Value]) -> dict[str, int]:
+    # The last one is what tells a trial that was asked to the end.
+    return {COHORT: cohort, TICKET: ticket, EPOCHS: int(values["epochs"])}
 
 
 def grid_size(space: Space) -> int:

@@ -23,6 +23,8 @@ from search.space import Space
 from search.train import streams
 
 _UNCONDITIONAL = ("gp", "cmaes", "qmc")
+IN_STORAGE = ("grid", "qmc")
+"""Those that keep something of their own in the stored study: its queue of cells, the count of points."""
 
 
 class _TicketCmaEs(CmaEsSampler):

@@ -1,0 +1,89 @@
+"""The study in memory, as far as samplers read it.
+
+A trial that is asked of a database costs a query for every look that its sampler takes at the running trials, and a
+transaction for each parameter and attribute. Here it is asked of an Optuna study in memory that follows the stored
+one, and then stored as a whole in one transaction: the sampler reads the same trials, so it draws the same.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial
+
+from search.technique import Value
+
+
+class Replica:
+    """A study in memory with the trials of a stored one, without their user attributes.
+
+    Args:
+        directions: of the stored study.
+    """
+
+    def __init__(self, directions: Sequence[optuna.study.StudyDirection]) -> None:
+        self._directions = directions
+        self._begin()
+
+    def _begin(self) -> None:
+        self._storage = InMemoryStorage()
+        self._study = optuna.create_study(storage=self._storage, directions=self._directions)
+        self._id = self._storage.get_study_id_from_name(self._study.study_name)
+        # By number in the stored study: the id here.
+        self._ids: dict[int, int] = {}
+        self._running: set[int] = set()
+
+    def follow(self, trials: Sequence[FrozenTrial]) -> None:
+        """Become equal to the stored trials, which are given by ascending number, without those that still wait."""
+        if list(self._ids) != [trial.number for trial in trials[: len(self._ids)]]:
+            self._begin()  # a trial has come between those that are known
+        for trial in trials:
+            if trial.number not in self._ids:
+                self._add(trial)
+            elif trial.number in self._running:
+                self._update(trial)
+
+    def _add(self, trial: FrozenTrial) -> None:
+        # The curves are of no interest to a sampler, and long.
+        light = copy.copy(trial)
+        light.user_attrs = {}
+        self._ids[trial.number] = self._storage.create_new_trial(self._id, light)
+        if not trial.state.is_finished():
+            self._running.add(trial.number)
+
+    def _update(self, trial: FrozenTrial) -> None:
+        mine = self._ids[trial.number]
+        known = self._storage.get_trial(mine)
+        for step, value in trial.intermediate_values.items():
+            if step not in known.intermediate_values:
+                self._storage.set_trial_intermediate_value(mine, step, value)
+        for key, value in trial.system_attrs.items():
+            if key not in known.system_attrs:
+                self._storage.set_trial_system_attr(mine, key, value)
+        if trial.state.is_finished():
+            self._storage.set_trial_state_values(mine, trial.state, trial.values)
+            self._running.discard(trial.number)
+
+    def ask(
+        self, sampler: BaseSampler, suggest: Callable[[optuna.Trial], Mapping[str, Value]]
+    ) -> tuple[FrozenTrial, Mapping[str, Value]]:
+        """Ask a trial; returns it, to be stored and then `named`, and all its values.
+
+        Args:
+            sampler: who chooses.
+            suggest: asks a trial for its hyperparameters.
+        """
+        self._study.sampler = sampler
+        trial = self._study.ask()
+        values = suggest(trial)
+        self._asked = self._storage.get_trial_id_from_study_id_trial_number(self._id, trial.number)
+        return self._storage.get_trial(self._asked), values
+
+    def named(self, number: int) -> None:
+        """The trial that was just asked has this number in the stored study."""
+        self._ids[number] = self._asked
+        self._running.add(number)

@@ -1,0 +1,115 @@
+"""Trials are asked of a study in memory: what comes out is what Optuna's sampler draws from the stored study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.samplers import TPESampler
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from search.choose import samplers
+from search.choose.asking import Asker
+from search.discovery import select
+from search.loop import INFEASIBLE
+from search.recipe import Recipe
+from search.space import Space
+
+CONDITIONAL = {"lr": {"low": 1e-3, "high": 1e-1, "log": True}, "optimizer": {"choices": ["sgd", "adam"]}}
+
+
+def recipe_of(sampler: str, space: Mapping[str, Any]) -> Recipe:
+    fields = {"name": "asked", "techniques": ["l2"], "sampler": sampler, "trials": 24, "ask_batch": 4, "space": space}
+    return Recipe.parse(fields, "asked")
+
+
+def finish(study: optuna.Study, trial: optuna.Trial, values: Mapping[str, Any]) -> None:
+    """Tell a trial as a study does: complete, pruned after a report, never finite, or failed, by its number."""
+    score = abs(float(values["l2"]) - 0.01) + float(values["lr"])
+    kind = trial.number % 5
+    if kind == 1:
+        trial.report(score * 2, 3)
+        study.tell(trial, state=TrialState.PRUNED)
+    elif kind == 2:
+        trial.set_constraint(INFEASIBLE, 1.0)
+        study.tell(trial, state=TrialState.PRUNED)
+    elif kind == 3 and trial.number % 2:
+        study.tell(trial, state=TrialState.FAIL)
+    else:
+        study.tell(trial, score)
+
+
+def asked_by_us(folder: Path, recipe: Recipe, space: Space) -> list[FrozenTrial]:
+    """The study as the asker has it: the first for four cohorts, then a new one, as after a crash."""
+    storage = RDBStorage(f"sqlite:///{folder}/ours.db")
+    study = optuna.create_study(storage=storage)
+    asker = Asker(study, storage, recipe, space, recipe.trials)
+    while (cohort := asker.next_cohort()) is not None:
+        for one in cohort[1]:
+            finish(study, one.trial, one.values)
+        if cohort[0] == 3:
+            asker = Asker(study, storage, recipe, space, recipe.trials)
+    return study.get_trials()
+
+
+def asked_by_optuna(recipe: Recipe, space: Space) -> list[FrozenTrial]:
+    """The same, asked of the study itself, which a failed trial gives another ticket."""
+    study = optuna.create_study()
+    tickets: list[int] = []
+    while missing := min(recipe.ask_batch, recipe.trials - len(tickets)):
+        free = [ticket for ticket in range(len(tickets) + missing) if ticket not in tickets][:missing]
+        cohort = []
+        for ticket in free:
+            study.sampler = samplers.build(recipe.sampler, recipe.seed, ticket, space)
+            trial = study.ask()
+            cohort.append((ticket, trial, space.suggest(trial)))
+        for ticket, trial, values in cohort:
+            finish(study, trial, values)
+            if study.trials[trial.number].state != TrialState.FAIL:
+                tickets.append(ticket)
+    return study.get_trials()
+
+
+@pytest.mark.filterwarnings("ignore:Constraints have been set")
+@pytest.mark.parametrize(
+    ("sampler", "space"),
+    [
+        ("tpe", {"lr": CONDITIONAL["lr"]}),
+        ("tpe", CONDITIONAL | {"beta1": {"low": 0.5, "high": 0.99}}),
+        ("random", CONDITIONAL),
+        ("cmaes", {"lr": CONDITIONAL["lr"]}),
+        pytest.param("gp", {"lr": CONDITIONAL["lr"]}, marks=pytest.mark.slow),
+    ],
+)
+def test_what_is_asked_in_memory_is_what_optuna_asks(tmp_path: Path, sampler: str, space: Mapping[str, Any]) -> None:
+    recipe = recipe_of(sampler, space)
+    resolved = Space.resolve(recipe, select(recipe.techniques, ()))
+    optunas = asked_by_optuna(recipe, resolved)
+    ours = asked_by_us(tmp_path, recipe, resolved)
+
+    assert len(ours) > recipe.trials > 20, "some have failed, and been asked again"
+    assert [trial.params for trial in ours] == [trial.params for trial in optunas]
+    assert [trial.distributions for trial in ours] == [trial.distributions for trial in optunas]
+    assert [(trial.state, trial.values) for trial in ours] == [(trial.state, trial.values) for trial in optunas]
+
+
+def test_a_trial_that_somebody_has_queued_is_next(tmp_path: Path) -> None:
+    recipe = recipe_of("tpe", {"lr": CONDITIONAL["lr"]})
+    space = Space.resolve(recipe, select(recipe.techniques, ()))
+    storage = RDBStorage(f"sqlite:///{tmp_path}/queued.db")
+    study = optuna.create_study(storage=storage, sampler=TPESampler(seed=0))
+    asker = Asker(study, storage, recipe, space, recipe.trials)
+    for _ in range(2):
+        study.enqueue_trial({"l2": 0.05, "lr": 0.01})
+        cohort = asker.next_cohort()
+        assert cohort is not None
+        assert [one.values["l2"] == 0.05 for one in cohort[1]] == [True, False, False, False]
+        for one in cohort[1]:
+            finish(study, one.trial, one.values)
+    following = asker.next_cohort()
+    assert following is not None
+    assert [one.number for one in following[1]] == [8, 9, 10, 11]
