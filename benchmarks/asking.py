@@ -47,6 +47,7 @@ from optuna.trial import TrialState
 
 from search import Study
 from search.choose.asking import Asked, Asker
+from search.choose.claims import Claims
 from search.loop import INFEASIBLE
 from search.recipe import Recipe
 from search.record.curves import Curves
@@ -87,7 +88,8 @@ class Packaged:
     def __init__(self, recipe: Recipe, space: Space, budget: int) -> None:
         storage = InMemoryStorage()
         self.study = optuna.create_study(storage=storage)
-        self._asker = Asker(self.study, storage, recipe, space, budget)  # type: ignore[arg-type]
+        claims = Claims("memory", self.study.study_name)
+        self._asker = Asker(self.study, storage, recipe, space, budget, claims)  # type: ignore[arg-type]
 
     def ask(self) -> Sequence[Asked]:
         following = self._asker.next_cohort()

@@ -1,8 +1,7 @@
-"""The study's database: opened so that faults are told in one line, and owned by one process at a time."""
+"""The study's database, opened so that faults are told in one line."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import tempfile
@@ -10,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock, Timeout
 
 from search.errors import EnvironmentFault, RequestError, clip, nearest
 
@@ -148,27 +145,6 @@ def shown(url: str) -> str:
     scheme, slashes, rest = url.partition("://")
     credentials, at, place = rest.rpartition("@")
     return f"{scheme}{slashes}{credentials.partition(':')[0]}{at}{place}"
-
-
-@contextmanager
-def owned(url: str, study: str) -> Iterator[None]:
-    """Own a study while the block runs: an operating system's lock, which dies with its holder.
-
-    Raises:
-        EnvironmentFault: another process on this machine is running the study.
-    """
-    path = sqlite_path(url)
-    place = os.path.realpath(path) if path else url  # one file, whatever links lead to it
-    name = hashlib.sha256(f"{place}\x1f{study}".encode()).hexdigest()[:24]
-    lock = FileLock(Path(tempfile.gettempdir()) / f"regsearch-{name}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise EnvironmentFault(f"study {study!r} in {shown(url)} is being run by another process") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def connect(url: str) -> RDBStorage:

@@ -8,6 +8,7 @@ follow from the recipe alone (contract C3), so an interrupted study goes on wher
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Protocol
@@ -28,6 +29,8 @@ from search.train.program import Program
 INFEASIBLE = "diverged"
 """The constraint that a trial violates which never had a finite validation loss."""
 
+_LOOK_AGAIN = 0.5  # seconds between two looks at what other processes train: should one die, its trials are adopted
+
 
 class Observer(Protocol):
     """Someone who watches a study: the progress bar, the MLflow writer."""
@@ -35,7 +38,7 @@ class Observer(Protocol):
     def asked(self, cohort: Sequence[Asked]) -> None: ...
 
     def epoch(self, members: Sequence[Member]) -> None:
-        """These trials have completed an epoch. May raise `Stop` (or KeyboardInterrupt) to end the run here."""
+        """These trials have completed an epoch; none while others train. May raise `Stop` to end the run here."""
         ...
 
     def told(self, number: int, state: TrialState, value: float | None) -> None: ...
@@ -66,6 +69,11 @@ def search(
     """Run cohorts until the asker has no more."""
     while (following := asker.next_cohort()) is not None:
         index, asked = following
+        if not asked:
+            for observer in observers:
+                observer.epoch(())
+            time.sleep(_LOOK_AGAIN)
+            continue
         members = []
         for one in asked:
             program = programs.program(one.values)
@@ -107,7 +115,7 @@ class _Run:
         known = {t.number: t for t in self._study.get_trials(deepcopy=False) if t.number in alive}
         for number in alive:
             if rung not in known[number].intermediate_values:
-                self._trials[number].report(objective(_curves(cohort.members[number])), rung)
+                self._trials[number].report(objective(Curves(*cohort.members[number].table())), rung)
         key = f"verdict:{self._index}:{rung}"
         stored = self._study.user_attrs.get(key)
         if stored is None:
@@ -125,7 +133,7 @@ class _Run:
         """Write each trial's record, then its result: whatever is told has its curves."""
         for number in sorted(numbers):
             member, trial = cohort.members[number], self._trials[number]
-            curves = _curves(member)
+            curves = Curves(*member.table())
             value = objective(curves)
             trial.set_user_attr(CURVES, curves.encode())
             trial.set_user_attr(TIMES, encode_times(np.array(member.times, dtype=np.int64)))
@@ -140,7 +148,3 @@ class _Run:
             self._told.add(number)
             for observer in self._observers:
                 observer.told(number, outcome, value if np.isfinite(value) else None)
-
-
-def _curves(member: Member) -> Curves:
-    return Curves(*member.table())

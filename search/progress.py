@@ -50,6 +50,7 @@ class Progress:
             console=self._console, disable=not self._live, refresh_per_second=5,
         )  # fmt: skip
         self.epochs = 0
+        self._waiting = False
         self._start = self._last_line = time.monotonic()
 
     def __enter__(self) -> Progress:
@@ -73,6 +74,9 @@ class Progress:
             self._console.print(f"training trials {numbers[0]} to {numbers[-1]} of {self._budget}", highlight=False)
 
     def epoch(self, members: Sequence[Member]) -> None:
+        if not members and not self._waiting:
+            self._waiting = True
+            self._console.print("another process trains what is left: waiting for it", highlight=False)
         self.epochs += sum(member.replicates for member in members)
         for member in members:
             self._in_flight[member.number] = member.epoch / self._longest

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search import compose, database, identity, loop
 from search.choose import asking, pruners, samplers
 from search.choose.asking import Asker
+from search.choose.claims import Claims
 from search.data import Data, load
 from search.discovery import select
 from search.errors import RequestError, clip
@@ -104,6 +105,7 @@ class Study:
         self._programs: dict[tuple[Any, ...], Program] = {}
         self._optuna: optuna.Study | None = None
         self._backend: optuna.storages.RDBStorage | None = None
+        self._claims = Claims(storage, self.name)
         self._trained = EpochCount()
 
     @property
@@ -140,7 +142,7 @@ class Study:
         if self._optuna is None:
             samplers.check(self.recipe.sampler, self.space)
             database.check_places(self.storage, self.tracking_uri)
-            with database.faults(self.storage):
+            with database.faults(self.storage), self._claims.turn():
                 self._backend = database.connect(self.storage)
                 study = optuna.create_study(
                     storage=self._backend, study_name=self.name, direction="minimize", load_if_exists=True
@@ -184,7 +186,7 @@ class Study:
         if timeout is not None and not timeout > 0:
             raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
         with ExitStack() as stack:
-            stack.enter_context(database.owned(self.storage, self.name))
+            stack.callback(self._claims.release)
             study = self.optuna_study
             study.set_user_attr(ENVIRONMENT, self._environment())
             watching: list[loop.Observer] = [self._trained, *(observers or ())]
@@ -196,7 +198,7 @@ class Study:
                 watching.append(Deadline(timeout))
             with database.faults(self.storage):
                 assert self._backend is not None
-                asker = Asker(study, self._backend, self.recipe, self.space, budget)
+                asker = Asker(study, self._backend, self.recipe, self.space, budget, self._claims)
                 pruner = pruners.build(self.recipe.pruner, self.longest())
                 with suppress(loop.Stop):
                     loop.search(

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from studies_for_tests import Quiet, small
 
 from search import Study, identity
-from search.errors import EnvironmentFault, RequestError
+from search.errors import RequestError
 from search.record.curves import DIVERGED_AT
 from search.technique import Numeric, Technique
 
@@ -123,18 +123,6 @@ def test_a_study_of_another_recipe_is_refused_and_named(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"differs in .*seed: 0 there, 5 here"):
         _ = small(tmp_path, seed=5).optuna_study
     assert len(small(tmp_path, trials=99).optuna_study.trials) == 2  # the budget is no part of its identity
-
-
-def test_a_study_that_is_running_is_not_run_twice(tmp_path: Path) -> None:
-    study = small(tmp_path)
-
-    class Second(Quiet):
-        def told(self, number: int, state: TrialState, value: float | None) -> None:
-            with pytest.raises(EnvironmentFault, match="another process"):
-                small(tmp_path).run(observers=[Quiet()])
-            super().told(number, state, value)
-
-    assert len(study.run(2, observers=[Second()]).optuna_study.trials) == 2
 
 
 def test_a_study_that_regsearch_did_not_make_is_left_alone(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.choose import samplers
+from search.choose.claims import Claims
 from search.choose.pruners import COHORT, TICKET
 from search.choose.replica import Replica
 from search.errors import RequestError
@@ -46,34 +47,48 @@ class Asker:
         recipe: sampler, seed and the size of a cohort.
         space: what is sampled.
         budget: how many trials the study shall have in total, failed ones not counted.
+        claims: this process's, where others may run the study too.
     """
 
-    def __init__(self, study: optuna.Study, storage: RDBStorage, recipe: Recipe, space: Space, budget: int) -> None:
+    def __init__(
+        self, study: optuna.Study, storage: RDBStorage, recipe: Recipe, space: Space, budget: int, claims: Claims
+    ) -> None:
         self.study, self.budget = study, budget
-        self._storage, self._recipe, self._space = storage, recipe, space
+        self._storage, self._recipe, self._space, self._claims = storage, recipe, space, claims
         self._study_id = storage.get_study_id_from_name(study.study_name)
         self._cells = list(space.cells()) if recipe.sampler == "grid" else []
         self._replica = None if recipe.sampler in samplers.IN_STORAGE else Replica(study.directions)
-        self._fail_half_asked()
 
     def next_cohort(self) -> tuple[int, list[Asked]] | None:
-        """The index of the next cohort and its trials that are still to be trained; None when the budget is spent."""
-        everyone = self.study.get_trials(deepcopy=False)
-        trials = [t for t in everyone if t.state not in (TrialState.FAIL, TrialState.WAITING)]
-        running = [t for t in trials if t.state == TrialState.RUNNING]
-        if running:
-            cohort = running[0].user_attrs[COHORT]
-            mine = [t for t in trials if t.user_attrs[COHORT] == cohort]
-        else:
-            cohort = max((t.user_attrs[COHORT] for t in trials), default=-1) + 1
-            mine = []
-        asked = [self._adopt(trial) for trial in running]
-        if not any(t.intermediate_values or t.state.is_finished() for t in mine):
-            missing = min(self._recipe.ask_batch - len(mine), self.budget - len(trials))
-            used = {t.user_attrs[TICKET] for t in trials}
-            free = (ticket for ticket in itertools.count() if ticket not in used)
-            asked += self._ask(cohort, list(itertools.islice(free, missing)), everyone)
-        return (cohort, asked) if asked else None
+        """The index of the next cohort and its trials that are still to be trained; None when the budget is spent.
+
+        Without trials where all that is left is being trained by other processes: one of them may die.
+        """
+        with self._claims.turn():
+            self._claims.finish()
+            everyone = self._without_half_asked()
+            trials = [t for t in everyone if t.state not in (TrialState.FAIL, TrialState.WAITING)]
+            running = [t for t in trials if t.state == TrialState.RUNNING]
+            cohorts = sorted({t.user_attrs[COHORT] for t in running})
+            mine = next((cohort for cohort in cohorts if self._claims.take(cohort)), None)
+            last = max((t.user_attrs[COHORT] for t in trials), default=-1)
+            if mine is None and len(trials) >= self.budget:
+                return (last, []) if running else None
+            if mine is None:
+                mine = last + 1
+                self._claims.take(mine)
+            asked = [self._adopt(trial) for trial in running if trial.user_attrs[COHORT] == mine]
+            return mine, asked + self._missing(mine, trials, everyone)
+
+    def _missing(self, cohort: int, trials: Sequence[FrozenTrial], everyone: Sequence[FrozenTrial]) -> list[Asked]:
+        """The trials that a cohort still lacks, asked now, unless it has begun to be judged."""
+        mine = [t for t in trials if t.user_attrs[COHORT] == cohort]
+        if any(t.intermediate_values or t.state.is_finished() for t in mine):
+            return []
+        missing = min(self._recipe.ask_batch - len(mine), self.budget - len(trials))
+        used = {t.user_attrs[TICKET] for t in trials}
+        free = (ticket for ticket in itertools.count() if ticket not in used)
+        return self._ask(cohort, list(itertools.islice(free, max(0, missing))), everyone)
 
     def _ask(self, cohort: int, tickets: Sequence[int], everyone: Sequence[FrozenTrial]) -> list[Asked]:
         # Somebody has queued trials: they live in the storage, and are next.
@@ -117,11 +132,16 @@ class Asker:
         self.study.sampler = RandomSampler()  # asked for nothing: all values are there
         return optuna.Trial(self.study, trial_id)
 
-    def _fail_half_asked(self) -> None:
-        """A trial whose asking was cut off has no parameters to be replayed with; another takes its ticket."""
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if EPOCHS not in trial.user_attrs or self._space.complete(trial.params) is None:
-                self.study.tell(trial.number, state=TrialState.FAIL)
+    def _without_half_asked(self) -> list[FrozenTrial]:
+        """All trials, after those whose asking was cut off are failed: they have no parameters to be trained with."""
+        trials = self.study.get_trials(deepcopy=False)
+        cut_off = [t.number for t in trials if t.state == TrialState.RUNNING and not self._is_asked(t)]
+        for number in cut_off:
+            self.study.tell(number, state=TrialState.FAIL)
+        return self.study.get_trials(deepcopy=False) if cut_off else trials
+
+    def _is_asked(self, trial: FrozenTrial) -> bool:
+        return EPOCHS in trial.user_attrs and self._space.complete(trial.params) is not None
 
     def _enqueue_cell(self) -> None:
         """Put the first cell that has no trial, or only failed ones, into the study's queue, where the ask finds it."""
