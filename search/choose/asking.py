@@ -11,7 +11,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search.choose import samplers
+from search.choose import pruners, samplers
 from search.choose.claims import Claims
 from search.choose.pruners import COHORT, TICKET
 from search.choose.replica import Replica
@@ -57,7 +57,9 @@ class Asker:
         self._storage, self._recipe, self._space, self._claims = storage, recipe, space, claims
         self._study_id = storage.get_study_id_from_name(study.study_name)
         self._cells = list(space.cells()) if recipe.sampler == "grid" else []
-        self._replica = None if recipe.sampler in samplers.IN_STORAGE else Replica(study.directions)
+        rungs = pruners.build(recipe.pruner, max(int(epochs) for epochs in space.possible("epochs"))).rungs()
+        rung = min(rungs, default=None)
+        self._replica = None if recipe.sampler in samplers.IN_STORAGE else Replica(study.directions, rung)
 
     def next_cohort(self) -> tuple[int, list[Asked]] | None:
         """The index of the next cohort and its trials that are still to be trained; None when the budget is spent.

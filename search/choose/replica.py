@@ -13,20 +13,26 @@ from collections.abc import Callable, Mapping, Sequence
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
+from search.record.curves import DIVERGED_AT
 from search.technique import Value
 
 
 class Replica:
     """A study in memory with the trials of a stored one, without their user attributes.
 
+    One trial is not as it is stored: one that diverged late is complete, and TPE ranks whatever is complete above
+    whatever was pruned, so that it would go where trials diverge. Here it was stopped when it was last judged, at the
+    first rung if never, with the value that it keeps.
+
     Args:
         directions: of the stored study.
+        rung: the first at which trials are judged; None where they are not, and all complete ones compare by value.
     """
 
-    def __init__(self, directions: Sequence[optuna.study.StudyDirection]) -> None:
-        self._directions = directions
+    def __init__(self, directions: Sequence[optuna.study.StudyDirection], rung: int | None) -> None:
+        self._directions, self._rung = directions, rung
         self._begin()
 
     def _begin(self) -> None:
@@ -48,15 +54,26 @@ class Replica:
                 self._update(trial)
 
     def _add(self, trial: FrozenTrial) -> None:
+        light = copy.copy(self._ranked(trial))
         # The curves are of no interest to a sampler, and long.
-        light = copy.copy(trial)
         light.user_attrs = {}
         self._ids[trial.number] = self._storage.create_new_trial(self._id, light)
         if not trial.state.is_finished():
             self._running.add(trial.number)
 
+    def _ranked(self, trial: FrozenTrial) -> FrozenTrial:
+        """The trial, or what a sampler is to take it for."""
+        if self._rung is None or DIVERGED_AT not in trial.user_attrs or trial.state != TrialState.COMPLETE:
+            return trial
+        stopped = copy.copy(trial)
+        stopped.state = TrialState.PRUNED
+        if not trial.intermediate_values:
+            assert trial.value is not None
+            stopped.intermediate_values = {self._rung: trial.value}
+        return stopped
+
     def _update(self, trial: FrozenTrial) -> None:
-        mine = self._ids[trial.number]
+        trial, mine = self._ranked(trial), self._ids[trial.number]
         known = self._storage.get_trial(mine)
         for step, value in trial.intermediate_values.items():
             if step not in known.intermediate_values:
