@@ -8,8 +8,7 @@ have judged the trials: in random orders, in cohorts of 8 and of 16, through `Pe
              at the first quartile: 0 is the same answer, 1 one that a random trial beats in one case of four
     kept     how often the best trial of all is left over
 
-Beside the package's own pruners stands `Curve`, which is not one of them: it forecasts. Its rungs and its bar were
-chosen on the tuning studies; the others are held out.
+The rungs and the bar of `curve`, which forecasts, were chosen on the tuning studies; the others are held out.
 
     python benchmarks/pruning.py [--folder DIR] [--studies NAME ...] [--orders 10] [--json FILE]
 
@@ -109,38 +108,6 @@ STUDIES = {
 }
 
 
-class Curve(PeerPruner):
-    """A trial stops if even its forecast is worse than what the best eighth of its peers have at the same rung.
-
-    From e' = e / 2 to e epochs the objective fell from L(e') to L(e); as a power of the epochs it will come to
-
-        L(e) (L(e) / L(e'))^p,    p = log(E / e) / log(e / e')
-
-    at the last one, E. Rungs are a factor of sqrt(2) apart; judging begins at 2^-2.5, about a sixth, of the epochs.
-    After the performance curve rule of Golovin et al., "Google Vizier" (KDD 2017), section 3.2.
-    """
-
-    def rungs(self) -> tuple[int, ...]:
-        return tuple(sorted({max(1, round(self.epochs / 2 ** (half / 2))) for half in range(1, 8)}))
-
-    def survivors(self, values: Sequence[float], peers: Sequence[float]) -> list[bool]:
-        bar = sorted(peers)[max(1, len(peers) // 8) - 1]
-        return [value <= bar and math.isfinite(value) for value in values]
-
-    def verdicts(self, trials: Sequence[FrozenTrial], cohort: int, rung: int) -> dict[int, bool]:
-        index = self.rungs().index(rung)
-        peers = [trial.intermediate_values[rung] for trial in trials if rung in trial.intermediate_values]
-        mine = [t for t in trials if t.user_attrs[COHORT] == cohort and t.state == TrialState.RUNNING]
-        forecasts = []
-        for trial in mine:
-            now = trial.intermediate_values[rung]
-            earlier = self.rungs()[index - 2]
-            if index >= 2 and 0 < now < (before := trial.intermediate_values[earlier]):
-                now *= (now / before) ** (math.log(self.epochs / rung) / math.log(rung / earlier))
-            forecasts.append(now if index >= 2 or not math.isfinite(now) else 0.0)
-        return dict(zip((trial.number for trial in mine), self.survivors(forecasts, peers), strict=True))
-
-
 def rules(epochs: int) -> dict[str, PeerPruner]:
     """The pruners by the name that the tables give them."""
     early = max(1, epochs // 16)
@@ -150,7 +117,7 @@ def rules(epochs: int) -> dict[str, PeerPruner]:
         "hyperband": build(Pruner(name="hyperband"), epochs),
         "halving from 1/16": build(Pruner(name="halving", min_epochs=early), epochs),
         "median from 1/16": build(Pruner(name="median", min_epochs=early), epochs),
-        "curve": Curve(epochs),
+        "curve": build(Pruner(name="curve"), epochs),
     }
 
 

@@ -42,7 +42,7 @@ def run(
     timeout: Annotated[float | None, _option("Stop after so many seconds; run again to go on.")] = None,
     sampler: Annotated[str | None, _option("tpe, random, grid, gp, cmaes or qmc.")] = None,
     grid_points: Annotated[int | None, _option("Values of each range in a grid.")] = None,
-    pruner: Annotated[str | None, _option("halving, hyperband, median or none.")] = None,
+    pruner: Annotated[str | None, _option("halving, hyperband, median, curve or none.")] = None,
     ask_batch: Annotated[int | None, _option("Trials asked and judged together.")] = None,
     replicates: Annotated[int | None, _option("Seeds per trial.")] = None,
     seed: Annotated[int | None, _option("Of every random draw of the study.")] = None,

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 from search.errors import RequestError, clip, unknown
 
 SamplerName = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc"]
-PrunerName = Literal["halving", "hyperband", "median", "none"]
+PrunerName = Literal["halving", "hyperband", "median", "curve", "none"]
 ScaleName = Literal["standard", "unit", "none"]
 LossName = Literal["cross_entropy", "mse", "l1", "huber"]
 PrecisionName = Literal["fp32", "tf32", "bf16"]
