@@ -113,8 +113,7 @@ def train(point: Point) -> dict[str, Any]:
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew at what is resident now
     idle = peak()
-    data = random_data(point)
-    batches = Batches(data)
+    batches = Batches(random_data(point))  # a study's own data share this memory
     structure = {
         "hidden": point.hidden, "activation": "leaky_relu", "batch_size": _BATCH, "epochs": point.epochs + 2,
         "optimizer": "adam",

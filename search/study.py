@@ -111,6 +111,7 @@ class Study:
         """The data on the device."""
         if self._batches is None:
             self._batches = Batches(self.data, self.device)
+            self.data = self._batches.shared(self.data)
         return self._batches
 
     def program(self, values: Mapping[str, Value]) -> Program:
