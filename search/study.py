@@ -215,8 +215,8 @@ class Study:
         """The most slots of a pack on this device."""
         if isinstance(self._slots, int):
             return self._slots
-        hidden, batch_sizes = self.space.possible("hidden"), self.space.possible("batch_size")
-        return auto_width(map(str, hidden), map(int, batch_sizes), self.batches)
+        hidden, batch_sizes, optimisers = map(self.space.possible, ("hidden", "batch_size", "optimizer"))
+        return auto_width(map(str, hidden), map(int, batch_sizes), map(str, optimisers), self.batches)
 
     def notes(self) -> list[str]:
         """What the user of this study should know before it runs, a line each."""
