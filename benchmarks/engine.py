@@ -102,7 +102,7 @@ class Package:
             structure, list(numeric), (), batches, loss="cross_entropy", seed=0, precision=precision
         )
         members = [Member(i, program, {**numeric, "lr": LR * (1 + i / slots)}, 1) for i in range(slots)]
-        self._cohort = Cohort(members, batches, auto_width([hidden], [shape.batch], batches))
+        self._cohort = Cohort(members, batches, auto_width([hidden], [shape.batch], ["adam"], batches))
         self._epoch = 0
 
     def epoch(self) -> None:

@@ -99,7 +99,7 @@ def formula(point: Point, batches: Batches) -> dict[str, int]:
     """Bytes: what the bar allows, and its parts."""
     layout = Layout((point.features, *map(int, point.hidden.split("x")), _OUTPUTS))
     rows = max(min(_BATCH, point.rows), min(EVAL_ROWS, _VALIDATION))
-    activations = slot_bytes(layout, rows) - slot_bytes(layout, 0)
+    activations = slot_bytes(layout, rows, 2) - slot_bytes(layout, 0, 2)
     data = sum(
         one.numel() * one.element_size()
         for one in (batches.x_train, batches.y_train, batches.x_val, batches.y_val, batches.x_test, batches.y_test)
@@ -113,15 +113,14 @@ def train(point: Point) -> dict[str, Any]:
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew at what is resident now
     idle = peak()
-    data = random_data(point)
-    batches = Batches(data)
+    batches = Batches(random_data(point))  # a study's own data share this memory
     structure = {
         "hidden": point.hidden, "activation": "leaky_relu", "batch_size": _BATCH, "epochs": point.epochs + 2,
         "optimizer": "adam",
     }  # fmt: skip
     numeric = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     program = Program.build(structure, list(numeric), (), batches, loss="cross_entropy", seed=0)
-    width = auto_width([point.hidden], [_BATCH], batches) if point.auto else point.slots
+    width = auto_width([point.hidden], [_BATCH], ["adam"], batches) if point.auto else point.slots
     wall: list[float] = []
     processor: list[float] = []
     steady = 0

@@ -77,7 +77,7 @@ def augment(x: Tensor, values: Values) -> Tensor:
     noise = values.normal("noise", batch, stored)
     if stored > features:
         moved = F.pad(moved, (0, stored - features))
-        noise[..., features:] = 0
+        noise[..., features:].zero_()
     # Where a slot has no noise too: what is done to it must not hang on its neighbours.
     return torch.addcmul(moved, values.per_slot(noise), values["noise"][:, None, None]).clamp_(0, 1)
 

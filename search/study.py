@@ -113,6 +113,7 @@ class Study:
         """The data on the device."""
         if self._batches is None:
             self._batches = Batches(self.data, self.device)
+            self.data = self._batches.shared(self.data)
         return self._batches
 
     def program(self, values: Mapping[str, Value]) -> Program:
@@ -216,8 +217,8 @@ class Study:
         """The most slots of a pack on this device."""
         if isinstance(self._slots, int):
             return self._slots
-        hidden, batch_sizes = self.space.possible("hidden"), self.space.possible("batch_size")
-        return auto_width(map(str, hidden), map(int, batch_sizes), self.batches)
+        hidden, batch_sizes, optimisers = map(self.space.possible, ("hidden", "batch_size", "optimizer"))
+        return auto_width(map(str, hidden), map(int, batch_sizes), map(str, optimisers), self.batches)
 
     def notes(self) -> list[str]:
         """What the user of this study should know before it runs, a line each."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -45,6 +46,13 @@ class Batches:
         moved = rows.to(self.device, self.dtype)
         extra = padded(rows.shape[1]) - rows.shape[1]
         return F.pad(moved, (0, extra)) if extra else moved.contiguous()
+
+    def shared(self, data: Data) -> Data:
+        """The data with features that are views of what is here: in memory once, where both are on the CPU."""
+        if self.device.type != "cpu" or self.dtype != data.x_train.dtype:
+            return data
+        x_train, x_val, x_test = (x[:, : self.features] for x in (self.x_train, self.x_val, self.x_test))
+        return replace(data, x_train=x_train, x_val=x_val, x_test=x_test)
 
     def _targets(self, targets: Tensor) -> Tensor:
         return self.pad(F.one_hot(targets, self.outputs) if self.task == "classification" else targets)

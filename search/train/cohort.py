@@ -33,7 +33,6 @@ class Member:
         program: shared by all trials of its signature.
         values: its numeric hyperparameters.
         replicates: how many.
-        curves: per metric, one array ``(replicates,)`` per epoch.
         times: the end of each epoch, ms since the Unix epoch.
         stopped: the replicates that a technique has stopped: at which epoch, and the metrics of that epoch, which
             stand for its later ones while other replicates still train.
@@ -44,10 +43,24 @@ class Member:
     program: Program
     values: Mapping[str, float]
     replicates: int
-    curves: dict[str, list[NDArray[np.float64]]] = field(default_factory=dict)
     times: list[int] = field(default_factory=list)
     stopped: dict[int, tuple[int, Mapping[str, float]]] = field(default_factory=dict)
     ended: bool = False
+    # By metric; room for all epochs, of which a computer gives out only what is written.
+    _curves: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def curves(self) -> Mapping[str, NDArray[np.float64]]:
+        """By metric, ``epochs x replicates``."""
+        return {name: curve[: self.epoch] for name, curve in self._curves.items()}
+
+    def add_epoch(self, metrics: Mapping[int, Mapping[str, float]], time: int) -> None:
+        """The metrics of each replicate in the next epoch, and when it ended."""
+        for name in metrics[0]:
+            if name not in self._curves:
+                self._curves[name] = np.empty((self.program.epochs, self.replicates))
+            self._curves[name][self.epoch] = [metrics[replicate][name] for replicate in range(self.replicates)]
+        self.times.append(time)
 
     @property
     def epoch(self) -> int:
@@ -56,9 +69,9 @@ class Member:
 
     def table(self) -> tuple[tuple[str, ...], NDArray[np.float32]]:
         """The metrics' names and their curves, ``metrics x replicates x epochs``, in the precision of the record."""
-        names = tuple(self.curves)
-        values = np.array([self.curves[name] for name in names], dtype=np.float32)
-        return names, values.transpose(0, 2, 1)
+        curves = self.curves
+        values = np.array(list(curves.values()), dtype=np.float32)
+        return tuple(curves), values.transpose(0, 2, 1)
 
 
 def cut(slots: Sequence[tuple[int, Slot]], width: int, workers: int = 1) -> list[list[int]]:
@@ -92,7 +105,7 @@ class Cohort:
 
     def __init__(self, members: Sequence[Member], batches: Batches, width: int) -> None:
         self.members = {member.number: member for member in members}
-        self._width, self._workers = width, threads(batches.device)
+        self._width, self._workers, self._device = width, threads(batches.device), batches.device
         # By trial and epoch, of the replicates that have trained it: their metrics.
         self._pending: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
         programs = list({id(member.program): member.program for member in members}.values())
@@ -131,6 +144,12 @@ class Cohort:
             pack = self._packs[at] = self._shrunk(self._packs[at], alive)
             measured = pack.run_epoch()
             yield pack.slots, pack.epoch, {name: values.numpy() for name, values in measured.items()}, pack.stopped
+        pack = self._packs[at]
+        if pack.epoch == pack.program.epochs or not self._alive(pack):
+            # `drop` takes it out when all packs are here; by then others may want its memory.
+            pack.state.clear()
+        # One pack at a time is on a GPU; a lone one stays there.
+        pack.rest("cpu" if len(self._packs) > 1 else self._device)
 
     def drop(self, numbers: Collection[int]) -> None:
         """Take trials out, with all that have ended, and compact the packs."""
@@ -148,9 +167,8 @@ class Cohort:
                 kept += packs
                 continue
             slots = [(0, packs[p].slots[s]) for p, s in alive]
-            kept += [
-                Pack.gather(packs, [alive[i] for i in chosen]) for chosen in cut(slots, self._width, self._workers)
-            ]
+            parts = [[alive[i] for i in chosen] for chosen in cut(slots, self._width, self._workers)]
+            kept += Pack.regroup(packs, parts) if parts else []
         self._packs = kept
 
     def _alive(self, pack: Pack) -> list[int]:
@@ -165,7 +183,7 @@ class Cohort:
         """The pack without trials that ended by themselves, once they waste a quarter of it."""
         if len(alive) * 4 > len(pack.slots) * 3:
             return pack
-        return Pack.gather([pack], [(0, i) for i in alive])
+        return Pack.regroup([pack], [[(0, i) for i in alive]])[0]
 
     def _record(
         self, slots: Sequence[Slot], epoch: int, measured: Mapping[str, NDArray[np.float64]], stopped: Sequence[Slot]
@@ -194,10 +212,7 @@ class Cohort:
         if member.ended or not trained or len(metrics) < member.replicates:
             return False
         del self._pending[key]
-        for name in metrics[0]:
-            row = np.array([metrics[replicate][name] for replicate in range(member.replicates)])
-            member.curves.setdefault(name, []).append(row)
-        member.times.append(now)
+        member.add_epoch(metrics, now)
         # By the epoch of each stop, not by whether it is known yet: packs are not equally fast.
         going = [r for r in range(member.replicates) if member.stopped.get(r, (member.epoch + 1,))[0] > member.epoch]
         finite = np.isfinite(member.curves["val_loss"][-1][going]).any()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from search.train import losses
 from search.train.batches import Batches
-from search.train.layout import Layout
+from search.train.layout import ALIGNMENT, Layout
 from search.train.network import Network
 from search.train.program import Program
 
@@ -39,11 +39,17 @@ def score(network: Network, program: Program, batches: Batches, x: Tensor, y: Te
 
 
 @torch.no_grad()
-def sizes(theta: Tensor, layout: Layout) -> dict[str, Tensor]:
-    """Of weights ``slots x size``: the share below 1e-6 in magnitude, and the Euclidean norm."""
+def sizes(theta: Tensor, layout: Layout, room: Tensor) -> dict[str, Tensor]:
+    """Of weights ``slots x size``: the share below 1e-6 in magnitude, and the Euclidean norm.
+
+    Args:
+        room: as large as theta; overwritten.
+    """
     norm = torch.linalg.vector_norm(theta, dim=1).double()
     # Padding is exactly zero, so it is counted and taken off again: cheaper than masking it out.
-    zeros = (theta.abs() < _SPARSE).sum(1).double() - (layout.size - layout.trainable)
+    small = torch.lt(torch.abs(theta, out=room), _SPARSE, out=room)
+    # Sixteen ones are sixteen in any type; a sum of booleans would first copy them all into 64 bits.
+    zeros = small.view(len(theta), -1, ALIGNMENT).sum(2).double().sum(1) - (layout.size - layout.trainable)
     # Where weights are not finite, so is the padding.
     sparsity = torch.where(norm.isfinite(), zeros / layout.trainable, torch.nan)
     return {"sparsity": sparsity, "weight_norm": norm}

@@ -36,11 +36,12 @@ def initial_weights(
         for replicate in distinct:
             stream = streams.key(program.seed, replicate, "init", field.name, *field.shape)
             draws.append(streams.uniform(stream, math.prod(field.shape), like.device, like.dtype).view(field.shape))
-        unit = torch.stack(draws)[which]
-        current = _default(program, field, unit)
+        units = torch.stack(draws)
+        # Of each replicate before of each slot: the intermediate results are smaller.
+        current = _default(program, field, units)[which]
         for technique, values in zip(program.techniques, techniques, strict=True):
             if technique.init is not None:
-                current = technique.init(current, unit, field, values)
+                current = technique.init(current, units[which], field, values)
         layout.view(theta, field)[field.inner] = current
     return theta
 

@@ -22,11 +22,17 @@ from search.train.layout import Layout
 class _Layer:
     """One layer's views into the flat buffers, and whether this step has already written its gradient.
 
-    Its activation is None in the last layer.
+    Its activation is None in the last layer. `scratch` is room for its weights, shared by all layers.
     """
 
     def __init__(
-        self, layout: Layout, index: int, theta: Tensor, gradient: Tensor, activation: Activation | None
+        self,
+        layout: Layout,
+        index: int,
+        theta: Tensor,
+        gradient: Tensor,
+        activation: Activation | None,
+        scratch: Tensor,
     ) -> None:
         weight, bias = layout.weight(index), layout.bias(index)
         self.weight = layout.view(theta, weight)
@@ -36,25 +42,27 @@ class _Layer:
         self.bias_grad = layout.view(gradient, bias)
         self.activation = activation
         self.written = False
+        self.scratch = scratch[: self.weight.numel()].view(self.weight.shape)
 
     def linear(self, x: Tensor, groups: Sequence[slice] | None) -> Tensor:
         """``x W + b``; `x` has every slot's own inputs where `groups` is None, else one minibatch for each group."""
         if groups is None:
             return torch.baddbmm(self.bias, x, self.weight)
-        parts = [
-            torch.baddbmm(self.bias[rows], _expanded(x, g, rows), self.weight[rows]) for g, rows in enumerate(groups)
-        ]
-        return torch.cat(parts)
+        out = x.new_empty(len(self.weight), x.shape[1], self.weight.shape[2])
+        for g, rows in enumerate(groups):
+            torch.baddbmm(self.bias[rows], _expanded(x, g, rows), self.weight[rows], out=out[rows])
+        return out
 
     def add_gradient(self, x: Tensor, gradient: Tensor, groups: Sequence[slice] | None) -> None:
         """The first backward pass of a step overwrites (which spares clearing the buffer), later ones add."""
         # A product of its own and then a copy: batched products are fast only into contiguous memory, which a view of
         # the flat buffer is not.
+        weight = self.scratch
         if groups is None:
-            weight = torch.bmm(x.transpose(1, 2), gradient)
+            torch.bmm(x.transpose(1, 2), gradient, out=weight)
         else:
-            parts = [_expanded(x, g, rows).transpose(1, 2) for g, rows in enumerate(groups)]
-            weight = torch.cat([torch.bmm(part, gradient[rows]) for part, rows in zip(parts, groups, strict=True)])
+            for g, rows in enumerate(groups):
+                torch.bmm(_expanded(x, g, rows).transpose(1, 2), gradient[rows], out=weight[rows])
         if self.written:
             self.weight_grad.add_(weight)
             self.bias_grad.add_(gradient.sum(1, dtype=self.bias_grad.dtype))
@@ -135,7 +143,12 @@ class Network:
         # The very weights where their type is that of the products.
         self._computed = theta.to(compute)
         activations = [ACTIVATIONS[activation]] * (layout.layers - 1) + [None]
-        self._layers = [_Layer(layout, index, self._computed, gradient, one) for index, one in enumerate(activations)]
+        scratch = self._computed.new_empty(
+            len(theta) * max(layout.weight(layer).size for layer in range(layout.layers))
+        )
+        self._layers = [
+            _Layer(layout, index, self._computed, gradient, one, scratch) for index, one in enumerate(activations)
+        ]
         self._stretches = [[layer] for layer in self._layers] if layers else [self._layers]
         self._groups = tuple(groups)
         self._changes = tuple(layers)

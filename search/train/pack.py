@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -42,6 +43,7 @@ class Pack:
     Attributes:
         slots: in the order of every result ``(slots,)``.
         epoch: epochs trained so far.
+        stopped: the slots that a technique has stopped by then; they are to be taken out.
         state: every tensor that makes a slot what it is, leading dimension rows (slots and doubles).
     """
 
@@ -50,80 +52,113 @@ class Pack:
         self.batches = batches
         self.slots = sorted(slots, key=lambda slot: slot.replicate)
         self.epoch = 0
-        rows = _arrange(self.slots)
-        device, dtype = batches.device, batches.dtype
-        self.state: dict[str, Tensor] = {}
+        self.stopped: list[Slot] = []
+        self._settle()
+
+    @cached_property
+    def state(self) -> dict[str, Tensor]:
+        # Made at first use: of the packs of a cohort, those that wait for their turn take no memory yet.
+        program, device, dtype = self.program, self.batches.device, self.batches.dtype
+        state: dict[str, Tensor] = {}
         for name in program.numeric:
-            given = [self.slots[i].values[name] for i in rows]
-            self.state[f"values/{name}"] = torch.tensor(given, dtype=dtype, device=device)
-        replicates = [self.slots[i].replicate for i in rows]
-        moment, techniques = stand(program, batches, self.state, replicates)
-        theta = initial_weights(program, replicates, techniques, moment.lr)
-        self.state |= {f"optimiser/{name}": one for name, one in program.optimiser.init(theta, moment.numeric).items()}
+            given = [self.slots[i].values[name] for i in self._slot_of]
+            state[f"values/{name}"] = torch.tensor(given, dtype=dtype, device=device)
+        moment, techniques = stand(program, self.batches, state, self._replicates)
+        theta = initial_weights(program, self._replicates, techniques, moment.lr)
+        state |= {f"optimiser/{name}": one for name, one in program.optimiser.init(theta, moment.numeric).items()}
         for technique, values in zip(program.techniques, techniques, strict=True):
             if technique.start is not None:
-                self.state |= {f"{own(technique.name)}/{name}": one for name, one in technique.start(values).items()}
-        self.state["theta"] = theta
-        self.state["best"] = theta.clone()
-        self.state["best_loss"] = torch.full((len(rows),), torch.inf, dtype=torch.float64, device=device)
-        self.state["stopped"] = torch.zeros(len(rows), dtype=torch.bool, device=device)
-        self._settle(rows)
+                state |= {f"{own(technique.name)}/{name}": one for name, one in technique.start(values).items()}
+        state["theta"] = theta
+        state["best"] = theta.clone()
+        state["best_loss"] = torch.full((len(theta),), torch.inf, dtype=torch.float64, device=device)
+        state["stopped"] = torch.zeros(len(theta), dtype=torch.bool, device=device)
+        return state
 
     @classmethod
     def gather(cls, packs: Sequence[Pack], keep: Sequence[tuple[int, int]]) -> Pack:
-        """One pack of the slots `keep`, as (pack, slot) indices into `packs` of one program and epoch.
+        """One pack of the slots `keep`, as (pack, slot) indices into `packs` of one program and epoch."""
+        return cls._gathered(packs, [dict(pack.state) for pack in packs], [keep])[0]
+
+    @classmethod
+    def regroup(cls, packs: Sequence[Pack], parts: Sequence[Sequence[tuple[int, int]]]) -> list[Pack]:
+        """A pack of each part, as `gather` makes it; the old packs are used up.
 
         This is how freed slots are compacted away and how what is left of several packs becomes one.
         """
+        where = packs[0].state["theta"].device
+        for pack in packs:
+            pack.rest(where)
+        return cls._gathered(packs, [pack.state for pack in packs], parts)
+
+    @classmethod
+    def _gathered(
+        cls,
+        packs: Sequence[Pack],
+        states: Sequence[dict[str, Tensor]],
+        parts: Sequence[Sequence[tuple[int, int]]],
+    ) -> list[Pack]:
+        """As `regroup`; each tensor is taken out of `states` once it is gathered, so that few are there twice."""
         first = packs[0]
         if any(pack.program is not first.program or pack.epoch != first.epoch for pack in packs):
             raise ValueError("only packs of one program and epoch become one")
-        pack = cls.__new__(cls)
-        pack.program, pack.batches, pack.epoch = first.program, first.batches, first.epoch
-        keep = sorted(keep, key=lambda at: packs[at[0]].slots[at[1]].replicate)
-        pack.slots = [packs[p].slots[s] for p, s in keep]
-        rows = _arrange(pack.slots)
-        places = []
-        for p, other in enumerate(packs):
-            at = [place for place, i in enumerate(rows) if keep[i][0] == p]
-            old = [other._rows[keep[rows[place]][1]] for place in at]
-            table = torch.tensor([at, old], dtype=torch.int64, device=first.batches.device)
-            places.append((table[0], table[1]))
-        pack.state = {}
-        for name, like in first.state.items():
-            # Each row straight to its place: all packs one after another would be there a second time.
-            collected = like.new_empty((len(rows), *like.shape[1:]))
-            for other, (at_rows, old_rows) in zip(packs, places, strict=True):
-                collected.index_copy_(0, at_rows, other.state[name].index_select(0, old_rows))
-            pack.state[name] = collected
-        pack._settle(rows)
-        return pack
+        made = []
+        for part in parts:
+            keep = sorted(part, key=lambda at: packs[at[0]].slots[at[1]].replicate)
+            pack = cls(first.program, first.batches, [packs[p].slots[s] for p, s in keep])
+            pack.epoch, pack.state = first.epoch, {}
+            pack.stopped = [packs[p].slots[s] for p, s in keep if packs[p].slots[s] in packs[p].stopped]
+            places = []
+            for p, other in enumerate(packs):
+                at = [place for place, i in enumerate(pack._slot_of) if keep[i][0] == p]
+                old = [other._rows[keep[pack._slot_of[place]][1]] for place in at]
+                table = torch.tensor([at, old], dtype=torch.int64, device=states[0]["theta"].device)
+                places.append((table[0], table[1]))
+            made.append((pack, places))
+        for name in list(states[0]):
+            for pack, places in made:
+                like = states[0][name]
+                # Each row straight to its place: all packs one after another would be there a second time.
+                collected = like.new_empty((len(pack._slot_of), *like.shape[1:]))
+                for state, (at_rows, old_rows) in zip(states, places, strict=True):
+                    collected.index_copy_(0, at_rows, state[name].index_select(0, old_rows))
+                pack.state[name] = collected
+            for state in states:
+                del state[name]
+        return [pack for pack, _ in made]
 
-    def _settle(self, rows: Sequence[int]) -> None:
-        """Build what follows from the state: which row shows each slot, and what trains the rows."""
-        self._rows = [rows.index(slot) for slot in range(len(self.slots))]
-        self._index = torch.tensor(self._rows, device=self.batches.device)
-        replicates = [self.slots[i].replicate for i in rows]
-        self._trainer = Trainer(self.program, self.batches, self.state, replicates, self.epoch)
+    def _settle(self) -> None:
+        """Which slot each row of the state holds, and which row shows each slot."""
+        self._slot_of = _arrange(self.slots)
+        self._rows = [self._slot_of.index(slot) for slot in range(len(self.slots))]
+        self._replicates = [self.slots[i].replicate for i in self._slot_of]
+        self._trainer: Trainer | None = None
 
     def weights(self, slot: int, *, best: bool = True) -> dict[str, Tensor]:
         """A slot's weights as `torch.nn.Sequential` of Linear and activation would name them."""
         return self.program.layout.unpack(self.state["best" if best else "theta"][self._rows[slot]])
 
+    def rest(self, device: torch.device | str) -> None:
+        """Let go of what only training needs, such as the gradient; the state waits on a device for what comes next."""
+        self._trainer = None
+        self.state = {name: value.to(device) for name, value in self.state.items()}
+
     @property
-    def stopped(self) -> list[Slot]:
-        """The slots that a technique has stopped; they are to be taken out."""
-        flags = self.state["stopped"][self._index].tolist()
-        return [slot for slot, stopped in zip(self.slots, flags, strict=True) if stopped]
+    def _training(self) -> Trainer:
+        if self._trainer is None:
+            self.rest(self.batches.device)
+            self._trainer = Trainer(self.program, self.batches, self.state, self._replicates, self.epoch)
+        return self._trainer
 
     def run_epoch(self) -> dict[str, Tensor]:
         """Train every slot for one epoch and measure it: metric name to float64 ``(slots,)`` on the CPU."""
         with products(self.program.precision, self.batches.device):
-            measured = self._trainer.run_epoch()
+            measured = self._training.run_epoch()
         self.epoch += 1
-        names = list(measured)
-        table = torch.stack([measured[name] for name in names])[:, self._index].cpu()
-        return dict(zip(names, table, strict=True))
+        # The one copy to the CPU of an epoch: a GPU is waited for here and nowhere else.
+        table = torch.stack([*measured.values(), self.state["stopped"].double()]).cpu()[:, self._rows]
+        self.stopped = [slot for slot, stopped in zip(self.slots, table[-1].tolist(), strict=True) if stopped]
+        return dict(zip(measured, table, strict=False))
 
     def score(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss and accuracy (or root mean squared error in the user's units) on some rows, by row of the state.
@@ -131,7 +166,7 @@ class Pack:
         Args:
             x: ``examples x padded features``; y: ``examples x padded outputs``.
         """
-        return self._trainer.score(x, y)
+        return self._training.score(x, y)
 
     def predict(self, x: Tensor, number: int | None = None) -> Tensor:
         """Predictions ``slots x examples x padded outputs`` of the present weights, or of one Monte Carlo pass.
@@ -140,7 +175,7 @@ class Pack:
             x: ``examples x padded features``.
             number: of the pass; None for evaluation, without noise.
         """
-        return self._trainer.predict(x, number)[self._index]
+        return self._training.predict(x, number)[self._rows]
 
 
 def _arrange(slots: Sequence[Slot]) -> list[int]:

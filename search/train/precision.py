@@ -41,9 +41,13 @@ def products(precision: Precision, device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    before = torch.get_float32_matmul_precision()
+    before, matmul = torch.get_float32_matmul_precision(), torch.backends.cuda.matmul
+    partial = matmul.allow_bf16_reduced_precision_reduction
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    # Else the partial sums of a long product are rounded to bfloat16 before they are added.
+    matmul.allow_bf16_reduced_precision_reduction = False
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+        matmul.allow_bf16_reduced_precision_reduction = partial

@@ -22,6 +22,7 @@ from torch import Tensor
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX_1 = 0xBF58476D1CE4E5B9
 _MIX_2 = 0x94D049BB133111EB
+_KEPT = 2**17  # counters that are kept: enough for a step's noise; initial weights of a large network ask once
 _UNIFORM_BITS = 24  # exactly representable in float32, so float32 and float64 training see the same numbers
 
 
@@ -44,16 +45,20 @@ def _shift_right(x: Tensor, places: int) -> Tensor:
 
 def bits(stream: int, count: int, device: torch.device | str = "cpu") -> Tensor:
     """The first `count` integers of a stream, 64 random bits each, as int64 ``(count,)``."""
-    x = _counters(count, torch.device(device)) + _signed(stream)
+    counters = _kept_counters if count <= _KEPT else _counters
+    x = counters(count, torch.device(device)) + _signed(stream)
     x.bitwise_xor_(_shift_right(x, 30)).mul_(_signed(_MIX_1))
     x.bitwise_xor_(_shift_right(x, 27)).mul_(_signed(_MIX_2))
     return x.bitwise_xor_(_shift_right(x, 31))
 
 
-@lru_cache(maxsize=64)
 def _counters(count: int, device: torch.device) -> Tensor:
-    """The multiples 1 ... count of the golden ratio; the same few counts are asked for in every step."""
+    """The multiples 1 ... count of the golden ratio."""
     return torch.arange(1, count + 1, dtype=torch.int64, device=device).mul_(_signed(_GOLDEN))
+
+
+# The same few counts are asked for in every step.
+_kept_counters = lru_cache(maxsize=64)(_counters)
 
 
 def uniform(stream: int, count: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:

@@ -185,7 +185,8 @@ class Trainer:
         penalty = _sum([term(self._leaf) for term in self._bound("penalty")])
         if penalty is not None:
             measured["val_objective"] = loss + penalty.double()
-        measured |= evaluate.sizes(theta, layout)
+        # The last step's gradient has been used.
+        measured |= evaluate.sizes(theta, layout, self._gradient)
         if "test" in self._program.watch:
             names = ("test_loss", batches.metric.replace("val_", "test_"))
             measured |= dict(zip(names, self.score(batches.x_test, batches.y_test), strict=True))

@@ -46,6 +46,7 @@ def make_pack(
     techniques: Sequence[Technique] = (),
     replicates: Sequence[int] = (0,),
     dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
     loss: str = "cross_entropy",
     seed: int = 0,
     **structure: Value,
@@ -54,7 +55,7 @@ def make_pack(
     for technique in techniques:
         if technique.prepare is not None:
             data = technique.prepare(data, Fixed(data, STRUCTURE | structure, [one.name for one in techniques]))
-    batches = Batches(data, dtype=dtype)
+    batches = Batches(data, device, dtype)
     program = Program.build(STRUCTURE | structure, tuple(slots[0]), techniques, batches, loss=loss, seed=seed)
     return Pack(program, batches, [Slot(t, r, values) for r in replicates for t, values in enumerate(slots)])
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from packs import adam, make_pack
@@ -124,3 +125,14 @@ def test_whoever_leaves_early_stops_the_jobs() -> None:
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert threading.active_count() == running
+
+
+def test_packs_made_anew_from_others_use_them_up(make_data: MakeData) -> None:
+    pack = make_pack(make_data(70, 5, 3), [adam(1e-3 * (n + 1)) for n in range(4)])
+    pack.run_epoch()
+    copy = Pack.gather([pack], [(0, 1)])
+    assert pack.state
+    lone, pair = Pack.regroup([pack], [[(0, 1)], [(0, 0), (0, 3)]])
+    assert not pack.state
+    assert [slot.trial for slot in (*lone.slots, *pair.slots)] == [1, 0, 3]
+    assert torch.equal(lone.run_epoch()["val_loss"], copy.run_epoch()["val_loss"])

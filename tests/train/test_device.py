@@ -1,0 +1,56 @@
+"""No step waits for the host or takes numbers from it: on a GPU each such step would leave the device idle.
+
+The "meta" device has shapes and no numbers: what reads a tensor (`.item()`, `bool(tensor)`, `nonzero`, a copy to the
+CPU) or mixes devices fails there. The CPU shows what makes a tensor of Python's numbers (`torch.tensor`, an index that
+is a list), which on a GPU is a copy to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+import torch
+from contract import CASES, Case, bench, load_cases
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from search.discovery import discover
+from search.technique import Technique
+from search.train.trainer import Trainer
+
+EACH = [
+    pytest.param(technique, case, id=f"{name}: {case.name}")
+    for name, technique in discover().items()
+    for case in load_cases(CASES / f"{name}.py")
+]
+
+
+class NothingFromTheHost(TorchDispatchMode):
+    """Refuses tensors of another device, and those made of Python's numbers."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self._device = device
+
+    def __torch_dispatch__(
+        self, function: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        assert function is not torch.ops.aten.lift_fresh.default, "a tensor is made of Python's numbers"
+        out = function(*args, **(kwargs or {}))
+        for one in tree_leaves(out):
+            assert not isinstance(one, Tensor) or one.device.type == self._device, f"{function} leaves the device"
+        return out
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize(("technique", "case"), EACH)
+def test_an_epoch_neither_reads_nor_takes_from_the_host(technique: Technique, case: Case, device: str) -> None:
+    one = bench(technique, case)
+    pack = one.pack([*one.slots, *one.slots], replicates=(0, 2), device=device)
+    trainer = Trainer(pack.program, pack.batches, pack.state, [slot.replicate for slot in pack.slots], 0)
+    trainer.run_epoch()  # constants are made at first use
+    with NothingFromTheHost(device):
+        trainer.run_epoch()
