@@ -23,6 +23,7 @@ from search.record.curves import CURVES, DIVERGED_AT, SUMMARY, TIMES, Curves, en
 from search.record.summary import diverged_at, objective, summarise
 from search.technique import Value
 from search.train.batches import Batches
+from search.train.checkpoint import Checkpoints
 from search.train.cohort import Cohort, Member
 from search.train.program import Program
 
@@ -64,6 +65,7 @@ def search(
     *,
     replicates: int,
     width: int,
+    checkpoints: Checkpoints,
     observers: Sequence[Observer],
 ) -> None:
     """Run cohorts until the asker has no more."""
@@ -80,7 +82,8 @@ def search(
             members.append(Member(one.number, program, programs.numeric(one.values), replicates))
         for observer in observers:
             observer.asked(asked)
-        cohort = Cohort(members, batches, width)
+        saved = checkpoints.load(index, {member.number: member for member in members})
+        cohort = Cohort(members, batches, width, saved)
         run = _Run(asker.study, index, {one.number: one.trial for one in asked}, observers)
         for rung in pruner.rungs():
             run.train(cohort, rung)
@@ -90,8 +93,10 @@ def search(
             cohort.drop(pruned)
             if not cohort.training:
                 break
+            checkpoints.save(index, cohort)
         run.train(cohort, max((member.program.epochs for member in members), default=0))
         run.finish_ended(cohort)
+        checkpoints.forget(index)
 
 
 class _Run:

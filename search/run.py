@@ -60,6 +60,9 @@ def run(
     device: Annotated[str, _option("auto, cpu or cuda (default: auto).")] = "auto",
     precision: Annotated[str | None, _option("fp32 (default), tf32 on a GPU, or bf16.")] = None,
     slots: Annotated[str, _option("Most trials that train as one network, or auto (default).")] = "auto",
+    checkpoint: Annotated[
+        bool, _option("Keep training at each rung in checkpoints/, to go on from there after a crash.", "--checkpoint")
+    ] = False,
     technique: Annotated[
         list[Path] | None, _option("A Python file that defines a technique; it is executed. Repeatable.")
     ] = None,
@@ -108,6 +111,7 @@ def run(
         tracking_uri=None if tracking_uri == "none" else tracking_uri,
         device=device,
         slots=_slots(slots),
+        checkpoint=checkpoint,
         techniques=technique or (),
         **_given(changes),
     )

@@ -33,6 +33,7 @@ from search.space import Space
 from search.technique import Technique, Value
 from search.train import losses, precision
 from search.train.batches import Batches
+from search.train.checkpoint import Checkpoints
 from search.train.device import auto_width, choose_device
 from search.train.program import Program
 
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
     from search.check import Check
     from search.show.uncertainty import Uncertainty
+
+CHECKPOINTS = Path("checkpoints")
 
 # Trials are reported by the progress bar; Optuna's line for each would tear it apart.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -57,6 +60,7 @@ class Study:
         tracking_uri: MLflow's, a view of it; None for no MLflow.
         device: "auto" (CUDA where there is one), "cpu" or "cuda".
         slots: the most slots that train as one network, or "auto"; changes the time a study takes, not its results.
+        checkpoint: keep what is in training at each rung in `checkpoints/`, and go on from there after a crash.
         techniques: techniques from outside the package, or paths of files that define one.
         changes: other fields of the recipe, such as ``trials=32``, ``set={"lr": 0.01}``, ``sampler="grid"``.
 
@@ -77,6 +81,7 @@ class Study:
         tracking_uri: str | None = database.DEFAULT_TRACKING,
         device: str = "auto",
         slots: int | str = "auto",
+        checkpoint: bool = False,
         techniques: Sequence[Technique | Path | str] = (),
         **changes: Any,
     ) -> None:
@@ -91,7 +96,7 @@ class Study:
         precision.confirm(self.recipe.precision, self.device)
         if slots != "auto" and (not isinstance(slots, int) or isinstance(slots, bool) or slots < 1):
             raise RequestError(f"slots takes a whole number >= 1 or auto, got {clip(repr(slots))}")
-        self._slots = slots
+        self._slots, self._checkpoint = slots, checkpoint
         spec = self.recipe.data
         self.data: Data = load(
             spec.dataset, scale=spec.scale, split=spec.split, validation=spec.validation, seed=spec.seed,
@@ -204,9 +209,14 @@ class Study:
                 with suppress(loop.Stop):
                     loop.search(
                         asker, self, pruner, self.batches,
-                        replicates=self.recipe.replicates, width=self.width, observers=watching,
+                        replicates=self.recipe.replicates, width=self.width, checkpoints=self._checkpoints(),
+                        observers=watching,
                     )  # fmt: skip
         return self
+
+    def _checkpoints(self) -> Checkpoints:
+        made_by = identity.describe(self.recipe, self.space, self.data, self.loss) | self._environment()
+        return Checkpoints(CHECKPOINTS if self._checkpoint else None, f"{self.storage}/{self.name}", made_by)
 
     def longest(self) -> int:
         """The most epochs that a trial of the study trains."""

@@ -26,10 +26,13 @@ SMALL: dict[str, Any] = {
 }
 
 
-def small(folder: Path, *, storage: str = "study.db", slots: int | str = "auto", **changes: Any) -> Study:
+def small(
+    folder: Path, *, storage: str = "study.db", slots: int | str = "auto", checkpoint: bool = False, **changes: Any
+) -> Study:
     """A study on wine, in its own database."""
     recipe = Recipe.parse(SMALL | changes, "test")
-    return Study(recipe, storage=f"sqlite:///{folder / storage}", tracking_uri=None, device="cpu", slots=slots)
+    url = f"sqlite:///{folder / storage}"
+    return Study(recipe, storage=url, tracking_uri=None, device="cpu", slots=slots, checkpoint=checkpoint)
 
 
 class Quiet:

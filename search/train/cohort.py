@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from search.train.batches import Batches
 from search.train.crew import side_by_side, threads
-from search.train.pack import Pack, Slot
+from search.train.pack import Pack, Saved, Slot
 from search.train.program import Program
 
 _Measured = tuple[Sequence[Slot], int, Mapping[str, NDArray[np.float64]], Sequence[Slot]]
@@ -62,6 +62,18 @@ class Member:
             self._curves[name][self.epoch] = [metrics[replicate][name] for replicate in range(self.replicates)]
         self.times.append(time)
 
+    def restore(
+        self,
+        curves: Mapping[str, NDArray[np.float64]],
+        times: Sequence[int],
+        stopped: Mapping[int, tuple[int, Mapping[str, float]]],
+    ) -> None:
+        """Be where it was when these were its `curves`, `times` and `stopped`."""
+        self.times, self.stopped = list(times), dict(stopped)
+        for name, curve in curves.items():
+            self._curves[name] = np.empty((self.program.epochs, self.replicates))
+            self._curves[name][: len(curve)] = curve
+
     @property
     def epoch(self) -> int:
         """Epochs that all its replicates have trained."""
@@ -101,33 +113,49 @@ class Cohort:
         members: the trials, of any signatures.
         batches: the data on the device.
         width: the most slots of a pack.
+        saved: packs that go on from where they were saved; their members have been restored.
+
+    Attributes:
+        members: by number.
+        packs: what still trains.
     """
 
-    def __init__(self, members: Sequence[Member], batches: Batches, width: int) -> None:
+    def __init__(self, members: Sequence[Member], batches: Batches, width: int, saved: Sequence[Saved] = ()) -> None:
         self.members = {member.number: member for member in members}
         self._width, self._workers, self._device = width, threads(batches.device), batches.device
         # By trial and epoch, of the replicates that have trained it: their metrics.
         self._pending: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
-        programs = list({id(member.program): member.program for member in members}.values())
-        index = {id(program): at for at, program in enumerate(programs)}
+        self.packs = [pack for one in saved for pack in self._restored(one, batches)]
+        there = {(slot.trial, slot.replicate) for pack in self.packs for slot in pack.slots}
         slots = [
-            (index[id(member.program)], Slot(member.number, replicate, member.values))
+            Slot(member.number, replicate, member.values)
             for member in members
             for replicate in range(member.replicates)
+            if (member.number, replicate) not in there and replicate not in member.stopped
         ]
-        self._packs = [
-            Pack(programs[slots[chosen[0]][0]], batches, [slots[i][1] for i in chosen])
-            for chosen in cut(slots, width, self._workers)
+        for chosen in self._cut(slots, self._workers):
+            self.packs.append(Pack(self.members[chosen[0].trial].program, batches, chosen))
+
+    def _restored(self, saved: Saved, batches: Batches) -> list[Pack]:
+        slots = [Slot(trial, replicate, self.members[trial].values) for trial, replicate in saved.slots]
+        return [
+            Pack.restored(self.members[chosen[0].trial].program, batches, chosen, saved)
+            for chosen in self._cut(slots, 1)
         ]
+
+    def _cut(self, slots: Sequence[Slot], workers: int) -> list[list[Slot]]:
+        programs = list({id(self.members[slot.trial].program): None for slot in slots})
+        signed = [(programs.index(id(self.members[slot.trial].program)), slot) for slot in slots]
+        return [[slots[i] for i in chosen] for chosen in cut(signed, self._width, workers)]
 
     @property
     def training(self) -> bool:
         """Whether any trial still trains."""
-        return bool(self._packs)
+        return bool(self.packs)
 
     def advance(self, epoch: int) -> Generator[list[Member]]:
         """Train every pack to an epoch; after each of its epochs, yield the trials that have just completed one."""
-        jobs = [partial(self._train, at, epoch) for at in range(len(self._packs))]
+        jobs = [partial(self._train, at, epoch) for at in range(len(self.packs))]
         with closing(side_by_side(jobs, self._workers)) as trained:
             for slots, reached, measured, stopped in trained:
                 yield from self._record(slots, reached, measured, stopped)
@@ -139,17 +167,17 @@ class Cohort:
         Trials end where they are recorded, in another thread: when a pack is shrunk is a matter of luck, what its
         slots come to is not.
         """
-        last = min(epoch, self._packs[at].program.epochs)
-        while self._packs[at].epoch < last and (alive := self._alive(self._packs[at])):
-            pack = self._packs[at] = self._shrunk(self._packs[at], alive)
+        last = min(epoch, self.packs[at].program.epochs)
+        while self.packs[at].epoch < last and (alive := self._alive(self.packs[at])):
+            pack = self.packs[at] = self._shrunk(self.packs[at], alive)
             measured = pack.run_epoch()
             yield pack.slots, pack.epoch, {name: values.numpy() for name, values in measured.items()}, pack.stopped
-        pack = self._packs[at]
+        pack = self.packs[at]
         if pack.epoch == pack.program.epochs or not self._alive(pack):
             # `drop` takes it out when all packs are here; by then others may want its memory.
             pack.state.clear()
         # One pack at a time is on a GPU; a lone one stays there.
-        pack.rest("cpu" if len(self._packs) > 1 else self._device)
+        pack.rest("cpu" if len(self.packs) > 1 else self._device)
 
     def drop(self, numbers: Collection[int]) -> None:
         """Take trials out, with all that have ended, and compact the packs."""
@@ -157,7 +185,7 @@ class Cohort:
             self.members[number].ended = True
         kept: list[Pack] = []
         by_program: dict[int, list[Pack]] = {}
-        for pack in self._packs:
+        for pack in self.packs:
             by_program.setdefault(id(pack.program), []).append(pack)
         for program_packs in by_program.values():
             # A pack whose trials have all ended has stopped at an epoch of its own.
@@ -169,7 +197,7 @@ class Cohort:
             slots = [(0, packs[p].slots[s]) for p, s in alive]
             parts = [[alive[i] for i in chosen] for chosen in cut(slots, self._width, self._workers)]
             kept += Pack.regroup(packs, parts) if parts else []
-        self._packs = kept
+        self.packs = kept
 
     def _alive(self, pack: Pack) -> list[int]:
         members = [self.members[slot.trial] for slot in pack.slots]

@@ -32,6 +32,15 @@ class Slot:
     values: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class Saved:
+    """What a pack goes on from: its epoch, its slots as (trial, replicate), and its state with a row for each."""
+
+    epoch: int
+    slots: Sequence[tuple[int, int]]
+    state: Mapping[str, Tensor]
+
+
 class Pack:
     """The state of some slots and the epochs that change it.
 
@@ -74,6 +83,21 @@ class Pack:
         state["best_loss"] = torch.full((len(theta),), torch.inf, dtype=torch.float64, device=device)
         state["stopped"] = torch.zeros(len(theta), dtype=torch.bool, device=device)
         return state
+
+    @classmethod
+    def restored(cls, program: Program, batches: Batches, slots: Sequence[Slot], saved: Saved) -> Pack:
+        """A pack of some of the slots that were saved, at their epoch."""
+        pack = cls(program, batches, slots)
+        places = [saved.slots.index((slot.trial, slot.replicate)) for slot in pack.slots]
+        index = torch.tensor([places[i] for i in pack._slot_of])
+        pack.epoch = saved.epoch
+        pack.state = {name: value.index_select(0, index).to(batches.device) for name, value in saved.state.items()}
+        return pack
+
+    def saved(self) -> Saved:
+        """What `restored` goes on from, on the CPU."""
+        state = {name: value.cpu()[self._rows] for name, value in self.state.items()}
+        return Saved(self.epoch, [(slot.trial, slot.replicate) for slot in self.slots], state)
 
     @classmethod
     def gather(cls, packs: Sequence[Pack], keep: Sequence[tuple[int, int]]) -> Pack:
