@@ -9,7 +9,7 @@ follow from the recipe alone (contract C3), so an interrupted study goes on wher
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from typing import Protocol
 
@@ -66,25 +66,23 @@ def search(
     replicates: int,
     width: int,
     checkpoints: Checkpoints,
-    observers: Sequence[Observer],
+    observer: Observer,
 ) -> None:
     """Run cohorts until the asker has no more."""
     while (following := asker.next_cohort()) is not None:
         index, asked = following
         if not asked:
-            for observer in observers:
-                observer.epoch(())
+            observer.epoch(())
             time.sleep(_LOOK_AGAIN)
             continue
         members = []
         for one in asked:
             program = programs.program(one.values)
             members.append(Member(one.number, program, programs.numeric(one.values), replicates))
-        for observer in observers:
-            observer.asked(asked)
+        observer.asked(asked)
         saved = checkpoints.load(index, {member.number: member for member in members})
         cohort = Cohort(members, batches, width, saved)
-        run = _Run(asker.study, index, {one.number: one.trial for one in asked}, observers)
+        run = _Run(asker.study, index, {one.number: one.trial for one in asked}, observer)
         for rung in pruner.rungs():
             run.train(cohort, rung)
             run.finish_ended(cohort)
@@ -97,22 +95,20 @@ def search(
         run.train(cohort, max((member.program.epochs for member in members), default=0))
         run.finish_ended(cohort)
         checkpoints.forget(index)
+        width = cohort.width
 
 
 class _Run:
-    """One cohort's dealings with Optuna and the observers."""
+    """One cohort's dealings with Optuna and the observer."""
 
-    def __init__(
-        self, study: optuna.Study, index: int, trials: Mapping[int, optuna.Trial], observers: Iterable[Observer]
-    ) -> None:
-        self._study, self._index, self._trials, self._observers = study, index, trials, tuple(observers)
+    def __init__(self, study: optuna.Study, index: int, trials: Mapping[int, optuna.Trial], observer: Observer) -> None:
+        self._study, self._index, self._trials, self._observer = study, index, trials, observer
         self._told: set[int] = set()
 
     def train(self, cohort: Cohort, epoch: int) -> None:
         with closing(cohort.advance(epoch)) as epochs:
             for completed in epochs:
-                for observer in self._observers:
-                    observer.epoch(completed)
+                self._observer.epoch(completed)
 
     def judge(self, cohort: Cohort, pruner: PeerPruner, rung: int) -> list[int]:
         """Report the objective so far of all that still train, then ask who falls behind; obey an earlier verdict."""
@@ -151,5 +147,4 @@ class _Run:
                 outcome = TrialState.PRUNED
             self._study.tell(trial, value if outcome == TrialState.COMPLETE else None, outcome)
             self._told.add(number)
-            for observer in self._observers:
-                observer.told(number, outcome, value if np.isfinite(value) else None)
+            self._observer.told(number, outcome, value if np.isfinite(value) else None)

@@ -139,3 +139,22 @@ class Deadline:
             raise loop.Stop
 
     def told(self, number: int, state: TrialState, value: float | None) -> None: ...
+
+
+class Watchers:
+    """Several observers as one."""
+
+    def __init__(self, observers: Sequence[loop.Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def asked(self, cohort: Sequence[Asked]) -> None:
+        for observer in self._observers:
+            observer.asked(cohort)
+
+    def epoch(self, members: Sequence[Member]) -> None:
+        for observer in self._observers:
+            observer.epoch(members)
+
+    def told(self, number: int, state: TrialState, value: float | None) -> None:
+        for observer in self._observers:
+            observer.told(number, state, value)

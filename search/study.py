@@ -25,7 +25,7 @@ from search.choose.claims import Claims
 from search.data import Data, load
 from search.discovery import select
 from search.errors import RequestError, clip
-from search.progress import Deadline, EpochCount, Progress
+from search.progress import Deadline, EpochCount, Progress, Watchers
 from search.recipe import Recipe
 from search.record.curves import ENVIRONMENT, RECIPE
 from search.record.mirror import MlflowMirror
@@ -210,7 +210,7 @@ class Study:
                     loop.search(
                         asker, self, pruner, self.batches,
                         replicates=self.recipe.replicates, width=self.width, checkpoints=self._checkpoints(),
-                        observers=watching,
+                        observer=Watchers(watching),
                     )  # fmt: skip
         return self
 

@@ -5,6 +5,7 @@ How it is cut changes nothing but the time it takes: `cut` and the packs' widths
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -13,6 +14,7 @@ from functools import partial
 from itertools import pairwise
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from search.train.batches import Batches
@@ -118,11 +120,12 @@ class Cohort:
     Attributes:
         members: by number.
         packs: what still trains.
+        width: as given, or less where the device has no room for so many.
     """
 
     def __init__(self, members: Sequence[Member], batches: Batches, width: int, saved: Sequence[Saved] = ()) -> None:
         self.members = {member.number: member for member in members}
-        self._width, self._workers, self._device = width, threads(batches.device), batches.device
+        self.width, self._workers, self._device = width, threads(batches.device), batches.device
         # By trial and epoch, of the replicates that have trained it: their metrics.
         self._pending: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
         self.packs = [pack for one in saved for pack in self._restored(one, batches)]
@@ -146,7 +149,7 @@ class Cohort:
     def _cut(self, slots: Sequence[Slot], workers: int) -> list[list[Slot]]:
         programs = list({id(self.members[slot.trial].program): None for slot in slots})
         signed = [(programs.index(id(self.members[slot.trial].program)), slot) for slot in slots]
-        return [[slots[i] for i in chosen] for chosen in cut(signed, self._width, workers)]
+        return [[slots[i] for i in chosen] for chosen in cut(signed, self.width, workers)]
 
     @property
     def training(self) -> bool:
@@ -161,8 +164,8 @@ class Cohort:
                 yield from self._record(slots, reached, measured, stopped)
         self.drop(())
 
-    def _train(self, at: int, epoch: int) -> Iterator[_Measured]:
-        """One pack to an epoch, in whatever thread.
+    def _train(self, at: int, epoch: int, known: int = 0) -> Iterator[_Measured]:
+        """One pack to an epoch, in whatever thread; up to the epoch `known` its measurements are there already.
 
         Trials end where they are recorded, in another thread: when a pack is shrunk is a matter of luck, what its
         slots come to is not.
@@ -170,14 +173,37 @@ class Cohort:
         last = min(epoch, self.packs[at].program.epochs)
         while self.packs[at].epoch < last and (alive := self._alive(self.packs[at])):
             pack = self.packs[at] = self._shrunk(self.packs[at], alive)
-            measured = pack.run_epoch()
-            yield pack.slots, pack.epoch, {name: values.numpy() for name, values in measured.items()}, pack.stopped
+            if (measured := _measured(pack)) is None:
+                yield from self._split(at, epoch, max(known, pack.epoch))
+                return
+            if pack.epoch > known:
+                yield pack.slots, pack.epoch, {name: values.numpy() for name, values in measured.items()}, pack.stopped
         pack = self.packs[at]
         if pack.epoch == pack.program.epochs or not self._alive(pack):
             # `drop` takes it out when all packs are here; by then others may want its memory.
             pack.state.clear()
         # One pack at a time is on a GPU; a lone one stays there.
         pack.rest("cpu" if len(self.packs) > 1 else self._device)
+
+    def _split(self, at: int, epoch: int, known: int) -> Iterator[_Measured]:
+        """The device has no room for a pack: train half of it, then the other half, each from its beginning.
+
+        The epoch that was cut off has changed some of the state; a slot is a pure function, so it comes back to it.
+        """
+        pack = self.packs[at]
+        slots = [pack.slots[i] for i in self._alive(pack)]
+        # Later cohorts, and what is compacted, keep to this width.
+        half = len(slots) // 2
+        self.width = min(self.width, half)
+        print(f"out of memory: training goes on in packs of at most {self.width} slots", file=sys.stderr)
+        pack.state.clear()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        first, second = (Pack(pack.program, pack.batches, part) for part in (slots[:half], slots[half:]))
+        self.packs[at] = first
+        self.packs.append(second)
+        yield from self._train(at, epoch, known)
+        yield from self._train(self.packs.index(second), epoch, known)
 
     def drop(self, numbers: Collection[int]) -> None:
         """Take trials out, with all that have ended, and compact the packs."""
@@ -195,7 +221,7 @@ class Cohort:
                 kept += packs
                 continue
             slots = [(0, packs[p].slots[s]) for p, s in alive]
-            parts = [[alive[i] for i in chosen] for chosen in cut(slots, self._width, self._workers)]
+            parts = [[alive[i] for i in chosen] for chosen in cut(slots, self.width, self._workers)]
             kept += Pack.regroup(packs, parts) if parts else []
         self.packs = kept
 
@@ -246,3 +272,16 @@ class Cohort:
         finite = np.isfinite(member.curves["val_loss"][-1][going]).any()
         member.ended = not finite or member.epoch == member.program.epochs
         return True
+
+
+def _measured(pack: Pack) -> dict[str, torch.Tensor] | None:
+    """What an epoch of a pack measures; None where the device has no room for it, and it can be split.
+
+    A function of its own: the error holds on to all that its frames do, until it is left.
+    """
+    try:
+        return pack.run_epoch()
+    except torch.OutOfMemoryError:
+        if len(pack.slots) < 2:
+            raise
+        return None

@@ -136,3 +136,43 @@ def test_packs_made_anew_from_others_use_them_up(make_data: MakeData) -> None:
     assert not pack.state
     assert [slot.trial for slot in (*lone.slots, *pair.slots)] == [1, 0, 3]
     assert torch.equal(lone.run_epoch()["val_loss"], copy.run_epoch()["val_loss"])
+
+
+@pytest.mark.parametrize("room", [2, 3])
+def test_a_pack_for_which_there_is_no_room_is_split(
+    make_data: MakeData, room: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the third epoch on the device has room for so many slots: the curves are what they would have been."""
+    reference, batches = members(make_data, 3)
+    for _ in Cohort(reference, batches, 100).advance(5):
+        pass
+    run_epoch = Pack.run_epoch
+
+    def crowded(pack: Pack) -> dict[str, torch.Tensor]:
+        if pack.epoch >= 2 and len(pack.slots) > room:
+            next(iter(pack.state.values())).fill_(7)  # it was in the middle of its steps
+            raise torch.OutOfMemoryError("no room")
+        return run_epoch(pack)
+
+    monkeypatch.setattr(Pack, "run_epoch", crowded)
+    mine, _ = members(make_data, 3)
+    cohort = Cohort(mine, batches, 100)
+    times = [(member.number, member.epoch) for completed in cohort.advance(5) for member in completed]
+    assert len(set(times)) == len(times)
+    for one, other in zip(reference, mine, strict=True):
+        assert one.epoch == other.epoch
+        np.testing.assert_array_equal(one.table()[1], other.table()[1])
+    assert cohort.width <= room
+    assert "out of memory: training goes on in packs of at most" in capsys.readouterr().err
+
+
+def test_where_there_is_no_room_for_one_it_is_the_devices_fault(
+    make_data: MakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_pack: Pack) -> dict[str, torch.Tensor]:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(Pack, "run_epoch", full)
+    mine, batches = members(make_data, 1)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(Cohort(mine, batches, 100).advance(1))
