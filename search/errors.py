@@ -8,7 +8,7 @@ it: what is wrong, the offending value, what is allowed.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class RequestError(ValueError):
@@ -22,6 +22,12 @@ class EnvironmentFault(RuntimeError):
 def clip(text: str, longest: int = 80) -> str:
     """A value as an error repeats it: enough to recognise it by."""
     return text if len(text) <= longest else f"{text[: longest - 20]}... ({len(text):,} characters)"
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """The first few of some names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(clip(name, 40) for name in names[:most]) + more
 
 
 def unknown(kind: str, name: str, allowed: Iterable[str]) -> RequestError:

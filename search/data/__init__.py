@@ -1,13 +1,13 @@
 """Datasets as tensors: read, split into training, validation and test rows, scaled by what training rows say.
 
-    tables | synthetic | vision  --Raw-->  catalogue.load: scaling fitted on the training rows  --Data-->  search/train
+    tables | synthetic | vision | files  --Raw-->  catalogue.load: scaled by training rows  --Data-->  search/train
 
 Importing this package imports torch and numpy only; scikit-learn's tables are read from their files, and torchvision is
-imported when one of its datasets is asked for.
+imported when one of its datasets is asked for; pandas, scikit-learn or Pillow when a file of the user's needs it.
 """
 
-from search.data.catalogue import DATASETS, load
-from search.data.dataset import Data
+from search.data.catalogue import DATASETS, load, located, named
+from search.data.dataset import Data, Feature
 from search.data.scaling import Scaling
 
-__all__ = ["DATASETS", "Data", "Scaling", "load"]
+__all__ = ["DATASETS", "Data", "Feature", "Scaling", "load", "located", "named"]

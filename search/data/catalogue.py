@@ -1,12 +1,13 @@
-"""Every dataset by name, and `load`, which reads, splits and scales one."""
+"""Every dataset by name or path, and `load`, which reads, splits and scales one."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from search.data import synthetic, tables, vision
+from search.data import files, synthetic, tables, vision
 from search.data.dataset import Data, Raw
 from search.data.scaling import SCALES, Scaling, fit
 from search.data.split import VALIDATIONS, checked
@@ -18,6 +19,7 @@ DATASETS: tuple[str, ...] = (*tables.TABLES, *synthetic.OPTIONS, *vision.SOURCES
 def load(
     dataset: str,
     *,
+    target: str | None = None,
     scale: str = "standard",
     split: tuple[float, float, float] = (0.6, 0.2, 0.2),
     validation: str = "train",
@@ -29,12 +31,13 @@ def load(
     """One dataset, split and scaled; a pure function of its arguments and the files.
 
     Args:
-        dataset: one of `DATASETS`.
+        dataset: one of `DATASETS`, or a path to a .csv, a .parquet, an .npz or a folder of images; see `files`.
+        target: the column of a table that is to be predicted.
         scale: "standard" (mean 0, SD 1), "unit" (pixels or training range to [0, 1]) or "none"; see `scaling.fit`.
             Targets of a regression are standardised whatever it says.
         split: shares of training, validation and test rows. Datasets with an official test set (mnist, fashion-mnist,
             cifar10) keep it and take validation as the share split[1] of their official training rows; line and
-            polynomial draw each part anew, with as many rows as their options say.
+            polynomial draw each part anew, with as many rows as their options say. An .npz may have a test set too.
         validation: where validation rows come from. "train": set aside from the rows to train on, as `split` says. For
             datasets with an official test set, whose official training rows then all train: "half-of-test" takes a
             random half of the official test rows, the other half being the test part; "test" takes all of them, so
@@ -42,10 +45,11 @@ def load(
         seed: of the split, and of the draws of line and polynomial.
         data_dir: torchvision's root; only mnist, fashion-mnist and cifar10 look there.
         offline: never download.
-        options: of line and polynomial; see `synthetic.OPTIONS`.
+        options: of line and polynomial, see `synthetic.OPTIONS`; of a path, see `files.read`.
 
     Raises:
-        RequestError: an unknown name or option, a value outside its range, or files missing while `offline`.
+        RequestError: an unknown name or option, a value outside its range, data that are not as they should be, or
+            files missing while `offline`.
         EnvironmentFault: a library or a file is missing or damaged, or a download fails.
 
     Example:
@@ -53,29 +57,47 @@ def load(
         >>> digits.features, digits.outputs, digits.image_shape
         (64, 10, (1, 8, 8))
     """
-    if dataset not in DATASETS:
+    own = dataset not in DATASETS
+    if own and not files.is_path(dataset):
         raise unknown("dataset", dataset, DATASETS)
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise RequestError(f"seed must be a whole number >= 0, got {seed!r}")
-    if options and dataset not in synthetic.OPTIONS:
+    if target is not None and not own:
+        raise files.not_a_table(target, f"dataset {dataset}")
+    if options and not own and dataset not in synthetic.OPTIONS:
         raise RequestError(f"dataset {dataset} takes no options, got {', '.join(sorted(options))}")
     if validation not in VALIDATIONS:
         raise unknown("validation", validation, VALIDATIONS)
-    if validation != "train" and dataset not in vision.SOURCES:
+    if validation != "train" and not own and dataset not in vision.SOURCES:
         raise RequestError(
             f"validation {validation!r} is for datasets with an official test set ({', '.join(vision.SOURCES)}),"
             f" got dataset {dataset}"
         )
     shares = checked(split)
-    if dataset in tables.TABLES:
+    if own:
+        raw = files.read(dataset, target, shares, validation, seed, options or {})
+    elif dataset in tables.TABLES:
         raw = tables.read(dataset, shares, seed)
     elif dataset in synthetic.OPTIONS:
         raw = synthetic.draw(dataset, seed, options or {})
     else:
         raw = vision.read(dataset, shares, validation, seed, Path(data_dir), offline)
-    return _scaled(dataset, raw, scale)
+    return _scaled(named(dataset), raw, scale)
+
+
+def located(dataset: str, folder: Path | None = None) -> str:
+    """A path that was relative to `folder`, absolute where that is None; a dataset's name as it is."""
+    if dataset in DATASETS or not (files.is_path(dataset) or (folder and os.path.isdir(folder / dataset))):
+        return dataset
+    path = files.expanded(dataset)
+    return os.path.abspath(path) if folder is None else str(folder / path)
+
+
+def named(dataset: str) -> str:
+    """What a study calls a dataset: its name, or ``houses`` where it is the path data/houses.csv."""
+    return files.stem(dataset) if dataset not in DATASETS and files.is_path(dataset) else dataset
 
 
 def _scaled(name: str, raw: Raw, scale: str) -> Data:
@@ -100,4 +122,6 @@ def _scaled(name: str, raw: Raw, scale: str) -> Data:
         image_shape=raw.image_shape,
         classes=raw.classes,
         pixel_max=None if raw.pixel_max is None else float(raw.pixel_max),
+        columns=raw.columns,
+        notes=raw.notes,
     )

@@ -26,6 +26,23 @@ class Rows:
         return Rows(self.x[index], self.y[index])
 
 
+@dataclass(frozen=True)
+class Feature:
+    """What an input is made of, where it comes from a table: a number, or 1 or 0 for yes or no.
+
+    Attributes:
+        column: of the table.
+        equals: 1 where the column has this text.
+        missing: 1 where the column has nothing.
+        fill: the column's number, and this one where it has none.
+    """
+
+    column: str
+    equals: str | None = None
+    missing: bool = False
+    fill: float | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Raw:
     """A dataset split but not yet scaled.
@@ -33,6 +50,7 @@ class Raw:
     Attributes:
         pixel_max: the largest value a pixel can have, None where features are not pixels.
         channels: how many equal, consecutive groups of features share one mean and SD; None where each has its own.
+        columns, notes: as in `Data`.
     """
 
     task: Task
@@ -43,6 +61,8 @@ class Raw:
     image_shape: tuple[int, int, int] | None = None
     pixel_max: int | None = None
     channels: int | None = None
+    columns: tuple[Feature, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +79,8 @@ class Data:
         image_shape: (channels, height, width) of a row of x, None where rows are not images.
         classes: the names of the classes in the order of their numbers, () for regression.
         pixel_max: the largest raw value a pixel can have (the smallest is 0), None where features are not pixels.
+        columns: what each feature is made of, before it is scaled; () where the dataset is no table of the user's.
+        notes: what was done to the user's file, a line each.
     """
 
     name: str
@@ -75,6 +97,8 @@ class Data:
     image_shape: tuple[int, int, int] | None
     classes: tuple[str, ...]
     pixel_max: float | None
+    columns: tuple[Feature, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def features(self) -> int:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from search.data.dataset import Rows
 from search.errors import RequestError
 
 VALIDATIONS = ("train", "half-of-test", "test")
@@ -52,6 +53,34 @@ def partition(rows: int, shares: Sequence[float], seed: int, labels: Tensor | No
     if min(_sizes(rows, shares)) < 1:
         raise RequestError(f"split {tuple(shares)} of {rows} rows leaves a part without rows")
     return [torch.from_numpy(part) for part in _cut(rng.permutation(rows), shares)]
+
+
+def stratifies(labels: Tensor, shares: Sequence[float]) -> bool:
+    """Whether every class has rows enough for `partition` to give each part its share of it."""
+    counts = torch.unique(labels, return_counts=True)[1].tolist()
+    return all(min(_sizes(count, shares)) > 0 for count in counts)
+
+
+def with_official_test(
+    whole: Rows, test: Rows, shares: Sequence[float], validation: str, seed: int, *, stratify: bool = True
+) -> tuple[Rows, Rows, Rows]:
+    """Training, validation and test rows where the data come with a test part of their own.
+
+    Args:
+        shares: the second is the share of validation rows in `whole`, where `validation` is "train".
+        validation: "train" for rows of `whole`, by class if they are to be stratified; "half-of-test" for a random
+            half of the test rows, the other half being the test part; "test" for all of them, twice.
+
+    Raises:
+        RequestError: a part would be empty.
+    """
+    if validation == "train":
+        kept, held = partition(len(whole.y), (1 - shares[1], shares[1]), seed, whole.y if stratify else None)
+        return whole.take(kept), whole.take(held), test
+    if validation == "half-of-test":
+        val, tested = (test.take(half) for half in partition(len(test.y), (0.5, 0.5), seed))
+        return whole, val, tested
+    return whole, test, test
 
 
 def _sizes(rows: int, shares: Sequence[float]) -> list[int]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from search.data.dataset import Raw, Rows
-from search.data.split import partition
+from search.data.split import with_official_test
 from search.errors import EnvironmentFault, RequestError
 
 
@@ -73,14 +73,7 @@ def read(
     if test_pixels.shape[1:] != pixels.shape[1:]:
         raise EnvironmentFault(f"dataset {name}: training and test images under {folder} differ in shape")
     whole, tested = Rows(pixels.flatten(1), labels), Rows(test_pixels.flatten(1), test_labels)
-    if validation == "train":
-        kept, held = partition(len(labels), (1 - split[1], split[1]), seed, labels)
-        train, val = whole.take(kept), whole.take(held)
-    elif validation == "half-of-test":
-        train = whole
-        val, tested = (tested.take(half) for half in partition(len(test_labels), (0.5, 0.5), seed))
-    else:
-        train, val = whole, tested
+    train, val, tested = with_official_test(whole, tested, split, validation, seed)
     return Raw(
         task="classification",
         train=train,

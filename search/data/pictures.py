@@ -1,0 +1,155 @@
+"""Images in a folder by class, ``folder/class/*.png`` or ``.jpg``, through Pillow, which is imported in `read` only.
+
+Classes are the names of the folders, in alphabetical order. All images have one size. Where all are grey there is one
+channel, else there are three; transparency is left out. Files that are no .png or .jpg, and hidden ones, are passed
+over. A link that leads out of the folder is refused.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from search.data.targets import Targets
+from search.errors import EnvironmentFault, RequestError, clip
+
+_SUFFIXES = (".png", ".jpg", ".jpeg")
+_MOST_PIXELS = 2**22
+# What Pillow calls one byte a pixel, or one bit.
+_GREY = ("1", "L", "LA")
+_COLOURED = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr")
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """x (rows, channels * height * width) uint8, the class of each row, and how many other files were passed over."""
+
+    x: Tensor
+    targets: Targets
+    image_shape: tuple[int, int, int]
+    passed_over: int
+
+
+def read(folder: Path) -> Pictures:
+    """The images of a folder, in the order of their classes' and their own names.
+
+    Raises:
+        EnvironmentFault: an image is damaged, or Pillow does not import.
+        RequestError: the folder is not as above.
+    """
+    try:
+        return _read(folder, *_files(folder))
+    except OSError as error:
+        raise EnvironmentFault(f"cannot read {error.filename or folder}: {error.strerror or error}") from None
+
+
+def _files(folder: Path) -> tuple[dict[str, list[Path]], int]:
+    """The images of each class, and how many files beside them are none."""
+    root = folder.resolve()
+    found: dict[str, list[Path]] = {}
+    others = 0
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith(".") or not entry.is_dir():
+            continue
+        _inside(root, entry)
+        files = [file for file in sorted(entry.iterdir()) if not file.name.startswith(".")]
+        found[entry.name] = [file for file in files if file.suffix.lower() in _SUFFIXES]
+        others += len(files) - len(found[entry.name])
+        for file in found[entry.name]:
+            _inside(root, file)
+            # A pipe might never come to an end.
+            if not os.path.isfile(file):
+                raise RequestError(f"{_shown(file)} is no file")
+        if not found[entry.name]:
+            raise RequestError(f"{folder.name}: folder {clip(entry.name)!r} holds no {' or '.join(_SUFFIXES)}")
+    if len(found) < 2:
+        raise RequestError(
+            f"{folder.name} takes a folder of images for each class (class/*.png or .jpg), at least two;"
+            f" it has {len(found) or 'none'}"
+        )
+    return found, others
+
+
+def _inside(root: Path, entry: Path) -> None:
+    if entry.is_symlink() and not entry.resolve().is_relative_to(root):
+        raise RequestError(f"{_shown(entry)} is a link that leads out of the folder")
+
+
+def _read(folder: Path, files: dict[str, list[Path]], others: int) -> Pictures:
+    pillow = _pillow(folder)
+    labels = [label for label, name in enumerate(files) for _ in files[name]]
+    flat = [file for name in files for file in files[name]]
+    heads = [_head(pillow, file) for file in flat]
+    size = heads[0][0]
+    for file, (other, _) in zip(flat, heads, strict=True):
+        if other != size:
+            raise RequestError(
+                f"{folder.name}: images differ in size: {_shown(flat[0])} is {size[0]} x {size[1]},"
+                f" {_shown(file)} is {other[0]} x {other[1]}"
+            )
+    grey = all(mode in _GREY for _, mode in heads)
+    channels, (width, height) = 1 if grey else 3, size
+    x = np.empty((len(flat), channels, height, width), np.uint8)
+    for row, file in enumerate(flat):
+        x[row] = _pixels(pillow, file, "L" if grey else "RGB", (channels, height, width))
+    y = torch.tensor(labels, dtype=torch.int64)
+    targets = Targets("classification", y, tuple(files))
+    return Pictures(torch.from_numpy(x.reshape(len(flat), -1)), targets, (channels, height, width), others)
+
+
+def _head(pillow: Any, file: Path) -> tuple[tuple[int, int], str]:
+    """Width and height, and Pillow's mode."""
+    with _opened(pillow, file) as image:
+        size, mode = image.size, str(image.mode)
+    if mode not in (*_GREY, *_COLOURED):
+        raise RequestError(f"{_shown(file)} has pixels of mode {mode}: takes grey or RGB images of 8 bits")
+    if size[0] * size[1] > _MOST_PIXELS:
+        raise RequestError(f"{_shown(file)} is {size[0]} x {size[1]}: takes at most {_MOST_PIXELS:,} pixels")
+    return size, mode
+
+
+def _pixels(pillow: Any, file: Path, mode: str, shape: Sequence[int]) -> NDArray[np.uint8]:
+    with _opened(pillow, file) as image:
+        try:
+            pixels = np.asarray(image.convert(mode), np.uint8)
+        # A broken PNG is a SyntaxError.
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
+            raise EnvironmentFault(f"cannot read image {_shown(file)}: {_line(error)}") from None
+    return pixels.reshape(shape) if len(pixels.shape) == 2 else np.moveaxis(pixels, 2, 0)
+
+
+def _opened(pillow: Any, file: Path) -> Any:
+    try:
+        # What it warns of as too large is refused by its size.
+        with warnings.catch_warnings(action="ignore", category=pillow.DecompressionBombWarning):
+            # Only these two: other formats have decoders that run programs.
+            return pillow.open(file, formats=("PNG", "JPEG"))
+    except pillow.UnidentifiedImageError:
+        raise EnvironmentFault(f"cannot read image {_shown(file)}: it is no PNG or JPEG") from None
+    except (OSError, SyntaxError, ValueError, EOFError, pillow.DecompressionBombError) as error:
+        raise EnvironmentFault(f"cannot read image {_shown(file)}: {_line(error)}") from None
+
+
+def _pillow(folder: Path) -> Any:
+    try:
+        return importlib.import_module("PIL.Image")
+    except ImportError as error:
+        raise EnvironmentFault(f"{folder.name}: images need Pillow, which does not import ({_line(error)})") from error
+
+
+def _shown(file: Path) -> str:
+    return clip(f"{file.parent.name}/{file.name}", 120)
+
+
+def _line(error: BaseException) -> str:
+    return clip(" ".join(str(error).split()) or type(error).__name__, 200)

@@ -1,0 +1,200 @@
+"""Tables in files, .csv and .parquet, as columns of numbers or text. pandas is imported inside `read` only.
+
+A .csv is text in UTF-8 whose first line names the columns, separated by commas. Missing is an empty cell, or one of
+pandas's marks: NA, NaN, N/A, null, None ... A column of which every other cell is a number holds numbers; true and
+false are text. Dates are neither: they are refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import re
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from search.data.columns import Column
+from search.data.targets import as_float64
+from search.errors import EnvironmentFault, RequestError, clip, listed, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_DATE = re.compile(r"\d{4}-\d\d?-\d\d?([T ].*)?|\d\d?[/.]\d\d?[/.](\d{4}|\d\d)( .*)?|\d{4}/\d\d?/\d\d?( .*)?")
+
+
+def read(path: Path, drop: Sequence[str] = ()) -> dict[str, Column]:
+    """The columns of a table, by name, in order, without those to drop.
+
+    Raises:
+        EnvironmentFault: the file is damaged, or pandas or pyarrow does not import.
+        RequestError: it is whole, but not a table as above.
+    """
+    try:
+        frame = _csv(path) if path.suffix.lower() == ".csv" else _parquet(path)
+    except OSError as error:
+        raise EnvironmentFault(f"cannot read {path.name}: {error.strerror or _line(error)}") from None
+    except MemoryError:
+        raise EnvironmentFault(f"{path.name} does not fit into memory") from None
+    if not len(frame):
+        raise RequestError(f"{path.name} has no rows")
+    from_text = path.suffix.lower() == ".csv"
+    names = list(map(str, frame.columns))
+    for name in drop:
+        if name not in names:
+            raise no_column(path.name, name, names)
+    # By place: a name may be a number.
+    return {
+        name: _column(frame.iloc[:, number], f"{path.name}: column {clip(name)!r}", name, from_text=from_text)
+        for number, name in enumerate(names)
+        if name not in drop
+    }
+
+
+def no_column(place: str, name: str, names: Sequence[str]) -> RequestError:
+    """The error for a column that is not there, with the nearest one that is, and the first few."""
+    return RequestError(f"{place} has no column {clip(name)!r}{nearest(name, names)} (it has: {listed(names)})")
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    names, rows = _checked_csv(path)
+    pandas = _pandas(path)
+    # Since then the rule, and to ask for it is deprecated.
+    version = tuple(map(int, pandas.__version__.split(".")[:2]))
+    exact = {} if version >= (3, 1) else {"float_precision": "round_trip"}
+    try:
+        frame: pd.DataFrame = pandas.read_csv(
+            path, names=names, header=0, index_col=False, skipinitialspace=True, low_memory=False,
+            encoding="utf-8-sig", **exact,
+        )  # fmt: skip
+    except (ValueError, OverflowError) as error:
+        raise EnvironmentFault(f"cannot read {path.name}: {_line(error)}") from None
+    if len(frame) != rows:
+        raise EnvironmentFault(f"{path.name} is damaged: it reads as {rows} rows, or as {len(frame)}")
+    return frame
+
+
+def _checked_csv(path: Path) -> tuple[list[str], int]:
+    """The names of the columns and the number of rows; pandas would fill up short rows without a word."""
+    rows = 0
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, strict=True, skipinitialspace=True)
+            names = next((line for line in lines if not _blank(line)), [])
+            _check_names(path, names)
+            for line in lines:
+                if _blank(line):
+                    continue
+                rows += 1
+                if len(line) != len(names):
+                    raise EnvironmentFault(
+                        f"{path.name}: line {lines.line_num} has {len(line)} cells, the first line names"
+                        f" {len(names)} columns"
+                    )
+    except UnicodeDecodeError:
+        raise EnvironmentFault(f"{path.name} is not text in UTF-8") from None
+    except csv.Error as error:
+        raise EnvironmentFault(f"cannot read {path.name}: line {lines.line_num}: {_line(error)}") from None
+    return names, rows
+
+
+def _blank(line: Sequence[str]) -> bool:
+    return not line or (len(line) == 1 and not line[0].strip())
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    if not names:
+        raise RequestError(f"{path.name} is empty: takes a first line that names the columns")
+    if len(names) == 1:
+        other = next((sign for sign in ";\t|" if sign in names[0]), None)
+        hint = f"; are its columns separated by {other!r}? Takes commas" if other else ""
+        raise RequestError(f"{path.name} has one column: takes a target and something to learn it from{hint}")
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise RequestError(f"{path.name} has {count} columns called {clip(name)!r}")
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    pandas = _pandas(path)
+    try:
+        with path.open("rb") as file:
+            frame: pd.DataFrame = pandas.read_parquet(file, engine="pyarrow")
+    except ImportError as error:
+        raise EnvironmentFault(f"{path.name} needs pyarrow, which does not import ({_line(error)})") from None
+    # Arrow's errors are ValueErrors, KeyErrors, NotImplementedErrors and plain ones besides OSErrors.
+    except Exception as error:
+        raise EnvironmentFault(f"{path.name} is no whole parquet file: {clip(_line(error), 200)}") from None
+    _check_names(path, list(map(str, frame.columns)))
+    return frame
+
+
+def _pandas(path: Path) -> Any:
+    try:
+        import pandas
+    except ImportError as error:
+        raise EnvironmentFault(f"{path.name} needs pandas, which does not import ({_line(error)})") from error
+    return pandas
+
+
+def _column(series: pd.Series[Any], shown: str, name: str, *, from_text: bool) -> Column:
+    import pandas as pd
+
+    kind = series.dtype
+    if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) and kind.kind != "c":
+        if series.notna().all():
+            return as_float64(series.to_numpy(), shown)
+        return series.to_numpy(dtype=np.float64, na_value=np.nan)
+    if pd.api.types.is_datetime64_any_dtype(kind) or kind.kind in "mM" or isinstance(kind, pd.PeriodDtype):
+        raise _dates(shown, name, series.dropna().iloc[0] if series.notna().any() else "")
+    known = series.notna().to_numpy()
+    cells: list[Any] = series[known].to_list()
+    made: Column
+    if all(isinstance(cell, int | float | Decimal) and not isinstance(cell, bool) for cell in cells) and cells:
+        numbers: list[float] | None = [_number(cell) for cell in cells]
+    else:
+        for cell in cells:
+            if isinstance(cell, datetime.date | datetime.time | datetime.timedelta):
+                raise _dates(shown, name, cell)
+            if not isinstance(cell, str | bool | int | float | Decimal):
+                raise RequestError(f"{shown} holds {type(cell).__name__} objects: takes numbers or text")
+        # What pandas itself did not read as numbers, such as whole ones beyond 64 bits beside others.
+        numbers = _all_numbers(cells) if from_text else None
+    if numbers is not None:
+        made = np.full(len(series), np.nan)
+        made[known] = numbers
+        return made
+    made = np.full(len(series), None, dtype=object)
+    made[known] = [str(cell) for cell in cells]
+    if cells and all(isinstance(cell, str) and _DATE.fullmatch(cell) for cell in cells):
+        raise _dates(shown, name, cells[0])
+    return made
+
+
+def _all_numbers(cells: Sequence[Any]) -> list[float] | None:
+    try:
+        return [float(str(cell).replace("_", "?")) for cell in cells] or None
+    except ValueError:
+        return None
+
+
+def _number(cell: int | float | Decimal) -> float:
+    try:
+        return float(cell)
+    except OverflowError:
+        return np.inf
+
+
+def _dates(shown: str, name: str, example: object) -> RequestError:
+    return RequestError(
+        f"{shown} holds dates or times ({clip(str(example), 40)}): make numbers of them, such as a year or an age,"
+        f" or leave it out with --data drop={clip(name)}"
+    )
+
+
+def _line(error: BaseException) -> str:
+    return clip(" ".join(str(error).split()) or type(error).__name__, 200)

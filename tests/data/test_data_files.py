@@ -1,0 +1,548 @@
+"""A user's own tables and arrays: small ones by hand, scikit-learn's written to files, and every kind of damage."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+
+from search.data import Data, Feature, load
+from search.errors import EnvironmentFault, RequestError
+
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
+
+HOMES = """town,rooms,price,garden
+A,2,1.5,True
+B,,2.5,False
+A,3,3.5,True
+,4,1.25,
+B,1,3,False
+C,2,2,True
+A,3,3,False
+B,5,5.5,True
+"""
+
+
+def table(text: str, name: str = "homes.csv") -> str:
+    Path(name).write_text(text)
+    return name
+
+
+def rows_of(data: Data) -> set[tuple[float, ...]]:
+    """All rows of an unscaled regression: features, then targets in the user's units."""
+    assert data.targets is not None
+    parts = ((data.x_train, data.y_train), (data.x_val, data.y_val), (data.x_test, data.y_test))
+    return {
+        (*x.tolist(), *(round(value, 5) for value in data.targets.invert(y).tolist()))
+        for xs, ys in parts
+        for x, y in zip(xs, ys, strict=True)
+    }
+
+
+def test_a_table_by_hand() -> None:
+    """Its split trains rows 3, 5, 4 and 7: 3, 1, 4 and 3 rooms; towns A, B, none, A. No C, and no room is missing."""
+    data = load(table(HOMES), target="price", scale="none")
+    assert data.columns == (
+        Feature("rooms", fill=3.0),
+        Feature("town", equals="A"), Feature("town", equals="B"), Feature("town", missing=True),
+        Feature("garden", equals="False"), Feature("garden", equals="True"), Feature("garden", missing=True),
+    )  # fmt: skip
+    assert rows_of(data) == {
+        (2, 1, 0, 0, 0, 1, 0, 1.5),
+        (3, 0, 1, 0, 1, 0, 0, 2.5),  # rooms missing: the median of 1, 3, 3, 4
+        (3, 1, 0, 0, 0, 1, 0, 3.5),
+        (4, 0, 0, 1, 0, 0, 1, 1.25),
+        (1, 0, 1, 0, 1, 0, 0, 3),
+        (2, 0, 0, 0, 0, 1, 0, 2),  # a town that no training row has
+        (3, 1, 0, 0, 1, 0, 0, 3),
+        (5, 0, 1, 0, 0, 1, 0, 5.5),
+    }
+    assert data.x_train.shape == (4, 7)
+    assert (data.task, data.name, data.outputs, data.classes, data.pixel_max) == ("regression", "homes", 1, (), None)
+    assert data.notes == ("homes.csv: regression, 1 target in price; 3 columns, 7 inputs",)
+
+
+def test_what_is_fitted_is_fitted_on_training_rows() -> None:
+    """Medians and means are those of the training rows; and a value changed in a test row changes no other row."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=40), "b": rng.normal(size=40), "y": rng.normal(size=40)})
+    frame.loc[frame.index % 4 == 0, "a"] = np.nan
+    frame.to_csv("before.csv", index=False)
+    before = load("before.csv", target="y")
+    # The test rows, found by their targets.
+    assert before.targets is not None
+    tested = before.targets.invert(before.y_test)[:, 0].numpy()
+    is_test = np.isclose(frame["y"].to_numpy()[:, None], tested[None], rtol=1e-4, atol=1e-5).any(1)
+    assert is_test.sum() == 8
+    frame.loc[is_test, ["a", "b"]] = 1000.0
+    frame.to_csv("after.csv", index=False)
+    after = load("after.csv", target="y")
+    for name in ("x_train", "x_val", "y_train", "y_test"):
+        assert torch.equal(getattr(after, name), getattr(before, name))
+    assert torch.equal(after.inputs.shift, before.inputs.shift)
+    assert not torch.equal(after.x_test, before.x_test)
+    assert before.columns[0].column == "a"
+    assert before.columns == (
+        Feature("a", fill=before.columns[0].fill),
+        *before.columns[1:2],
+        Feature("a", missing=True),
+    )
+    known = before.inputs.invert(before.x_train)
+    seen = known[:, 0][known[:, 2] < 0.5]
+    assert before.columns[0].fill == pytest.approx(float(np.median(seen.numpy())), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_digits_written_to_a_table_are_the_digits(kind: str) -> None:
+    frame = load_digits(as_frame=True).frame
+    frame.to_csv("own.csv", index=False) if kind == "csv" else frame.to_parquet("own.parquet")
+    own, known = load(f"own.{kind}", target="target"), load("digits")
+    # The pixels that are never drawn on are constant.
+    kept = [list(frame.columns).index(feature.column) for feature in own.columns]
+    assert len(kept) == 61
+    for name in ("x_train", "x_val", "x_test"):
+        assert torch.equal(getattr(own, name), getattr(known, name)[:, kept])
+    for name in ("y_train", "y_val", "y_test"):
+        assert torch.equal(getattr(own, name), getattr(known, name))
+    assert own.classes == known.classes
+    assert own.notes[1] == f"own.{kind}: left out, the same in every training row: pixel_0_0, pixel_4_0, pixel_4_7"
+
+
+def test_a_regression_written_to_a_table_is_itself() -> None:
+    load_diabetes(as_frame=True, scaled=False).frame.to_csv("own.csv", index=False)
+    own, known = load("own.csv", target="target", seed=3), load("diabetes", seed=3)
+    assert own.fingerprint() == known.fingerprint()
+    assert [feature.column for feature in own.columns] == load_diabetes().feature_names
+
+
+def test_classes_keep_their_names() -> None:
+    bunch = load_breast_cancer(as_frame=True)
+    frame = bunch.frame.drop(columns="target").assign(diagnosis=bunch.target_names[bunch.target])
+    frame.to_csv("own.csv", index=False)
+    own, known = load("own.csv", target="diagnosis"), load("breast-cancer")
+    assert own.classes == ("benign", "malignant")
+    assert known.classes == ("malignant", "benign")
+    counts = [torch.bincount(data.y_train).tolist() for data in (own, known)]
+    assert counts[0] == counts[1][::-1]
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "task", "classes"),
+    [
+        (["cat", "dog"] * 6, {}, "classification", ("cat", "dog")),
+        ([True, False] * 6, {}, "classification", ("False", "True")),
+        ([3, -1, 10] * 4, {}, "classification", ("-1", "3", "10")),
+        ([1.0, 2.0] * 6, {}, "classification", ("1", "2")),
+        ([1.0, 2.5] * 6, {}, "regression", ()),
+        ([*range(6)] * 2, {}, "classification", tuple("012345")),
+        ([*range(7), 0, 0, 0, 0, 0], {}, "regression", ()),  # 7 values are more than half of 12 rows
+        ([*range(20)] * 2, {}, "classification", tuple(map(str, range(20)))),
+        ([*range(21)] * 2, {}, "regression", ()),
+        ([*range(21)] * 2, {"task": "classification"}, "classification", tuple(map(str, range(21)))),
+        ([1.0, 2.5] * 6, {"task": "classification"}, "classification", ("1", "2.5")),
+        ([0, 1] * 6, {"task": "regression"}, "regression", ()),
+    ],
+)
+def test_the_task_is_inferred(values: list[Any], options: dict[str, Any], task: str, classes: tuple[str, ...]) -> None:
+    frame = pd.DataFrame({"x": np.arange(len(values)) ** 2, "y": values})
+    frame.to_csv("own.csv", index=False)
+    frame.to_parquet("own.parquet")
+    np.savez("own.npz", x=frame[["x"]].to_numpy(), y=np.array(values))
+    tables = [load(f"own.{kind}", target="y", options=options) for kind in ("csv", "parquet")]
+    for data in (*tables, load("own.npz", options=options)):
+        assert (data.task, data.classes) == (task, classes)
+        assert data.fingerprint() == tables[0].fingerprint()
+
+
+def test_several_targets_are_a_regression_of_several_outputs() -> None:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(rng.normal(size=(20, 4)), columns=["x", "u", "v", "u,v"])
+    frame.to_csv("own.csv", index=False)
+    both = load("own.csv", target="v, u", scale="none")
+    assert both.outputs == 2
+    assert [feature.column for feature in both.columns] == ["x", "u,v"]
+    expected = {tuple(round(value, 5) for value in row) for row in frame[["v", "u"]].to_numpy(np.float32).tolist()}
+    assert {row[2:] for row in rows_of(both)} == expected
+    # A column's whole name comes first.
+    assert load("own.csv", target="u,v").outputs == 1
+
+
+def test_columns_that_say_nothing_are_left_out_and_named() -> None:
+    frame = pd.DataFrame({
+        "": range(30), "name": [f"n{i}" for i in range(30)], "same": 1.5, "none": np.nan, "only": "text",
+        "x": np.arange(30) % 7, "y": np.arange(30) * 1.5,
+    })  # fmt: skip
+    frame.to_csv("own.csv", index=False)
+    data = load("own.csv", target="y", options={"drop": [""]})
+    assert [feature.column for feature in data.columns] == ["x"]
+    assert data.notes == (
+        "own.csv: regression, 1 target in y; 1 column, 1 input",
+        "own.csv: left out, text that is different in every training row: name",
+        "own.csv: left out, the same in every training row: same, only",
+        "own.csv: left out, missing in every training row: none",
+    )
+
+
+def test_a_class_of_one_row_is_split_all_the_same_and_said() -> None:
+    table("x,y\n" + "".join(f"{i},{'a' if i % 2 else 'b'}\n" for i in range(30)) + "99,rare\n")
+    data = load("homes.csv", target="y")
+    assert data.classes == ("a", "b", "rare")
+    assert data.notes[1] == (
+        "homes.csv: class 'rare' has 1 row, too few for a share of each part: rows are split without regard to class"
+    )
+
+
+def test_spreadsheets_of_many_sorts_are_read() -> None:
+    text = HOMES.replace(",", ", ").replace("\n", "\r\n")
+    Path("excel.csv").write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\r\n")
+    assert load("excel.csv", target="price").fingerprint() == load(table(HOMES), target="price").fingerprint()
+    table('"a ""b"", c",y\n' + "".join(f'"{i}",{i * i}.5\n' for i in range(9)), "quoted.CSV")
+    assert load("quoted.CSV", target="y").columns[0].column == 'a "b", c'
+
+
+HUGE = [2**70, -(2**65), 0, 5, 2**64] * 4
+
+
+def test_whole_numbers_beyond_64_bits_are_numbers() -> None:
+    pd.DataFrame({"x": HUGE, "y": np.arange(20.0)}).to_csv("own.csv", index=False)
+    data = load("own.csv", target="y", scale="none")
+    assert [feature.column for feature in data.columns] == ["x"]
+    assert {row[0] for row in rows_of(data)} == set(map(float, HUGE))
+
+
+CSV_FAULTS: list[tuple[str, str, str, type[Exception]]] = [
+    ("", "price", "homes.csv is empty: takes a first line that names the columns", RequestError),
+    ("a,price\n", "price", "homes.csv has no rows", RequestError),
+    ("a;price\n1;2\n", "price", "has one column: .*; are its columns separated by ';'", RequestError),
+    ("a,a,price\n1,2,3\n", "price", "homes.csv has 2 columns called 'a'", RequestError),
+    ("a,price\n1,2\n3\n", "price", "line 3 has 1 cells, the first line names 2 columns", EnvironmentFault),
+    ("a,price\n1,2\n3,4,5\n", "price", "line 3 has 3 cells, the first line names 2 columns", EnvironmentFault),
+    ('a,price\n1,2\n"3,4\n', "price", "cannot read homes.csv: line 3: unexpected end of data", EnvironmentFault),
+    (HOMES, "prize", "no column 'prize': did you mean 'price'. .it has: town, rooms, price, garden.", RequestError),
+    (HOMES, "price,price", "target 'price,price' names 'price' twice", RequestError),
+    (HOMES, "rooms", "target 'rooms' is missing in row 2", RequestError),
+    (HOMES, "town", "target 'town' is missing in row 4", RequestError),
+    (HOMES, "town,price", "target 'town,price' is missing in row 4", RequestError),
+    (HOMES.replace("1.25", "inf"), "price", "target 'price' is infinite in row 4", RequestError),
+    (HOMES.replace(",4,", ",-inf,"), "price", "column 'rooms' is infinite in row 4", RequestError),
+    (HOMES.replace(",4,", ",1e39,"), "price", "'rooms' has a number of 1e.39: too large for float32", RequestError),
+    ("a,y\n1,2\n2,3\n", "y", "split .* of 2 rows leaves a part without rows", RequestError),
+    ("a,y\n" + "1,2\n2,2\n" * 9, "y", "target 'y' is '2' in every row: there is nothing to learn", RequestError),
+    ("a,y\n" + "1,cat\n2,cat\n" * 9, "y", "target 'y' is 'cat' in every row", RequestError),
+    ("a,y\n" + "".join(f"{i},n{i}\n" for i in range(9)), "y", "9 different values in 9 rows: too many", RequestError),
+    ("a,y\n" + "1,1.5\n1,2\n" * 9, "y", "no column to learn from .*the same in every training row: a", RequestError),
+    ("a,y\n" + "2020-01-05,1\n2020-02-05,2\n" * 9, "y", "'a' holds dates or times .2020-01-05.", RequestError),
+    ("a,y\n" + "1700000000001,1\n1700000000002,2\n" * 9, "y", "in float32 they are the same; subtract", RequestError),
+]
+
+
+@pytest.mark.parametrize(("text", "target", "says", "kind"), CSV_FAULTS, ids=range(len(CSV_FAULTS)))
+def test_what_is_wrong_with_a_table_is_named(text: str, target: str, says: str, kind: type[Exception]) -> None:
+    table(text)
+    with pytest.raises(kind, match=says):
+        load("homes.csv", target=target)
+
+
+def test_text_of_too_many_values_is_refused_by_name_or_left_out() -> None:
+    table("street,x,y\n" + "".join(f"s{i % 1500},{i},{i}.5\n" for i in range(3000)))
+    says = "column 'street' holds text of 1,[0-9]+ different values.*leave it out with --data drop=street"
+    with pytest.raises(RequestError, match=says):
+        load("homes.csv", target="y")
+    assert load("homes.csv", target="y", options={"drop": "street"}).features == 1
+    # So is a number among words.
+    table("x,z,y\n" + "".join(f"{i % 1500 if i else 'none of these'},{i},{i}.5\n" for i in range(3000)))
+    with pytest.raises(RequestError, match="column 'x' holds text of"):
+        load("homes.csv", target="y")
+
+
+def test_a_parquet_file_may_hold_what_no_table_should() -> None:
+    frame = pd.DataFrame({"x": np.arange(20.0), "y": np.arange(20) * 0.5})
+    for name, column, says in (
+        ("lists", [[1, 2]] * 20, "column 'lists' holds .* objects: takes numbers or text"),
+        ("bytes", [b"a"] * 20, "column 'bytes' holds bytes objects"),
+        ("dates", pd.date_range("2020", periods=20), "column 'dates' holds dates or times"),
+        ("days", list(pd.date_range("2020", periods=20).date), "column 'days' holds dates or times .2020-01-01"),
+        ("spans", pd.to_timedelta(np.arange(20), unit="s"), "column 'spans' holds dates or times"),
+    ):
+        frame.assign(**{name: column}).to_parquet("own.parquet")
+        with pytest.raises(RequestError, match=says):
+            load("own.parquet", target="y")
+        assert load("own.parquet", target="y", options={"drop": name}).features == 1
+    whole = pd.array([None, *range(19)], dtype="Int64")
+    frame.assign(kind=pd.Categorical(["a", "b"] * 10), whole=whole).to_parquet("own.parquet")
+    names = [feature.column for feature in load("own.parquet", target="y").columns]
+    assert set(names) == {"x", "whole", "kind"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"dataset": "house.csv"}, "there is no dataset 'house.csv': did you mean 'homes.csv'"),
+        ({"dataset": "no/homes.csv"}, "there is no dataset 'no/homes.csv'$"),
+        ({"dataset": "notes.txt"}, "dataset 'notes.txt': takes .csv, .parquet, .npz or a folder of images by class"),
+        ({"dataset": "folder.csv"}, "dataset 'folder.csv' is a folder"),
+        ({"dataset": "/dev/null"}, "dataset '/dev/null' is no file"),
+        ({"dataset": "a\x00/b.csv"}, "there is no dataset"),
+        ({"dataset": "x" * 5000 + ".csv"}, r"there is no dataset .*\(5,004 characters\)"),
+        ({"target": None}, r"needs --target COLUMN, or target .* \(it has: town, rooms, price, garden\)"),
+        ({"validation": "test"}, "validation 'test' is for data with a test part of their own, got homes.csv"),
+        ({"options": {"tsak": 1}}, "unknown option of homes.csv 'tsak': did you mean 'task'"),
+        ({"options": {"task": "ranking"}}, "unknown task of homes.csv: target 'price' 'ranking'"),
+        ({"options": {"drop": ["town", "rom"]}}, "no column 'rom': did you mean 'rooms'"),
+        ({"options": {"drop": "price"}}, "no column 'price'"),
+        ({"target": "garden", "options": {"task": "regression", "drop": "town"}}, "missing in row 4"),
+        ({"dataset": "digits"}, "target 'price' is for a table .*, got dataset digits"),
+        ({"dataset": "homes.npz"}, "target 'price' is for a table .*, got homes.npz"),
+    ],
+)
+def test_a_wrong_request_is_refused(arguments: dict[str, Any], says: str) -> None:
+    table(HOMES)
+    Path("notes.txt").touch()
+    Path("homes.npz").touch()
+    Path("folder.csv").mkdir()
+    with pytest.raises(RequestError, match=says):
+        load(**{"dataset": "homes.csv", "target": "price", **arguments})
+
+
+def arrays(rows: int = 20, **change: Any) -> None:
+    rng = np.random.default_rng(0)
+    found = {"x": rng.normal(size=(rows, 3)).astype(np.float32), "y": rng.integers(0, 2, rows)} | change
+    np.savez("own.npz", **{name: array for name, array in found.items() if array is not None})
+
+
+def test_the_digits_written_to_arrays_are_the_digits() -> None:
+    bunch, known = load_digits(), load("digits")
+    np.savez_compressed("own.npz", x=bunch.images, y=bunch.target)
+    own = load("own.npz")
+    assert own.fingerprint() == known.fingerprint()
+    assert (own.image_shape, own.classes, own.pixel_max) == ((1, 8, 8), known.classes, None)
+
+
+@pytest.mark.parametrize(
+    ("shape", "image_shape"),
+    [
+        ((6, 5), (1, 6, 5)),
+        ((6, 5, 3), (3, 6, 5)),
+        ((3, 6, 5), (3, 6, 5)),
+        ((1, 6, 5), (1, 6, 5)),
+        ((3, 5, 3), (3, 3, 5)),  # the last axis comes first
+    ],
+)
+def test_bytes_are_pixels(shape: tuple[int, ...], image_shape: tuple[int, int, int]) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (20, *shape), dtype=np.uint8)
+    y = np.arange(20) * 0.5
+    np.savez("own.npz", x=x, y=y)
+    data = load("own.npz", scale="none")
+    assert (data.image_shape, data.pixel_max) == (image_shape, 255.0)
+    first_channel = x[7] if len(shape) == 2 else x[7, ..., 0] if shape[-1] == 3 else x[7, 0]
+    assert data.targets is not None
+    everything = torch.cat([data.x_train, data.x_val, data.x_test])
+    order = data.targets.invert(torch.cat([data.y_train, data.y_val, data.y_test]))[:, 0] * 2
+    row = everything[order.round() == 7][0].view(image_shape)
+    assert torch.equal(row[0], torch.from_numpy(first_channel).float())
+    assert load("own.npz", scale="unit").x_train.max() == 1
+    by_channel = load("own.npz").inputs.shift.view(image_shape[0], -1)
+    assert all(len(channel.unique()) == 1 for channel in by_channel)
+
+
+def test_arrays_with_a_test_part_keep_it() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (30, 4), dtype=np.uint8), np.array(["b", "a", "c"] * 10)
+    np.savez("own.npz", x_train=x[:20], y_train=y[:20], x_test=x[20:], y_test=y[20:])
+    data = load("own.npz", scale="none")
+    assert (len(data.x_train), len(data.x_val)) == (17, 3)
+    assert data.x_test.tolist() == x[20:].tolist()
+    assert [data.classes[label] for label in data.y_test] == y[20:].tolist()
+    halves = load("own.npz", scale="none", validation="half-of-test")
+    assert halves.x_train.tolist() == x[:20].tolist()
+    assert sorted(halves.x_val.tolist() + halves.x_test.tolist()) == sorted(x[20:].tolist())
+    same = load("own.npz", scale="none", validation="test")
+    assert torch.equal(same.x_val, same.x_test)
+    arrays()
+    with pytest.raises(RequestError, match="validation 'test' is for data with a test part of their own"):
+        load("own.npz", validation="test")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"y": None}, "it has no y .it has: x"),
+        ({"z": np.zeros(3)}, "it has others too .it has: x, y, z"),
+        ({"x": None, "x_train": np.zeros((20, 3))}, "it has no y_train, x_test, y_test"),
+        ({"y": np.zeros(19)}, "x is 20 x 3 and y 19: takes a y for each row of x"),
+        ({"y": np.float64(3)}, "y a single number: takes a y for each row"),
+        ({"x": np.zeros((0, 3)), "y": np.zeros(0)}, "x has no rows"),
+        ({"x": np.zeros((20, 0))}, "takes rows x features, or images, got 20 x 0"),
+        ({"x": np.zeros(20)}, "takes rows x features, or images, got 20$"),
+        ({"x": np.zeros((20, 5, 5, 2))}, "takes images of 1, 3 or 4 channels, got 20 x 5 x 5 x 2"),
+        ({"x": np.zeros((20, 3), complex)}, "x takes numbers, got complex128"),
+        ({"x": np.full((20, 3), "a")}, "x takes numbers, got <U1"),
+        ({"x": np.full((20, 3), np.nan)}, "x: feature 1 is missing in row 1"),
+        ({"x": np.full((20, 3), np.inf)}, "x: feature 1 is infinite in row 1"),
+        ({"x": np.arange(60).reshape(20, 3) + 2**60}, "has whole numbers from 2.53 on that are too close"),
+        ({"y": np.arange(20) + np.nan}, "y is missing in row 1"),
+        ({"y": np.zeros(20)}, "y is '0' in every row"),
+        ({"y": np.zeros((20, 2))}, "y is 0.0 in every row"),
+        ({"y": np.zeros(20, complex)}, "y takes numbers or text, got complex128"),
+        ({"y": np.zeros((20, 2, 2))}, "got shape"),
+        ({"y": np.array(["a", "b"] * 10).astype(object)}, "y holds Python objects, which could run code"),
+    ],
+)
+def test_what_is_wrong_with_arrays_is_named(change: dict[str, Any], says: str) -> None:
+    arrays(**change)
+    with pytest.raises(RequestError, match=says):
+        load("own.npz")
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        import os
+
+        return os.mkdir, ("unpickled",)
+
+
+def test_nothing_in_a_file_is_executed() -> None:
+    payload = np.empty(1, dtype=object)
+    payload[0] = Trap()
+    arrays(y=payload)
+    with pytest.raises(RequestError, match="holds Python objects"):
+        load("own.npz")
+    Path("own.npz").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(EnvironmentFault, match=r"own\.npz is not an \.npz file"):
+        load("own.npz")
+    with zipfile.ZipFile("own.npz", "w") as file:
+        file.writestr("x.npy", pickle.dumps(Trap()))
+        file.writestr("y", pickle.dumps(Trap()))
+    with pytest.raises((RequestError, EnvironmentFault)):
+        load("own.npz")
+    Path("own.parquet").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(EnvironmentFault, match="no whole parquet file"):
+        load("own.parquet", target="y")
+    assert not Path("unpickled").exists()
+
+
+def _csv(path: Path) -> None:
+    pd.DataFrame({"x": np.arange(20.0), "kind": ["a", "b"] * 10, "y": np.arange(20) * 0.5}).to_csv(path, index=False)
+
+
+def _parquet(path: Path) -> None:
+    pd.DataFrame({"x": np.arange(20.0), "kind": ["a", "b"] * 10, "y": np.arange(20) * 0.5}).to_parquet(path)
+
+
+def _npz(path: Path) -> None:
+    np.savez(path, x=np.arange(60.0).reshape(20, 3), y=np.arange(20) * 0.5)
+
+
+def attempt(path: str) -> None:
+    """Load it, which must work or fail in one of the two ways."""
+    said = ""
+    try:
+        load(path, target="y" if not path.endswith(".npz") else None)
+    except (RequestError, EnvironmentFault) as error:
+        said = str(error)
+    assert "\n" not in said
+    assert len(said) < 600
+
+
+@pytest.mark.parametrize("write", [_csv, _parquet, _npz])
+def test_a_file_cut_short_is_damaged(write: Callable[[Path], None]) -> None:
+    path = Path(f"own.{write.__name__[1:]}")
+    write(path)
+    whole = path.read_bytes()
+    # A table of text is only seen to be short where a line is: at 10.0,a
+    shares = (0.0, 0.1, 0.5, 0.9) if path.suffix != ".csv" else (0.0, (whole.index(b"10.0,a") + 6) / len(whole))
+    for share in shares:
+        path.write_bytes(whole[: round(len(whole) * share)])
+        with pytest.raises((EnvironmentFault, RequestError)):
+            load(path.name, target=None if path.suffix == ".npz" else "y")
+    path.write_bytes(whole)
+    load(path.name, target=None if path.suffix == ".npz" else "y")
+
+
+FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@FUZZ
+@given(content=st.binary(max_size=300), suffix=st.sampled_from(["csv", "parquet", "npz"]), magic=st.booleans())
+def test_random_bytes_never_surprise(content: bytes, suffix: str, magic: bool) -> None:
+    start = {"csv": b"x,y\n", "parquet": b"PAR1", "npz": b"PK\x03\x04"}[suffix] if magic else b""
+    Path(f"fuzz.{suffix}").write_bytes(start + content + (b"PAR1" if magic and suffix == "parquet" else b""))
+    attempt(f"fuzz.{suffix}")
+
+
+@FUZZ
+@given(
+    write=st.sampled_from([_csv, _parquet, _npz]),
+    changes=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=4),
+)
+def test_damaged_bytes_never_surprise(write: Callable[[Path], None], changes: list[tuple[float, int]]) -> None:
+    path = Path(f"fuzz.{write.__name__[1:]}")
+    write(path)
+    content = bytearray(path.read_bytes())
+    for place, byte in changes:
+        content[int(place * len(content))] = byte
+    path.write_bytes(content)
+    attempt(path.name)
+
+
+CELL = st.one_of(
+    st.sampled_from(["", "NA", "inf", "nan", "True", "1", "2.5", "-0", "1e400", "9" * 30, "a", "b", '"', "2020-01-01"]),
+    st.text(max_size=4),
+)
+
+
+@FUZZ
+@given(
+    rows=st.lists(st.lists(CELL, min_size=2, max_size=3), max_size=25),
+    names=st.lists(st.sampled_from(["y", "x", "z", ""]), min_size=2, max_size=3),
+)
+def test_random_tables_never_surprise(rows: list[list[str]], names: list[str]) -> None:
+    before = set(Path().iterdir())
+    text = "\n".join(",".join(row[: len(names)]) for row in [names, *rows])
+    Path("fuzz.csv").write_text(text, encoding="utf-8", errors="surrogatepass")
+    attempt("fuzz.csv")
+    assert set(Path().iterdir()) <= before | {Path("fuzz.csv")}
+
+
+@FUZZ
+@given(
+    rows=st.lists(
+        st.tuples(st.one_of(st.none(), st.floats(-1e6, 1e6, width=32)), st.sampled_from(["a", "b", "c d", None]),
+                  st.floats(-100, 100)),
+        min_size=12, max_size=40,
+    )
+)  # fmt: skip
+def test_what_a_column_is_made_of_is_all_there_is_to_know(rows: list[tuple[float | None, str | None, float]]) -> None:
+    """The features say how to make an input of any raw row, without scikit-learn."""
+    frame = pd.DataFrame(rows, columns=["number", "word", "y"])
+    frame["row"] = np.arange(len(frame))
+    frame.to_csv("fuzz.csv", index=False)
+    try:
+        data = load("fuzz.csv", target="y", scale="none")
+    except RequestError:
+        return
+    made = torch.cat([data.x_train, data.x_val, data.x_test])
+    place = next(number for number, feature in enumerate(data.columns) if feature.column == "row")
+    for row in made:
+        raw = frame.iloc[int(row[place])]
+        for feature, value in zip(data.columns, row.tolist(), strict=True):
+            cell, missing = raw[feature.column], bool(pd.isna(raw[feature.column]))
+            if feature.missing:
+                expected = float(missing)
+            elif feature.equals is not None:
+                expected = float(cell == feature.equals)
+            else:
+                expected = float(np.float32(feature.fill if missing else cell))
+            assert value == expected
