@@ -9,7 +9,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
 
-from search.data import Data
+from search.data import Data, named
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.space import Space
@@ -34,8 +34,11 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
         fields |= {f"grid points {name}": _text(points) for name, points in space.points.items()}
     fields |= {f"row {number}": _text(cell) or "as set" for number, cell in enumerate(space.rows, 1)}
     spec = recipe.data
-    fields |= {"dataset": spec.dataset, "scale": spec.scale, "data": data.fingerprint()}
+    # A path's stem: a file that has moved is the same data.
+    fields |= {"dataset": named(spec.dataset), "scale": spec.scale, "data": data.fingerprint()}
     # Left out where they say nothing: a study that was noted before there were any is still the same study.
+    if spec.target is not None:
+        fields["target"] = spec.target
     if spec.validation != "train":
         fields["validation"] = spec.validation
     if recipe.watch:

@@ -108,6 +108,8 @@ class Recipe(Part):
     def load(cls, study: str) -> Recipe:
         """The recipe of that name, at that path, or of those techniques joined by '+'.
 
+        In a file at a path, a data set's path is relative to the file's folder.
+
         Raises:
             RequestError: there is none such, or a field of it is wrong; the message names field, value and rule.
         """
@@ -142,7 +144,14 @@ class Recipe(Part):
             raise EnvironmentFault(f"cannot read recipe {shown!r}: {error.strerror}") from None
         if len(content) > _LONGEST_FILE:
             raise RequestError(f"recipe {shown!r} is longer than {_LONGEST_FILE:,} bytes: is it a recipe?")
-        return cls.parse({"name": path.stem} | _toml(text, shown), shown)
+        fields = {"name": path.stem} | _toml(text, shown)
+        data = fields.get("data")
+        if isinstance(data, dict) and isinstance(data.get("dataset"), str):
+            from search.data import located
+
+            # Here, not at the top: it imports torch.
+            fields["data"] = data | {"dataset": located(data["dataset"], path.parent)}
+        return cls.parse(fields, shown)
 
     @classmethod
     def _unite(cls, parts: list[str], known: Mapping[str, str]) -> Recipe:

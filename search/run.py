@@ -31,12 +31,14 @@ def _option(text: str, *names: str, metavar: str | None = None) -> Any:
 def run(
     context: typer.Context,
     study: Annotated[str, typer.Argument(help="A recipe's name, a path to a .toml, or techniques joined by '+'.")],
-    dataset: Annotated[str | None, _option("digits, wine, mnist ... (default: the recipe's).")] = None,
+    dataset: Annotated[str | None, _option("digits, wine, mnist ..., or a .csv, .parquet, .npz or folder.")] = None,
+    target: Annotated[str | None, _option("The column of a table that is predicted.", metavar="COLUMN")] = None,
     scale: Annotated[str | None, _option("standard, unit or none.")] = None,
     data_dir: Annotated[Path, _option("Where torchvision keeps its data sets (default: data).")] = Path("data"),
     offline: Annotated[bool, _option("Never download.", "--offline")] = False,
     data: Annotated[
-        list[str] | None, _option("Of a synthetic data set: n, sigma, range ... Repeatable.", metavar="NAME=VALUE")
+        list[str] | None,
+        _option("Of a synthetic data set: n, sigma ...; of a file: task, drop. Repeatable.", metavar="NAME=VALUE"),
     ] = None,
     trials: Annotated[int | None, _option("Total budget: the study goes on to this many.")] = None,
     timeout: Annotated[float | None, _option("Stop after so many seconds; run again to go on.")] = None,
@@ -97,7 +99,7 @@ def run(
         "set": fixed or None,
         "space": ranges or None,
         "pruner": {"name": pruner} if pruner is not None else None,
-        "data": _given({"dataset": dataset, "scale": scale, "options": options or None}) or None,
+        "data": _given({"dataset": dataset, "target": target, "scale": scale, "options": options or None}) or None,
     }
 
     from search.study import Study

@@ -98,12 +98,15 @@ class Pruner(Part):
 class DataSet(Part):
     """Which data, how scaled and how split."""
 
-    dataset: str = "digits"
+    dataset: str = Field(default="digits", description="a name, or a path, relative to the recipe's folder")
+    target: str | None = Field(default=None, min_length=1, description="the column of a table that is predicted")
     scale: ScaleName = "standard"
     split: tuple[Real, Real, Real] = (0.6, 0.2, 0.2)
     validation: ValidationName = Field(default="train", description="where validation rows come from; see search.data")
     seed: Whole = Field(default=0, ge=0, description="of the split, and of the rows of a synthetic task")
-    options: Mapping[str, Any] = Field(default_factory=dict, description="of a synthetic task: n, sigma, range ...")
+    options: Mapping[str, Any] = Field(
+        default_factory=dict, description="of a synthetic task: n, sigma ...; of a file: task, drop"
+    )
 
 
 class Row(Part):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import optuna
 
 from search import database
+from search.data import located, named
 from search.errors import RequestError, unknown
 from search.recipe import Recipe
 from search.record.curves import RECIPE
@@ -17,7 +18,7 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
         storage: the database's URL.
         study: a study's own name, or what it was made of: a recipe's name, a path, techniques joined by '+'.
         study_name: its name where it is not that of recipe and data set.
-        dataset: overrides the recipe's data set, for the name.
+        dataset: overrides the recipe's data set, for the name; if it is a path, it is where the data are now.
 
     Raises:
         RequestError: there is none.
@@ -35,9 +36,12 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
         attributes = optuna.load_study(study_name=name, storage=backend).user_attrs
     if RECIPE not in attributes:
         raise RequestError(f"study {name!r} was not made by regsearch")
-    return name, Recipe.parse(attributes[RECIPE], name)
+    recipe = Recipe.parse(attributes[RECIPE], name)
+    if dataset is not None and located(dataset) != dataset:
+        recipe = recipe.but(name, data={"dataset": dataset})
+    return name, recipe
 
 
 def _usual_name(study: str, dataset: str | None) -> str:
     recipe = Recipe.load(study)
-    return f"{recipe.name}-{dataset or recipe.data.dataset}"
+    return f"{recipe.name}-{named(dataset or recipe.data.dataset)}"

@@ -22,7 +22,7 @@ from search import compose, database, identity, loop
 from search.choose import asking, pruners, samplers
 from search.choose.asking import Asker
 from search.choose.claims import Claims
-from search.data import Data, load
+from search.data import Data, load, located, named
 from search.discovery import select
 from search.errors import RequestError, clip
 from search.progress import Deadline, EpochCount, Progress, Watchers
@@ -54,7 +54,9 @@ class Study:
 
     Args:
         recipe: a name in `studies/`, a path to a .toml, techniques joined by '+', or a `Recipe`.
-        dataset: overrides the recipe's data set; `data_dir` and `offline` are for those that torchvision fetches.
+        dataset: overrides the recipe's data set: a name, or a path relative to the working directory; `data_dir` and
+            `offline` are for those that torchvision fetches.
+        target: the column of a table that is predicted.
         study_name: default recipe and data set, ``l2-digits``.
         storage: URL of the Optuna database, the truth about the study.
         tracking_uri: MLflow's, a view of it; None for no MLflow.
@@ -73,7 +75,8 @@ class Study:
         self,
         recipe: str | Recipe,
         *,
-        dataset: str | None = None,
+        dataset: str | Path | None = None,
+        target: str | None = None,
         data_dir: Path | str = "data",
         offline: bool = False,
         study_name: str | None = None,
@@ -86,8 +89,9 @@ class Study:
         **changes: Any,
     ) -> None:
         self.original = Recipe.load(recipe) if isinstance(recipe, str) else recipe
-        if dataset is not None:
-            changes["data"] = {"dataset": dataset} | dict(changes.get("data", {}))
+        given = {"dataset": None if dataset is None else str(dataset), "target": target}
+        if data := {name: value for name, value in given.items() if value is not None}:
+            changes["data"] = data | dict(changes.get("data", {}))
         self.recipe = self.original.but(self.original.name, **changes) if changes else self.original
         self.storage, self.tracking_uri = storage, tracking_uri
         self.techniques = select(self.recipe.techniques, techniques)
@@ -99,12 +103,12 @@ class Study:
         self._slots, self._checkpoint = slots, checkpoint
         spec = self.recipe.data
         self.data: Data = load(
-            spec.dataset, scale=spec.scale, split=spec.split, validation=spec.validation, seed=spec.seed,
-            data_dir=Path(data_dir), offline=offline, options=spec.options,
+            spec.dataset, target=spec.target, scale=spec.scale, split=spec.split, validation=spec.validation,
+            seed=spec.seed, data_dir=Path(data_dir), offline=offline, options=spec.options,
         )  # fmt: skip
         for technique in self.techniques:
             self.data = compose.prepared(technique, self.space, self.data, self.techniques)
-        self.name = identity.checked_name(study_name or f"{self.recipe.name}-{self.recipe.data.dataset}")
+        self.name = identity.checked_name(study_name or f"{self.recipe.name}-{named(spec.dataset)}")
         self.loss = losses.named(self.recipe.loss, self.data)
         self._batches: Batches | None = None
         self._programs: dict[tuple[Any, ...], Program] = {}
@@ -155,9 +159,15 @@ class Study:
                 )
                 identity.confirm(study, self.recipe, self.space, self.data, self.loss)
                 if RECIPE not in study.user_attrs:
-                    study.set_user_attr(RECIPE, self.recipe.model_dump(mode="json"))
+                    study.set_user_attr(RECIPE, self._kept())
             self._optuna = study
         return self._optuna
+
+    def _kept(self) -> dict[str, Any]:
+        """The recipe as the storage keeps it, from which other commands, wherever they run, find the data again."""
+        kept = self.recipe.model_dump(mode="json")
+        kept["data"]["dataset"] = located(self.recipe.data.dataset)
+        return kept
 
     def budget(self, trials: int | None = None) -> int:
         """The total number of trials: as asked, else the recipe's, else every cell of a grid; a grid has no more."""
@@ -232,7 +242,7 @@ class Study:
 
     def notes(self) -> list[str]:
         """What the user of this study should know before it runs, a line each."""
-        found = samplers.notes(self.recipe, self.space)
+        found = [*self.data.notes, *samplers.notes(self.recipe, self.space)]
         if "test" in self.recipe.watch:
             found.append("the test split is measured every epoch: what is chosen by it has no unseen rows left")
         if self.recipe.data.validation == "test":

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 
@@ -98,6 +99,42 @@ def raw_study(name: str = "x", **options: object) -> optuna.Study:
 )
 def test_a_wrong_request_is_refused(refused: Refused, words: list[str], says: str) -> None:
     assert says in refused(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "status"),
+    [
+        (["homse.csv", "--target", "price"], "there is no dataset 'homse.csv': did you mean 'homes.csv'?", 2),
+        (["homes.csv"], "homes.csv needs --target COLUMN, or target in the recipe's [data] (it has: rooms, price)", 2),
+        (["homes.csv", "--target", "prize"], "homes.csv has no column 'prize': did you mean 'price'?", 2),
+        (["homes.csv", "--target", ""], "data.target: string should have at least 1 character, got ''", 2),
+        (["homes.csv", "--target", "price", "--data", "drop=room"], "no column 'room': did you mean 'rooms'?", 2),
+        (["homes.csv", "--target", "price", "--data", "task=regresion"], "did you mean 'regression'?", 2),
+        (["homes.csv", "--target", "price", "--data", "n=3"], "unknown option of homes.csv 'n' (known: drop, task)", 2),
+        (["homes.csv", "--target", "price", "--loss", "hinge"], "unknown loss 'hinge'", 2),
+        (["digits", "--target", "price"], "target 'price' is for a table (.csv, .parquet), got dataset digits", 2),
+        (["ragged.csv", "--target", "price"], "ragged.csv: line 3 has 1 cells, the first line names 2 columns", 1),
+        (["homes.xlsx", "--target", "price"], "'homes.xlsx': takes .csv, .parquet, .npz or a folder of images", 2),
+        (["broken.npz"], "broken.npz is no whole .npz file: ", 1),
+        (["broken.npz", "--target", "price"], "target 'price' is for a table (.csv, .parquet), got broken.npz", 2),
+        (["broken.parquet", "--target", "price"], "broken.parquet is no whole parquet file: ", 1),
+        (["objects.npz"], "objects.npz: y holds Python objects, which could run code when they are read", 2),
+        (
+            ["folder"],
+            "folder takes a folder of images for each class (class/*.png or .jpg), at least two; it has none",
+            2,
+        ),
+    ],
+)
+def test_data_of_ones_own_that_are_not_right(refused: Refused, words: list[str], says: str, status: int) -> None:
+    Path("homes.csv").write_text("rooms,price\n" + "".join(f"{i},{i * i}\n" for i in range(40)))
+    Path("homes.xlsx").touch()
+    Path("ragged.csv").write_text("rooms,price\n1,2\n3\n")
+    Path("broken.npz").write_bytes(b"PK\x03\x04 and no more")
+    Path("broken.parquet").write_bytes(b"PAR1 and no more")
+    np.savez("objects.npz", x=np.zeros((2, 2)), y=np.array([{}, []], dtype=object))
+    Path("folder").mkdir()
+    assert says in refused("l2", "--dataset", *words, status=status)
 
 
 @pytest.mark.parametrize("sampler", ["gp", "cmaes", "qmc"])

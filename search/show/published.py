@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from search.study import Study
 
-_DATA = ("dataset", "scale", "split", "validation", "options")
+_DATA = ("dataset", "target", "scale", "split", "validation", "options")
 _SHARES = ("accuracy", "sparsity")
 _RULE = "agrees: theirs lies within 2 SD + 0.02 of ours (accuracy, sparsity), or within 2 SD + 5% of theirs (the rest)"
 
