@@ -82,6 +82,9 @@ def check(setting: Setting) -> None:
         (name, _), model = _split(source), _model(source)
         if model.meta.widths[0] != data.features:
             raise ValueError(f"{name} takes {model.meta.widths[0]} inputs, {data.name} has {data.features}")
+        for theirs, ours in zip(model.meta.columns, data.columns, strict=False):
+            if str(theirs) != str(ours):
+                raise ValueError(f"{name} takes an input {str(theirs)!r} where {data.name} has {str(ours)!r}")
         if _scale(model) != _scale(first):
             raise ValueError(
                 f"{name} scales its data otherwise than {_split(sources[0])[0]}: a study takes one of them"

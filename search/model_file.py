@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from search.data import Scaling
+from search.data import Feature, Scaling
 from search.errors import EnvironmentFault, RequestError, clip
 from search.schema import Part
 
@@ -45,11 +45,20 @@ class Meta(Part):
     task: Literal["classification", "regression"]
     classes: tuple[str, ...] = Field(default=(), description="their names, in the order of the outputs")
     dataset: str
+    columns: tuple[Feature, ...] = Field(
+        default=(), description="of a table: what each raw input is made of, see `search.data.Feature`"
+    )
     pixel_max: float | None = Field(default=None, description="the largest raw value of a pixel, where rows are images")
     study: str = Field(default="", description="that trained it")
     trial: int | None = None
     val_loss: float | None = None
     version: str = Field(default="", description="of regsearch")
+
+    @model_validator(mode="after")
+    def _each_input_is_described(self) -> Meta:
+        if len(self.columns) not in (0, self.widths[0]):
+            raise ValueError(f"columns should describe {self.widths[0]} inputs, got {len(self.columns)}")
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +91,9 @@ class Model:
     @property
     def digest(self) -> str:
         """16 hex digits of the SHA-256 of all that the file holds."""
-        digest = hashlib.sha256(self.meta.model_dump_json().encode())
+        # Without what older files do not have, where it says nothing: theirs must stay what they were.
+        absent = set() if self.meta.columns else {"columns"}
+        digest = hashlib.sha256(self.meta.model_dump_json(exclude=absent).encode())
         for name, tensor in sorted(self.tensors.items()):
             digest.update(f"|{name}:{tuple(tensor.shape)}|".encode())
             digest.update(tensor.numpy().tobytes())

@@ -39,8 +39,8 @@ def trained(study: Study, trial: int | None = None) -> Model:
             tensors |= {f"{name}.shift": scaling.shift.cpu(), f"{name}.scale": scaling.scale.cpu()}
     meta = Meta(
         widths=program.layout.widths, activation=program.activation, task=data.task, classes=data.classes,
-        dataset=data.name, pixel_max=data.pixel_max, study=study.name, trial=found.number, val_loss=val_loss,
-        version=_version(),
+        dataset=data.name, columns=data.columns, pixel_max=data.pixel_max,
+        study=study.name, trial=found.number, val_loss=val_loss, version=_version(),
     )  # fmt: skip
     model = Model(meta, tensors)
     if program.layout.vectors or not _is_all(model, pack):

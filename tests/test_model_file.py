@@ -119,6 +119,8 @@ class Trap:
         (header(widths=[3, 4, 10**12]), r"its tensor 2.weight should be 1000000000000 x 4, is 2 x 4"),
         (header(task="dancing"), "unknown task 'dancing'"),
         (header(task="regression"), "its tensor targets.shift should be 2, is missing"),
+        (header(columns=[{"column": "a"}]), "its description: columns should describe 3 inputs, got 1"),
+        (header(columns=[{"column": 3}] * 3), "its description: columns.0.column: input should be a valid string"),
         (header(colour="red"), "unknown field 'colour'"),
         (tensors(**{"2_weight": None}), "its tensor 2.weight should be 2 x 4, is missing"),
         (tensors(**{"2_weight": torch.zeros(4, 2)}), "its tensor 2.weight should be 2 x 4, is 4 x 2"),

@@ -1,4 +1,4 @@
-"""Studies of a user's own data: their names, and where their data are."""
+"""Studies of a user's own data: their names, where their data are, and what a model file says of their columns."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
+from torch import nn
+from torch.nn.functional import mse_loss
 
 from search import Study, run, uncertainty
 from search.errors import RequestError
+from search.model_file import load as load_model
 from search.record.curves import RECIPE
 
 FAST = ["--epochs", "2", "--hidden", "8", "--device", "cpu"]
@@ -106,3 +110,52 @@ def test_from_python() -> None:
     assert (kept["dataset"], kept["target"]) == (str(Path("data/homes.csv").absolute()), "price")
     with pytest.raises(RequestError, match="target 'price' is for a table"):
         Study(study.recipe, dataset="digits")
+
+
+def test_a_model_file_says_how_to_encode_raw_rows(homes: pd.DataFrame) -> None:
+    study = Study(
+        "l2", dataset="data/homes.csv", target="price", device="cpu", tracking_uri=None,
+        trials=2, set={"epochs": 3, "hidden": "8"},
+    )  # fmt: skip
+    study.run(observers=())
+    study.export("model.safetensors")
+    model = load_model("model.safetensors")
+    assert [(one.column, one.equals, one.missing) for one in model.meta.columns] == [
+        ("rooms", None, False), ("rooms", None, True), ("town", "Bern", False), ("town", "Ulm", False),
+        ("town", None, True),
+    ]  # fmt: skip
+    # As a reader of the file would, who has no other part of this program.
+    inputs = []
+    for feature in model.meta.columns:
+        column = homes[feature.column]
+        if feature.missing:
+            inputs.append(column.isna().astype(float))
+        elif feature.equals is not None:
+            inputs.append((column == feature.equals).astype(float))
+        else:
+            inputs.append(column.fillna(feature.fill))
+    raw = torch.tensor(pd.concat(inputs, axis=1).to_numpy(), dtype=torch.float32)
+    network = nn.Sequential(nn.Linear(5, 8), nn.LeakyReLU(), nn.Linear(8, 1))
+    network.load_state_dict({name: model.tensors[name] for name in network.state_dict()})
+    scale = model.targets
+    assert scale is not None
+    with torch.no_grad():
+        predicted = network((raw - model.tensors["inputs.shift"]) / model.tensors["inputs.scale"])
+    price = torch.tensor(homes["price"].to_numpy(), dtype=torch.float32)[:, None]
+    scaled = (price - scale.shift) / scale.scale
+    # Prices are all different: they tell which rows validate.
+    validates = torch.isclose(scaled, study.data.y_val.T, atol=1e-5).any(1)
+    assert validates.sum() == len(study.data.y_val)
+    assert float(mse_loss(predicted[validates], scaled[validates])) == pytest.approx(model.meta.val_loss, rel=1e-4)
+
+
+def test_a_model_goes_on_only_with_inputs_that_mean_the_same(homes: pd.DataFrame) -> None:
+    settings: dict[str, Any] = {"target": "price", "device": "cpu", "tracking_uri": None}
+    study = Study("l2", dataset="data/homes.csv", trials=1, set={"epochs": 2, "hidden": "8"}, **settings)
+    study.run(observers=())
+    study.export("model.safetensors")
+    source = {"set": {"source": "model.safetensors", "hidden": "8"}}
+    assert Study("fine_tune", dataset="data/homes.csv", **source, **settings).data.features == 5
+    homes.replace({"town": {"Ulm": "Rom"}}).to_csv("data/others.csv", index=False)
+    with pytest.raises(RequestError, match="an input 'town = Ulm' where others has 'town = Rom'"):
+        Study("fine_tune", dataset="data/others.csv", **source, **settings)

@@ -42,6 +42,12 @@ class Feature:
     missing: bool = False
     fill: float | None = None
 
+    def __str__(self) -> str:
+        """``rooms``, ``town = Bern`` or ``town missing``."""
+        if self.missing:
+            return f"{self.column} missing"
+        return self.column if self.equals is None else f"{self.column} = {self.equals}"
+
 
 @dataclass(frozen=True, eq=False)
 class Raw:
