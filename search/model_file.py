@@ -3,8 +3,8 @@
 Tensors are named and shaped as in `torch.nn.Sequential` of Linear and activation: ``0.weight`` (outputs x inputs),
 ``0.bias``, ``2.weight`` ...; besides, ``inputs.shift`` and ``inputs.scale``, which make of a raw row what the network
 takes, ``(raw - shift) / scale``, and for regression ``targets.shift`` and ``targets.scale``, which make of its output
-values in the user's units, ``output * scale + shift``. What the tensors do not say is JSON under "regsearch" in the
-file's own header: `Meta`.
+values in the user's units, ``output * scale + shift``. Of a table, the raw row is what `Meta.columns` makes of its
+columns: numbers, or 1 and 0. What the tensors do not say is JSON under "regsearch" in the file's own header: `Meta`.
 
     weights = safetensors.torch.load_file("model.safetensors")
     network = nn.Sequential(nn.Linear(64, 128), nn.LeakyReLU(), nn.Linear(128, 10))
