@@ -27,7 +27,12 @@ def clip(text: str, longest: int = 80) -> str:
 def listed(names: Sequence[str], most: int = 12) -> str:
     """The first few of some names, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(clip(name, 40) for name in names[:most]) + more
+    return ", ".join(clip(plain(name), 40) for name in names[:most]) + more
+
+
+def plain(name: str) -> str:
+    """A name as it is, quoted where a terminal would do something with it."""
+    return name if name.isprintable() else repr(name)
 
 
 def unknown(kind: str, name: str, allowed: Iterable[str]) -> RequestError:

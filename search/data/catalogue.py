@@ -11,7 +11,7 @@ from search.data import files, synthetic, tables, vision
 from search.data.dataset import Data, Raw
 from search.data.scaling import SCALES, Scaling, fit
 from search.data.split import VALIDATIONS, checked
-from search.errors import RequestError, unknown
+from search.errors import RequestError, clip, unknown
 
 DATASETS: tuple[str, ...] = (*tables.TABLES, *synthetic.OPTIONS, *vision.SOURCES)
 
@@ -59,7 +59,9 @@ def load(
     """
     own = dataset not in DATASETS
     if own and not files.is_path(dataset):
-        raise unknown("dataset", dataset, DATASETS)
+        if hint := files.without_suffix(dataset):
+            raise RequestError(f"unknown dataset {clip(dataset)!r}{hint}")
+        raise RequestError(f"{str(unknown('dataset', dataset, DATASETS))[:-1]}; or a path: {files.TAKES})")
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:

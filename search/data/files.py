@@ -21,7 +21,7 @@ from search.errors import RequestError, clip, listed, nearest, unknown
 
 TABLES = (".csv", ".parquet")
 _ARRAYS = ".npz"
-_TAKES = ".csv, .parquet, .npz or a folder of images by class"
+TAKES = ".csv, .parquet, .npz or a folder of images by class"
 
 
 def is_path(dataset: str) -> bool:
@@ -32,6 +32,12 @@ def is_path(dataset: str) -> bool:
 def expanded(dataset: str) -> Path:
     """The path, with a leading ``~`` replaced."""
     return Path(os.path.expanduser(dataset))
+
+
+def without_suffix(dataset: str) -> str:
+    """``": did you mean 'homes.csv'?"`` where ``homes`` is not there and that is."""
+    found = [f"{dataset}{suffix}" for suffix in (*TABLES, _ARRAYS) if os.path.isfile(f"{dataset}{suffix}")]
+    return f": did you mean {clip(found[0])!r}?" if found else ""
 
 
 def stem(dataset: str) -> str:
@@ -97,14 +103,14 @@ def _kind(path: Path) -> str:
     # Unlike `Path.is_file`, these are false, not errors, for a name that no file system allows.
     if os.path.isfile(path):
         if not known:
-            raise RequestError(f"dataset {shown!r}: takes {_TAKES}")
+            raise RequestError(f"dataset {shown!r}: takes {TAKES}")
         return suffix
     if os.path.isdir(path):
         if known:
-            raise RequestError(f"dataset {shown!r} is a folder: takes {_TAKES}")
+            raise RequestError(f"dataset {shown!r} is a folder: takes {TAKES}")
         return ""
     if os.path.exists(path):
-        raise RequestError(f"dataset {shown!r} is no file: takes {_TAKES}")
+        raise RequestError(f"dataset {shown!r} is no file: takes {TAKES}")
     beside: Sequence[str] = ()
     if os.path.isdir(path.parent) and os.access(path.parent, os.R_OK):
         beside = [name for name in os.listdir(path.parent) if _readable(path.parent / name)]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from search.data.targets import Targets
-from search.errors import EnvironmentFault, RequestError, clip
+from search.errors import EnvironmentFault, RequestError, clip, plain
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _MOST_PIXELS = 2**22
@@ -81,7 +81,11 @@ def _files(folder: Path) -> tuple[dict[str, list[Path]], int]:
 
 
 def _inside(root: Path, entry: Path) -> None:
-    if entry.is_symlink() and not entry.resolve().is_relative_to(root):
+    try:
+        leads_out = entry.is_symlink() and not entry.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):
+        raise RequestError(f"{_shown(entry)} is a link that leads to itself") from None
+    if leads_out:
         raise RequestError(f"{_shown(entry)} is a link that leads out of the folder")
 
 
@@ -148,7 +152,7 @@ def _pillow(folder: Path) -> Any:
 
 
 def _shown(file: Path) -> str:
-    return clip(f"{file.parent.name}/{file.name}", 120)
+    return clip(plain(f"{file.parent.name}/{file.name}"), 120)
 
 
 def _line(error: BaseException) -> str:

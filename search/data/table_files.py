@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import importlib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -122,8 +123,14 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 def _parquet(path: Path) -> pd.DataFrame:
     pandas = _pandas(path)
     try:
+        arrow = importlib.import_module("pyarrow.parquet")
         with path.open("rb") as file:
+            # Of two columns of one name it would say something else.
+            _check_names(path, list(arrow.ParquetFile(file).schema_arrow.names))
+            file.seek(0)
             frame: pd.DataFrame = pandas.read_parquet(file, engine="pyarrow")
+    except RequestError:
+        raise
     except ImportError as error:
         raise EnvironmentFault(f"{path.name} needs pyarrow, which does not import ({_line(error)})") from None
     # Arrow's errors are ValueErrors, KeyErrors, NotImplementedErrors and plain ones besides OSErrors.

@@ -105,13 +105,14 @@ def change(name: str, edit: Callable[[bytes], bytes]) -> Callable[[], object]:
         (lambda: Path("pets").rename("x") and Path("pets").mkdir(), "at least two; it has none", RequestError),
         (lambda: Path("pets/dog/x.png").mkdir(), "dog/x.png is no file", RequestError),
         (lambda: Path("pets/dog/x.png").symlink_to("nowhere.png"), "dog/x.png is no file", RequestError),
+        (lambda: Path("pets/dog/x.png").symlink_to("x.png"), "dog/x.png is a link that leads to itself", RequestError),
         (sixteen_bits, "dog/1.png has pixels of mode I;16: takes grey or RGB images of 8 bits", RequestError),
         (change("pets/dog/1.png", lambda content: content[:60]), "cannot read image dog/1.png: ", EnvironmentFault),
         (change("pets/dog/1.png", lambda content: content[:20]), "cannot read image dog/1.png: ", EnvironmentFault),
         (change("pets/dog/1.png", lambda _: b""), "cannot read image dog/1.png: it is no PNG", EnvironmentFault),
         (change("pets/dog/1.png", lambda _: b"GIF89a" + b"\0" * 99), "1.png: it is no PNG or JPEG", EnvironmentFault),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_what_is_odd_about_a_folder_is_named(break_it: Callable[[], object], says: str, kind: type[Exception]) -> None:
     folder()
