@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import optuna
 
 from search import database
 from search.errors import RequestError, unknown
 from search.recipe import Recipe
 from search.record.curves import RECIPE
+
+if TYPE_CHECKING:
+    from search.study import Study
 
 
 def find(storage: str, study: str, *, study_name: str | None = None, dataset: str | None = None) -> tuple[str, Recipe]:
@@ -36,6 +41,21 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
     if RECIPE not in attributes:
         raise RequestError(f"study {name!r} was not made by regsearch")
     return name, Recipe.parse(attributes[RECIPE], name)
+
+
+def reopened(
+    storage: str, study: str, *, study_name: str | None = None, dataset: str | None = None, **options: Any
+) -> Study:
+    """A study that is there already, as it was run, to be read: without MLflow.
+
+    Args:
+        storage, study, study_name, dataset: see `find`.
+        options: others of `Study`, which say where it is to be trained again: device, data_dir, techniques ...
+    """
+    from search.study import Study
+
+    name, recipe = find(storage, study, study_name=study_name, dataset=dataset)
+    return Study(recipe, study_name=name, storage=storage, tracking_uri=None, **options)
 
 
 def _usual_name(study: str, dataset: str | None) -> str:

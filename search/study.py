@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from search.check import Check
+    from search.replayed import Replay
     from search.show.uncertainty import Uncertainty
 
 # Trials are reported by the progress bar; Optuna's line for each would tear it apart.
@@ -274,6 +275,12 @@ class Study:
         from search.trained import trained
 
         save(path, trained(self, trial))
+
+    def replay(self, trial: int) -> Replay:
+        """Train a finished trial again, alone, and compare every number with its record."""
+        from search.replayed import replay
+
+        return replay(self, trial)
 
     def published(self) -> pd.DataFrame:
         """The figures that the recipe's rows give beside this study's: row, metric, theirs, ours, sd, agrees."""
