@@ -27,10 +27,7 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
     Raises:
         RequestError: there is none.
     """
-    path = database.sqlite_path(storage)
-    if path is not None and not path.exists():
-        raise RequestError(f"storage: there is no {path}: run a study first, or name its database with --storage")
-    database.check_sqlite(storage, "storage", ours=True)
+    _check_there(storage)
     with database.faults(storage):
         backend = database.connect(storage)
         names = optuna.get_all_study_names(backend)
@@ -41,6 +38,14 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
     if RECIPE not in attributes:
         raise RequestError(f"study {name!r} was not made by regsearch")
     return name, Recipe.parse(attributes[RECIPE], name)
+
+
+def ours(storage: str) -> list[str]:
+    """The names of the studies in a storage that regsearch made, in the order of their making."""
+    _check_there(storage)
+    with database.faults(storage):
+        studies = database.connect(storage).get_all_studies()
+    return [study.study_name for study in studies if RECIPE in study.user_attrs]
 
 
 def reopened(
@@ -56,6 +61,13 @@ def reopened(
 
     name, recipe = find(storage, study, study_name=study_name, dataset=dataset)
     return Study(recipe, study_name=name, storage=storage, tracking_uri=None, **options)
+
+
+def _check_there(storage: str) -> None:
+    path = database.sqlite_path(storage)
+    if path is not None and not path.exists():
+        raise RequestError(f"storage: there is no {path}: run a study first, or name its database with --storage")
+    database.check_sqlite(storage, "storage", ours=True)
 
 
 def _usual_name(study: str, dataset: str | None) -> str:
