@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,11 @@ def test_another_version_is_named_and_held_to_a_tolerance(folder: Path, said: Sa
     out, err = said("small-wine", number)
     assert "same to the bit" in out
     assert err[0].startswith("recorded on torch 2.0.1, here ")
+    found = small(folder, replicates=3).replay(number)
+    assert (found.exact, found.holds, replace(found, ended=5).holds, replace(found, ended=2).holds) == (
+        False, True, True, False,
+    )  # fmt: skip
+    assert not replace(found, exact=True, ended=5).holds
     curves = Curves.decode(trials(folder)[number].user_attrs[CURVES])
     place = curves.metrics.index("val_loss")
     for epoch, factor, status in [(6, 1.5, 0), (2, 1 + 3e-5, 0), (2, 1 + 3e-4, 1)]:
@@ -157,6 +163,29 @@ def test_another_version_is_named_and_held_to_a_tolerance(folder: Path, said: Sa
         out, _ = said("small-wine", number, status=status)
         assert "bits cannot be expected here" in out
         assert ("val_loss is off by 3.0e-04" in out) == (status == 1)
+
+
+def test_a_trial_that_magnifies_rounding_is_not_held_to_the_tolerance(tmp_path: Path) -> None:
+    """The same change of the record, of a trial that is far from settled and of one that is not."""
+    rates = {"sampler": "grid", "space": {"lr": {"choices": [1e-3, 1.0]}}, "pruner": {"name": "none"}}
+    here = {"set": {"l2": 0.0, "epochs": 4, "hidden": "16", "batch_size": 5}, "storage": "study.db"} | rates
+    study = small(tmp_path, **here).run(observers=[Quiet()])
+    altered(tmp_path, torch="2.0.1")
+    for trial in study.optuna_study.trials:
+        curves = Curves.decode(trial.user_attrs[CURVES])
+        values = curves.values.copy()
+        values[curves.metrics.index("val_loss"), 0, 1] *= np.float32(1 + 3e-4)
+        rewrite(tmp_path, trial.number, CURVES, Curves(curves.metrics, values).encode())
+    by_rate = {trial.params["lr"]: small(tmp_path, **here).replay(trial.number) for trial in study.optuna_study.trials}
+    settled, far = by_rate[1e-3], by_rate[1.0]
+    assert settled.rounding is not None
+    assert settled.rounding < 1e-5
+    assert not settled.holds
+    assert "the trial magnifies rounding" not in str(settled)
+    assert far.rounding is not None
+    assert far.rounding > 1e-3
+    assert far.holds
+    assert "the trial magnifies rounding" in str(far)
 
 
 def test_other_data_is_refused(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
