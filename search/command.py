@@ -1,6 +1,7 @@
 """What all commands share: how words become values, and how a failure becomes one line and an exit status.
 
-0 done, 1 the machine failed, 2 the request was wrong, 130 interrupted with everything kept.
+0 done, 1 the machine failed or what was asked about is not so, 2 the request was wrong, 130 interrupted with everything
+kept.
 """
 
 from __future__ import annotations

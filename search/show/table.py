@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from search.study import Study
 
 _ROWS = 10
-_STATES = {
+STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
@@ -41,7 +41,7 @@ def outcome(study: Study, *, seconds: float) -> dict[str, Any]:
     best = study.best
     return {
         "study": study.name,
-        "trials": {name: count for state, name in _STATES.items() if (count := sum(t.state == state for t in trials))},
+        "trials": {name: count for state, name in STATES.items() if (count := sum(t.state == state for t in trials))},
         "best": None if best is None else plain({"number": best.number, "value": best.value, "params": best.params}),
         "epochs": study.epochs_trained,
         "seconds": round(seconds, 3),
@@ -69,7 +69,7 @@ def render(study: Study, outcome: dict[str, Any]) -> str:
         table.add_column(heading, justify="left" if heading in ("row", "state") else "right")
     for trial in ranked:
         summary = trial.user_attrs.get(SUMMARY, {})
-        state = _STATES[trial.state] + (" (diverged)" if DIVERGED_AT in trial.user_attrs else "")
+        state = STATES[trial.state] + (" (diverged)" if DIVERGED_AT in trial.user_attrs else "")
         table.add_row(
             str(trial.number), *([labels[trial.user_attrs[CELL]]] if labels else []),
             number(trial.value), number(summary.get(f"best_{metric}")),
