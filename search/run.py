@@ -147,11 +147,12 @@ def _open(study: Study, words: Sequence[str]) -> None:
         Mismatch: which ends with that command.
     """
     from search.identity import Mismatch, free_name
+    from search.stored import names
 
     try:
         _ = study.optuna_study
     except Mismatch as mismatch:
-        name = free_name(mismatch.study, study.study_names())
+        name = free_name(mismatch.study, names(study.storage))
         kept = [word for word in words if not word.startswith("--study-name=")]
         if "--study-name" in kept:
             at = kept.index("--study-name")

@@ -30,14 +30,20 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
     _check_there(storage)
     with database.faults(storage):
         backend = database.connect(storage)
-        names = optuna.get_all_study_names(backend)
-        name = study_name or (study if study in names else _usual_name(study, dataset))
-        if name not in names:
-            raise unknown(f"study in {database.shown(storage)}", name, names)
+        known = optuna.get_all_study_names(backend)
+        name = study_name or (study if study in known else _usual_name(study, dataset))
+        if name not in known:
+            raise unknown(f"study in {database.shown(storage)}", name, known)
         attributes = optuna.load_study(study_name=name, storage=backend).user_attrs
     if RECIPE not in attributes:
         raise RequestError(f"study {name!r} was not made by regsearch")
     return name, Recipe.parse(attributes[RECIPE], name)
+
+
+def names(storage: str) -> list[str]:
+    """The names of all studies in a storage that is there."""
+    with database.faults(storage):
+        return optuna.get_all_study_names(database.connect(storage))
 
 
 def ours(storage: str) -> list[str]:

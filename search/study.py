@@ -215,7 +215,7 @@ class Study:
         return self
 
     def _checkpoints(self) -> Checkpoints:
-        made_by = identity.describe(self.recipe, self.space, self.data, self.loss) | self._environment()
+        made_by = identity.describe(self.recipe, self.space, self.data, self.loss) | self.environment()
         return Checkpoints(CHECKPOINTS if self._checkpoint else None, f"{self.storage}/{self.name}", made_by)
 
     def longest(self) -> int:
@@ -248,21 +248,6 @@ class Study:
     def epochs_trained(self) -> int:
         """Epochs that this object has trained, over all slots."""
         return self._trained.epochs
-
-    @property
-    def shown_storage(self) -> str:
-        """The storage's URL without its password."""
-        return database.shown(self.storage)
-
-    @property
-    def shown_tracking(self) -> str | None:
-        """MLflow's URL without its password."""
-        return None if self.tracking_uri is None else database.shown(self.tracking_uri)
-
-    def study_names(self) -> list[str]:
-        """The names of all studies in the storage."""
-        with database.faults(self.storage):
-            return optuna.get_all_study_names(database.connect(self.storage))
 
     @property
     def best(self) -> FrozenTrial | None:

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.choose.asking import CELL
-from search.database import DEFAULT_TRACKING
+from search.database import DEFAULT_TRACKING, shown
 from search.record.curves import DIVERGED_AT, SUMMARY
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def outcome(study: Study, *, seconds: float) -> dict[str, Any]:
         "best": None if best is None else plain({"number": best.number, "value": best.value, "params": best.params}),
         "epochs": study.epochs_trained,
         "seconds": round(seconds, 3),
-        "urls": {"storage": study.shown_storage, "tracking": study.shown_tracking},
+        "urls": {"storage": shown(study.storage), "tracking": study.tracking_uri and shown(study.tracking_uri)},
     }
 
 
@@ -79,7 +79,7 @@ def render(study: Study, outcome: dict[str, Any]) -> str:
     lines = [f"{counts}; {outcome['epochs']:,} epochs trained in {outcome['seconds']:.1f} s"]
     if study.tracking_uri is not None:
         local = study.tracking_uri == DEFAULT_TRACKING
-        lines.append("curves: mlflow ui" + ("" if local else f" --backend-store-uri {study.shown_tracking}"))
+        lines.append("curves: mlflow ui" + ("" if local else f" --backend-store-uri {shown(study.tracking_uri)}"))
     text = io.StringIO()
     console = Console(file=text, width=120)
     console.print(table)
