@@ -56,6 +56,10 @@ PLACES = {
 WRITERS = ("a logged batch", "a new run", "a run's end", "the writer's transaction", "a column of MLflow's tables")
 
 
+# What the writer imports late.
+_OF_THE_WRITER = ("search.record.sync", "mlflow.store.tracking.sqlalchemy_store", "alembic.command")
+
+
 @dataclass(frozen=True)
 class Kill:
     """Where and how a command dies.
@@ -169,6 +173,9 @@ def _serve() -> None:
 
     for line in sys.stdin:
         request = json.loads(line)
+        if "none" not in request["words"]:
+            for name in _OF_THE_WRITER:
+                importlib.import_module(name)
         gc.collect()
         gc.freeze()  # or the first collection in the child would copy every page
         struck = Path(request["folder"]) / "struck"
@@ -289,7 +296,9 @@ def _end(status: int, learn: Path | None, *, whole: bool = False) -> None:
     if learn is not None:
         (learn / f"modules-{os.getpid()}").write_text("\n".join(sys.modules), encoding="utf-8")
     if whole:
-        sys.exit(status)
+        from search.command import leave
+
+        leave(status)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -203,15 +203,18 @@ def test_interrupted_it_ends_soon_and_goes_on(
     assert study_problems(folder, undisturbed, NAME) == []
 
 
-def test_interrupted_again_it_does_not_wait_for_the_epoch_in_hand(
-    commands: Commands, undisturbed: Path, tmp_path: Path
+@pytest.mark.parametrize(("times", "seconds"), [(1, 5), (2, 1.5)])
+def test_interrupted_it_does_not_wait_for_an_epoch_of_minutes(
+    commands: Commands, undisturbed: Path, tmp_path: Path, times: int, seconds: float
 ) -> None:
     folder = in_folder(tmp_path)
-    first = Kill("an epoch", 4, whom="command", how=signal.SIGINT, pause=0.5)
-    again = Kill("an epoch", 4, after=True, whom="command", how=signal.SIGINT, pause=30)
-    ended = commands.run(WORDS, folder, again, first)
-    assert ended.status == 130, ended
-    assert ended.since < 5
+    kills = [
+        Kill("an epoch", 4, after=True, whom="command", how=signal.SIGINT, pause=20),
+        Kill("an epoch", 4, whom="command", how=signal.SIGINT, pause=0.5 if times == 2 else 20),
+    ]
+    ended = commands.run(WORDS, folder, *kills[:times])
+    assert (ended.status, ended.struck) == (130, times), ended
+    assert ended.since < seconds
     assert GO_ON in ended.err
     assert "Traceback" not in ended.err
     finished(commands, folder)
