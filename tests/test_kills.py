@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import random
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from killed import Commands, Ended, Kill, settled
 from soundness import mlflow_problems, study_problems
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the commands are forks of a process with torch")
 
 NAME = "small-wine"
 RECIPE = """
@@ -203,7 +206,7 @@ def test_interrupted_it_ends_soon_and_goes_on(
     assert study_problems(folder, undisturbed, NAME) == []
 
 
-@pytest.mark.parametrize(("times", "seconds"), [(1, 5), (2, 1.5)])
+@pytest.mark.parametrize(("times", "seconds"), [(1, 5), (2, 2)])
 def test_interrupted_it_does_not_wait_for_an_epoch_of_minutes(
     commands: Commands, undisturbed: Path, tmp_path: Path, times: int, seconds: float
 ) -> None:
