@@ -143,7 +143,8 @@ class _Run:
                 trial.set_user_attr(DIVERGED_AT, epoch)
             outcome = state
             if not np.isfinite(value):
-                trial.set_constraint(INFEASIBLE, 1.0)
+                if INFEASIBLE not in trial.constraints:  # as where a process died just before it told this
+                    trial.set_constraint(INFEASIBLE, 1.0)
                 outcome = TrialState.PRUNED
             self._study.tell(trial, value if outcome == TrialState.COMPLETE else None, outcome)
             self._told.add(number)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.command import pairs, parse_range, parse_value, parse_values, serve
+from search.command import leave, pairs, parse_range, parse_value, parse_values, serve
 from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
 from search.errors import RequestError
 from search.options import DataDir, Device, Offline, Storage, Techniques, option
@@ -189,4 +189,4 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from search.command import serve
+from search.command import leave, serve
 from search.database import DEFAULT_STORAGE
 from search.errors import RequestError
 from search.options import DataDir, Dataset, Device, Json, Offline, Storage, Stored, StudyName, Techniques, option
@@ -67,4 +66,4 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
