@@ -40,7 +40,7 @@ PLACES = {
     "a tell": "optuna.storages:RDBStorage.set_trial_state_values",
     "a transaction": "sqlalchemy.engine.default:DefaultDialect.do_commit",
     "an epoch": "search.train.pack:Pack.run_epoch",
-    "a compaction": "search.train.pack:Pack.gather",
+    "a compaction": "search.train.pack:Pack.regroup",
     "a compacted tensor": "torch:Tensor.index_copy_",
     "an observer's turn": "search.progress:EpochCount.told",
     "the word to the writer": "search.record.mirror:MlflowMirror.told",
