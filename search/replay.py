@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from search.command import serve
+from search.command import leave, serve
 from search.database import DEFAULT_STORAGE
 from search.options import DataDir, Dataset, Device, Json, Offline, Storage, Stored, StudyName, Techniques
 
@@ -52,4 +52,4 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
