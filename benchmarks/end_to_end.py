@@ -6,6 +6,7 @@ metrics and databases. Both run as whole processes, A B A B, each in a folder of
 
     tracking on, tracking off   digits, nothing pruned: equal work, with MLflow and without
     pruning                     digits, twice the trials, A with its default pruner, B with Optuna's MedianPruner
+    pruning early               the same, A with --pruner curve
     mnist                       the real MNIST in batches of 4096, an eighth of the trials and a tenth of the epochs
 
 Afterwards each must have told every trial and, where nothing is pruned, trained every epoch and left every epoch's
@@ -13,7 +14,7 @@ metrics in MLflow. The best validation losses are reported too, for pruning must
 the seconds from the command's start until a complete trial is as good as the best of the plain script's run beside it.
 
     python benchmarks/end_to_end.py [--trials 64] [--epochs 200] [--repeats 3] [--json FILE]
-        [--settings "tracking on" "tracking off" pruning mnist] [--mnist DATA_DIR]
+        [--settings "tracking on" "tracking off" pruning "pruning early" mnist] [--mnist DATA_DIR]
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _METRICS = ("train_loss", "val_loss", "val_accuracy", "sparsity")
 # From here on the package thins what it logs and the plain script does not.
 _MOST_EPOCHS = 500
 _CONTENDERS = ("package", "plain")
-_SETTINGS = ("tracking on", "tracking off", "pruning", "mnist")
+_SETTINGS = ("tracking on", "tracking off", "pruning", "pruning early", "mnist")
 
 
 @dataclass(frozen=True)
@@ -51,21 +52,21 @@ class Setting:
     trials: int
     epochs: int
     tracking: bool = True
-    pruning: bool = False
+    pruner: str | None = None
     mnist: Path | None = None
 
     def command(self, contender: str) -> list[str]:
         """The command line of a contender; both print a JSON object with trials by state, epochs and the best."""
         if contender == "package":
             words = ["-m", "search.run", "l2", "--set", f"epochs={self.epochs}", "--trials", str(self.trials), "--json"]
-            words += [] if self.pruning else ["--pruner", "none"]
+            words += ["--pruner", self.pruner or "none"]
             words += [] if self.tracking else ["--tracking-uri", "none"]
             if self.mnist is not None:
                 words += ["--dataset", "mnist", "--data-dir", str(self.mnist), "--offline", "--batch-size", "4096"]
                 words += ["--hidden", "128,128,128"]
             return [sys.executable, *words]
         words = [str(_HERE / "plain.py"), "--trials", str(self.trials), "--epochs", str(self.epochs), "--folder", "."]
-        words += ["--median"] if self.pruning else []
+        words += ["--median"] if self.pruner else []
         words += [] if self.tracking else ["--no-tracking"]
         return [sys.executable, *words, *(["--mnist", str(self.mnist)] if self.mnist is not None else [])]
 
@@ -77,10 +78,10 @@ class Setting:
         """
         outcome = json.loads(printed)
         told = sum(outcome["trials"].get(state, 0) for state in ("complete", "pruned"))
-        all_epochs = self.pruning or outcome["epochs"] == self.trials * self.epochs
+        all_epochs = self.pruner is not None or outcome["epochs"] == self.trials * self.epochs
         if told != self.trials or not all_epochs:
             raise RuntimeError(f"{contender} was to do {self.trials} trials x {self.epochs} epochs, but says {printed}")
-        if self.tracking and not self.pruning:
+        if self.tracking and self.pruner is None:
             with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
                 for metric in _METRICS:
                     query = "SELECT COUNT(*), COUNT(DISTINCT run_uuid) FROM metrics WHERE key = ?"
@@ -170,7 +171,8 @@ def main(words: Sequence[str] | None = None) -> None:
     known = {
         "tracking on": Setting(args.trials, args.epochs),
         "tracking off": Setting(args.trials, args.epochs, tracking=False),
-        "pruning": Setting(2 * args.trials, args.epochs, pruning=True),
+        "pruning": Setting(2 * args.trials, args.epochs, pruner="halving"),
+        "pruning early": Setting(2 * args.trials, args.epochs, pruner="curve"),
         "mnist": Setting(max(2, args.trials // 8), max(1, args.epochs // 10), mnist=mnist),
     }
     settings = {name: known[name] for name in args.settings}

@@ -5,7 +5,7 @@ the SQLite file holds already: those of a real run again, under other values. It
 in a real run but the epochs, which return made-up curves at once; milliseconds, by the clock and of the processor:
 ``open`` (storage, study, the first reading of its trials) per run; ``ask`` (with reading the trials before a cohort),
 ``encode`` (curves and summary), ``write`` (the attributes that hold them) and ``tell`` per trial; ``report`` per trial
-and rung; ``judge`` (reading the trials, the verdict, writing it down) per rung; ``compact`` per `Pack.gather`.
+and rung; ``judge`` (reading the trials, the verdict, writing it down) per rung; ``compact`` per `Pack.regroup`.
 
 Likewise what training does for the writer process (`MlflowMirror`), per call. Start-up is a process of its own, until
 its first epoch is trained. Then the study runs for real, without MLflow, on top of 1,000 trials: Optuna's time is *not
@@ -68,7 +68,7 @@ _WATCHED: tuple[tuple[Any, dict[str, str]], ...] = (
     (Curves, {"encode": "encode"}),
     (Member, {"table": "encode"}),
     (loop, dict.fromkeys(("summarise", "encode_times", "objective"), "encode")),
-    (Pack, {"run_epoch": "train", "gather": "compact"}),
+    (Pack, {"run_epoch": "train", "regroup": "compact"}),
     (MlflowMirror, {"__enter__": "start", "__exit__": "drain", "asked": "asked", "epoch": "epoch", "told": "told"}),
 )
 # Attributes whose writing is not what it is by default.
@@ -76,7 +76,7 @@ _KEYS = {EPOCHS: "ask", ENVIRONMENT: "open", RECIPE: "open", IDENTITY: "open"}
 _OPTUNA = ("open", "ask", "report", "judge", "write", "tell")
 # Per what a phase is counted: how often this call was made, by default once a run.
 _PER = {"ask": "Study.ask", "report": "Trial.report", "judge": "PeerPruner.verdicts", "encode": "Study.tell"}
-_PER |= {"write": "Study.tell", "tell": "Study.tell", "compact": "Pack.gather"}
+_PER |= {"write": "Study.tell", "tell": "Study.tell", "compact": "Pack.regroup"}
 _PER |= {name: f"MlflowMirror.{name}" for name in ("asked", "epoch", "told")}
 _PHASES, _MIRROR = ("open", *list(_PER)[:7]), ("start", "asked", "epoch", "told", "drain")
 _STARTUP = """

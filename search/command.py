@@ -1,6 +1,7 @@
 """What all commands share: how words become values, and how a failure becomes one line and an exit status.
 
-0 done, 1 the machine failed, 2 the request was wrong, 130 interrupted with everything kept.
+0 done, 1 the machine failed or what was asked about is not so, 2 the request was wrong, 130 interrupted with everything
+kept.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -22,6 +23,8 @@ from typer.exceptions import TyperException
 from search.errors import EnvironmentFault, RequestError, clip
 
 INTERRUPTED = 130
+_PATIENCE = 3.0  # seconds that an interrupted command takes at most to end by itself
+_GO_ON = "interrupted: everything told is kept; run the same command again to go on"
 
 
 def parse_value(text: str) -> bool | int | float | str:
@@ -71,7 +74,21 @@ def serve(app: typer.Typer, words: Sequence[str] | None = None) -> int:
 
     The words are the command's `typer.Context.obj`. ``python -X dev`` shows the traceback of a failure not foreseen.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    with _Interrupts():
+        return _serve(app, words)
+
+
+def leave(status: int) -> NoReturn:
+    """End the process of a command; an interrupted one at once, with threads in the middle of an epoch.
+
+    Python would take torch's data away from under them, which ends in a crash instead of a status.
+    """
+    if status == INTERRUPTED:
+        os._exit(status)
+    sys.exit(status)
+
+
+def _serve(app: typer.Typer, words: Sequence[str] | None) -> int:
     words = sys.argv[1:] if words is None else list(words)
     # A closed stream is None, and `print(file=None)` writes to stdout: an error would land among the results.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
@@ -104,12 +121,46 @@ def serve(app: typer.Typer, words: Sequence[str] | None = None) -> int:
             return _fail("out of memory: try fewer --slots, a smaller --hidden or a smaller --batch-size", 1)
         return _fail(_unforeseen(error), 1)
     if status == INTERRUPTED:
-        print("interrupted: everything told is kept; run the same command again to go on", file=sys.stderr)
+        print(_GO_ON, file=sys.stderr, flush=True)
     return status if isinstance(status, int) else 0
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+class _Interrupts:
+    """What Ctrl-C and SIGTERM do to a command: the first ends it in good order, a second at once.
+
+    Good order may wait for an epoch in hand, which can be minutes: the process ends after a few seconds in any case.
+    The study is sound then too, as after a kill, and the MLflow writer goes on by itself.
+    """
+
+    def __enter__(self) -> _Interrupts:
+        self._first = True
+        signal.signal(signal.SIGTERM, self._interrupt)
+        # It is ignored in what a shell runs in the background.
+        self._before = signal.getsignal(signal.SIGINT)
+        if self._before == signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if hasattr(signal, "setitimer") and not self._first:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._before == signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+        if not self._first:
+            self._abandon()
+        self._first = False
+        if hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGALRM, self._abandon)
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+        raise KeyboardInterrupt
+
+    def _abandon(self, *_: object) -> NoReturn:
+        # Not by print, in the middle of which this may be; the bar has hidden the terminal's cursor.
+        with contextlib.suppress(OSError):
+            os.write(2, f"{chr(27)}[?25h\n{_GO_ON}\n".encode() if os.isatty(2) else f"{_GO_ON}\n".encode())
+        os._exit(INTERRUPTED)
 
 
 def _discard_stdout() -> None:

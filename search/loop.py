@@ -80,8 +80,7 @@ def search(
             program = programs.program(one.values)
             members.append(Member(one.number, program, programs.numeric(one.values), replicates))
         observer.asked(asked)
-        saved = checkpoints.load(index, {member.number: member for member in members})
-        cohort = Cohort(members, batches, width, saved)
+        cohort = Cohort(members, batches, width, checkpoints.load(index, {one.number: one for one in members}))
         run = _Run(asker.study, index, {one.number: one.trial for one in asked}, observer)
         for rung in pruner.rungs():
             run.train(cohort, rung)
@@ -127,8 +126,8 @@ class _Run:
 
     def finish_ended(self, cohort: Cohort) -> None:
         """Tell the trials that have trained to their end, or diverged."""
-        ended = [number for number, member in cohort.members.items() if member.ended and number not in self._told]
-        self.tell(cohort, ended, TrialState.COMPLETE)
+        ended = {number for number, member in cohort.members.items() if member.ended}
+        self.tell(cohort, ended - self._told, TrialState.COMPLETE)
 
     def tell(self, cohort: Cohort, numbers: Collection[int], state: TrialState) -> None:
         """Write each trial's record, then its result: whatever is told has its curves."""
@@ -143,7 +142,8 @@ class _Run:
                 trial.set_user_attr(DIVERGED_AT, epoch)
             outcome = state
             if not np.isfinite(value):
-                trial.set_constraint(INFEASIBLE, 1.0)
+                if INFEASIBLE not in trial.constraints:  # as where a process died just before it told this
+                    trial.set_constraint(INFEASIBLE, 1.0)
                 outcome = TrialState.PRUNED
             self._study.tell(trial, value if outcome == TrialState.COMPLETE else None, outcome)
             self._told.add(number)

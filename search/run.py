@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.command import pairs, parse_range, parse_value, parse_values, serve
+from search.command import leave, pairs, parse_range, parse_value, parse_values, serve
 from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
 from search.errors import RequestError
+from search.options import DataDir, Device, Offline, Storage, Techniques, option
 
 if TYPE_CHECKING:
     from search.study import Study
@@ -23,58 +24,52 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-def _option(text: str, *names: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=text, metavar=metavar, show_default=False)
-
-
 @app.command()
 def run(
     context: typer.Context,
     study: Annotated[str, typer.Argument(help="A recipe's name, a path to a .toml, or techniques joined by '+'.")],
-    dataset: Annotated[str | None, _option("digits, wine, mnist ..., or a .csv, .parquet, .npz or folder.")] = None,
-    target: Annotated[str | None, _option("The column of a table that is predicted.", metavar="COLUMN")] = None,
-    scale: Annotated[str | None, _option("standard, unit or none.")] = None,
-    data_dir: Annotated[Path, _option("Where torchvision keeps its data sets (default: data).")] = Path("data"),
-    offline: Annotated[bool, _option("Never download.", "--offline")] = False,
+    dataset: Annotated[str | None, option("digits, wine, mnist ..., or a .csv, .parquet, .npz or folder.")] = None,
+    target: Annotated[str | None, option("The column of a table that is predicted.", metavar="COLUMN")] = None,
+    scale: Annotated[str | None, option("standard, unit or none.")] = None,
+    data_dir: DataDir = Path("data"),
+    offline: Offline = False,
     data: Annotated[
         list[str] | None,
-        _option("Of a synthetic data set: n, sigma ...; of a file: task, drop. Repeatable.", metavar="NAME=VALUE"),
+        option("Of a synthetic data set: n, sigma ...; of a file: task, drop. Repeatable.", metavar="NAME=VALUE"),
     ] = None,
-    trials: Annotated[int | None, _option("Total budget: the study goes on to this many.")] = None,
-    timeout: Annotated[float | None, _option("Stop after so many seconds; run again to go on.")] = None,
-    sampler: Annotated[str | None, _option("tpe, random, grid, gp, cmaes or qmc.")] = None,
-    grid_points: Annotated[int | None, _option("Values of each range in a grid.")] = None,
-    pruner: Annotated[str | None, _option("halving, hyperband, median, curve or none.")] = None,
-    ask_batch: Annotated[int | None, _option("Trials asked and judged together.")] = None,
-    replicates: Annotated[int | None, _option("Seeds per trial.")] = None,
-    seed: Annotated[int | None, _option("Of every random draw of the study.")] = None,
+    trials: Annotated[int | None, option("Total budget: the study goes on to this many.")] = None,
+    timeout: Annotated[float | None, option("Stop after so many seconds; run again to go on.")] = None,
+    sampler: Annotated[str | None, option("tpe, random, grid, gp, cmaes or qmc.")] = None,
+    grid_points: Annotated[int | None, option("Values of each range in a grid.")] = None,
+    pruner: Annotated[str | None, option("halving, hyperband, median, curve or none.")] = None,
+    ask_batch: Annotated[int | None, option("Trials asked and judged together.")] = None,
+    replicates: Annotated[int | None, option("Seeds per trial.")] = None,
+    seed: Annotated[int | None, option("Of every random draw of the study.")] = None,
     set_: Annotated[
-        list[str] | None, _option("Fix a hyperparameter. Repeatable.", "--set", metavar="NAME=VALUE")
+        list[str] | None, option("Fix a hyperparameter. Repeatable.", "--set", metavar="NAME=VALUE")
     ] = None,
     space: Annotated[
         list[str] | None,
-        _option("Search a hyperparameter: LOW:HIGH, LOW:HIGH:log or A,B,C. Repeatable.", metavar="NAME=RANGE"),
+        option("Search a hyperparameter: LOW:HIGH, LOW:HIGH:log or A,B,C. Repeatable.", metavar="NAME=RANGE"),
     ] = None,
-    hidden: Annotated[str | None, _option("Widths of the hidden layers, such as 128,128; 0 for none.")] = None,
-    batch_size: Annotated[int | None, _option("Rows of a minibatch.")] = None,
-    epochs: Annotated[int | None, _option("Epochs of a trial.")] = None,
-    loss: Annotated[str | None, _option("mse, l1 or huber, for regression.")] = None,
-    device: Annotated[str, _option("auto, cpu or cuda (default: auto).")] = "auto",
-    precision: Annotated[str | None, _option("fp32 (default), tf32 on a GPU, or bf16.")] = None,
-    slots: Annotated[str, _option("Most trials that train as one network, or auto (default).")] = "auto",
+    hidden: Annotated[str | None, option("Widths of the hidden layers, such as 128,128; 0 for none.")] = None,
+    batch_size: Annotated[int | None, option("Rows of a minibatch.")] = None,
+    epochs: Annotated[int | None, option("Epochs of a trial.")] = None,
+    loss: Annotated[str | None, option("mse, l1 or huber, for regression.")] = None,
+    device: Device = "auto",
+    precision: Annotated[str | None, option("fp32 (default), tf32 on a GPU, or bf16.")] = None,
+    slots: Annotated[str, option("Most trials that train as one network, or auto (default).")] = "auto",
     checkpoint: Annotated[
-        bool, _option("Keep training at each rung in checkpoints/, to go on from there after a crash.", "--checkpoint")
+        bool, option("Keep training at each rung in checkpoints/, to go on from there after a crash.", "--checkpoint")
     ] = False,
-    technique: Annotated[
-        list[Path] | None, _option("A Python file that defines a technique; it is executed. Repeatable.")
-    ] = None,
-    study_name: Annotated[str | None, _option("Default: recipe and data set, l2-digits.")] = None,
-    storage: Annotated[str, _option(f"Optuna's database (default: {DEFAULT_STORAGE}).")] = DEFAULT_STORAGE,
-    tracking_uri: Annotated[str, _option(f"MLflow's (default: {DEFAULT_TRACKING}), or none.")] = DEFAULT_TRACKING,
+    technique: Techniques = None,
+    study_name: Annotated[str | None, option("Default: recipe and data set, l2-digits.")] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    tracking_uri: Annotated[str, option(f"MLflow's (default: {DEFAULT_TRACKING}), or none.")] = DEFAULT_TRACKING,
     check: Annotated[
-        bool, _option("Only see whether it can overfit one batch, and if not, why not.", "--check")
+        bool, option("Only see whether it can overfit one batch, and if not, why not.", "--check")
     ] = False,
-    json_: Annotated[bool, _option("Print one JSON object on stdout instead of a table.", "--json")] = False,
+    json_: Annotated[bool, option("Print one JSON object on stdout instead of a table.", "--json")] = False,
 ) -> int:
     """Search a study's space: many trials train as one network, pruned among peers, every curve recorded.
 
@@ -154,11 +149,12 @@ def _open(study: Study, words: Sequence[str]) -> None:
         Mismatch: which ends with that command.
     """
     from search.identity import Mismatch, free_name
+    from search.stored import names
 
     try:
         _ = study.optuna_study
     except Mismatch as mismatch:
-        name = free_name(mismatch.study, study.study_names())
+        name = free_name(mismatch.study, names(study.storage))
         kept = [word for word in words if not word.startswith("--study-name=")]
         if "--study-name" in kept:
             at = kept.index("--study-name")
@@ -195,4 +191,4 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import optuna
 
 from search import database
@@ -9,6 +11,9 @@ from search.data import located, named
 from search.errors import RequestError, unknown
 from search.recipe import Recipe
 from search.record.curves import RECIPE
+
+if TYPE_CHECKING:
+    from search.study import Study
 
 
 def find(storage: str, study: str, *, study_name: str | None = None, dataset: str | None = None) -> tuple[str, Recipe]:
@@ -23,16 +28,13 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
     Raises:
         RequestError: there is none.
     """
-    path = database.sqlite_path(storage)
-    if path is not None and not path.exists():
-        raise RequestError(f"storage: there is no {path}: run a study first, or name its database with --storage")
-    database.check_sqlite(storage, "storage", ours=True)
+    _check_there(storage)
     with database.faults(storage):
         backend = database.connect(storage)
-        names = optuna.get_all_study_names(backend)
-        name = study_name or (study if study in names else _usual_name(study, dataset))
-        if name not in names:
-            raise unknown(f"study in {database.shown(storage)}", name, names)
+        known = optuna.get_all_study_names(backend)
+        name = study_name or (study if study in known else _usual_name(study, dataset))
+        if name not in known:
+            raise unknown(f"study in {database.shown(storage)}", name, known)
         attributes = optuna.load_study(study_name=name, storage=backend).user_attrs
     if RECIPE not in attributes:
         raise RequestError(f"study {name!r} was not made by regsearch")
@@ -40,6 +42,42 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
     if dataset is not None and located(dataset) != dataset:
         recipe = recipe.but(name, data={"dataset": dataset})
     return name, recipe
+
+
+def names(storage: str) -> list[str]:
+    """The names of all studies in a storage that is there."""
+    with database.faults(storage):
+        return optuna.get_all_study_names(database.connect(storage))
+
+
+def ours(storage: str) -> list[str]:
+    """The names of the studies in a storage that regsearch made, in the order of their making."""
+    _check_there(storage)
+    with database.faults(storage):
+        studies = database.connect(storage).get_all_studies()
+    return [study.study_name for study in studies if RECIPE in study.user_attrs]
+
+
+def reopened(
+    storage: str, study: str, *, study_name: str | None = None, dataset: str | None = None, **options: Any
+) -> Study:
+    """A study that is there already, as it was run, to be read: without MLflow.
+
+    Args:
+        storage, study, study_name, dataset: see `find`.
+        options: others of `Study`, which say where it is to be trained again: device, data_dir, techniques ...
+    """
+    from search.study import Study
+
+    name, recipe = find(storage, study, study_name=study_name, dataset=dataset)
+    return Study(recipe, study_name=name, storage=storage, tracking_uri=None, **options)
+
+
+def _check_there(storage: str) -> None:
+    path = database.sqlite_path(storage)
+    if path is not None and not path.exists():
+        raise RequestError(f"storage: there is no {path}: run a study first, or name its database with --storage")
+    database.check_sqlite(storage, "storage", ours=True)
 
 
 def _usual_name(study: str, dataset: str | None) -> str:

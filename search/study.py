@@ -7,7 +7,6 @@ study.best, study.trials(), study.curves()
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import fields
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from search import compose, database, identity, loop
@@ -27,7 +25,8 @@ from search.discovery import select
 from search.errors import RequestError, clip
 from search.progress import Deadline, EpochCount, Progress, Watchers
 from search.recipe import Recipe
-from search.record.curves import ENVIRONMENT, RECIPE
+from search.record import environment
+from search.record.curves import RECIPE
 from search.record.mirror import MlflowMirror
 from search.space import Space
 from search.technique import Technique, Value
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from search.check import Check
+    from search.replayed import Replay
     from search.show.uncertainty import Uncertainty
 
 CHECKPOINTS = Path("checkpoints")
@@ -204,8 +204,8 @@ class Study:
         with ExitStack() as stack:
             stack.callback(self._claims.release)
             study = self.optuna_study
-            study.set_user_attr(ENVIRONMENT, self._environment())
-            watching: list[loop.Observer] = [self._trained, *(observers or ())]
+            noting = environment.Noting(study, self.environment())
+            watching: list[loop.Observer] = [self._trained, noting, *(observers or ())]
             if self.tracking_uri is not None:
                 watching.append(stack.enter_context(MlflowMirror(self.name, self.storage, self.tracking_uri)))
             if observers is None:
@@ -225,7 +225,7 @@ class Study:
         return self
 
     def _checkpoints(self) -> Checkpoints:
-        made_by = identity.describe(self.recipe, self.space, self.data, self.loss) | self._environment()
+        made_by = identity.describe(self.recipe, self.space, self.data, self.loss) | self.environment()
         return Checkpoints(CHECKPOINTS if self._checkpoint else None, f"{self.storage}/{self.name}", made_by)
 
     def longest(self) -> int:
@@ -249,25 +249,15 @@ class Study:
             found.append("validation and test are the same rows: the best epoch is chosen by what it is tested on")
         return found
 
+    def environment(self) -> dict[str, str]:
+        """Where this object trains: device, CPU, precision, data and versions, as its trials are recorded with."""
+        noted = self.optuna_study.user_attrs[identity.IDENTITY]  # confirmed: large data is not read for it again
+        return environment.describe(self.device, self.recipe.precision, noted["data"])
+
     @property
     def epochs_trained(self) -> int:
         """Epochs that this object has trained, over all slots."""
         return self._trained.epochs
-
-    @property
-    def shown_storage(self) -> str:
-        """The storage's URL without its password."""
-        return database.shown(self.storage)
-
-    @property
-    def shown_tracking(self) -> str | None:
-        """MLflow's URL without its password."""
-        return None if self.tracking_uri is None else database.shown(self.tracking_uri)
-
-    def study_names(self) -> list[str]:
-        """The names of all studies in the storage."""
-        with database.faults(self.storage):
-            return optuna.get_all_study_names(database.connect(self.storage))
 
     @property
     def best(self) -> FrozenTrial | None:
@@ -294,6 +284,12 @@ class Study:
 
         save(path, trained(self, trial))
 
+    def replay(self, trial: int) -> Replay:
+        """Train a finished trial again, alone, and compare every number with its record."""
+        from search.replayed import replay
+
+        return replay(self, trial)
+
     def published(self) -> pd.DataFrame:
         """The figures that the recipe's rows give beside this study's: row, metric, theirs, ours, sd, agrees."""
         import pandas as pd
@@ -309,8 +305,3 @@ class Study:
         from search.show.uncertainty import measure
 
         return measure(self, trial, passes=passes, activations=activations)
-
-    def _environment(self) -> dict[str, str]:
-        shown = torch.cuda.get_device_name() if self.device.type == "cuda" else platform.machine()
-        versions = {"torch": torch.__version__, "optuna": optuna.__version__, "python": platform.python_version()}
-        return {"device": f"{self.device.type} ({shown})", "precision": self.recipe.precision} | versions

@@ -61,12 +61,22 @@ def chosen(study: Study, trial: int | None) -> FrozenTrial:
         if (best := study.best) is None:
             raise RequestError(f"study {study.name!r} has no complete trial")
         return best
+    found = numbered(study, trial)
+    if found.state != TrialState.COMPLETE:
+        raise RequestError(f"trial {trial} is {found.state.name.lower()}: takes a complete one")
+    return found
+
+
+def numbered(study: Study, trial: int) -> FrozenTrial:
+    """A trial by its number, whatever its state.
+
+    Raises:
+        RequestError: there is none such.
+    """
     trials = study.optuna_study.get_trials(deepcopy=False)
     found = next((one for one in trials if one.number == trial), None)
     if found is None:
         raise RequestError(f"study {study.name!r} has no trial {trial}: it has {len(trials)}, from 0")
-    if found.state != TrialState.COMPLETE:
-        raise RequestError(f"trial {trial} is {found.state.name.lower()}: takes a complete one")
     return found
 
 

@@ -18,6 +18,16 @@ from data_for_tests import random_data
 from search.data import Data
 
 
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One empty MLflow database for all tests: creating one takes seconds of migrations, copying it none."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """For commands in the test's own process: their folder; their handler of SIGTERM does not outlive the test."""

@@ -10,6 +10,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -26,12 +27,19 @@ class Claims:
     """
 
     def __init__(self, url: str, study: str) -> None:
-        path = sqlite_path(url)
-        place = os.path.realpath(path) if path else url  # one file, whatever links lead to it
-        digest = hashlib.sha256(f"{place}\x1f{study}".encode()).hexdigest()[:24]
-        self._stem = Path(tempfile.gettempdir()) / f"regsearch-{digest}"
-        self._turn = FileLock(f"{self._stem}.lock")
+        self._url, self._study = url, study
         self._mine: dict[int, FileLock] = {}
+
+    @cached_property
+    def _stem(self) -> Path:
+        path = sqlite_path(self._url)
+        place = os.path.realpath(path) if path else self._url  # one file, whatever links lead to it
+        digest = hashlib.sha256(f"{place}\x1f{self._study}".encode()).hexdigest()[:24]
+        return Path(tempfile.gettempdir()) / f"regsearch-{digest}"
+
+    @cached_property
+    def _turn(self) -> FileLock:
+        return FileLock(f"{self._stem}.lock")
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:

@@ -29,7 +29,7 @@ EPOCHS = "epochs"
 RECIPE = "recipe"
 """Study attribute: the recipe as a dict."""
 ENVIRONMENT = "environment"
-"""Study attribute, or a trial's own where it differs: a dict of strings (device, precision, versions)."""
+"""Study attribute, or a trial's own where it differs: a dict of strings, `environment.describe(...)`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from search.record.live import AGAIN
+
 _LINES = 2000  # waiting lines before live epochs are dropped: some 10 MB, several seconds of the fastest training
 
 
@@ -146,5 +148,4 @@ class WriterLink:
             pipe.close()
 
     def _say(self, what: str) -> None:
-        line = f"the MLflow writer {what}: training goes on; run the command again to bring MLflow up to date"
-        print(line, file=sys.stderr, flush=True)
+        print(f"the MLflow writer {what}: training goes on; {AGAIN}", file=sys.stderr, flush=True)

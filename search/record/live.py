@@ -18,6 +18,9 @@ from typing import Any
 
 from search.record.plan import Point, clean_key, live_epochs, loggable
 
+AGAIN = "run the command again, or python -m search.sync, to bring MLflow up to date"
+"""What both sides advise where something has come between them and MLflow."""
+
 
 @dataclass
 class LiveTrial:

@@ -7,7 +7,9 @@ thousand finished trials are checked by one search.
 
 from __future__ import annotations
 
+import glob
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping
@@ -273,12 +275,34 @@ def _open(uri: str) -> MlflowClient:
     if uri.startswith("sqlite:///"):
         path = Path(uri.removeprefix("sqlite:///").split("?")[0])
         path.parent.mkdir(parents=True, exist_ok=True)
+        if _is_new(path):
+            _create(path)
         connection = sqlite3.connect(path)
         try:
             connection.execute("PRAGMA schema_version")
         finally:
             connection.close()
     return MlflowClient(uri)
+
+
+def _is_new(path: Path) -> bool:
+    return not path.exists() or not path.stat().st_size
+
+
+def _create(path: Path) -> None:
+    """Make MLflow's tables in a file of another name, which is given its own when they are all there.
+
+    They are made in hundreds of steps that are no transaction: a file cut off in between can never be opened again.
+    """
+    for left_over in glob.glob(f"{glob.escape(str(path))}.unfinished-*"):
+        os.unlink(left_over)
+    # A name of its own each time: MLflow keeps connections, by name, for as long as the process lives.
+    unfinished = f"{path}.unfinished-{time.time_ns()}"
+    MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
+    if _is_new(path):
+        os.replace(unfinished, path)
+    else:  # somebody has opened MLflow in the meantime
+        os.unlink(unfinished)
 
 
 def _named(study: str) -> str:

@@ -84,7 +84,7 @@ def plan_trial(study: str, trial: FrozenTrial, recipe: Mapping[str, Any], enviro
     tags |= {clean_key(name): as_text(value) for name, value in attributes.get(record.ENVIRONMENT, environment).items()}
     if record.DIVERGED_AT in attributes:
         tags[record.DIVERGED_AT] = str(attributes[record.DIVERGED_AT])
-    # The study's environment is left out: a study continued on another device must not rewrite its first half.
+    # The study's environment is left out: a trial that was trained elsewhere has its own among its attributes.
     content = json.dumps([_FORMAT, study, trial.state.name, trial.params, attributes], sort_keys=True, default=str)
     start, end = trial_times(trial)
     return TrialPlan(

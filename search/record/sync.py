@@ -37,6 +37,8 @@ class StudySync:
     Attributes:
         progressed: whether the last go got something done before it ended or failed.
         unreadable: the trials whose record can't be read, with what is wrong.
+        finished: how many trials of the study are, as last read.
+        written: the trials whose runs were not yet equal to their record.
     """
 
     FAULTS: tuple[type[Exception], ...] = (
@@ -55,6 +57,8 @@ class StudySync:
         self._checked_at_end = False
         self.progressed = False
         self.unreadable: dict[int, str] = {}
+        self.finished = 0
+        self.written: set[int] = set()
 
     def forget(self) -> None:
         """After a fault: read MLflow again, and look at every finished trial again."""
@@ -83,6 +87,7 @@ class StudySync:
         trials = {trial.number: trial for trial in self._study.get_trials(deepcopy=False)}
         attributes = self._study.user_attrs
         finished = {number for number, trial in trials.items() if trial.state.is_finished()}
+        self.finished = len(finished)
         if not self._view.connected:
             self._view.connect(_study_start(trials))
         if self._pending is None or (ended and not self._checked_at_end):
@@ -122,7 +127,9 @@ class StudySync:
         for number in sorted(pending, key=lambda number: (self._stumbles[number], number)):
             self._stumbles[number] += 1
             try:
-                self.progressed |= self._view.reconcile(plan_trial(self._name, trials[number], recipe, environment))
+                if self._view.reconcile(plan_trial(self._name, trials[number], recipe, environment)):
+                    self.progressed = True
+                    self.written.add(number)
             except EnvironmentFault as fault:
                 self.unreadable[number] = str(fault)
             pending.discard(number)

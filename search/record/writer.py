@@ -1,8 +1,8 @@
 """The one process that imports mlflow: `python -m search.record.writer --study S --storage URL --tracking-uri URI`.
 
 It shows the trials in training live (the lines of `live.py` on its standard input) and makes the run of every finished
-trial equal to the study: after each tell, at the start and at the end of its input. Run by hand with `< /dev/null` it
-brings MLflow up to date. Exit status 0: MLflow is equal to the study; 1: it is not, and one line on stderr says why.
+trial equal to the study: after each tell, at the start and at the end of its input. Exit status 0: MLflow is equal to
+the study; 1: it is not, and one line on stderr says why. `python -m search.sync` does what is done at the end, by hand.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, Timeout
 
-from search.record.live import Live
+from search.record.live import AGAIN, Live
 
 if TYPE_CHECKING:
     from search.record.sync import StudySync
@@ -44,10 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--experiment", default="regsearch")
     parser.add_argument("--patience", type=float, default=10.0, help="seconds of failing before giving up at the end")
     options = parser.parse_args(arguments)
-    _calm_process()
+    _stand_back()
+    silence_mlflow()
     live_lines = _Lines()
     try:
-        with _only_writer(options.tracking_uri, live_lines, options.patience) as ours:
+        with only_writer(options.tracking_uri, live_lines, options.patience) as ours:
             if not ours:
                 return 1
             # SQLAlchemy makes an object or ten of each value: collecting as often as usual is a third of the time. Set
@@ -57,11 +58,27 @@ def main(arguments: list[str] | None = None) -> int:
 
             gc.freeze()
             sync = StudySync(options.study, options.storage, options.tracking_uri, options.experiment)
-            return _Writer(live_lines, sync, options.tracking_uri, options.patience).run()
+            return Writer(live_lines, sync, options.tracking_uri, options.patience).run()
     except Exception as error:
         # A view must not frighten anybody with a traceback: what matters is in the study.
-        _say(f"the MLflow writer failed ({_first_line(error)}): run the command again to bring MLflow up to date")
+        say(f"the MLflow writer failed ({_first_line(error)}): {AGAIN}")
         return 1
+
+
+class Lines(Protocol):
+    """What the training side says.
+
+    Attributes:
+        ended: whether it has no more to say; over: whether it has said all, part of which may still wait.
+    """
+
+    @property
+    def ended(self) -> bool: ...
+
+    @property
+    def over(self) -> threading.Event: ...
+
+    def take(self, live: Live, seconds: float) -> None: ...
 
 
 class _Lines:
@@ -98,11 +115,21 @@ class _Lines:
                 live.take(line)
 
 
-class _Writer:
-    """The loop: listen, have a go at MLflow, and be patient with it."""
+class Writer:
+    """The loop: listen, have a go at MLflow, and be patient with it.
 
-    def __init__(self, lines: _Lines, sync: StudySync, uri: str, patience: float) -> None:
-        self._lines = lines
+    Args:
+        lines: what the training side says.
+        sync: the study and its view.
+        uri: MLflow's, for the line that says that it is not answering.
+        patience: seconds of failing before giving up at the end.
+        advice: what that line ends with.
+    """
+
+    def __init__(
+        self, lines: Lines, sync: StudySync, uri: str, patience: float, advice: str = f"training goes on; {AGAIN}"
+    ) -> None:
+        self._lines, self._advice = lines, advice
         self._sync = sync
         self._uri = uri
         self._patience = patience
@@ -142,20 +169,17 @@ class _Writer:
         give_up = ended and failing >= self._patience
         if not self._said and (give_up or failing >= _QUIET):
             self._said = True
-            _say(
-                f"MLflow at {self._uri} is not answering ({_first_line(error)}): training goes on; "
-                "run the command again to bring MLflow up to date"
-            )
+            say(f"MLflow at {self._uri} is not answering ({_first_line(error)}): {self._advice}")
         return not give_up
 
     def _verdict(self) -> int:
         for problem in self._sync.unreadable.values():
-            _say(f"not shown in MLflow: {problem}")
+            say(f"not shown in MLflow: {problem}")
         return 1 if self._sync.unreadable else 0
 
 
 @contextlib.contextmanager
-def _only_writer(uri: str, lines: _Lines, patience: float) -> Iterator[bool]:
+def only_writer(uri: str, lines: Lines, patience: float) -> Iterator[bool]:
     """Hold the lock of a tracking store; released by the process's death, however it dies.
 
     Yields whether it is held: another study's writer may hold it for hours, and the end of this one's command does not
@@ -169,13 +193,13 @@ def _only_writer(uri: str, lines: _Lines, patience: float) -> Iterator[bool]:
         lock.acquire(timeout=0)
     except Timeout:
         since = time.monotonic()
-        _say(f"another search is writing to MLflow at {uri}: this one's runs will appear when it is done")
+        say(f"another search is writing to MLflow at {uri}: this one's runs will appear when it is done")
         while not lock.is_locked:
             try:
                 lock.acquire(timeout=patience if lines.over.is_set() else 1.0)
             except Timeout:
                 if lines.over.is_set() and time.monotonic() - since >= patience:
-                    _say("it is still writing: run the command again to bring MLflow up to date")
+                    say(f"it is still writing: {AGAIN}")
                     break
     try:
         yield lock.is_locked
@@ -190,13 +214,17 @@ def resolved(uri: str) -> str:
     return uri.rstrip("/") if "://" in uri else os.path.realpath(uri)
 
 
-def _calm_process() -> None:
-    """Set the process up: training first, silence, and no end but that of the input."""
+def _stand_back() -> None:
+    """Set the process up: training first, and no end but that of the input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(10)
+
+
+def silence_mlflow() -> None:
+    """Before mlflow is imported: it keeps its logs, its advertisements and its patience to itself."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     for name, value in {
@@ -215,7 +243,7 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text.splitlines()[0][:160]}" if text else type(error).__name__
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     """One line on stderr, without the passwords that URLs carry (MLflow's own messages repeat them)."""
     line = re.sub(r"://[^/@\s]*@", "://...@", line)
     with contextlib.suppress(OSError):  # the terminal may be gone

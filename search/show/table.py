@@ -13,14 +13,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.choose.asking import CELL
-from search.database import DEFAULT_TRACKING
+from search.database import DEFAULT_TRACKING, shown
 from search.record.curves import DIVERGED_AT, SUMMARY
 
 if TYPE_CHECKING:
     from search.study import Study
 
 _ROWS = 10
-_STATES = {
+STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
@@ -41,11 +41,11 @@ def outcome(study: Study, *, seconds: float) -> dict[str, Any]:
     best = study.best
     return {
         "study": study.name,
-        "trials": {name: count for state, name in _STATES.items() if (count := sum(t.state == state for t in trials))},
+        "trials": {name: count for state, name in STATES.items() if (count := sum(t.state == state for t in trials))},
         "best": None if best is None else plain({"number": best.number, "value": best.value, "params": best.params}),
         "epochs": study.epochs_trained,
         "seconds": round(seconds, 3),
-        "urls": {"storage": study.shown_storage, "tracking": study.shown_tracking},
+        "urls": {"storage": shown(study.storage), "tracking": study.tracking_uri and shown(study.tracking_uri)},
     }
 
 
@@ -69,7 +69,7 @@ def render(study: Study, outcome: dict[str, Any]) -> str:
         table.add_column(heading, justify="left" if heading in ("row", "state") else "right")
     for trial in ranked:
         summary = trial.user_attrs.get(SUMMARY, {})
-        state = _STATES[trial.state] + (" (diverged)" if DIVERGED_AT in trial.user_attrs else "")
+        state = STATES[trial.state] + (" (diverged)" if DIVERGED_AT in trial.user_attrs else "")
         table.add_row(
             str(trial.number), *([labels[trial.user_attrs[CELL]]] if labels else []),
             number(trial.value), number(summary.get(f"best_{metric}")),
@@ -79,7 +79,7 @@ def render(study: Study, outcome: dict[str, Any]) -> str:
     lines = [f"{counts}; {outcome['epochs']:,} epochs trained in {outcome['seconds']:.1f} s"]
     if study.tracking_uri is not None:
         local = study.tracking_uri == DEFAULT_TRACKING
-        lines.append("curves: mlflow ui" + ("" if local else f" --backend-store-uri {study.shown_tracking}"))
+        lines.append("curves: mlflow ui" + ("" if local else f" --backend-store-uri {shown(study.tracking_uri)}"))
     text = io.StringIO()
     console = Console(file=text, width=120)
     console.print(table)

@@ -1,4 +1,4 @@
-"""One empty MLflow database for all tests: creating one takes seconds of migrations, copying it none."""
+"""A bench for tests of the record: a study with known arrays, and an MLflow."""
 
 from __future__ import annotations
 
@@ -11,15 +11,6 @@ import pytest
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MLFLOW_LOGGING_LEVEL"] = "CRITICAL"
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
-@pytest.fixture(scope="session")
-def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
 
 
 @pytest.fixture

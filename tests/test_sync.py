@@ -1,0 +1,183 @@
+"""`python -m search.sync`: MLflow is equal to the study afterwards, also where its server died in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from optuna.trial import TrialState
+from studies_for_tests import Quiet, small
+
+from search import Study, sync
+from search.record import catch_up
+from search.record.curves import SUMMARY
+
+STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
+
+
+@pytest.fixture
+def folder(in_an_empty_folder: Path, empty_mlflow: Path) -> Path:
+    shutil.copy(empty_mlflow, in_an_empty_folder / "mlflow.db")
+    return in_an_empty_folder
+
+
+def command(*words: str) -> int:
+    return sync.main([*words, "--storage", "sqlite:///study.db"])
+
+
+def runs(uri: str) -> dict[str, Run]:
+    """Every run by its key; two with one key fail."""
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("regsearch")
+    assert experiment is not None
+    listed = client.search_runs([experiment.experiment_id], max_results=1000)
+    found = {run.data.tags["regsearch.key"]: run for run in listed}
+    assert len(found) == len(listed)
+    return found
+
+
+def assert_equal(study: optuna.Study, found: dict[str, Run], client: MlflowClient) -> None:
+    """Each trial has its run, with its state, its summary and each of its epochs once."""
+    assert len(found) == 1 + len(study.trials)
+    for trial in study.trials:
+        run = found[f"{study.study_name}/{trial.number}"]
+        assert run.info.status == STATUS[trial.state]
+        assert run.data.tags["mlflow.parentRunId"] == found[study.study_name].info.run_id
+        summary = trial.user_attrs[SUMMARY]
+        assert {name: run.data.metrics[name] for name in summary} == pytest.approx(summary)
+        steps = [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")]
+        assert sorted(steps) == list(range(1, 1 + int(summary["epochs_trained"])))
+
+
+def test_a_study_without_mlflow_gets_its_runs_and_a_second_time_none(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small(folder).run(8, observers=[Quiet()])
+    other = small(folder).recipe.but("other", name="other")
+    Study(other, storage="sqlite:///study.db", tracking_uri=None, device="cpu").run(2, observers=[Quiet()])
+    optuna.create_study(storage="sqlite:///study.db", study_name="somebody's")
+    assert command("small-wine") == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "small-wine: MLflow has its 8 trials, 8 written now\n")
+    client = MlflowClient("sqlite:///mlflow.db")
+    before = runs("sqlite:///mlflow.db")
+    assert_equal(small(folder).optuna_study, before, client)
+    assert command("--json") == 0
+    out, err = capsys.readouterr()
+    assert "somebody's" not in err
+    said = json.loads(out)
+    assert said["equal"]
+    assert said["studies"] == [
+        {"study": "small-wine", "equal": True, "trials": 8, "written": 0},
+        {"study": "other-wine", "equal": True, "trials": 2, "written": 2},
+    ]
+    after = runs("sqlite:///mlflow.db")
+    assert len(after) == len(before) + 3
+    for key, run in before.items():
+        assert after[key].to_dictionary() == run.to_dictionary()
+
+
+def test_what_is_wrong_is_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catch_up, "catch_up", partial(catch_up.catch_up, patience=0.1))
+
+    def said(*words: str, status: int) -> str:
+        assert command(*words) == status
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    assert "there is no" in said(status=2)
+    optuna.create_study(storage="sqlite:///study.db", study_name="somebody's")
+    assert said(status=2) == "error: storage: there is no study of regsearch's in sqlite:///study.db"
+    small(folder).run(1, observers=[Quiet()])
+    assert "unknown study 'dropot': did you mean 'dropout'" in said("dropot", status=2)
+    assert "study 'somebody's' was not made by regsearch" in said("somebody's", status=2).replace('"', "'")
+    assert "got 'none'" in said("--tracking-uri", "none", status=2)
+    away = said("--tracking-uri", f"http://me:secret@127.0.0.1:{free_port()}", status=1)
+    assert away.startswith("MLflow at http://...@127.0.0.1:")
+    assert "is not answering" in away
+    assert away.endswith("run the command again when it does")
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def until(condition: Callable[[], Any], seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "not within the time"
+        time.sleep(0.1)
+
+
+@contextmanager
+def server(folder: Path, port: int) -> Iterator[None]:
+    """MLflow's own, on this machine only; killed with all its processes at the end."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+    command += ["--default-artifact-root", str(folder / "artifacts")]
+    with (folder / "server.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
+
+    def healthy() -> bool:
+        assert process.poll() is None, (folder / "server.log").read_text()
+        with suppress(OSError):
+            return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).status == 200)
+        return False
+
+    try:
+        until(healthy)
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_during_training_is_made_equal_later(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    words = ["l2", "--dataset", "wine", "--trials", "16", "--epochs", "400", "--pruner", "none", "--hidden", "16"]
+    words += ["--batch-size", "10", "--storage", "sqlite:///study.db", "--tracking-uri", uri, "--device", "cpu"]
+    with server(folder, port):
+        training = subprocess.Popen([sys.executable, "-m", "search.run", *words], stderr=subprocess.PIPE)
+        client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+        until(lambda: client.get_experiment_by_name("regsearch") and len(runs(client.tracking_uri)) > 2)
+        assert training.poll() is None
+    _, err = training.communicate(timeout=120)
+    told = err.decode()
+    assert training.returncode == 0, told
+    assert f"MLflow at {uri} is not answering (" in told
+    assert "python -m search.sync" in told
+    assert "MLflow is up to date" not in told
+    study = optuna.load_study(study_name="l2-wine", storage="sqlite:///study.db")
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 16
+    assert any(run.info.status == "RUNNING" for run in runs(client.tracking_uri).values())
+    with server(folder, port):
+        assert command("--tracking-uri", uri) == 0
+        assert "l2-wine: MLflow has its 16 trials" in capsys.readouterr().err
+        assert_equal(study, runs(uri), MlflowClient(uri))
+        assert command("--tracking-uri", uri) == 0
+        assert "l2-wine: MLflow has its 16 trials, 0 written now" in capsys.readouterr().err
