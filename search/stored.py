@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 
 from search import database
-from search.data import located, named
+from search.data import is_path, named
 from search.errors import RequestError, unknown
 from search.recipe import Recipe
 from search.record.curves import RECIPE
@@ -39,7 +39,7 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
     if RECIPE not in attributes:
         raise RequestError(f"study {name!r} was not made by regsearch")
     recipe = Recipe.parse(attributes[RECIPE], name)
-    if dataset is not None and located(dataset) != dataset:
+    if dataset is not None and is_path(dataset):
         recipe = recipe.but(name, data={"dataset": dataset})
     return name, recipe
 

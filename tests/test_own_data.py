@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from search import Study, run, uncertainty
+from search import Study, replay, run, uncertainty
 from search.errors import RequestError
 from search.model_file import load as load_model
 from search.record.curves import RECIPE
@@ -98,7 +98,9 @@ def test_a_recipe_names_data_that_lie_beside_it(
     capsys.readouterr()
     assert uncertainty.main(["rates-homes", *ask]) == 2
     assert "there is no dataset" in capsys.readouterr().err
-    assert uncertainty.main(["rates-homes", "--dataset", "homes.csv", *ask]) == 0
+    for now in ("homes.csv", str(Path("homes.csv").absolute())):
+        assert uncertainty.main(["rates-homes", "--dataset", now, *ask]) == 0
+    assert replay.main(["rates-homes", "0", "--dataset", "homes.csv", *ask[:4]]) == 0
 
 
 @pytest.mark.usefixtures("homes")

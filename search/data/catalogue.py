@@ -57,8 +57,8 @@ def load(
         >>> digits.features, digits.outputs, digits.image_shape
         (64, 10, (1, 8, 8))
     """
-    own = dataset not in DATASETS
-    if own and not files.is_path(dataset):
+    own = is_path(dataset)
+    if not own and dataset not in DATASETS:
         if hint := files.without_suffix(dataset):
             raise RequestError(f"unknown dataset {clip(dataset)!r}{hint}")
         raise RequestError(f"{str(unknown('dataset', dataset, DATASETS))[:-1]}; or a path: {files.TAKES})")
@@ -89,9 +89,14 @@ def load(
     return _scaled(named(dataset), raw, scale)
 
 
+def is_path(dataset: str) -> bool:
+    """Whether this is a path to data of the user's, not the name of a dataset."""
+    return dataset not in DATASETS and files.is_path(dataset)
+
+
 def located(dataset: str, folder: Path | None = None) -> str:
     """A path that was relative to `folder`, absolute where that is None; a dataset's name as it is."""
-    if dataset in DATASETS or not (files.is_path(dataset) or (folder and os.path.isdir(folder / dataset))):
+    if dataset in DATASETS or not (is_path(dataset) or (folder and os.path.isdir(folder / dataset))):
         return dataset
     path = files.expanded(dataset)
     return os.path.abspath(path) if folder is None else str(folder / path)
@@ -99,7 +104,7 @@ def located(dataset: str, folder: Path | None = None) -> str:
 
 def named(dataset: str) -> str:
     """What a study calls a dataset: its name, or ``houses`` where it is the path data/houses.csv."""
-    return files.stem(dataset) if dataset not in DATASETS and files.is_path(dataset) else dataset
+    return files.stem(dataset) if is_path(dataset) else dataset
 
 
 def _scaled(name: str, raw: Raw, scale: str) -> Data:
