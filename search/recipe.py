@@ -104,6 +104,15 @@ class Recipe(Part):
         """Values of fields that were not given; written past pydantic, so that they stay out of those that were."""
         self.__dict__.update({name: value for name, value in values.items() if name not in self.model_fields_set})
 
+    def notes(self) -> list[str]:
+        """Where rows that choose are rows that test, a line each."""
+        found = []
+        if "test" in self.watch:
+            found.append("the test split is measured every epoch: what is chosen by it has no unseen rows left")
+        if self.data.validation == "test":
+            found.append("validation and test are the same rows: the best epoch is chosen by what it is tested on")
+        return found
+
     @classmethod
     def load(cls, study: str) -> Recipe:
         """The recipe of that name, at that path, or of those techniques joined by '+'.

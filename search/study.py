@@ -131,9 +131,8 @@ class Study:
         signature = (*sorted(structure.items()), numeric)
         if signature not in self._programs:
             self._programs[signature] = Program.build(
-                structure, numeric, self.techniques, self.batches,
-                loss=self.loss, seed=self.recipe.seed, watch=self.recipe.watch,
-                precision=self.recipe.precision,
+                structure, numeric, self.techniques, self.batches, loss=self.loss,
+                seed=self.recipe.seed, watch=self.recipe.watch, precision=self.recipe.precision,
             )  # fmt: skip
         return self._programs[signature]
 
@@ -242,12 +241,7 @@ class Study:
 
     def notes(self) -> list[str]:
         """What the user of this study should know before it runs, a line each."""
-        found = [*self.data.notes, *samplers.notes(self.recipe, self.space)]
-        if "test" in self.recipe.watch:
-            found.append("the test split is measured every epoch: what is chosen by it has no unseen rows left")
-        if self.recipe.data.validation == "test":
-            found.append("validation and test are the same rows: the best epoch is chosen by what it is tested on")
-        return found
+        return [*self.data.notes, *samplers.notes(self.recipe, self.space), *self.recipe.notes()]
 
     def environment(self) -> dict[str, str]:
         """Where this object trains: device, CPU, precision, data and versions, as its trials are recorded with."""

@@ -7,19 +7,16 @@ thousand finished trials are checked by one search.
 
 from __future__ import annotations
 
-import glob
 import math
-import os
-import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Metric, Param, Run, RunTag
 
 from search.record.live import LiveTrial
+from search.record.mlflow_store import opened
 from search.record.plan import KEY_TAG, STATE_TAG, STUDY_TAG, Point, TrialPlan, params_text, trial_tags
 
 PARENT_TAG = "mlflow.parentRunId"
@@ -78,7 +75,7 @@ class MlflowView:
         Args:
             start_ms: when the study started, in ms since the Unix epoch; the start of a parent run that is new.
         """
-        self._client = client = _open(self._uri)
+        self._client = client = opened(self._uri)
         experiment = client.get_experiment_by_name(self._experiment)
         if experiment is None:
             self._experiment_id = client.create_experiment(self._experiment)
@@ -268,41 +265,6 @@ def _contradicts(run: _RunState, known: Known, points: list[Point], params: Mapp
 
 def _same(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-9) or (math.isnan(one) and math.isnan(other))
-
-
-def _open(uri: str) -> MlflowClient:
-    """A client; a SQLite file that can't be opened is found out here, where MLflow would retry for 100 s."""
-    if uri.startswith("sqlite:///"):
-        path = Path(uri.removeprefix("sqlite:///").split("?")[0])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if _is_new(path):
-            _create(path)
-        connection = sqlite3.connect(path)
-        try:
-            connection.execute("PRAGMA schema_version")
-        finally:
-            connection.close()
-    return MlflowClient(uri)
-
-
-def _is_new(path: Path) -> bool:
-    return not path.exists() or not path.stat().st_size
-
-
-def _create(path: Path) -> None:
-    """Make MLflow's tables in a file of another name, which is given its own when they are all there.
-
-    They are made in hundreds of steps that are no transaction: a file cut off in between can never be opened again.
-    """
-    for left_over in glob.glob(f"{glob.escape(str(path))}.unfinished-*"):
-        os.unlink(left_over)
-    # A name of its own each time: MLflow keeps connections, by name, for as long as the process lives.
-    unfinished = f"{path}.unfinished-{time.time_ns()}"
-    MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
-    if _is_new(path):
-        os.replace(unfinished, path)
-    else:  # somebody has opened MLflow in the meantime
-        os.unlink(unfinished)
 
 
 def _named(study: str) -> str:
