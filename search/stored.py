@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -9,7 +10,7 @@ import optuna
 from search import database
 from search.data import is_path, named
 from search.errors import RequestError, unknown
-from search.recipe import Recipe
+from search.recipe import Recipe, packaged
 from search.record.curves import RECIPE
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
     with database.faults(storage):
         backend = database.connect(storage)
         known = optuna.get_all_study_names(backend)
-        name = study_name or (study if study in known else _usual_name(study, dataset))
+        name = study_name or (study if study in known else _usual_name(study, dataset, known))
         if name not in known:
             raise unknown(f"study in {database.shown(storage)}", name, known)
         attributes = optuna.load_study(study_name=name, storage=backend).user_attrs
@@ -80,6 +81,12 @@ def _check_there(storage: str) -> None:
     database.check_sqlite(storage, "storage", ours=True)
 
 
-def _usual_name(study: str, dataset: str | None) -> str:
-    recipe = Recipe.load(study)
+def _usual_name(study: str, dataset: str | None, known: Sequence[str]) -> str:
+    """The name of a recipe's study; for a word that is no recipe, the error names the studies there are as well."""
+    try:
+        recipe = Recipe.load(study)
+    except RequestError:
+        if study in packaged() or "+" in study or study.endswith(".toml"):
+            raise
+        raise unknown("study", study, [*known, *packaged()]) from None
     return f"{recipe.name}-{named(dataset or recipe.data.dataset)}"
