@@ -27,8 +27,9 @@ from search.errors import RequestError
 from search.record.plan import trial_name
 from search.schema import DataSet
 from search.show.comparison import Floats
+from search.show.pairs import Arm
 from search.show.table import count_finished
-from search.show.verdict import Arm, Comparison
+from search.show.verdict import Comparison
 from search.study import Study
 from search.train.cohort import cut
 from search.train.evaluate import per_example

@@ -20,7 +20,8 @@ from search import RequestError, Study, compare, compare_studies
 from search.compared import FRESH, READINGS
 from search.recipe import Recipe
 from search.show.comparison import crossed, root
-from search.show.verdict import Comparison, figures
+from search.show.pairs import figures
+from search.show.verdict import Comparison
 
 SET = {"epochs": 6, "hidden": "16", "batch_size": 50, "l2": 0.0}
 GOOD: dict[str, Any] = {"name": "good", "set": SET, "space": {"lr": {"low": 0.01, "high": 0.02}}}
@@ -159,7 +160,7 @@ def test_all_pairs_of_several_at_once(folder: Path, capsys: pytest.CaptureFixtur
     found: dict[str, Any] = json.loads(out, parse_constant=pytest.fail)
     assert "study good-wine has 2 trials: nothing to run" in err
     assert "study tiny-wine is not there yet: running its 2 trials" in err
-    assert [(one["study"], one["of"]) for one in found["trials"]] == [
+    assert [(one["study"], one["searched"]) for one in found["trials"]] == [
         ("good-wine", 2),
         ("poor-wine", 2),
         ("tiny-wine", 2),
@@ -167,7 +168,7 @@ def test_all_pairs_of_several_at_once(folder: Path, capsys: pytest.CaptureFixtur
     assert [(one["first"], one["second"]) for one in found["pairs"]] == [
         ("good-wine", "poor-wine"), ("good-wine", "tiny-wine"), ("poor-wine", "tiny-wine"),
     ]  # fmt: skip
-    assert all("95% CI (3 pairs at once)" in one["sentence"] for one in found["pairs"])
+    assert all("simultaneous 95% CI" in one["sentence"] for one in found["pairs"])
     alone = compared(folder, GOOD, POOR, replicates=4).pairs[0].score
     assert found["pairs"][0]["accuracy"] == pytest.approx(alone.interval.value)
     assert found["pairs"][0]["accuracy_low"] < alone.interval.low
@@ -179,7 +180,7 @@ def test_all_pairs_of_several_at_once(folder: Path, capsys: pytest.CaptureFixtur
     out, err = capsys.readouterr()
     assert "study tiny-wine has 2 trials: running it on to 3 trials" in err
     assert "bonferroni" not in out.lower()
-    assert out.count("3 trials") == 2
+    assert out.count("(of 3)") == 2
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from search.errors import EnvironmentFault, RequestError
-from search.show.verdict import Comparison, Interval
+from search.show.pairs import Interval
+from search.show.verdict import Comparison
 
 FORMATS = (".png", ".svg")
 _LONGEST = 34
@@ -49,7 +50,9 @@ def draw(found: Comparison, file: Path) -> None:
     figure = Figure(figsize=(12, 1.9 + 0.55 * rows), layout="constrained")
     left, right = figure.subplots(1, 2)
     panel(left, [(_wrapped(arm.study, arm.label.partition(" (")[0]), found.score(arm), True) for arm in found.arms])
-    left.set(xlabel=found.label, title="each alone, 95% CI")
+    left.set(
+        xlabel=found.label + ("" if found.metric == "accuracy" else ", units of the data"), title="each alone, 95% CI"
+    )
     pairs = [(pair, pair.score.interval) for pair in found.pairs]
     panel(
         right,
