@@ -17,7 +17,7 @@ from studies_for_tests import small
 from torch.nn import functional as F
 
 from search import RequestError, Study, compare, compare_studies
-from search.compared import FRESH, READINGS
+from search.compared import FRESH, READINGS, check
 from search.recipe import Recipe
 from search.show.comparison import crossed, root
 from search.show.pairs import figures
@@ -183,6 +183,25 @@ def test_all_pairs_of_several_at_once(folder: Path, capsys: pytest.CaptureFixtur
     assert out.count("(of 3)") == 2
 
 
+def test_a_technique_from_outside_is_of_the_study_that_uses_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        "from search import Numeric, Technique",
+        "hyperparameters = {'ridge': Numeric(low=1e-7, high=1e-6, log=True, minimum=0.0, neutral=0.0, stronger='up')}",
+        "technique = Technique(name='ridge', hyperparameters=hyperparameters,",
+        "                      penalty=lambda weights, values: values['ridge'] * weights.square().sum(1))",
+    ]
+    Path("ridge.py").write_text("\n".join(lines))
+    recipe = {"name": "ridged", "data": {"dataset": "wine"}, "set": {"epochs": 2, "hidden": "16"}}
+    storage = f"sqlite:///{folder / 'study.db'}"
+    options: dict[str, Any] = {"storage": storage, "tracking_uri": None, "device": "cpu"}
+    Study(Recipe.parse(recipe, "test"), techniques=["ridge.py"], **options).run(trials=1, observers=())
+    assert command(folder, "good-wine", "ridged-wine", "--replicates", "2", "--technique", "ridge.py") == 0
+    assert "ridge=" in capsys.readouterr().out
+    assert command(folder, "good-wine", "ridged-wine", "--replicates", "2") == 2
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -209,6 +228,18 @@ def test_what_is_wrong_is_named(folder: Path, capsys: pytest.CaptureFixture[str]
     assert says in err
     assert not list(Path().iterdir())
     assert [study(folder, one).optuna_study.user_attrs.get(READINGS) for one in (GOOD, POOR)] == before
+
+
+def test_data_that_a_technique_scales_its_own_way_are_the_same_rows() -> None:
+    """But rows that differ are told, where all that a recipe says of them is the same."""
+    plain, moved = (Study(name, tracking_uri=None, device="cpu") for name in ("l2", "augmentation"))
+    assert plain.data.fingerprint() != moved.data.fingerprint()
+    check([plain, moved], 2)
+    moved.data.x_test[7] += 0.5
+    with pytest.raises(
+        RequestError, match=r"'l2-digits' and 'augmentation-digits' differ in x_test \(data [0-9a-f]{16} "
+    ):
+        check([plain, moved], 2)
 
 
 def test_no_search_can_have_used_these_replicates() -> None:
