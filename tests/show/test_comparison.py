@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from crossed import DESIGNS, Design, equal_arms, held
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from benchmarks.crossed import DESIGNS, Design, equal_arms, held
 from search.show.comparison import crossed, root
 
 
