@@ -27,7 +27,7 @@ from search.errors import RequestError
 from search.record.plan import trial_name
 from search.schema import DataSet
 from search.show.comparison import Floats
-from search.show.pairs import Arm
+from search.show.pairs import Arm, Metric
 from search.show.table import count_finished
 from search.show.verdict import Comparison
 from search.study import Study
@@ -98,8 +98,8 @@ def compare_studies(
     )
     if not same_loss:
         notes.append("the studies measure loss differently, so that their losses are not compared")
-    metric = "accuracy" if entries[0].study.data.task == "classification" else "rmse"
-    return Comparison.of(metric, arms, shared, notes, same_loss=same_loss)  # type: ignore[arg-type]
+    metric: Metric = "accuracy" if entries[0].study.data.task == "classification" else "rmse"
+    return Comparison.of(metric, arms, shared, notes, same_loss=same_loss)
 
 
 def check(studies: Sequence[Study], replicates: int) -> None:
