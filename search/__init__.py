@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from search.compared import compare_studies
     from search.errors import EnvironmentFault, RequestError
     from search.recipe import Recipe
     from search.study import Study
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Study": "search.study",
+    "compare_studies": "search.compared",
     "Recipe": "search.recipe",
     "Technique": "search.technique",
     "Numeric": "search.technique",
@@ -27,7 +29,16 @@ _HOMES = {
     "EnvironmentFault": "search.errors",
 }
 
-__all__ = ["EnvironmentFault", "Numeric", "Recipe", "RequestError", "Structural", "Study", "Technique"]
+__all__ = [
+    "EnvironmentFault",
+    "Numeric",
+    "Recipe",
+    "RequestError",
+    "Structural",
+    "Study",
+    "Technique",
+    "compare_studies",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ import optuna
 from search import database
 from search.data import is_path, named
 from search.errors import RequestError, unknown
+from search.identity import IDENTITY
 from search.recipe import Recipe, packaged
 from search.record.curves import RECIPE
 
@@ -79,6 +80,21 @@ def _check_there(storage: str) -> None:
     if path is not None and not path.exists():
         raise RequestError(f"storage: there is no {path}: run a study first, or name its database with --storage")
     database.check_sqlite(storage, "storage", ours=True)
+
+
+def recipes(storage: str) -> dict[str, tuple[Recipe, dict[str, str]]]:
+    """Every study of ours in a storage: its recipe and its identity, by name; a storage that is not there has none."""
+    path = database.sqlite_path(storage)
+    database.check_sqlite(storage, "storage", ours=True)
+    if path is not None and not path.exists():
+        return {}
+    found = {}
+    with database.faults(storage):
+        for one in optuna.get_all_study_summaries(database.connect(storage), include_best_trial=False):
+            if RECIPE in one.user_attrs:
+                recipe = Recipe.parse(one.user_attrs[RECIPE], one.study_name)
+                found[one.study_name] = recipe, one.user_attrs.get(IDENTITY, {})
+    return found
 
 
 def _usual_name(study: str, dataset: str | None, known: Sequence[str]) -> str:

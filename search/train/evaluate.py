@@ -39,6 +39,23 @@ def score(network: Network, program: Program, batches: Batches, x: Tensor, y: Te
 
 
 @torch.no_grad()
+def per_example(program: Program, batches: Batches, predictions: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss, and whether the class is right (or the squared error in the user's units, mean over outputs), in float64.
+
+    Args:
+        predictions: ``slots x examples x padded outputs``; y: ``examples x padded outputs``.
+
+    Returns:
+        ``slots x examples`` each; their means are what `score` gives, of the squared error before the root.
+    """
+    loss = program.loss(predictions, y[None], batches.outputs).double()
+    if batches.target_scale is None:
+        real = slice(batches.outputs)
+        return loss, (predictions[..., real].argmax(-1) == y[..., real].argmax(-1)).double()
+    return loss, ((predictions - y) * batches.target_scale).double().square().sum(-1) / batches.outputs
+
+
+@torch.no_grad()
 def sizes(theta: Tensor, layout: Layout, room: Tensor) -> dict[str, Tensor]:
     """Of weights ``slots x size``: the share below 1e-6 in magnitude, and the Euclidean norm.
 

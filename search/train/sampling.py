@@ -1,4 +1,4 @@
-"""A trial's networks at their best epochs, and Monte Carlo passes through them.
+"""Networks at their best epochs, and Monte Carlo passes through them.
 
 In a Monte Carlo pass those techniques that take part (dropout) draw as in training and all others (batch normalisation)
 stand as in evaluation: ``f_t(x)``, t = 1 ... T. With dropout the passes are draws from an approximate posterior over
@@ -21,22 +21,23 @@ from search.train.program import Program
 
 
 def best_networks(program: Program, batches: Batches, slots: Sequence[Slot]) -> list[tuple[Pack, float]]:
-    """Train the replicates of a trial; of each, a pack of its own as it was at its best epoch, and its loss there.
+    """Train slots; of each, a pack of its own as it was at its best epoch, and its loss there; by trial and replicate.
 
-    The loss is that of validation. A replicate whose loss is never finite has no network.
+    The loss is that of validation. A slot whose loss is never finite has no network.
     """
     pack = Pack(program, batches, slots)
-    best: dict[int, tuple[Pack, float]] = {}
-    stopped: set[int] = set()
+    best: dict[tuple[int, int], tuple[Pack, float]] = {}
+    stopped: set[tuple[int, int]] = set()
     for _ in range(program.epochs):
         losses = pack.run_epoch()["val_loss"].tolist()
         for index, (slot, loss) in enumerate(zip(pack.slots, losses, strict=True)):
-            if slot.replicate not in stopped and loss < best.get(slot.replicate, (pack, float("inf")))[1]:
-                best[slot.replicate] = Pack.gather([pack], [(0, index)]), loss
-        stopped |= {slot.replicate for slot in pack.stopped}
+            name = slot.trial, slot.replicate
+            if name not in stopped and loss < best.get(name, (pack, float("inf")))[1]:
+                best[name] = Pack.gather([pack], [(0, index)]), loss
+        stopped |= {(slot.trial, slot.replicate) for slot in pack.stopped}
         if len(stopped) == len(slots):
             break
-    return [best[replicate] for replicate in sorted(best)]
+    return [best[name] for name in sorted(best)]
 
 
 def monte_carlo(network: Pack, x: Tensor, passes: int) -> Tensor:

@@ -14,6 +14,7 @@ from torch import nn
 
 from search.data import Data
 from search.discovery import discover
+from search.train.evaluate import per_example
 from search.train.pack import Slot
 from search.train.sampling import best_networks, monte_carlo
 
@@ -104,3 +105,26 @@ def test_networks_are_as_they_were_at_their_best(make_data: MakeData, patience: 
         assert monte_carlo(network, network.batches.x_val, 3).shape == (3, 40, 3)
     assert all(network.epoch < epochs for network, _ in found)
     assert (min(curves[0]) < found[0][1]) == (patience is not None)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_examples_make_up_the_score(make_data: MakeData, task: str) -> None:
+    """Of several trials at once each network is the one that it is alone; what is told of examples adds up."""
+    data = make_data(100, 13, 3, task=task)
+    loss = "cross_entropy" if task == "classification" else "mse"
+    slots = [adam(lr) for lr in (0.1, 0.003)]
+    pack = make_pack(data, slots, loss=loss, epochs=8)
+    wanted = [Slot(trial, replicate, slots[trial]) for trial in (1, 0) for replicate in (5, 2)]
+    found = best_networks(pack.program, pack.batches, wanted)
+    assert [(one.slots[0].trial, one.slots[0].replicate) for one, _ in found] == [(0, 2), (0, 5), (1, 2), (1, 5)]
+    for network, value in found:
+        ((alone, same),) = best_networks(pack.program, pack.batches, network.slots)
+        assert (alone.epoch, same) == (network.epoch, value)
+        assert torch.equal(alone.state["theta"], network.state["theta"])
+        x, y = pack.batches.x_test, pack.batches.y_test
+        losses, scores = per_example(pack.program, pack.batches, network.predict(x), y)
+        assert losses.shape == scores.shape == (1, len(x))
+        mean, read = (float(one[0]) for one in network.score(x, y))
+        assert float(losses.mean()) == pytest.approx(mean, rel=1e-6)
+        ours = scores.mean() if task == "classification" else scores.mean().sqrt()
+        assert float(ours) == pytest.approx(read, rel=1e-6)

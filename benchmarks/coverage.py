@@ -1,0 +1,215 @@
+"""Do the intervals of `search.compare` contain the truth in 95% of comparisons, and are equal settings told apart?
+
+Simulated: pairs of settings on discrete, skewed, crossed data with a shared test set (`benchmarks/crossed.py`), whose
+true difference is known; and families of 2 to 5 equal settings, in which no pair should be told apart.
+
+Real: MNIST. A redraw takes 1,257 training rows, 180 validation rows and 360 test rows, and trains settings on R fresh
+replicates, as `search.compare` does: the network of each at its best validation epoch. The true difference of two of
+them, l2 = 0 and l2 = 0.01, is that of so many further replicates on 50,000 of the rows not drawn: training and
+validation rows are part of what is compared, replicates and test rows are a sample. Three pairs have no difference:
+
+    l2 1e-12     against l2 = 0
+    max_norm 1e6 against no bound
+    replicates   the same setting on other replicates, so that nothing is common but the rows
+
+    python benchmarks/coverage.py [--comparisons 30000] [--redraws 200] [--minutes 15] [--replicates 10]
+                                  [--data-dir data] [--offline] [--json FILE]
+
+    --comparisons  simulated, of each kind
+    --redraws      of MNIST, at most; 0 for none
+    --minutes      after which no redraw is begun
+    --json         write the result to this file; of what is not measured now, what the file has is kept
+
+"replicates alone" is the paired t test over replicates, which takes the test rows as given. How far the truth itself is
+from its expectation ("truth_se") is to be seen beside the intervals' half width.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import measure
+import numpy as np
+import torch
+from crossed import DESIGNS, contains, equal_arms, held
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from search.data import Data, load
+from search.discovery import discover
+from search.recipe import Recipe
+from search.show.comparison import Floats, crossed
+from search.space import Space
+from search.train.batches import Batches
+from search.train.pack import Pack, Slot
+from search.train.program import Program
+
+FRESH = 1000
+ROWS = (1257, 180, 360)
+UNSEEN = 50_000
+TECHNIQUES = ("l2", "max_norm")
+FREE = {"l2": 0.0, "max_norm": float("inf")}
+ARMS = {
+    "free": FREE,
+    "l2": FREE | {"l2": 0.01},
+    "l2 1e-12": FREE | {"l2": 1e-12},
+    "max_norm": FREE | {"max_norm": 1e6},
+}
+MODEL = {"hidden": "16", "epochs": 6, "batch_size": 64, "lr": 0.005, "activation": "relu"}
+
+
+def simulated(comparisons: int) -> dict[str, Any]:
+    """The shares of the simulations, each design at three sizes and each family at two."""
+    found: dict[str, Any] = {"comparisons": comparisons, "intervals": [], "equal": []}
+    for replicates, examples in ((2, 360), (3, 360), (5, 360), (10, 114), (10, 360)):
+        for design in DESIGNS:
+            size = {"replicates": replicates, "examples": examples}
+            share = held(design, comparisons=comparisons, seed=0, **size)
+            found["intervals"].append({"design": design.name, **size, **asdict(share)})
+    for arms in (2, 3, 5):
+        for examples in (114, 360):
+            size = {"replicates": 10, "examples": examples}
+            told = equal_arms(arms, comparisons=comparisons, seed=1, **size)
+            found["equal"].append({"arms": arms, **size, "any_pair_told_apart": told})
+    return found
+
+
+class Redraws:
+    """Settings trained on rows drawn anew each time."""
+
+    def __init__(self, data: Data, replicates: int) -> None:
+        self._data = data
+        self._x = torch.cat([data.x_train, data.x_val, data.x_test])
+        self._y = torch.cat([data.y_train, data.y_val, data.y_test])
+        self._replicates = replicates
+        recipe = Recipe.parse({"name": "coverage", "techniques": TECHNIQUES, "set": MODEL}, "coverage")
+        self._techniques = [discover()[name] for name in TECHNIQUES]
+        self._space = Space.resolve(recipe, self._techniques)
+
+    def draw(self, number: int) -> dict[str, Any]:
+        """One redraw: of each pair whether its interval holds the truth or tells the two apart."""
+        order = torch.from_numpy(np.random.default_rng(number).permutation(len(self._x)))
+        *parts, rest = torch.split(order, [*ROWS, len(order) - sum(ROWS)])
+        pack = self._trained(parts)
+        unseen = rest[:UNSEEN]
+        tested = [self._measure(pack, parts[2], FRESH, FRESH + self._replicates)]
+        known = [self._measure(pack, unseen, FRESH + self._replicates, FRESH + 3 * self._replicates)]
+        apart = self._measure(pack, parts[2], FRESH + self._replicates, FRESH + 2 * self._replicates)["free"]
+        found: dict[str, Any] = {}
+        for at, metric in enumerate(("accuracy", "loss")):
+            arm = {name: table[at] for name, table in tested[0].items()}
+            truth = {name: table[at].mean(1) for name, table in known[0].items() if name in ("free", "l2")}
+            gap = truth["l2"] - truth["free"]
+            table = arm["l2"] - arm["free"]
+            low, high = crossed(table).interval()
+            found[metric] = {
+                "truth": float(gap.mean()),
+                "truth_se": float(gap.std(ddof=1) / len(gap) ** 0.5),
+                "estimate": float(table.mean()),
+                "half_width": float(high - low) / 2,
+                "holds": bool(contains(table, float(gap.mean()))),
+                "replicates_alone": bool(contains(np.repeat(table.mean(1)[:, None], 2, 1), float(gap.mean()))),
+                "told_l2 1e-12": not contains(arm["l2 1e-12"] - arm["free"], 0.0),
+                "told_max_norm 1e6": not contains(arm["max_norm"] - arm["free"], 0.0),
+                "told_replicates": not contains(arm["free"] - apart[at], 0.0),
+            }
+        return found
+
+    def _trained(self, parts: Sequence[Tensor]) -> Pack:
+        """Every setting on its replicates: the two whose difference is known have twice as many more."""
+        (x, y), (x_val, y_val), (x_test, y_test) = ((self._x[rows], self._y[rows]) for rows in parts)
+        names = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
+        data = Data(**vars(self._data) | dict(zip(names, (x, y, x_val, y_val, x_test, y_test), strict=True)))
+        slots = []
+        for trial, (name, params) in enumerate(ARMS.items()):
+            values = self._space.complete(params)
+            assert values is not None
+            count = self._replicates * (3 if name in ("free", "l2") else 1)
+            slots += [Slot(trial, FRESH + number, self._space.numeric(values)) for number in range(count)]
+        batches = Batches(data)
+        program = Program.build(
+            self._space.structure(values), tuple(slots[0].values), self._techniques, batches,
+            loss="cross_entropy", seed=0,
+        )  # fmt: skip
+        pack = Pack(program, batches, slots)
+        for _ in range(program.epochs):
+            pack.run_epoch()
+        return pack
+
+    @torch.no_grad()
+    def _measure(self, pack: Pack, rows: Tensor, first: int, last: int) -> Mapping[str, tuple[Floats, Floats]]:
+        """Of each setting correctness and loss, ``replicates x rows``, by plain torch from the best weights."""
+        x, y = self._x[rows], self._y[rows]
+        found: dict[str, tuple[Floats, Floats]] = {}
+        for trial, name in enumerate(ARMS):
+            chosen = [i for i, slot in enumerate(pack.slots) if slot.trial == trial and first <= slot.replicate < last]
+            chosen.sort(key=lambda i: pack.slots[i].replicate)
+            if not chosen:
+                continue
+            weights = [pack.weights(i) for i in chosen]
+            # One wide product instead of a narrow one for each network.
+            wide = torch.cat([one["0.weight"] for one in weights]), torch.cat([one["0.bias"] for one in weights])
+            hidden = F.relu(F.linear(x, *wide)).view(len(x), len(chosen), -1)
+            right, losses = [], []
+            for at, one in enumerate(weights):
+                out = F.linear(hidden[:, at], one["2.weight"], one["2.bias"])
+                right.append((out.argmax(1) == y).double().numpy())
+                losses.append(F.cross_entropy(out, y, reduction="none").double().numpy())
+            found[name] = np.stack(right), np.stack(losses)
+        return found
+
+
+def real(redraws: int, minutes: float, replicates: int, data_dir: Path, offline: bool) -> dict[str, Any]:
+    """The shares over redraws of MNIST, and every single redraw."""
+    drawn, started = [], time.monotonic()
+    trainer = Redraws(load("mnist", scale="unit", data_dir=data_dir, offline=offline), replicates)
+    while len(drawn) < redraws and time.monotonic() - started < 60 * minutes:
+        drawn.append(trainer.draw(len(drawn)))
+        print(f"redraw {len(drawn)}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+    found: dict[str, Any] = {"redraws": len(drawn), "replicates": replicates, "rows": ROWS, "unseen_rows": UNSEEN}
+    found |= {"model": MODEL, "seconds": time.monotonic() - started}
+    for metric in ("accuracy", "loss"):
+        columns: dict[str, NDArray[Any]] = {
+            name: np.array([one[metric][name] for one in drawn], dtype=float) for name in drawn[0][metric]
+        }
+        found[metric] = {name: float(values.mean()) for name, values in columns.items()}
+    return found | {"single": drawn}
+
+
+def main() -> None:
+    """Measure, print, and write where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--comparisons", type=int, default=30_000)
+    parser.add_argument("--redraws", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--replicates", type=int, default=10)
+    parser.add_argument("--data-dir", type=Path, default=Path("data"))
+    parser.add_argument("--offline", action="store_true")
+    parser.add_argument("--json", type=Path)
+    words = parser.parse_args()
+    result: dict[str, Any] = {}
+    if words.json and words.json.is_file():
+        there = json.loads(words.json.read_text(encoding="utf-8"))
+        result = {name: there[name] for name in ("mnist", "simulated") if name in there}
+    if words.redraws:
+        result["mnist"] = real(words.redraws, words.minutes, words.replicates, words.data_dir, words.offline)
+        for metric in ("accuracy", "loss"):
+            print(f"mnist, {metric}, {result['mnist']['redraws']} redraws:", result["mnist"][metric])
+    if words.comparisons:
+        result["simulated"] = simulated(words.comparisons)
+        for one in (*result["simulated"]["intervals"], *result["simulated"]["equal"]):
+            print(one)
+    if words.json:
+        measure.write(words.json, "coverage", result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""`python -m search.compare STUDY STUDY ...`: is one study's chosen trial better than another's, or is it luck?"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from search.command import serve
+from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
+from search.errors import RequestError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def _option(text: str, *names: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=text, metavar=metavar, show_default=False)
+
+
+@app.command()
+def compare(
+    studies: Annotated[list[str], typer.Argument(help="Names of studies, l2-digits, or recipes, which are run first.")],
+    replicates: Annotated[int, _option("Fresh ones of each chosen trial (default: 10).")] = 10,
+    trials: Annotated[int | None, _option("Take every study to this many trials first.")] = None,
+    dataset: Annotated[str | None, _option("Of recipes (default: the recipe's).")] = None,
+    data_dir: Annotated[Path, _option("Where torchvision keeps its data sets (default: data).")] = Path("data"),
+    offline: Annotated[bool, _option("Never download.", "--offline")] = False,
+    figure: Annotated[Path | None, _option("A .png or .svg of all intervals.")] = None,
+    technique: Annotated[
+        list[Path] | None, _option("A Python file that defines a technique; it is executed. Repeatable.")
+    ] = None,
+    device: Annotated[str, _option("auto, cpu or cuda (default: auto).")] = "auto",
+    storage: Annotated[str, _option(f"Optuna's database (default: {DEFAULT_STORAGE}).")] = DEFAULT_STORAGE,
+    tracking_uri: Annotated[
+        str, _option(f"MLflow's, for studies that are run (default: {DEFAULT_TRACKING}), or none.")
+    ] = DEFAULT_TRACKING,
+    json_: Annotated[bool, _option("Print one JSON object on stdout instead of a table.", "--json")] = False,
+) -> None:
+    """Train the best trial of each study on fresh replicates, test it, and say what can be told apart.
+
+    The test split is read, and each study counts how often.
+    """
+    started = time.monotonic()
+    if figure is not None:
+        from search.show.intervals import check
+
+        check(figure)
+    # Before torch is imported, which takes a second.
+    if replicates < 2:
+        raise RequestError(f"replicates must be >= 2, got {replicates}: one says nothing about how they vary")
+    if len(studies) < 2:
+        raise RequestError(f"takes two studies or more, got {len(studies)}")
+
+    from search.compared import compare_studies
+    from search.contenders import enter
+
+    contenders = enter(
+        studies, storage=storage, tracking_uri=None if tracking_uri == "none" else tracking_uri, trials=trials,
+        replicates=replicates, dataset=dataset, data_dir=data_dir, offline=offline, device=device,
+        techniques=technique or (),
+    )  # fmt: skip
+    found = compare_studies(*contenders, replicates=replicates)
+    if figure is not None:
+        from search.show.intervals import draw
+
+        draw(found, figure)
+    if json_:
+        print(json.dumps(found.outcome() | {"seconds": round(time.monotonic() - started, 3)}, allow_nan=False))
+    else:
+        print(found)
+
+
+def main(words: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    return serve(app, words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
