@@ -13,9 +13,9 @@ from search.show.report.record import Entry, Record
 from search.show.report.strength import by_strength, strength, strengths, weakest
 
 _LINES = (
-    ("train_loss", "training", style.BLUE, "-", "", 1.6),
+    ("train_loss", "training", style.BLUE, "-", "", 1.3),
     ("train_objective", "training with penalty", style.BLUE, "--", "", 1.2),
-    ("val_loss", "validation", style.VERMILLION, "-", "o", 1.6),
+    ("val_loss", "validation", style.VERMILLION, "-", "o", 2.4),
     ("val_objective", "validation with penalty", style.VERMILLION, ":", "", 1.8),
 )
 

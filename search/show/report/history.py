@@ -29,5 +29,5 @@ def draw(record: Record) -> style.Shown:
     style.mark_never_finite(panel, [one.number for one in record.never_finite])
     panel.set(xlabel="trial", ylabel=f"validation {record.loss_label}")
     panel.xaxis.get_major_locator().set_params(integer=True)
-    style.legend(figure, [panel])
+    style.legend(figure, [panel], columns=5)
     return style.Shown(figure, f"The objective of {len(values)} trials in the order they were asked.")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import optuna
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 from search.show.report import style
@@ -14,7 +13,7 @@ from search.show.report.record import Entry, Record
 
 _FEWEST = 8
 # The time grows with the square of the trials: of a thousand, with Optuna's 64 trees, it is half a minute.
-_MOST, _TREES = 250, 32
+_MOST, _TREES = 200, 32
 
 
 def importances(record: Record, entries: Sequence[Entry]) -> dict[str, float]:
@@ -30,6 +29,9 @@ def importances(record: Record, entries: Sequence[Entry]) -> dict[str, float]:
     if len(names) < 2 or len(fitting) < _FEWEST or len({entry.value for entry in fitting}) < 2:
         return {}
     distributions = {name: record.searched[name] for name in names}
+    # Imports scikit-learn, which takes longer than most figures: only where there is something to rank.
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
     study = optuna.create_study()
     study.add_trials(
         create_trial(

@@ -17,7 +17,7 @@ h1 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc;
 nav ul { columns: 3; padding-left: 1.2rem; } @media (max-width: 40rem) { nav ul { columns: 1; } }
 table { border-collapse: collapse; } .wide { overflow-x: auto; }
 th, td { text-align: left; vertical-align: top; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e4e4e4; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th { white-space: nowrap; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; }
 figcaption, .left { color: #444; } .warning { border-left: .3rem solid #D55E00; padding-left: .7rem; }
 .said { list-style: none; padding-left: 0; } .said li { margin: .5rem 0; } code { background: #f3f3f3; }

@@ -61,6 +61,7 @@ def _panel(panel: Axes, record: Record, name: str, metric: str) -> None:
             seen += means.tolist()
     if metric == "weight_norm":
         style.widen(panel, seen, 20)
+        panel.margins(y=0.12)
     elif seen:
         panel.set_ylim(-0.02, max(0.1, 1.05 * max(seen)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from search.show.report import style
@@ -39,15 +39,15 @@ def draw(record: Record) -> style.Shown:
         panel.axvline(rung, color=style.BLACK, linestyle="--", linewidth=0.8, label=None if index else "rung")
     panel.set(xlabel="epochs trained", ylabel="trial", xlim=(0, 1.02 * longest))
     panel.yaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     panel.invert_yaxis()
     panel.grid(False, axis="y")
     if beside:
         _correlations(panels[0, 1], [one.rung for one in told], [one.rho or 0.0 for one in told], [o.n for o in told])
     style.legend(figure, panels.flat)
     for handle in figure.legends[0].legend_handles:
-        if isinstance(handle, LineCollection):
-            handle.set_linewidth(6)
+        if isinstance(handle, Line2D) and handle.get_label() != "rung":
+            handle.set_linewidth(7)
     return style.Shown(figure, caption(record))
 
 

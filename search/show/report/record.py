@@ -101,7 +101,7 @@ class Record:
         searched, declared: as in `Space`.
         noisy: searched hyperparameters of techniques that draw anew in Monte Carlo passes, such as dropout's.
         rungs: the epochs at which the pruner judges.
-        shared: whether validation and test are the same rows.
+        shared: whether validation and test are the same rows. watched: whether the test split was measured each epoch.
     """
 
     study: str
@@ -115,6 +115,7 @@ class Record:
     noisy: Sequence[str] = ()
     rungs: Sequence[int] = ()
     shared: bool = False
+    watched: bool = False
 
     @cached_property
     def complete(self) -> list[Entry]:
@@ -174,6 +175,7 @@ def read(study: Study) -> Record:
         noisy=[name for name in space.searched if name in noisy],
         rungs=pruners.build(recipe.pruner, study.longest()).rungs(),
         shared=recipe.data.validation == "test",
+        watched="test" in recipe.watch,
     )
 
 

@@ -148,6 +148,8 @@ def _held_out(record: Record, found: HeldOut) -> Statement:
     else:
         text += " Validation chose this trial, so what it says of it is optimistic on average;"
         text += " the test split had no part in it."
+        if record.watched:
+            text += " But the recipe measures the test split each epoch: whoever looked at that has chosen by it."
     times = "once" if found.readings == 1 else f"{found.readings} times"
     return Statement("validation and test", f"{text} The test split has been read {times}.", warning=found.readings > 5)
 

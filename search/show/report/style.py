@@ -88,7 +88,9 @@ def settings(entry: Entry, names: Iterable[str]) -> str:
 
 def heading(what: str, entry: Entry, names: Iterable[str]) -> str:
     """A panel's title: which trial it is, and its settings in at most two lines."""
-    lines = textwrap.wrap(settings(entry, names), 38)
+    # Spaces that do not break: a name stays with its value.
+    unbroken = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
+    lines = textwrap.wrap(settings(entry, names).replace(" = ", unbroken), 38)
     told = [*lines[:1], lines[1] + (" ..." if len(lines) > 2 else "")] if len(lines) > 1 else lines
     return "\n".join([f"{what}: trial {entry.number}", *(text(line, 60) for line in told)])
 
