@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from search.command import serve
+from search.command import leave, serve
 from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
 from search.errors import RequestError
+from search.options import DataDir, Device, Json, Offline, Storage, Techniques, option
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-
-def _option(text: str, *names: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=text, metavar=metavar, show_default=False)
 
 
 @app.command()
 def compare(
     studies: Annotated[list[str], typer.Argument(help="Names of studies, l2-digits, or recipes, which are run first.")],
-    replicates: Annotated[int, _option("Fresh ones of each chosen trial (default: 10).")] = 10,
-    trials: Annotated[int | None, _option("Take every study to this many trials first.")] = None,
-    dataset: Annotated[str | None, _option("Of recipes (default: the recipe's).")] = None,
-    data_dir: Annotated[Path, _option("Where torchvision keeps its data sets (default: data).")] = Path("data"),
-    offline: Annotated[bool, _option("Never download.", "--offline")] = False,
-    figure: Annotated[Path | None, _option("A .png or .svg of all intervals.")] = None,
-    technique: Annotated[
-        list[Path] | None, _option("A Python file that defines a technique; it is executed. Repeatable.")
-    ] = None,
-    device: Annotated[str, _option("auto, cpu or cuda (default: auto).")] = "auto",
-    storage: Annotated[str, _option(f"Optuna's database (default: {DEFAULT_STORAGE}).")] = DEFAULT_STORAGE,
+    replicates: Annotated[int, option("Fresh ones of each chosen trial (default: 10).")] = 10,
+    trials: Annotated[int | None, option("Take every study to this many trials first.")] = None,
+    dataset: Annotated[str | None, option("Of recipes (default: the recipe's).")] = None,
+    target: Annotated[str | None, option("Of recipes: the column of a table that is predicted.")] = None,
+    data_dir: DataDir = Path("data"),
+    offline: Offline = False,
+    figure: Annotated[Path | None, option("A .png or .svg of all intervals.")] = None,
+    technique: Techniques = None,
+    device: Device = "auto",
+    storage: Storage = DEFAULT_STORAGE,
     tracking_uri: Annotated[
-        str, _option(f"MLflow's, for studies that are run (default: {DEFAULT_TRACKING}), or none.")
+        str, option(f"MLflow's, for studies that are run (default: {DEFAULT_TRACKING}), or none.")
     ] = DEFAULT_TRACKING,
-    json_: Annotated[bool, _option("Print one JSON object on stdout instead of a table.", "--json")] = False,
+    json_: Json = False,
 ) -> None:
     """Train the best trial of each study on fresh replicates, test it, and say what can be told apart.
 
@@ -60,7 +55,7 @@ def compare(
 
     contenders = enter(
         studies, storage=storage, tracking_uri=None if tracking_uri == "none" else tracking_uri, trials=trials,
-        replicates=replicates, dataset=dataset, data_dir=data_dir, offline=offline, device=device,
+        replicates=replicates, dataset=dataset, target=target, data_dir=data_dir, offline=offline, device=device,
         techniques=technique or (),
     )  # fmt: skip
     found = compare_studies(*contenders, replicates=replicates)
@@ -80,4 +75,4 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -25,6 +25,7 @@ from search.choose.asking import CELL
 from search.data import Data
 from search.errors import RequestError
 from search.record.plan import trial_name
+from search.record.readings import count_reading
 from search.schema import DataSet
 from search.show.comparison import Floats
 from search.show.pairs import Arm, Metric
@@ -41,9 +42,6 @@ from search.trained import chosen
 
 FRESH = 1000
 """The first replicate of a comparison: a recipe has at most so many, numbered from 0 (`Recipe.replicates`)."""
-
-READINGS = "test_readings"
-"""Study attribute: how often its test split has been read."""
 
 REPLICATES = 10
 _FEW = 5
@@ -86,10 +84,7 @@ def compare_studies(
     entries = _entries(studies)
     told(f"training {len(entries)} chosen trials on {replicates} fresh replicates each, from number {FRESH}")
     networks = _networks(entries, replicates)
-    arms = [
-        _tested(entry, networks[at], 1 + int(entry.study.optuna_study.user_attrs.get(READINGS, 0)))
-        for at, entry in enumerate(entries)
-    ]
+    arms = [_tested(entry, networks[at]) for at, entry in enumerate(entries)]
     shared = {(a.study.name, b.study.name): _shared(a, b) for a, b in combinations(entries, 2)}
     notes = _notes(entries, arms, replicates)
     scales = [entry.study.data.targets for entry in entries]
@@ -194,11 +189,11 @@ def _networks(entries: Sequence[_Entry], replicates: int) -> list[list[Pack]]:
     return found
 
 
-def _tested(entry: _Entry, networks: Sequence[Pack], readings: int) -> Arm:
+def _tested(entry: _Entry, networks: Sequence[Pack]) -> Arm:
     """The test split is read here, and nowhere else; counted first, so that no reading is missed."""
     study, trial = entry.study, entry.trial
     with database.faults(study.storage):
-        study.optuna_study.set_user_attr(READINGS, readings)
+        readings = count_reading(study.optuna_study)
     losses, scores = zip(*(_examples(pack) for pack in networks), strict=True)
     assert trial.value is not None
     return Arm(

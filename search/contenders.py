@@ -9,6 +9,7 @@ from typing import Any
 
 from search import stored
 from search.compared import check
+from search.data import named
 from search.discovery import load_technique
 from search.errors import unknown
 from search.recipe import Recipe, packaged
@@ -26,6 +27,7 @@ def enter(
     trials: int | None,
     replicates: int,
     dataset: str | None,
+    target: str | None,
     techniques: Sequence[Path],
     **options: Any,
 ) -> list[Study]:
@@ -36,7 +38,7 @@ def enter(
 
     Args:
         words: names of studies, or recipes.
-        dataset: of recipes; a study has its own.
+        dataset, target: of recipes; a study has its own.
         techniques: files; each is of those studies only that use it.
         options: of `Study`.
 
@@ -56,7 +58,10 @@ def enter(
             )
         else:
             own = [one for one in outside if one.name in Recipe.load(word).techniques]
-            study = Study(word, dataset=dataset, storage=storage, tracking_uri=tracking_uri, techniques=own, **options)
+            study = Study(
+                word, dataset=dataset, target=target, storage=storage, tracking_uri=tracking_uri, techniques=own,
+                **options,
+            )  # fmt: skip
             new.append(study)
         studies.append(study)
     check(studies, replicates)
@@ -88,7 +93,7 @@ def _name(word: str, dataset: str | None, names: Sequence[str]) -> str:
     if word not in (known := packaged()) and not ("+" in word or "/" in word or word.endswith(".toml")):
         raise unknown("study or recipe", word, {*names, *known})
     recipe = Recipe.load(word)
-    return f"{recipe.name}-{dataset or recipe.data.dataset}"
+    return f"{recipe.name}-{named(dataset or recipe.data.dataset)}"
 
 
 def _uses(noted: dict[str, str], technique: Technique) -> bool:

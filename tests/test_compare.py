@@ -17,8 +17,9 @@ from studies_for_tests import small
 from torch.nn import functional as F
 
 from search import RequestError, Study, compare, compare_studies
-from search.compared import FRESH, READINGS, check
+from search.compared import FRESH, check
 from search.recipe import Recipe
+from search.record.readings import READINGS
 from search.show.comparison import crossed, root
 from search.show.pairs import figures
 from search.show.verdict import Comparison

@@ -1,0 +1,158 @@
+"""What a careful reader would say of a study, in sentences computed from its record."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from search.errors import RequestError
+from search.show.report.networks import HeldOut
+from search.show.report.record import Record
+from search.show.report.statistics import REPLICATES, Edge, edges, one_standard_error, saved
+from search.show.report.strength import strengths
+from search.show.report.style import settings
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence or two; `warning` where something ought to be done about it."""
+
+    about: str
+    text: str
+    warning: bool = False
+
+
+def too_few(record: Record) -> Statement:
+    """What is said instead of figures."""
+    count = len(record.complete)
+    text = f"The study has {count} complete trial{'' if count == 1 else 's'}: a report compares at least two."
+    return Statement("too few trials", f"{text} Run it on, and make the report again.", warning=True)
+
+
+def statements(record: Record, found: HeldOut | None = None) -> list[Statement]:
+    """All there is to say of a study with two complete trials or more."""
+    told = [_best(record), _choice(record), *(_edge(record, edge) for edge in edges(record))]
+    if record.never_finite or any(one.diverged_at for one in record.complete):
+        told.append(_diverged(record))
+    if (total := saved(record)).by_pruning:
+        text = f"Pruning saved {total.share:.0%} of {total.planned:,} planned epochs."
+        told.append(Statement("pruning", text))
+    if found is not None:
+        told.append(_held_out(record, found))
+    return told
+
+
+def _best(record: Record) -> Statement:
+    best = record.best
+    text = (
+        f"Trial {best.number} has the lowest validation loss, {best.objective:.4g} ({_settings(record, best.number)})."
+    )
+    score = best.at_best(record.metric)
+    if np.isfinite(score).all():
+        named = "accuracy" if record.metric == "val_accuracy" else "root mean squared error, in the target's units,"
+        text += f" Its validation {named} is {score.mean():.4g}{_sd(score)}."
+    gap = best.objectives.mean() - best.at_best("train_loss").mean() if best.epochs else float("nan")
+    if np.isfinite(gap):
+        text += f" At its best epoch its validation loss exceeds its training loss by {gap:.3g}."
+        text = (
+            text.replace(f"exceeds its training loss by {gap:.3g}", f"is {-gap:.3g} below its training loss")
+            if (gap < 0)
+            else text
+        )
+    return Statement("best trial", text)
+
+
+def _settings(record: Record, number: int) -> str:
+    entry = next(one for one in record.entries if one.number == number)
+    return settings(entry, record.searched)
+
+
+def _choice(record: Record) -> Statement:
+    about = "one standard error"
+    if not strengths(record):
+        return Statement(about, "Nothing that was searched has a direction of stronger regularisation: no such choice.")
+    if record.replicates < REPLICATES:
+        has = f"{record.replicates} replicate{'s' if record.replicates > 1 else ''}"
+        text = f"The one-standard-error choice needs more replicates: the study has {has}, and a standard error"
+        return Statement(about, f"{text} takes {REPLICATES} or more (--replicates {REPLICATES}).")
+    choice = one_standard_error(record)
+    if choice is None:
+        return Statement(about, "The best trial lacks finite replicates: no such choice.")
+    if choice.chosen is record.best:
+        text = "No complete trial that is more strongly regularised is within one standard error of the best: the best"
+        return Statement(about, f"{text} is also the one-standard-error choice.")
+    chosen = choice.chosen
+    text = f"Trial {chosen.number} ({_settings(record, chosen.number)}) is the most strongly regularised one that is"
+    text += (
+        f" within one standard error of the best: its loss is {choice.difference:.3g} higher, and the standard error"
+    )
+    text += f" of that paired difference over {record.replicates} replicates is {choice.error:.3g}."
+    regularising = strengths(record)
+    other = [name for name in record.searched if name not in regularising]
+    if differs := [name for name in other if chosen.params.get(name) != record.best.params.get(name)]:
+        text += f" It differs from the best in {', '.join(differs)} too."
+    return Statement(about, f"{text} Whoever prefers the simpler network takes it.")
+
+
+def _edge(record: Record, edge: Edge) -> Statement:
+    where = f"The best {edge.name}, {edge.value:.3g}, lies at the {edge.end} end of its range ({edge.bound:.3g})"
+    about = f"edge of {edge.name}"
+    if edge.limit:
+        return Statement(about, f"{where}, which is a limit of what it can be, or where it does nothing.", warning=True)
+    return Statement(
+        about, f"{where}: a better one may lie beyond. Search further{_wider(record, edge)}.", warning=True
+    )
+
+
+def _wider(record: Record, edge: Edge) -> str:
+    """The option that searches a decade further, or half the range; nothing where that is not allowed."""
+    distribution, declared = record.searched[edge.name], record.declared[edge.name]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    ends = [distribution.low, distribution.high]
+    at = 0 if edge.end == "lower" else 1
+    whole = isinstance(distribution, IntDistribution)
+    if distribution.log:
+        moved = ends[at] / 10 if at == 0 else ends[at] * 10
+    else:
+        moved = ends[at] + (0.5 if at else -0.5) * (ends[1] - ends[0])
+    ends[at] = math.floor(moved) if whole else moved
+    try:
+        declared.check(edge.name, ends[at])
+    except RequestError:
+        return ""
+    if distribution.log and ends[0] <= 0:
+        return ""
+    low, high = (f"{end:.4g}" for end in ends)
+    return f", as with --space {edge.name}={low}:{high}{':log' if distribution.log else ''}"
+
+
+def _diverged(record: Record) -> Statement:
+    never, later = len(record.never_finite), sum(one.diverged_at is not None for one in record.complete)
+    text = f"Of {len(record.entries)} trials {never} never had a finite loss, and {later} complete ones diverged later"
+    return Statement("divergence", f"{text}, keeping the best they had.")
+
+
+def _held_out(record: Record, found: HeldOut) -> Statement:
+    best = record.best
+    test, val = found.score, best.at_best(record.metric)
+    accuracy = record.metric == "val_accuracy"
+    named = "accuracy" if accuracy else "root mean squared error"
+    text = f"On the test split trial {best.number} has {named} {test.mean():.4g}{_sd(test)}, on validation"
+    text += f" {val.mean():.4g}: a gap of {test.mean() - val.mean():+.3g}. Its test loss is {found.loss.mean():.4g},"
+    text += f" validation {best.objective:.4g} ({found.loss.mean() - best.objective:+.3g})."
+    if record.shared:
+        text += " Validation and test are the same rows here: the gap says nothing."
+    else:
+        text += " Validation chose this trial, so what it says of it is optimistic on average;"
+        text += " the test split had no part in it."
+        if record.watched:
+            text += " But the recipe measures the test split each epoch: whoever looked at that has chosen by it."
+    times = "once" if found.readings == 1 else f"{found.readings} times"
+    return Statement("validation and test", f"{text} The test split has been read {times}.", warning=found.readings > 5)
+
+
+def _sd(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
+    return f" (SD {values.std(ddof=1):.2g} over {len(values)} replicates)" if len(values) > 1 else ""

@@ -1,0 +1,156 @@
+"""What the record says in numbers: pure functions of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from search.show.report.record import Entry, Record
+from search.show.report.strength import by_strength, no_weaker, position, strengths
+from search.technique import Numeric
+
+EDGE = 0.05
+"""A value within this share of its range from an end lies at the edge."""
+REPLICATES = 3
+"""Fewer say nothing about a standard error."""
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Spearman's between the objective at a rung and the final one; `rho` is None where there is none to compute."""
+
+    rung: int
+    n: int
+    rho: float | None
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Epochs of finished trials: planned, and how many of them were not trained because of what."""
+
+    planned: int
+    by_pruning: int
+    otherwise: int
+
+    @property
+    def share(self) -> float:
+        """Of the planned epochs, what pruning saved."""
+        return self.by_pruning / self.planned if self.planned else 0.0
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The best trial lies at an end of a range.
+
+    Attributes:
+        end: "lower" or "upper"; bound: its value.
+        limit: whether nothing is allowed beyond it, or it is where the hyperparameter does nothing.
+    """
+
+    name: str
+    value: float
+    end: str
+    bound: float
+    limit: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The one-standard-error rule's.
+
+    Attributes:
+        chosen: the most strongly regularised trial whose loss is within one standard error of the best one's.
+        difference: its loss minus the best one's, mean over replicates; error: the standard error of that mean.
+    """
+
+    chosen: Entry
+    difference: float
+    error: float
+
+
+def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Spearman's rank correlation, ties by their mean rank; None for fewer than three pairs or a constant."""
+    if len(x) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
+        return None
+    return float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
+
+
+def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
+    _, places, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    return ranks
+
+
+def correlations(record: Record) -> list[Correlation]:
+    """Of each rung, over the complete trials that reported there."""
+    found = []
+    for rung in sorted({rung for entry in record.entries for rung in entry.reported}):
+        pairs = [(one.reported[rung], one.objective) for one in record.complete if rung in one.reported]
+        finite = [(early, final) for early, final in pairs if math.isfinite(early)]
+        rho = spearman([early for early, _ in finite], [final for _, final in finite])
+        found.append(Correlation(rung, len(finite), rho))
+    return found
+
+
+def saved(record: Record) -> Saved:
+    """What ended early: by pruning, or otherwise (early stopping, divergence)."""
+    planned = by_pruning = otherwise = 0
+    for entry in record.entries:
+        if entry.state not in ("complete", "pruned") or not entry.planned:
+            continue
+        planned += entry.planned
+        missing = max(0, entry.planned - entry.epochs)
+        if entry.state == "pruned" and entry.value is not None:
+            by_pruning += missing
+        else:
+            otherwise += missing
+    return Saved(planned, by_pruning, otherwise)
+
+
+def edges(record: Record) -> list[Edge]:
+    """The ranges at an end of which the best trial lies; choices have no ends."""
+    found = []
+    for name, value in record.best.params.items():
+        distribution = record.searched.get(name)
+        if not isinstance(distribution, FloatDistribution | IntDistribution) or isinstance(value, str):
+            continue
+        place = position(distribution, value)
+        if place is None or EDGE < place < 1 - EDGE:
+            continue
+        end, bound = ("lower", distribution.low) if place <= EDGE else ("upper", distribution.high)
+        found.append(Edge(name, float(value), end, float(bound), _is_limit(record, name, end, bound)))
+    return found
+
+
+def _is_limit(record: Record, name: str, end: str, bound: float) -> bool:
+    declared = record.declared[name]
+    if not isinstance(declared, Numeric):
+        return end == "lower" and bound <= declared.minimum
+    limits = (declared.minimum, declared.above) if end == "lower" else (declared.maximum, declared.below)
+    return bound in (*limits, declared.neutral)
+
+
+def one_standard_error(record: Record) -> Choice | None:
+    """The most strongly regularised trial that is within one standard error of the best.
+
+    The standard error is that of the paired difference: all trials of a replicate share initialisation and batches.
+    None with fewer than three replicates, or where nothing that is searched has a direction of regularisation.
+    """
+    best = record.best
+    if record.replicates < REPLICATES or len(best.objectives) < REPLICATES or not strengths(record):
+        return None
+    within = [Choice(best, 0.0, 0.0)]
+    for entry in record.complete[1:]:
+        difference = entry.objectives - best.objectives
+        if not np.isfinite(difference).all() or not no_weaker(record, entry, best):
+            continue
+        mean, error = float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(len(difference)))
+        if mean <= error:
+            within.append(Choice(entry, mean, error))
+    strongest = by_strength(record, [one.chosen for one in within])[-1]
+    return next(one for one in within if one.chosen is strongest)
