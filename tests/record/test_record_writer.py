@@ -7,8 +7,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,31 @@ def test_an_mlflow_that_is_not_there_costs_one_line(bench: Bench) -> None:
     assert lines[0].startswith("MLflow at http://...@127.0.0.1:9 is not answering (")
     assert "run the command again" in lines[0]
     assert "secret" not in lines[0]
+    assert out == b""
+
+
+class _Broken(BaseHTTPRequestHandler):
+    """A server that fails at whatever it is asked."""
+
+    def do_GET(self) -> None:
+        self.send_error(500, "out of order")
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+def test_a_server_that_answers_with_faults_costs_one_line(bench: Bench) -> None:
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Broken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        process = writer(bench, "--patience", "1", uri=f"http://127.0.0.1:{server.server_port}")
+        out, err = process.communicate(timeout=120)
+        server.shutdown()
+    assert process.returncode == 1
+    lines = err.decode().splitlines()
+    assert len(lines) == 1, err
+    assert "is not answering (" in lines[0]
     assert out == b""
 
 
