@@ -1,0 +1,125 @@
+"""A chosen network for use elsewhere: the lines of plain PyTorch that load its file, and MLflow's registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from search.errors import EnvironmentFault, RequestError
+from search.model_file import Model
+from search.show.report import record, statistics
+from search.show.report.strength import strengths
+
+if TYPE_CHECKING:
+    from search.study import Study
+
+_MODULES: Mapping[str, type[nn.Module]] = {
+    "leaky_relu": nn.LeakyReLU, "relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU
+}  # fmt: skip
+
+
+def one_standard_error(study: Study) -> int:
+    """The number of the most strongly regularised trial within one standard error of the best.
+
+    Raises:
+        RequestError: the study cannot tell: too few replicates, or nothing searched regularises.
+    """
+    known = record.read(study)
+    if not strengths(known):
+        raise RequestError(f"one-se: nothing that study {study.name!r} searches has a direction of regularisation")
+    choice = statistics.one_standard_error(known) if known.complete else None
+    if choice is None:
+        raise RequestError(
+            f"one-se takes {statistics.REPLICATES} replicates or more and a complete trial; study {study.name!r} has"
+            f" {known.replicates} and {len(known.complete)}"
+        )
+    return choice.chosen.number
+
+
+def lines(model: Model, file: str) -> list[str]:
+    """Five lines that load a model file with PyTorch and safetensors alone, and predict `rows`, raw ones."""
+    modules = []
+    for layer in range(len(model.meta.widths) - 1):
+        inputs, outputs = model.meta.widths[layer : layer + 2]
+        modules.append(f"torch.nn.Linear({inputs}, {outputs})")
+        if layer < len(model.meta.widths) - 2:
+            modules.append(f"torch.nn.{_MODULES[model.meta.activation].__name__}()")
+    result = 'network((rows - weights["inputs.shift"]) / weights["inputs.scale"])'
+    if model.meta.task == "regression":
+        result += ' * weights["targets.scale"] + weights["targets.shift"]'
+    return [
+        "import safetensors.torch, torch",
+        f"weights = safetensors.torch.load_file({file!r})",
+        f"network = torch.nn.Sequential({', '.join(modules)})",
+        "network.load_state_dict({name: weights[name] for name in network.state_dict()})",
+        f"outputs = {result}",
+    ]
+
+
+def network(model: Model) -> nn.Sequential:
+    """The network as plain modules, from raw rows to logits or the user's units.
+
+    The scaling is part of the first and the last layer: ``W ((x - shift) / scale) + b = W' x + b'``.
+    """
+    last = len(model.meta.widths) - 2
+    layers: list[nn.Module] = []
+    for number in range(last + 1):
+        weight, bias = (tensor.double() for tensor in model.layer(number))
+        if number == 0:
+            weight = weight / model.inputs.scale.double()
+            bias = bias - weight @ model.inputs.shift.double()
+        if number == last and model.targets is not None:
+            scale = model.targets.scale.double()
+            weight, bias = weight * scale[:, None], bias * scale + model.targets.shift.double()
+        linear = nn.Linear(weight.shape[1], weight.shape[0])
+        linear.load_state_dict({"weight": weight.float(), "bias": bias.float()})
+        layers += [linear] if number == last else [linear, _MODULES[model.meta.activation]()]
+    return nn.Sequential(*layers).eval()
+
+
+def register(model: Model, key: str, name: str, tracking_uri: str, example: Tensor) -> str:
+    """Log the network to its trial's run and register it in MLflow; returns its URI, ``models:/name/version``.
+
+    Stored as a traced graph (pt2), which loads without running code of the file's.
+
+    Args:
+        key: the run's tag, ``study/number``.
+        name: of the registered model.
+        tracking_uri: MLflow's.
+        example: some raw rows; any number of rows may be given later.
+
+    Raises:
+        RequestError: the trial has no run there, or MLflow does not take the name.
+        EnvironmentFault: MLflow fails.
+    """
+    from search.record.writer import silence_mlflow
+
+    silence_mlflow()
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    from search.record.plan import KEY_TAG
+
+    quoted = key.replace("'", "_")
+    try:
+        mlflow.set_tracking_uri(tracking_uri)
+        client = mlflow.MlflowClient(tracking_uri)
+        experiments = [one.experiment_id for one in client.search_experiments()]
+        found = client.search_runs(experiments, f"tags.`{KEY_TAG}` LIKE '{quoted}'")
+        runs = [run for run in found if run.data.tags.get(KEY_TAG) == key]
+        if not runs:
+            study = key.rpartition("/")[0]
+            raise RequestError(f"MLflow has no run of {key}: python -m search.sync {study} first")
+        with mlflow.start_run(run_id=runs[0].info.run_id):
+            logged = mlflow.pytorch.log_model(
+                network(model), name="model", registered_model_name=name, input_example=example.numpy(),
+                pip_requirements=[f"torch=={torch.__version__}"], serialization_format="pt2",
+            )  # fmt: skip
+        # Ending the block above has set the run's end to now, which the next sync would take for another record.
+        client.set_terminated(runs[0].info.run_id, runs[0].info.status, runs[0].info.end_time)
+    except MlflowException as error:
+        raise EnvironmentFault(f"MLflow at {tracking_uri}: {str(error).splitlines()[0]}") from None
+    return f"models:/{name}/{logged.registered_model_version}"
