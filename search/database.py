@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
-_MAGIC = b"SQLite format 3\x00"
 _OPTUNA_TABLES = {"studies", "trials", "version_info"}
 # What MLflow tracks to; its stores of plain files are closed to new runs.
 _TRACKING = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
@@ -103,16 +102,18 @@ def check_sqlite(url: str, what: str, *, ours: bool) -> None:
 
 def _tables(path: Path, what: str) -> set[str]:
     """The tables of an SQLite file, after a transaction that could have written to it."""
-    with path.open("rb") as file:
-        magic = file.read(len(_MAGIC))
-    if magic not in (b"", _MAGIC):
-        raise EnvironmentFault(f"{what}: {path} is not an SQLite database")
+    # By SQLite itself: whoever else opens a file and closes it takes from this process all locks that it holds there,
+    # and another process then removes the journal that an open study writes to (sqlite.org/howtocorrupt.html, 2.2).
     connection = sqlite3.connect(path, timeout=60, isolation_level=None)
     try:
         connection.execute("BEGIN IMMEDIATE")
         names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         connection.execute("ROLLBACK")
         return names
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise EnvironmentFault(f"{what}: {path} is not an SQLite database") from None
+        raise
     finally:
         connection.close()
 
