@@ -24,7 +24,7 @@ from search.errors import EnvironmentFault, RequestError, clip
 
 INTERRUPTED = 130
 _PATIENCE = 3.0  # seconds that an interrupted command takes at most to end by itself
-_GO_ON = "interrupted: everything told is kept; run the same command again to go on"
+_GO_ON = "interrupted: every trial told is kept; run the same command again to go on with the rest"
 
 
 def parse_value(text: str) -> bool | int | float | str:

@@ -10,7 +10,7 @@ import optuna
 from search import database
 from search.data import is_path, named
 from search.errors import RequestError, unknown
-from search.identity import IDENTITY
+from search.identity import IDENTITY, Mismatch
 from search.recipe import Recipe, packaged
 from search.record.curves import RECIPE
 
@@ -43,6 +43,8 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
     recipe = Recipe.parse(attributes[RECIPE], name)
     if dataset is not None and is_path(dataset):
         recipe = recipe.but(name, data={"dataset": dataset})
+    elif dataset not in (None, recipe.data.dataset):
+        raise RequestError(f"study {name!r} was run with dataset {recipe.data.dataset}, got {dataset!r}")
     return name, recipe
 
 
@@ -72,7 +74,13 @@ def reopened(
     from search.study import Study
 
     name, recipe = find(storage, study, study_name=study_name, dataset=dataset)
-    return Study(recipe, study_name=name, storage=storage, tracking_uri=None, **options)
+    made = Study(recipe, study_name=name, storage=storage, tracking_uri=None, **options)
+    try:
+        _ = made.optuna_study
+    except Mismatch as mismatch:
+        # Its recipe is the one it was run with: what is missing comes from outside.
+        raise RequestError(f"{mismatch}: give the data, and the --technique files, that it was run with") from None
+    return made
 
 
 def _check_there(storage: str) -> None:

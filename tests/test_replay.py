@@ -200,7 +200,7 @@ def test_other_data_is_refused(said: Said, monkeypatch: pytest.MonkeyPatch) -> N
     out, (line,) = said("small-wine", 0, status=2)
     assert out == ""
     assert "study 'small-wine' exists and differs in data: " in line
-    assert line.endswith("a trial can be replayed only on the data and settings it had")
+    assert line.endswith("give the data, and the --technique files, that it was run with")
 
 
 def test_what_cant_be_replayed_is_refused_in_one_line(folder: Path, said: Said) -> None:
