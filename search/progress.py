@@ -70,8 +70,9 @@ class Progress:
             self._console.print(f"at most {self._width} slots train as one network", highlight=False)
         self._in_flight = dict.fromkeys((one.number for one in cohort), 0.0)
         if not self._live:
-            numbers = sorted(self._in_flight)
-            self._console.print(f"training trials {numbers[0]} to {numbers[-1]} of {self._budget}", highlight=False)
+            first, last = min(self._in_flight), max(self._in_flight)
+            which = f"trials {first} to {last}" if first < last else f"trial {first}"
+            self._console.print(f"training {which} of {self._budget}", highlight=False)
 
     def epoch(self, members: Sequence[Member]) -> None:
         if not members and not self._waiting:

@@ -129,7 +129,8 @@ class Replay:
 
     def __str__(self) -> str:
         who = f"trial {self.trial} of {self.study} ({self.state})"
-        numbers = f"{self.metrics} metrics x {self.replicates} replicates x {self.epochs} epochs"
+        counts = ((self.metrics, "metric"), (self.replicates, "replicate"), (self.epochs, "epoch"))
+        numbers = " x ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
         if self.same:
             return f"{who}: every number of {numbers} is the same to the bit"
         lines = [f"{who}: of {numbers} not all are the same", *self.missing]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -83,6 +82,6 @@ def caption(record: Record) -> str:
             told.append(f"Epoch {one.rung}: {one.n} complete trials are too few, or too alike, for a rank correlation.")
         else:
             told.append(f"Epoch {one.rung}: Spearman's rank correlation {one.rho:.2f} (n = {one.n}).")
-    if np.any([one.n for one in correlations(record)]):
+    if any(one.rho is not None for one in correlations(record)):
         told.append("Of those that finished only, which pruning chose: among all trials it would be different.")
     return " ".join(told[:14])
