@@ -12,9 +12,9 @@ import typer
 from search.command import leave, serve
 from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
 from search.errors import RequestError
-from search.options import DataDir, Device, Json, Offline, Storage, Techniques, option
+from search.options import DataDir, Device, Json, Offline, Storage, Techniques, application, option
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = application()
 
 
 @app.command()

@@ -9,10 +9,8 @@ from typing import Any
 
 from search import stored
 from search.compared import check
-from search.data import named
 from search.discovery import load_technique
-from search.errors import unknown
-from search.recipe import Recipe, packaged
+from search.recipe import Recipe
 from search.show.table import count_finished
 from search.study import Study
 from search.technique import Technique
@@ -49,7 +47,7 @@ def enter(
     outside = [load_technique(path) for path in techniques]
     studies, new = [], []
     for word in words:
-        name = word if word in there else _name(word, dataset, list(there))
+        name = word if word in there else stored.usual_name(word, dataset, there, "study or recipe")
         if name in there:
             recipe, noted = there[name]
             own = [one for one in outside if one.name in recipe.techniques or _uses(noted, one)]
@@ -86,14 +84,6 @@ def _run(study: Study, budget: int, *, new: bool) -> None:
     told = "is not there yet: running its" if new else f"has {done} trials: running it on to"
     print(f"study {study.name} {told} {budget} trials", file=sys.stderr)
     study.run(budget)
-
-
-def _name(word: str, dataset: str | None, names: Sequence[str]) -> str:
-    """What the study of a recipe is called."""
-    if word not in (known := packaged()) and not ("+" in word or "/" in word or word.endswith(".toml")):
-        raise unknown("study or recipe", word, {*names, *known})
-    recipe = Recipe.load(word)
-    return f"{recipe.name}-{named(dataset or recipe.data.dataset)}"
 
 
 def _uses(noted: dict[str, str], technique: Technique) -> bool:

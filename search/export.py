@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from search.command import leave, serve
 from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
 from search.errors import RequestError
@@ -22,10 +20,11 @@ from search.options import (
     StudyName,
     Techniques,
     TrackingUri,
+    application,
     option,
 )
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = application()
 
 
 @app.command()

@@ -101,14 +101,14 @@ def register(model: Model, key: str, name: str, tracking_uri: str, example: Tens
     import mlflow
     from mlflow.exceptions import MlflowException
 
+    from search.record.mlflow_store import opened, tagged
     from search.record.plan import KEY_TAG
 
-    quoted = key.replace("'", "_")
     try:
+        client = opened(tracking_uri)
         mlflow.set_tracking_uri(tracking_uri)
-        client = mlflow.MlflowClient(tracking_uri)
         experiments = [one.experiment_id for one in client.search_experiments()]
-        found = client.search_runs(experiments, f"tags.`{KEY_TAG}` LIKE '{quoted}'")
+        found = client.search_runs(experiments, tagged(KEY_TAG, key))
         runs = [run for run in found if run.data.tags.get(KEY_TAG) == key]
         if not runs:
             study = key.rpartition("/")[0]

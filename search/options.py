@@ -1,4 +1,4 @@
-"""The options that commands on a study which is there already share, each written once."""
+"""What the commands' lines have in common: the application, and the options of studies, each written once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
+
+
+def application() -> typer.Typer:
+    """A command line as every command here has it: its errors are told by `search.command.serve`."""
+    return typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def option(text: str, *names: str, metavar: str | None = None) -> Any:

@@ -11,9 +11,9 @@ import typer
 
 from search.command import leave, serve
 from search.database import DEFAULT_STORAGE
-from search.options import DataDir, Dataset, Device, Json, Offline, Storage, Stored, StudyName, Techniques
+from search.options import DataDir, Dataset, Device, Json, Offline, Storage, Stored, StudyName, Techniques, application
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = application()
 
 
 @app.command()

@@ -6,13 +6,23 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from search.command import leave, serve
 from search.database import DEFAULT_STORAGE
-from search.options import DataDir, Dataset, Device, Json, Offline, Storage, Stored, StudyName, Techniques, option
+from search.options import (
+    DataDir,
+    Dataset,
+    Device,
+    Json,
+    Offline,
+    Storage,
+    Stored,
+    StudyName,
+    Techniques,
+    application,
+    option,
+)
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = application()
 
 
 @app.command()

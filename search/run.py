@@ -16,12 +16,12 @@ import typer
 from search.command import leave, pairs, parse_range, parse_value, parse_values, serve
 from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
 from search.errors import RequestError
-from search.options import DataDir, Device, Offline, Storage, Techniques, option
+from search.options import DataDir, Device, Offline, Storage, Techniques, application, option
 
 if TYPE_CHECKING:
     from search.study import Study
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = application()
 
 
 @app.command()

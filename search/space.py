@@ -144,6 +144,10 @@ class Space:
         assert isinstance(searched, FloatDistribution | IntDistribution)
         return [searched.low, searched.high]
 
+    def longest(self) -> int:
+        """The most epochs that a trial trains."""
+        return max(int(epochs) for epochs in self.possible("epochs"))
+
     def numeric(self, values: Mapping[str, Value]) -> dict[str, float]:
         """The numeric hyperparameters that training uses.
 

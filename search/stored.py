@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -34,7 +34,7 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
     with database.faults(storage):
         backend = database.connect(storage)
         known = optuna.get_all_study_names(backend)
-        name = study_name or (study if study in known else _usual_name(study, dataset, known))
+        name = study_name or (study if study in known else usual_name(study, dataset, known))
         if name not in known:
             raise unknown(f"study in {database.shown(storage)}", name, known)
         attributes = optuna.load_study(study_name=name, storage=backend).user_attrs
@@ -105,12 +105,17 @@ def recipes(storage: str) -> dict[str, tuple[Recipe, dict[str, str]]]:
     return found
 
 
-def _usual_name(study: str, dataset: str | None, known: Sequence[str]) -> str:
-    """The name of a recipe's study; for a word that is no recipe, the error names the studies there are as well."""
+def usual_name(study: str, dataset: str | None, known: Iterable[str], kind: str = "study") -> str:
+    """The name of a recipe's study; for a word that is no recipe, the error names the studies there are as well.
+
+    Args:
+        known: the studies there are.
+        kind: what the word was to be.
+    """
     try:
         recipe = Recipe.load(study)
     except RequestError:
         if study in packaged() or "+" in study or study.endswith(".toml"):
             raise
-        raise unknown("study", study, [*known, *packaged()]) from None
+        raise unknown(kind, study, {*known, *packaged()}) from None
     return f"{recipe.name}-{named(dataset or recipe.data.dataset)}"

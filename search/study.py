@@ -224,12 +224,12 @@ class Study:
         return self
 
     def _checkpoints(self) -> Checkpoints:
-        made_by = identity.describe(self.recipe, self.space, self.data, self.loss) | self.environment()
+        made_by = self.optuna_study.user_attrs[identity.IDENTITY] | self.environment()
         return Checkpoints(CHECKPOINTS if self._checkpoint else None, f"{self.storage}/{self.name}", made_by)
 
     def longest(self) -> int:
         """The most epochs that a trial of the study trains."""
-        return max(int(epochs) for epochs in self.space.possible("epochs"))
+        return self.space.longest()
 
     @property
     def width(self) -> int:

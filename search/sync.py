@@ -14,9 +14,9 @@ from search import database
 from search.command import serve
 from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
 from search.errors import RequestError
-from search.options import Json, Storage, TrackingUri
+from search.options import Json, Storage, TrackingUri, application
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = application()
 
 
 @app.command()

@@ -57,7 +57,7 @@ class Asker:
         self._storage, self._recipe, self._space, self._claims = storage, recipe, space, claims
         self._study_id = storage.get_study_id_from_name(study.study_name)
         self._cells = list(space.cells()) if recipe.sampler == "grid" else []
-        rungs = pruners.build(recipe.pruner, max(int(epochs) for epochs in space.possible("epochs"))).rungs()
+        rungs = pruners.build(recipe.pruner, space.longest()).rungs()
         rung = min(rungs, default=None)
         self._replica = None if recipe.sampler in samplers.IN_STORAGE else Replica(study.directions, rung)
 

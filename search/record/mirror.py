@@ -55,7 +55,8 @@ class MlflowMirror:
     def epoch(self, members: Sequence[Member]) -> None:
         if not members:
             return
-        metrics = {name: [_mean(m.curves[name][-1].tolist()) for m in members] for name in members[0].curves}
+        curves = [member.curves for member in members]
+        metrics = {name: [_mean(one[name][-1].tolist()) for one in curves] for name in curves[0]}
         numbers, epochs = [m.number for m in members], [m.epoch for m in members]
         self._link.epoch(numbers, epochs, members[0].times[-1], metrics)
 

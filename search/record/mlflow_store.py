@@ -1,4 +1,4 @@
-"""MLflow's store, opened: a file that can't be is found out at once, and a new one is whole or not there."""
+"""MLflow's store, opened and searched: a file that can't be is found out at once, a new one is whole or not there."""
 
 from __future__ import annotations
 
@@ -44,3 +44,10 @@ def _create(path: Path) -> None:
         os.replace(unfinished, path)
     else:  # somebody has opened MLflow in the meantime
         os.unlink(unfinished)
+
+
+def tagged(tag: str, value: str) -> str:
+    """MLflow's filter for the runs with a tag. It has no escapes: a quote in the value becomes LIKE's wildcard."""
+    operator = "LIKE" if "'" in value else "="
+    name = value.replace("'", "_")
+    return f"tags.`{tag}` {operator} '{name}'"

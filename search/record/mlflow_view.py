@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Metric, Param, Run, RunTag
 
 from search.record.live import LiveTrial
-from search.record.mlflow_store import opened
+from search.record.mlflow_store import opened, tagged
 from search.record.plan import KEY_TAG, STATE_TAG, STUDY_TAG, Point, TrialPlan, params_text, trial_tags
 
 PARENT_TAG = "mlflow.parentRunId"
@@ -189,7 +189,7 @@ class MlflowView:
     def _search(self) -> dict[str, _RunState]:
         """The study's runs by key; of several with one key (two machines at once) the same one for every writer."""
         found: dict[str, Run] = {}
-        name = _named(self._study)
+        name = tagged(STUDY_TAG, self._study)
         token: str | None = None
         while True:
             page = self._api.search_runs([self._experiment_id], name, max_results=_PAGE, page_token=token)
@@ -265,13 +265,6 @@ def _contradicts(run: _RunState, known: Known, points: list[Point], params: Mapp
 
 def _same(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-9) or (math.isnan(one) and math.isnan(other))
-
-
-def _named(study: str) -> str:
-    """MLflow's filter for the runs of a study. It has no escapes: a quote in the name becomes LIKE's wildcard."""
-    operator = "LIKE" if "'" in study else "="
-    name = study.replace("'", "_")
-    return f"tags.`{STUDY_TAG}` {operator} '{name}'"
 
 
 def _rank(run: Run) -> tuple[int, str]:
