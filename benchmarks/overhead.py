@@ -47,7 +47,7 @@ import torch
 
 from search import Study, loop
 from search.choose.asking import Asker
-from search.choose.pruners import COHORT, TICKET, PeerPruner
+from search.choose.peers import COHORT, TICKET, PeerPruner
 from search.identity import IDENTITY
 from search.record.curves import ENVIRONMENT, EPOCHS, RECIPE, Curves
 from search.record.mirror import MlflowMirror

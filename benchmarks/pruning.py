@@ -31,7 +31,8 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from search import Study
-from search.choose.pruners import COHORT, TICKET, PeerPruner, build
+from search.choose.peers import COHORT, TICKET, PeerPruner
+from search.choose.pruners import build
 from search.record.curves import CURVES, Curves
 from search.schema import Pruner
 

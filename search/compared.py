@@ -195,9 +195,8 @@ def _tested(entry: _Entry, networks: Sequence[Pack]) -> Arm:
     with database.faults(study.storage):
         readings = count_reading(study.optuna_study)
     losses, scores = zip(*(_examples(pack) for pack in networks), strict=True)
-    assert trial.value is not None
     return Arm(
-        study.name, trial.number, trial.params, entry.label, count_finished(study), trial.value,
+        study.name, trial.number, trial.params, entry.label, count_finished(study), trial.values[0],
         np.stack(losses), np.stack(scores), readings,
     )  # fmt: skip
 

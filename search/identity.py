@@ -9,16 +9,31 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
 
-from search.data import Data, named
+from search.choose.objectives import Objectives
+from search.data import Data, located, named
 from search.errors import RequestError
 from search.recipe import Recipe
+from search.record.curves import RECIPE
 from search.space import Space
 
 IDENTITY = "identity"
 """Study attribute: `describe(...)`."""
 
 # What a study may be run again with, changed: how long, how shown; not what it is.
-_FREE = {"name", "title", "trials", "set", "space", "rows", "watch", "loss", "techniques", "grid_points", "data"}
+_FREE = {
+    "name",
+    "title",
+    "trials",
+    "set",
+    "space",
+    "rows",
+    "watch",
+    "loss",
+    "techniques",
+    "grid_points",
+    "data",
+    "objective",
+}
 
 _LONGEST_NAME = 200
 _STEM = 180  # room for the number
@@ -37,6 +52,8 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
     # A path's stem: a file that has moved is the same data.
     fields |= {"dataset": named(spec.dataset), "scale": spec.scale, "data": data.fingerprint()}
     # Left out where they say nothing: a study that was noted before there were any is still the same study.
+    if len(recipe.objective) > 1:
+        fields["objective"] = ",".join(recipe.objective)
     if spec.target is not None:
         fields["target"] = spec.target
     if spec.validation != "train":
@@ -47,7 +64,7 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
 
 
 def confirm(study: optuna.Study, recipe: Recipe, space: Space, data: Data, loss: str) -> None:
-    """Note a new study's identity, or compare with the one noted.
+    """Note a new study's identity and recipe, or compare with the identity noted.
 
     Raises:
         Mismatch: the study of this name is another one; the message lists the fields that differ.
@@ -55,14 +72,20 @@ def confirm(study: optuna.Study, recipe: Recipe, space: Space, data: Data, loss:
     asked = describe(recipe, space, data, loss)
     noted: Mapping[str, Any] | None = study.user_attrs.get(IDENTITY)
     if noted is None:
-        if study.get_trials(deepcopy=False) or study.directions != [StudyDirection.MINIMIZE]:
+        directions = [StudyDirection[one.upper()] for one in Objectives(recipe.objective).directions]
+        if study.get_trials(deepcopy=False) or study.directions != directions:
             raise Mismatch(study.study_name, "was not made by regsearch")
         study.set_user_attr(IDENTITY, asked)
-        return
+        noted = asked
     names = [name for name in dict.fromkeys((*noted, *asked)) if noted.get(name) != asked.get(name)]
     if names:
         told = (f"{name}: {noted.get(name) or 'none'} there, {asked.get(name) or 'none'} here" for name in names)
         raise Mismatch(study.study_name, f"differs in {'; '.join(told)}")
+    if RECIPE not in study.user_attrs:
+        # From which other commands, wherever they run, find the data again.
+        kept = recipe.model_dump(mode="json")
+        kept["data"]["dataset"] = located(recipe.data.dataset)
+        study.set_user_attr(RECIPE, kept)
 
 
 class Mismatch(RequestError):

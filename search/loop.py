@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -18,9 +19,10 @@ import optuna
 from optuna.trial import TrialState
 
 from search.choose.asking import Asked, Asker
-from search.choose.pruners import PeerPruner
-from search.record.curves import CURVES, DIVERGED_AT, SUMMARY, TIMES, Curves, encode_times
-from search.record.summary import diverged_at, objective, summarise
+from search.choose.objectives import Objectives, reported
+from search.choose.peers import PeerPruner
+from search.record.curves import Curves
+from search.record.summary import keep
 from search.technique import Value
 from search.train.batches import Batches
 from search.train.checkpoint import Checkpoints
@@ -81,7 +83,7 @@ def search(
             members.append(Member(one.number, program, programs.numeric(one.values), replicates))
         observer.asked(asked)
         cohort = Cohort(members, batches, width, checkpoints.load(index, {one.number: one for one in members}))
-        run = _Run(asker.study, index, {one.number: one.trial for one in asked}, observer)
+        run = _Run(asker.study, index, {one.number: one.trial for one in asked}, asker.objectives, observer)
         for rung in pruner.rungs():
             run.train(cohort, rung)
             run.finish_ended(cohort)
@@ -97,54 +99,55 @@ def search(
         width = cohort.width
 
 
+@dataclass
 class _Run:
     """One cohort's dealings with Optuna and the observer."""
 
-    def __init__(self, study: optuna.Study, index: int, trials: Mapping[int, optuna.Trial], observer: Observer) -> None:
-        self._study, self._index, self._trials, self._observer = study, index, trials, observer
-        self._told: set[int] = set()
+    study: optuna.Study
+    index: int
+    trials: Mapping[int, optuna.Trial]
+    objectives: Objectives
+    observer: Observer
+    told: set[int] = field(default_factory=set)
 
     def train(self, cohort: Cohort, epoch: int) -> None:
         with closing(cohort.advance(epoch)) as epochs:
             for completed in epochs:
-                self._observer.epoch(completed)
+                self.observer.epoch(completed)
 
     def judge(self, cohort: Cohort, pruner: PeerPruner, rung: int) -> list[int]:
-        """Report the objective so far of all that still train, then ask who falls behind; obey an earlier verdict."""
-        alive = [number for number in cohort.members if number not in self._told]
-        known = {t.number: t for t in self._study.get_trials(deepcopy=False) if t.number in alive}
+        """Report the objectives so far of all that still train, then ask who falls behind; obey an earlier verdict."""
+        alive = [number for number in cohort.members if number not in self.told]
+        known = {t.number: t for t in self.study.get_trials(deepcopy=False) if t.number in alive}
         for number in alive:
-            if rung not in known[number].intermediate_values:
-                self._trials[number].report(objective(Curves(*cohort.members[number].table())), rung)
-        key = f"verdict:{self._index}:{rung}"
-        stored = self._study.user_attrs.get(key)
+            if rung not in reported(known[number]):
+                values = self.objectives.of(Curves(*cohort.members[number].table()))
+                self.objectives.report(self.trials[number], rung, values)
+        key = f"verdict:{self.index}:{rung}"
+        stored = self.study.user_attrs.get(key)
         if stored is None:
-            verdicts = pruner.verdicts(self._study.get_trials(deepcopy=False), self._index, rung)
+            verdicts = pruner.verdicts(self.study.get_trials(deepcopy=False), self.index, rung)
             stored = [number for number, survives in sorted(verdicts.items()) if not survives]
-            self._study.set_user_attr(key, stored)
+            self.study.set_user_attr(key, stored)
         return [number for number in alive if number in stored]
 
     def finish_ended(self, cohort: Cohort) -> None:
         """Tell the trials that have trained to their end, or diverged."""
         ended = {number for number, member in cohort.members.items() if member.ended}
-        self.tell(cohort, ended - self._told, TrialState.COMPLETE)
+        self.tell(cohort, ended - self.told, TrialState.COMPLETE)
 
     def tell(self, cohort: Cohort, numbers: Collection[int], state: TrialState) -> None:
         """Write each trial's record, then its result: whatever is told has its curves."""
         for number in sorted(numbers):
-            member, trial = cohort.members[number], self._trials[number]
+            member, trial = cohort.members[number], self.trials[number]
             curves = Curves(*member.table())
-            value = objective(curves)
-            trial.set_user_attr(CURVES, curves.encode())
-            trial.set_user_attr(TIMES, encode_times(np.array(member.times, dtype=np.int64)))
-            trial.set_user_attr(SUMMARY, summarise(curves))
-            if (epoch := diverged_at(curves)) is not None:
-                trial.set_user_attr(DIVERGED_AT, epoch)
+            values = self.objectives.of(curves)
+            keep(trial, curves, member.times)
             outcome = state
-            if not np.isfinite(value):
+            if not np.isfinite(values).all():
                 if INFEASIBLE not in trial.constraints:  # as where a process died just before it told this
                     trial.set_constraint(INFEASIBLE, 1.0)
                 outcome = TrialState.PRUNED
-            self._study.tell(trial, value if outcome == TrialState.COMPLETE else None, outcome)
-            self._told.add(number)
-            self._observer.told(number, outcome, value if np.isfinite(value) else None)
+            self.study.tell(trial, values if outcome == TrialState.COMPLETE else None, outcome)
+            self.told.add(number)
+            self.observer.told(number, outcome, values[0] if np.isfinite(values[0]) else None)

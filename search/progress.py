@@ -36,9 +36,7 @@ class Progress:
         finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
         self._budget, self._longest, self._width = budget, epochs, width
         self._done = len(finished)
-        self._best = min(
-            (t.value for t in finished if t.state == TrialState.COMPLETE and t.value is not None), default=None
-        )
+        self._best = min((t.values[0] for t in finished if t.state == TrialState.COMPLETE), default=None)
         self._pruned = sum(t.state == TrialState.PRUNED for t in finished)
         self._in_flight: dict[int, float] = {}
         self._console = Console(stderr=True)

@@ -22,6 +22,7 @@ from search.schema import (
     WATCHED,
     DataSet,
     LossName,
+    ObjectiveName,
     Part,
     PrecisionName,
     Pruner,
@@ -37,6 +38,7 @@ _LONGEST_FILE = 2**20
 # What these samplers ask depends on what they were told: of larger cohorts they need more trials. Measured by
 # `benchmarks/asking.py`; the cohorts of others are as wide as packs gain from.
 _LEARNING, _LEARNING_BATCH = ("tpe", "gp", "cmaes"), 8
+_GENERATION = 16
 
 
 class Recipe(Part):
@@ -56,8 +58,11 @@ class Recipe(Part):
     name: str = Field(min_length=1, max_length=120)
     title: str = ""
     techniques: tuple[str, ...] = ()
+    objective: tuple[ObjectiveName, ...] = Field(default=("val_loss",), description="several: their Pareto front")
     trials: Whole = Field(default=64, ge=1, description="total budget")
-    ask_batch: Whole = Field(default=32, ge=1, description="trials of one cohort; 8 where the sampler learns from them")
+    ask_batch: Whole = Field(
+        default=32, ge=1, description="trials of one cohort; 8 where the sampler learns from them, 16 for nsgaii"
+    )
     replicates: Whole = Field(default=1, ge=1, le=1000)
     seed: Whole = Field(default=0, ge=0, lt=2**63)
     sampler: SamplerName = "tpe"
@@ -71,11 +76,19 @@ class Recipe(Part):
     rows: tuple[Row, ...] = ()
     watch: tuple[WatchName, ...] = Field(default=(), description="measured each epoch too; test: the test split")
 
-    @field_validator("techniques", "watch")
+    @field_validator("techniques", "watch", "objective")
     @classmethod
     def _each_once(cls, names: tuple[str, ...], field: ValidationInfo) -> tuple[str, ...]:
         if len(set(names)) < len(names):
             raise ValueError(f"names a {'technique' if field.field_name == 'techniques' else 'metric'} twice")
+        return names
+
+    @field_validator("objective")
+    @classmethod
+    def _begins_with_the_loss(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if names[:1] != ("val_loss",):
+            # It decides which epoch's weights are kept, and so what all the others are measured on.
+            raise ValueError("begins with val_loss")
         return names
 
     @model_validator(mode="after")
@@ -98,6 +111,22 @@ class Recipe(Part):
     def _who_learns_asks_little_at_a_time(self) -> Recipe:
         if self.sampler in _LEARNING:
             self._default(ask_batch=_LEARNING_BATCH)
+        if self.sampler == "nsgaii":
+            self._default(ask_batch=_GENERATION)
+        return self
+
+    @model_validator(mode="after")
+    def _several_objectives(self) -> Recipe:
+        if len(self.objective) > 1:
+            if self.sampler == "cmaes":
+                raise ValueError(
+                    "sampler cmaes takes one objective; tpe, nsgaii, gp, random, qmc and grid take several"
+                )
+            self._default(pruner=Pruner(name="none" if self.rows else "pareto"))
+            if self.pruner.name not in ("pareto", "none"):
+                raise ValueError(f"pruner {self.pruner.name} ranks by one objective: several take pareto or none")
+        elif self.pruner.name == "pareto":
+            raise ValueError("pruner pareto takes several objectives, as in --objective val_loss,sparsity")
         return self
 
     def _default(self, **values: object) -> None:

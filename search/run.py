@@ -39,9 +39,12 @@ def run(
     ] = None,
     trials: Annotated[int | None, option("Total budget: the study goes on to this many.")] = None,
     timeout: Annotated[float | None, option("Stop after so many seconds; run again to go on.")] = None,
-    sampler: Annotated[str | None, option("tpe, random, grid, gp, cmaes or qmc.")] = None,
+    sampler: Annotated[str | None, option("tpe, random, grid, gp, cmaes, qmc or nsgaii.")] = None,
     grid_points: Annotated[int | None, option("Values of each range in a grid.")] = None,
-    pruner: Annotated[str | None, option("halving, hyperband, median, curve or none.")] = None,
+    pruner: Annotated[str | None, option("halving, hyperband, median, curve, pareto or none.")] = None,
+    objective: Annotated[
+        str | None, option("val_loss (default); or several, for their front: val_loss,sparsity.", metavar="NAMES")
+    ] = None,
     ask_batch: Annotated[int | None, option("Trials asked and judged together.")] = None,
     replicates: Annotated[int | None, option("Seeds per trial.")] = None,
     seed: Annotated[int | None, option("Of every random draw of the study.")] = None,
@@ -84,6 +87,7 @@ def run(
         raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
     options = {name: parse_values(value) for name, value in pairs("--data", data or ()).items()}
     changes: dict[str, Any] = {
+        "objective": [name.strip() for name in objective.split(",")] if objective is not None else None,
         "sampler": sampler,
         "grid_points": grid_points,
         "ask_batch": ask_batch,

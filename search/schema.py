@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 
 from search.errors import RequestError, clip, unknown
 
-SamplerName = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc"]
-PrunerName = Literal["halving", "hyperband", "median", "curve", "none"]
+SamplerName = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc", "nsgaii"]
+PrunerName = Literal["halving", "hyperband", "median", "curve", "pareto", "none"]
+ObjectiveName = Literal["val_loss", "sparsity", "weight_norm"]
 ScaleName = Literal["standard", "unit", "none"]
 LossName = Literal["cross_entropy", "mse", "l1", "huber"]
 PrecisionName = Literal["fp32", "tf32", "bf16"]

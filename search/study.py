@@ -7,6 +7,7 @@ study.best, study.trials(), study.curves()
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import fields
@@ -20,19 +21,20 @@ from search import compose, database, identity, loop
 from search.choose import asking, pruners, samplers
 from search.choose.asking import Asker
 from search.choose.claims import Claims
-from search.data import Data, load, located, named
+from search.choose.objectives import Objectives
+from search.data import Data, load, named
 from search.discovery import select
 from search.errors import RequestError, clip
 from search.progress import Deadline, EpochCount, Progress, Watchers
 from search.recipe import Recipe
 from search.record import environment
-from search.record.curves import RECIPE
 from search.record.mirror import MlflowMirror
 from search.space import Space
 from search.technique import Technique, Value
 from search.train import losses, precision
 from search.train.batches import Batches
 from search.train.checkpoint import Checkpoints
+from search.train.constant import constant_loss
 from search.train.device import auto_width, choose_device
 from search.train.program import Program
 
@@ -94,6 +96,7 @@ class Study:
             changes["data"] = data | dict(changes.get("data", {}))
         self.recipe = self.original.but(self.original.name, **changes) if changes else self.original
         self.storage, self.tracking_uri = storage, tracking_uri
+        self.objectives = Objectives(self.recipe.objective)
         self.techniques = select(self.recipe.techniques, techniques)
         self.space = Space.resolve(self.recipe, self.techniques)
         self.device = choose_device(device)
@@ -154,19 +157,12 @@ class Study:
             with database.faults(self.storage), self._claims.turn():
                 self._backend = database.connect(self.storage)
                 study = optuna.create_study(
-                    storage=self._backend, study_name=self.name, direction="minimize", load_if_exists=True
-                )
+                    storage=self._backend, study_name=self.name, directions=self.objectives.directions,
+                    load_if_exists=True,
+                )  # fmt: skip
                 identity.confirm(study, self.recipe, self.space, self.data, self.loss)
-                if RECIPE not in study.user_attrs:
-                    study.set_user_attr(RECIPE, self._kept())
             self._optuna = study
         return self._optuna
-
-    def _kept(self) -> dict[str, Any]:
-        """The recipe as the storage keeps it, from which other commands, wherever they run, find the data again."""
-        kept = self.recipe.model_dump(mode="json")
-        kept["data"]["dataset"] = located(self.recipe.data.dataset)
-        return kept
 
     def budget(self, trials: int | None = None) -> int:
         """The total number of trials: as asked, else the recipe's, else every cell of a grid; a grid has no more."""
@@ -214,12 +210,15 @@ class Study:
             with database.faults(self.storage):
                 assert self._backend is not None
                 asker = Asker(study, self._backend, self.recipe, self.space, budget, self._claims)
-                pruner = pruners.build(self.recipe.pruner, self.longest())
+                constant = constant_loss(self.batches, self.loss) if self.objectives.several else math.inf
+                pruner = pruners.build(
+                    self.recipe.pruner, self.longest(), objectives=self.objectives, constant=constant
+                )
                 with suppress(loop.Stop):
                     loop.search(
                         asker, self, pruner, self.batches,
-                        replicates=self.recipe.replicates, width=self.width, checkpoints=self._checkpoints(),
-                        observer=Watchers(watching),
+                        replicates=self.recipe.replicates, width=self.width,
+                        checkpoints=self._checkpoints(), observer=Watchers(watching),
                     )  # fmt: skip
         return self
 
@@ -255,9 +254,14 @@ class Study:
 
     @property
     def best(self) -> FrozenTrial | None:
-        """The complete trial of the lowest value, None before there is one."""
+        """The complete trial of the lowest validation loss, None before there is one."""
         complete = self.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return min(complete, key=lambda trial: (trial.value, trial.number), default=None)
+        return min(complete, key=lambda trial: (trial.values, trial.number), default=None)
+
+    @property
+    def front(self) -> list[FrozenTrial]:
+        """The complete trials that no other dominates, by validation loss; of one objective the best alone."""
+        return self.objectives.front(self.optuna_study.get_trials(deepcopy=False))
 
     def trials(self) -> pd.DataFrame:
         """One row per trial: number, state, value, its hyperparameters, best and final metrics."""

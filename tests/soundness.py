@@ -16,7 +16,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.choose.pruners import TICKET
+from search.choose.peers import TICKET
 from search.record.curves import CURVES, ENVIRONMENT, EPOCHS, SUMMARY, TIMES, Curves
 
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}

@@ -10,7 +10,7 @@ import torch
 from optuna.trial import TrialState
 from studies_for_tests import Crash, Quiet, outcome, small
 
-from search.choose.pruners import COHORT
+from search.choose.peers import COHORT
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.choose import pruners, samplers
 from search.choose.claims import Claims
-from search.choose.pruners import COHORT, TICKET
+from search.choose.objectives import Objectives, reported
+from search.choose.peers import COHORT, TICKET
 from search.choose.replica import Replica
 from search.errors import RequestError
 from search.recipe import Recipe
@@ -53,7 +54,7 @@ class Asker:
     def __init__(
         self, study: optuna.Study, storage: RDBStorage, recipe: Recipe, space: Space, budget: int, claims: Claims
     ) -> None:
-        self.study, self.budget = study, budget
+        self.study, self.budget, self.objectives = study, budget, Objectives(recipe.objective)
         self._storage, self._recipe, self._space, self._claims = storage, recipe, space, claims
         self._study_id = storage.get_study_id_from_name(study.study_name)
         self._cells = list(space.cells()) if recipe.sampler == "grid" else []
@@ -85,7 +86,7 @@ class Asker:
     def _missing(self, cohort: int, trials: Sequence[FrozenTrial], everyone: Sequence[FrozenTrial]) -> list[Asked]:
         """The trials that a cohort still lacks, asked now, unless it has begun to be judged."""
         mine = [t for t in trials if t.user_attrs[COHORT] == cohort]
-        if any(t.intermediate_values or t.state.is_finished() for t in mine):
+        if any(reported(t) or t.state.is_finished() for t in mine):
             return []
         missing = min(self._recipe.ask_batch - len(mine), self.budget - len(trials))
         used = {t.user_attrs[TICKET] for t in trials}
@@ -122,7 +123,7 @@ class Asker:
         return Asked(trial, values)
 
     def _sampler(self, ticket: int) -> BaseSampler:
-        return samplers.build(self._recipe.sampler, self._recipe.seed, ticket, self._space)
+        return samplers.build(self._recipe, ticket, self._space)
 
     def _adopt(self, frozen: FrozenTrial) -> Asked:
         values = self._space.complete(frozen.params)

@@ -1,8 +1,4 @@
-"""Pruning among peers: a cohort is judged once per rung, when all its trials have reached it.
-
-Optuna's pruners judge each trial as it reports, against whoever happened to report before: the first at a rung always
-survives, concurrent trials never prune each other. Here the peers of a trial are its own cohort and all earlier ones,
-never later ones, so a verdict depends neither on the order of reports nor on the width of the machine (contract C5).
+"""The rules by which a cohort is judged at a rung, by name; `search.choose.peers` says who is judged.
 
 The rules that rank trials (halving, median) first judge at half of the epochs by default, later than elsewhere, as
 regularisation pays late: of 64 L2 strengths on digits the five that are best after 100 epochs rank 33rd to 38th at
@@ -13,90 +9,15 @@ The rule that forecasts (curve) sees that they still improve, and judges from a 
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from collections.abc import Sequence
 
-from optuna.pruners import BasePruner
-from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
+from search.choose.objectives import VAL_LOSS, Objectives
+from search.choose.pareto import ParetoPruner
+from search.choose.peers import TICKET, PeerPruner, at
 from search.schema import Pruner
 from search.train import streams
-
-COHORT = "cohort"
-"""Trial attribute: the index of the trial's cohort."""
-TICKET = "ticket"
-"""Trial attribute: the trial's rank among those not failed."""
-
-
-class PeerPruner(BasePruner):
-    """A pruner that compares objectives at one rung.
-
-    Args:
-        epochs: the most epochs that a trial of the study trains.
-    """
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-
-    @abstractmethod
-    def rungs(self) -> tuple[int, ...]:
-        """The epochs at which a cohort is judged, ascending, all before the last."""
-
-    @abstractmethod
-    def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
-        """Which of the judged go on.
-
-        Args:
-            judged: running trials that have reported at the rung.
-            peers: everyone they are compared with, themselves included; `_at` is what each had at the rung.
-            rung: the epoch.
-        """
-
-    def league(self, trial: FrozenTrial) -> int:
-        """Only trials of one league are compared."""
-        del trial
-        return 0
-
-    def is_judged(self, trial: FrozenTrial, rung: int) -> bool:
-        """Whether this rung is one of the trial's."""
-        del trial
-        return rung in self.rungs()
-
-    def verdicts(self, trials: Sequence[FrozenTrial], cohort: int, rung: int) -> dict[int, bool]:
-        """Whether each running trial of a cohort that has reported at a rung survives it, by number.
-
-        A trial that ended by itself before the rung counts with its final value.
-        """
-        judged = [
-            trial
-            for trial in trials
-            if trial.state == TrialState.RUNNING
-            and trial.user_attrs.get(COHORT) == cohort
-            and rung in trial.intermediate_values
-            and self.is_judged(trial, rung)
-        ]
-        verdict: dict[int, bool] = {}
-        for league in sorted({self.league(trial) for trial in judged}):
-            mine = [trial for trial in judged if self.league(trial) == league]
-            peers = [
-                trial
-                for trial in trials
-                if trial.user_attrs.get(COHORT, math.inf) <= cohort
-                and self.league(trial) == league
-                and _at(trial, rung) is not None
-            ]
-            alive = self.survivors(mine, peers, rung)
-            verdict |= {trial.number: lives for trial, lives in zip(mine, alive, strict=True)}
-        return verdict
-
-    def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Optuna's interface: whether the trial, at the last step it reported, falls behind its peers."""
-        step = trial.last_step
-        if step is None:
-            return False
-        trials = study.get_trials(deepcopy=False)
-        return not self.verdicts(trials, trial.user_attrs.get(COHORT, 0), step).get(trial.number, True)
 
 
 class HalvingPruner(PeerPruner):
@@ -169,7 +90,7 @@ class MedianPruner(PeerPruner):
         return tuple(range(self.min_epochs, self.epochs, self.interval))
 
     def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
-        ranked = sorted(_ranked(_at(peer, rung)) for peer in peers)
+        ranked = sorted(_at(peer, rung) for peer in peers)
         lower, upper = ranked[(len(ranked) - 1) // 2], ranked[len(ranked) // 2]
         # Halved first, as the sum may overflow; not below the lower one, as halves may underflow.
         return _no_worse(judged, rung, max(lower, lower / 2 + upper / 2))
@@ -237,8 +158,14 @@ class NoPruner(PeerPruner):
         return [True] * len(judged)
 
 
-def build(spec: Pruner, epochs: int) -> PeerPruner:
-    """The pruner of a recipe, for trials of at most `epochs` epochs."""
+def build(spec: Pruner, epochs: int, *, objectives: Objectives = VAL_LOSS, constant: float = math.inf) -> PeerPruner:
+    """The pruner of a recipe.
+
+    Args:
+        epochs: the most epochs that a trial trains.
+        objectives: of the study.
+        constant: the validation loss of the best constant predictor; a trial of several objectives is to beat it.
+    """
     if spec.name == "halving":
         return HalvingPruner(epochs, factor=spec.reduction_factor, min_epochs=spec.min_epochs)
     if spec.name == "hyperband":
@@ -247,29 +174,26 @@ def build(spec: Pruner, epochs: int) -> PeerPruner:
         return MedianPruner(epochs, interval=spec.interval, min_epochs=spec.min_epochs)
     if spec.name == "curve":
         return CurvePruner(epochs, min_epochs=spec.min_epochs)
+    if spec.name == "pareto":
+        return ParetoPruner(epochs, min_epochs=spec.min_epochs, objectives=objectives, constant=constant)
     return NoPruner(epochs)
 
 
-def _at(trial: FrozenTrial, rung: int) -> float | None:
-    """A trial's objective at a rung, its final value where it ended by itself before, None if it never got there."""
-    if rung in trial.intermediate_values:
-        return trial.intermediate_values[rung]
-    if trial.state == TrialState.COMPLETE and (trial.last_step is None or trial.last_step < rung):
-        return trial.value
-    if trial.state == TrialState.PRUNED and trial.last_step is None:
-        return math.inf  # never finite, and so told before any rung: worse than all
-    return None
+def _at(trial: FrozenTrial, rung: int) -> float:
+    """A trial's objective at a rung that it has reached; infinite where it is not finite."""
+    values = at(trial, rung)
+    return _ranked(values[0] if values else None)
 
 
 def _ranked(value: float | None) -> float:
     return value if value is not None and math.isfinite(value) else math.inf
 
 
-def _bar(values: Sequence[float | None], factor: int) -> float:
+def _bar(values: Sequence[float], factor: int) -> float:
     """The worst of the best 1/factor, at least one, of the values."""
-    return sorted(map(_ranked, values))[max(1, len(values) // factor) - 1]
+    return sorted(values)[max(1, len(values) // factor) - 1]
 
 
 def _no_worse(judged: Sequence[FrozenTrial], rung: int, bar: float) -> list[bool]:
     """Which are finite and at most the bar at a rung."""
-    return [math.isfinite(value := _ranked(_at(trial, rung))) and value <= bar for trial in judged]
+    return [math.isfinite(value := _at(trial, rung)) and value <= bar for trial in judged]

@@ -67,7 +67,7 @@ class Replica:
             return trial
         stopped = copy.copy(trial)
         stopped.state = TrialState.PRUNED
-        if not trial.intermediate_values:
+        if not trial.intermediate_values and len(self._directions) == 1:
             assert trial.value is not None
             stopped.intermediate_values = {self._rung: trial.value}
         return stopped

@@ -13,7 +13,15 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    GPSampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
@@ -54,21 +62,20 @@ def notes(recipe: Recipe, space: Space) -> list[str]:
     """What the user of the recipe's sampler on this space should know, a line each."""
     if recipe.sampler == "cmaes" and len(space.searched) < 2:
         return ["cmaes needs two hyperparameters or more: with one it samples at random"]
-    if recipe.sampler == "gp" and recipe.pruner.name != "none":
-        return ["gp learns nothing from pruned trials: consider --pruner none"]
+    if recipe.sampler in ("gp", "nsgaii") and recipe.pruner.name not in ("none", "pareto"):
+        return [f"{recipe.sampler} learns nothing from pruned trials: consider --pruner none"]
     return []
 
 
-def build(name: str, seed: int, ticket: int, space: Space) -> BaseSampler:
-    """The sampler for one ask.
+def build(recipe: Recipe, ticket: int, space: Space) -> BaseSampler:
+    """The sampler for one ask; for a grid, whose cells wait in the study's queue, any will do.
 
     Args:
-        name: tpe, random, gp, cmaes or qmc; for a grid, whose cells wait in the study's queue, any will do.
-        seed: the study's seed.
+        recipe: names it, and has its seed.
         ticket: the trial's rank among those not failed.
         space: what it samples from.
     """
-    drawn = streams.key(seed, "sampler", ticket) % 2**31
+    name, drawn = recipe.sampler, streams.key(recipe.seed, "sampler", ticket) % 2**31
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         if name == "tpe":
@@ -79,7 +86,10 @@ def build(name: str, seed: int, ticket: int, space: Space) -> BaseSampler:
             return GPSampler(seed=drawn)
         if name == "cmaes":
             return _TicketCmaEs(ticket, drawn)
+        if name == "nsgaii":
+            # A cohort is a generation; with two parents there is something to cross.
+            return NSGAIISampler(seed=drawn, population_size=max(2, recipe.ask_batch))
         if name == "qmc":
             # One sequence for the whole study: its scrambling must not change from ask to ask.
-            return QMCSampler(seed=seed % 2**31, scramble=True, warn_independent_sampling=False)
+            return QMCSampler(seed=recipe.seed % 2**31, scramble=True, warn_independent_sampling=False)
     return RandomSampler(seed=drawn)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
+import optuna
 from numpy.typing import NDArray
 
-from search.record.curves import Curves
+from search.record.curves import CURVES, DIVERGED_AT, SUMMARY, TIMES, Curves, encode_times
 from search.schema import MEASURED, WATCHED
 
 _OBJECTIVE = "val_loss"
@@ -34,17 +36,22 @@ def diverged_at(curves: Curves) -> int | None:
     return int(broken.argmax()) + 1 if broken.any() else None
 
 
+def at_best(curves: Curves, metric: str) -> NDArray[np.float64]:
+    """A metric at each replicate's best epoch, ``(replicates,)``."""
+    best = _ranked(curves).argmin(1)
+    found: NDArray[np.float64] = curves.of(metric).astype(np.float64)[np.arange(len(best)), best]
+    return found
+
+
 def by_replicate(curves: Curves) -> dict[str, NDArray[np.float64]]:
     """`best_*`: at each replicate's best epoch; `final_*`: at the last; `best_epoch` counts from 1. ``(replicates,)``.
 
     Of the losses, the accuracy or error, the sparsity and what a recipe watches; not of what only curves are read for.
     """
     best = _ranked(curves).argmin(1)
-    rows = np.arange(curves.replicates)
     found = {"best_epoch": (best + 1).astype(np.float64)}
     for name in (name for name in curves.metrics if name in _SUMMARISED):
-        values = curves.of(name).astype(np.float64)
-        found |= {f"best_{name}": values[rows, best], f"final_{name}": values[:, -1]}
+        found |= {f"best_{name}": at_best(curves, name), f"final_{name}": curves.of(name)[:, -1].astype(np.float64)}
     return found
 
 
@@ -56,3 +63,12 @@ def summarise(curves: Curves) -> dict[str, float]:
     means = {name: float(values.mean()) for name, values in by_replicate(curves).items()}
     means["epochs_trained"] = float(curves.epochs)
     return {name: value for name, value in means.items() if np.isfinite(value)}
+
+
+def keep(trial: optuna.Trial, curves: Curves, times: Sequence[int]) -> None:
+    """Write a trial's record into the study: its curves, when each epoch ended (ms), what they amount to."""
+    trial.set_user_attr(CURVES, curves.encode())
+    trial.set_user_attr(TIMES, encode_times(np.array(times, dtype=np.int64)))
+    trial.set_user_attr(SUMMARY, summarise(curves))
+    if (epoch := diverged_at(curves)) is not None:
+        trial.set_user_attr(DIVERGED_AT, epoch)

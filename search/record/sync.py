@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 import time
 from collections import Counter
@@ -16,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
 
+from search.choose.objectives import VAL_LOSS, Objectives
 from search.errors import EnvironmentFault
 from search.record import curves as record
 from search.record.live import Live
@@ -145,20 +145,13 @@ class StudySync:
         if "seed" in recipe:
             tags["seed"] = str(recipe["seed"])
         best: tuple[float, int] | None = None
-        trial = self._best()
-        if trial is not None and trial.value is not None and math.isfinite(trial.value):
-            tags["best_trial"] = str(trial.number)
-            best = trial.value, sum(1 for one in trials.values() if one.state.is_finished())
+        objectives = Objectives(tuple(recipe.get("objective", VAL_LOSS.names)))
+        if front := objectives.front([trials[number] for number in sorted(trials)]):
+            tags["best_trial"] = str(front[0].number)
+            best = front[0].values[0], sum(1 for one in trials.values() if one.state.is_finished())
+            if objectives.several:
+                tags["pareto_front"] = ", ".join(str(trial.number) for trial in front)[:8000]
         self._view.describe(params_text(recipe), tags, best)
-
-    def _best(self) -> FrozenTrial | None:
-        """The best trial as Optuna has it; none yet, or several objectives, of which none is best."""
-        if self._study is None or len(self._study.directions) > 1:
-            return None
-        try:
-            return self._study.best_trial
-        except ValueError:
-            return None
 
 
 def _study_start(trials: Mapping[int, FrozenTrial]) -> int:

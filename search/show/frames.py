@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from optuna.trial import FrozenTrial
 
+from search.choose.objectives import value
 from search.record.curves import CURVES, SUMMARY, Curves
 
 if TYPE_CHECKING:
@@ -14,9 +16,21 @@ if TYPE_CHECKING:
 
 
 def trials(study: Study) -> pd.DataFrame:
-    """One row per trial: number, state, value, its hyperparameters, best and final metrics."""
+    """One row per trial: number, state, value, its hyperparameters, best and final metrics.
+
+    Of several objectives the value is the first; then each has a column, and `front` tells the trials of their front.
+    """
+    front = {trial.number for trial in study.front}
+
+    def objectives(trial: FrozenTrial) -> dict[str, float | bool]:
+        if not study.objectives.several:
+            return {}
+        named = zip(study.objectives.names, trial.values or (), strict=False)
+        return {f"values_{name}": found for name, found in named} | {"front": trial.number in front}
+
     rows = [
-        {"number": trial.number, "state": trial.state.name.lower(), "value": trial.value}
+        {"number": trial.number, "state": trial.state.name.lower(), "value": value(trial)}
+        | objectives(trial)
         | trial.params
         | trial.user_attrs.get(SUMMARY, {})
         for trial in study.optuna_study.get_trials(deepcopy=False)

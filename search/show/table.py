@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -13,13 +13,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.choose.asking import CELL
+from search.choose.objectives import value
 from search.database import DEFAULT_TRACKING, shown
 from search.record.curves import DIVERGED_AT, SUMMARY
 
 if TYPE_CHECKING:
     from search.study import Study
 
-_ROWS = 10
+_ROWS, _FRONT_ROWS = 10, 20
 STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -42,11 +43,19 @@ def outcome(study: Study, *, seconds: float) -> dict[str, Any]:
     return {
         "study": study.name,
         "trials": {name: count for state, name in STATES.items() if (count := sum(t.state == state for t in trials))},
-        "best": None if best is None else plain({"number": best.number, "value": best.value, "params": best.params}),
+        "best": None
+        if best is None
+        else plain({"number": best.number, "value": best.values[0], "params": best.params}),
+        **({"front": [_point(study, trial) for trial in study.front]} if study.objectives.several else {}),
         "epochs": study.epochs_trained,
         "seconds": round(seconds, 3),
         "urls": {"storage": shown(study.storage), "tracking": study.tracking_uri and shown(study.tracking_uri)},
     }
+
+
+def _point(study: Study, trial: FrozenTrial) -> dict[str, Any]:
+    values = dict(zip(study.objectives.names, trial.values, strict=True))
+    return {"number": trial.number, "values": values, "params": plain(trial.params)}
 
 
 def plain(value: Any) -> Any:
@@ -57,22 +66,24 @@ def plain(value: Any) -> Any:
 
 
 def render(study: Study, outcome: dict[str, Any]) -> str:
-    """The best trials, complete ones first by value, and where the rest is to be seen."""
+    """The best trials, complete ones first by value, or those of the front; and where the rest is to be seen."""
     trials = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    ranked = sorted(trials, key=lambda t: (t.state != TrialState.COMPLETE, _value(t), t.number))[:_ROWS]
+    title, ranked = _ranked(study, trials)
     labels = [escape(row.label) for row in study.recipe.rows] if any(row.name for row in study.recipe.rows) else []
     # A label stands for its row's values: columns for them all would leave no room to read any.
     names = [name for name in study.space.searched if not labels and any(name in t.params for t in ranked)]
     metric = study.batches.metric
-    table = Table(title=f"{study.name}: the best of {len(trials)} trials", title_justify="left")
-    for heading in ("trial", *(["row"] if labels else []), "val_loss", metric, *names, "best epoch", "state"):
+    table = Table(title=f"{study.name}: {title}", title_justify="left")
+    others = study.objectives.names[1:]
+    for heading in ("trial", *(["row"] if labels else []), "val_loss", *others, metric, *names, "best epoch", "state"):
         table.add_column(heading, justify="left" if heading in ("row", "state") else "right")
     for trial in ranked:
         summary = trial.user_attrs.get(SUMMARY, {})
         state = STATES[trial.state] + (" (diverged)" if DIVERGED_AT in trial.user_attrs else "")
         table.add_row(
             str(trial.number), *([labels[trial.user_attrs[CELL]]] if labels else []),
-            number(trial.value), number(summary.get(f"best_{metric}")),
+            number(value(trial)), *(number(at) for at in (trial.values or [])[1:]),
+            number(summary.get(f"best_{metric}")),
             *(number(trial.params.get(name)) for name in names), number(summary.get("best_epoch")), state,
         )  # fmt: skip
     counts = ", ".join(f"{count} {name}" for name, count in outcome["trials"].items())
@@ -86,8 +97,20 @@ def render(study: Study, outcome: dict[str, Any]) -> str:
     return text.getvalue() + "\n".join(lines)
 
 
-def _value(trial: FrozenTrial) -> float:
-    return float("inf") if trial.value is None else trial.value
+def _ranked(study: Study, trials: Sequence[FrozenTrial]) -> tuple[str, list[FrozenTrial]]:
+    """What the table has, and the trials of it."""
+    if study.objectives.several and (front := study.front):
+        title = f"the Pareto front of {len(trials)} trials, {len(front)} of them"
+        if len(front) <= _FRONT_ROWS:
+            return title, front
+        places = [round(place * (len(front) - 1) / (_FRONT_ROWS - 1)) for place in range(_FRONT_ROWS)]
+        return f"{title}; here {_FRONT_ROWS}, evenly", [front[place] for place in places]
+
+    def order(trial: FrozenTrial) -> tuple[bool, float, int]:
+        found = value(trial)
+        return trial.state != TrialState.COMPLETE, math.inf if found is None else found, trial.number
+
+    return f"the best of {len(trials)} trials", sorted(trials, key=order)[:_ROWS]
 
 
 def number(value: object) -> str:

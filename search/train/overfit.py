@@ -15,11 +15,10 @@ from torch import Tensor
 from search.data import Data
 from search.technique import Technique, Values
 from search.train.batches import Batches
+from search.train.constant import least_loss
 from search.train.losses import LossFunction
 from search.train.pack import Pack, Slot
 from search.train.program import Program
-
-_SEARCHES = 80  # each leaves two thirds of an interval: down to the rounding of float64
 
 
 class OneBatch(Batches):
@@ -41,26 +40,7 @@ class OneBatch(Batches):
 
     def least_loss(self, loss: LossFunction, groups: Tensor) -> float:
         """The least mean loss of predictions that are equal within each group of rows; groups ``(rows,)`` from 0."""
-        y, groups = self.y_train.double().cpu(), groups.cpu()
-        count = int(groups.max()) + 1
-        if self.task == "classification":
-            shares = y.new_zeros(count, y.shape[1]).index_add(0, groups, y) / groups.bincount()[:, None]
-            return float(loss(shares.clamp(min=1e-30).log()[groups], y, self.outputs).mean())
-        # The losses are convex in each output: an interval search, in all groups and outputs at once.
-        y = y[:, : self.outputs].T
-        index = groups.expand_as(y)
-        ends = y.new_zeros(len(y), count)
-        low, high = (ends.scatter_reduce(1, index, y, end, include_self=False) for end in ("amin", "amax"))
-
-        def totals(predictions: Tensor) -> Tensor:
-            each = loss(predictions.gather(1, index)[..., None], y[..., None], 1)
-            return ends.index_add(1, groups, each)
-
-        for _ in range(_SEARCHES):
-            third = (high - low) / 3
-            rising = totals(low + third) <= totals(high - third)
-            low, high = torch.where(rising, low, low + third), torch.where(rising, high - third, high)
-        return float(totals(low).sum() / y.numel())
+        return least_loss(loss, self.y_train, self.outputs, self.task, groups)
 
     def constant_loss(self, loss: LossFunction) -> float:
         """The loss of the best constant predictor."""

@@ -65,7 +65,7 @@ def asked_by_optuna(recipe: Recipe, space: Space) -> list[FrozenTrial]:
         free = [ticket for ticket in range(len(tickets) + missing) if ticket not in tickets][:missing]
         cohort = []
         for ticket in free:
-            study.sampler = samplers.build(recipe.sampler, recipe.seed, ticket, space)
+            study.sampler = samplers.build(recipe, ticket, space)
             trial = study.ask()
             cohort.append((ticket, trial, space.suggest(trial)))
         for ticket, trial, values in cohort:

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.choose.asking import Asker
 from search.choose.claims import Claims
-from search.choose.pruners import COHORT, TICKET
+from search.choose.peers import COHORT, TICKET
 from search.discovery import select
 from search.loop import INFEASIBLE
 from search.recipe import Recipe

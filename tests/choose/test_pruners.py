@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
 from studies_for_tests import Crash, Quiet, outcome, small
 
+from search.choose.peers import COHORT, TICKET
 from search.choose.pruners import (
-    COHORT,
-    TICKET,
     CurvePruner,
     HalvingPruner,
     HyperbandPruner,

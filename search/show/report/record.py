@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.choose import pruners
 from search.choose.asking import CELL
+from search.choose.objectives import reported, value
 from search.record.curves import CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
 from search.technique import Hyperparameter, Value
 
@@ -183,14 +184,14 @@ def _entry(trial: FrozenTrial, labels: Sequence[str]) -> Entry:
     attributes = trial.user_attrs
     curves = Curves.decode(attributes[CURVES]) if CURVES in attributes else None
     times = decode_times(attributes[TIMES]) if TIMES in attributes else np.empty(0)
-    value = trial.value if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None
+    found = value(trial) if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None
     cell = attributes.get(CELL)
     return Entry(
         number=trial.number,
         state=trial.state.name.lower(),
-        value=value if value is not None and math.isfinite(value) else None,
+        value=found if found is not None and math.isfinite(found) else None,
         params=trial.params,
-        reported=trial.intermediate_values,
+        reported={rung: values[0] for rung, values in reported(trial).items()},
         curves=curves,
         planned=int(attributes.get(EPOCHS, 0)),
         diverged_at=attributes.get(DIVERGED_AT),
