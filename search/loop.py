@@ -121,8 +121,7 @@ class _Run:
         known = {t.number: t for t in self.study.get_trials(deepcopy=False) if t.number in alive}
         for number in alive:
             if rung not in reported(known[number]):
-                values = self.objectives.of(Curves(*cohort.members[number].table()))
-                self.objectives.report(self.trials[number], rung, values)
+                self.objectives.report(self.trials[number], rung, Curves(*cohort.members[number].table()))
         key = f"verdict:{self.index}:{rung}"
         stored = self.study.user_attrs.get(key)
         if stored is None:

@@ -56,12 +56,17 @@ class Objectives:
         signs = [-1.0 if direction == "maximize" else 1.0 for direction in self.directions]
         return np.array(values, dtype=np.float64).reshape(-1, len(signs)) * signs
 
-    def report(self, trial: optuna.Trial, rung: int, values: Sequence[float]) -> None:
-        """Keep the values that a running trial has at a rung; of several, as an attribute: Optuna reports only one."""
-        if self.several:
-            trial.set_user_attr(f"{_RUNG}{rung}", list(values))
-        else:
+    def report(self, trial: optuna.Trial, rung: int, curves: Curves) -> None:
+        """Keep what a running trial has at a rung; of several objectives as an attribute: Optuna reports only one."""
+        values = self.of(curves)
+        if not self.several:
             trial.report(values[0], rung)
+            return
+        better = {"minimize": min, "maximize": max}
+        most = values[:1]
+        for name, found in zip(self.names[1:], values[1:], strict=True):
+            most.append(better[DIRECTIONS[name]](found, float(curves.mean(name)[-1])))
+        trial.set_user_attr(f"{_RUNG}{rung}", {"values": values, "hoped": most})
 
     def front(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """The complete trials that no other dominates, by the first objective; of equal ones the first alone."""
@@ -75,10 +80,17 @@ VAL_LOSS = Objectives()
 
 def reported(trial: FrozenTrial) -> dict[int, list[float]]:
     """A trial's values at each rung that it has reached."""
-    several = {
-        int(name.removeprefix(_RUNG)): values for name, values in trial.user_attrs.items() if name.startswith(_RUNG)
-    }
-    return several or {rung: [value] for rung, value in trial.intermediate_values.items()}
+    found = {rung: [value] for rung, value in trial.intermediate_values.items()}
+    for name, kept in trial.user_attrs.items():
+        if name.startswith(_RUNG):
+            found[int(name.removeprefix(_RUNG))] = kept["values"]
+    return found
+
+
+def hoped(trial: FrozenTrial, rung: int) -> list[float]:
+    """The most that could be hoped of a trial of several objectives at a rung: of each the better of best and now."""
+    found: list[float] = trial.user_attrs[f"{_RUNG}{rung}"]["hoped"]
+    return found
 
 
 def value(trial: FrozenTrial) -> float | None:

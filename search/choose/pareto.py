@@ -1,51 +1,50 @@
-"""Pruning where there are several objectives: only what is beaten in all of them, several times over."""
+"""Pruning where there are several objectives: what is far behind others in all of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-import numpy as np
 from optuna.trial import FrozenTrial
 
-from search.choose.objectives import Objectives, dominated
+from search.choose.objectives import Losses, Objectives, dominated, hoped
 from search.choose.peers import PeerPruner, at
 
 
 class ParetoPruner(PeerPruner):
-    """A trial stops at a rung if it was never finite, is no better than a constant predictor, or is far from the front.
+    """A trial stops if it was never finite, is no better than a constant predictor, or is far behind the front.
 
-    Far is to be dominated there by `peers` others or more. Few are not enough: what trades one objective for another
-    moves along the front as it trains.
+    It is far behind if `peers` others or more, at the same rung, dominate the most that can be hoped of it: of each
+    objective the better of its values at the best epoch so far and now. A trial whose loss rises for a while keeps an
+    early best epoch, with weights that are not sparse yet, and both may change with the next one.
+
+    Rungs are `min_epochs` apart, by default a quarter of all epochs. That, and the number of peers, was chosen by
+    `benchmarks/pareto.py`: dominated once is stopped too soon where what trades one objective for the other still moves
+    along the front.
 
     Args:
         epochs: the most epochs that a trial of the study trains.
-        min_epochs: the first rung; by default half of all epochs.
+        min_epochs: the first rung, and the distance to the next.
         objectives: of the study.
         constant: the validation loss of the best constant predictor.
     """
 
-    peers = 5
+    peers = 3
 
     def __init__(self, epochs: int, *, min_epochs: int | None, objectives: Objectives, constant: float) -> None:
         super().__init__(epochs)
-        self.min_epochs = min_epochs or -(-epochs // 2)
+        self.min_epochs = min_epochs or -(-epochs // 4)
         self._objectives, self._constant = objectives, constant
 
     def rungs(self) -> tuple[int, ...]:
-        """Half of what is left, again and again, while that is an eighth of all epochs or more."""
-        found, rung = [], self.min_epochs
-        while rung < self.epochs and self.epochs - rung >= self.epochs / 8:
-            found.append(rung)
-            rung += -(-(self.epochs - rung) // 2)
-        return tuple(found)
+        return tuple(range(self.min_epochs, self.epochs, self.min_epochs))
 
     def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
         there = [values for peer in peers if (values := at(peer, rung)) is not None and math.isfinite(values[0])]
         losses = self._objectives.losses(there)
-        return [self._survives(at(trial, rung) or [math.inf], losses) for trial in judged]
+        return [self._survives(hoped(trial, rung), losses) for trial in judged]
 
-    def _survives(self, values: Sequence[float], losses: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> bool:
+    def _survives(self, values: Sequence[float], losses: Losses) -> bool:
         if not values[0] < self._constant:
             return False
         return dominated(self._objectives.losses([values])[0], losses) < self.peers

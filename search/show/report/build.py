@@ -14,7 +14,7 @@ import numpy as np
 
 from search.errors import EnvironmentFault, RequestError
 from search.record.readings import count_reading, readings
-from search.show.report import curves, heldout, history, importance, parallel, path, pruning, slices, weights
+from search.show.report import curves, front, heldout, history, importance, parallel, path, pruning, slices, weights
 from search.show.report.networks import CHEAP, HeldOut, read_test, seconds, train
 from search.show.report.page import Section, render
 from search.show.report.record import Entry, Record, read
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PAGE = "report.html"
 TITLES = {
+    "front": "Pareto front",
     "history": "Optimisation history",
     "slices": "Validation loss against each hyperparameter",
     "rows": "The settings compared",
@@ -96,6 +97,8 @@ def write(study: Study, folder: Path, *, training: bool | None = None) -> Report
     shown: dict[str, Shown] = {}
     if len(record.complete) >= 2:
         shown = {name: draw(record) for name, draw in _RECORDED.items()}
+        if record.objectives.several:
+            shown["front"] = front.draw(record)
         trained, found = _trained(study, record, training)
         shown |= trained
         said = statements(record, found)

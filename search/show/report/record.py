@@ -16,9 +16,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.choose import pruners
 from search.choose.asking import CELL
-from search.choose.objectives import reported, value
+from search.choose.objectives import DIRECTIONS, VAL_LOSS, Objectives, front, reported, value
 from search.record.curves import CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
 from search.technique import Hyperparameter, Value
+from search.train.constant import constant_loss
 
 if TYPE_CHECKING:
     from search.study import Study
@@ -102,6 +103,7 @@ class Record:
         searched, declared: as in `Space`.
         noisy: searched hyperparameters of techniques that draw anew in Monte Carlo passes, such as dropout's.
         rungs: the epochs at which the pruner judges.
+        objectives: what the study minimises and maximises. constant: the best constant predictor's validation loss.
         shared: whether validation and test are the same rows. watched: whether the test split was measured each epoch.
     """
 
@@ -115,6 +117,8 @@ class Record:
     metric: str = "val_accuracy"
     noisy: Sequence[str] = ()
     rungs: Sequence[int] = ()
+    objectives: Objectives = VAL_LOSS
+    constant: float | None = None
     shared: bool = False
     watched: bool = False
 
@@ -143,6 +147,13 @@ class Record:
     def best(self) -> Entry:
         """The complete trial of the lowest value; there must be one."""
         return self.complete[0]
+
+    @cached_property
+    def front(self) -> list[Entry]:
+        """The complete trials that no other dominates, by validation loss."""
+        others = self.objectives.names[1:]
+        values = [[one.objective, *(one.at_best(name).mean() for name in others)] for one in self.complete]
+        return [self.complete[index] for index in front(self.objectives.losses(values))]
 
     @property
     def loss_label(self) -> str:
@@ -175,6 +186,8 @@ def read(study: Study) -> Record:
         metric="val_accuracy" if study.data.task == "classification" else "val_rmse",
         noisy=[name for name in space.searched if name in noisy],
         rungs=pruners.build(recipe.pruner, study.longest()).rungs(),
+        objectives=study.objectives,
+        constant=constant_loss(study.batches, study.loss) if study.objectives.several else None,
         shared=recipe.data.validation == "test",
         watched="test" in recipe.watch,
     )
@@ -226,7 +239,8 @@ def _facts(
             if name in space.fixed
         ),
         "search": f"sampler {recipe.sampler}, pruner {pruner}, cohorts of {recipe.ask_batch}",
-        "objective": f"validation {study.loss} without penalties at the best epoch, mean over replicates",
+        "objective": f"validation {study.loss} without penalties at the best epoch, mean over replicates"
+        + "".join(f"; {name} ({DIRECTIONS[name]})" for name in study.objectives.names[1:]),
         "seed": f"{recipe.seed} (of the split: {recipe.data.seed})",
         "run": _span(starts, ends),
         "environment": ", ".join(f"{name} {value}" for name, value in environment.items()) or "not recorded",

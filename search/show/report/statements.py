@@ -9,6 +9,7 @@ import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from search.errors import RequestError
+from search.show.report import front
 from search.show.report.networks import HeldOut
 from search.show.report.record import Record
 from search.show.report.statistics import REPLICATES, Edge, edges, one_standard_error, saved
@@ -34,7 +35,8 @@ def too_few(record: Record) -> Statement:
 
 def statements(record: Record, found: HeldOut | None = None) -> list[Statement]:
     """All there is to say of a study with two complete trials or more."""
-    told = [_best(record), _choice(record), *(_edge(record, edge) for edge in edges(record))]
+    several = [Statement("Pareto front", front.told(record))] if record.objectives.several else []
+    told = [_best(record), *several, _choice(record), *(_edge(record, edge) for edge in edges(record))]
     if record.never_finite or any(one.diverged_at for one in record.complete):
         told.append(_diverged(record))
     if (total := saved(record)).by_pruning:

@@ -108,13 +108,13 @@ def legend(figure: Figure, panels: Iterable[Axes], columns: int = 4) -> None:
         )  # fmt: skip
 
 
-def widen(panel: Axes, values: Iterable[float], factor: float = _WIDE) -> bool:
-    """A logarithmic vertical axis where positive values span more than a factor; whether it is one."""
+def widen(panel: Axes, values: Iterable[float], factor: float = _WIDE, *, across: bool = False) -> bool:
+    """A logarithmic vertical (or horizontal) axis where positive values span more than a factor; whether it is one."""
     found = np.array([value for value in values if math.isfinite(value)])
     wide = bool(len(found) and found.min() > 0 and found.max() / found.min() > factor)
     if wide:
-        panel.set_yscale("log", nonpositive="clip")
-        _label(panel.yaxis, float(found.min()), float(found.max()))
+        (panel.set_xscale if across else panel.set_yscale)("log", nonpositive="clip")
+        _label(panel.xaxis if across else panel.yaxis, float(found.min()), float(found.max()))
     return wide
 
 

@@ -1,0 +1,139 @@
+"""What pruning saves in Pareto studies (validation loss and sparsity), and how much of the front it keeps.
+
+Studies are searched without pruning, at random and by TPE. Then the pruner judges the recorded curves as it would have
+judged the trials: in the order they were asked, in cohorts of 8. The sampler's own order is kept, so a study by TPE is
+the one that was asked knowing every trial's end. Reported, by how many others dominate a trial that is to stop:
+
+    share   of all epochs that would have been trained
+    kept    hypervolume of the front that is left over that of all trials, up to the constant predictor at no sparsity
+
+With --live the studies are searched again with the pruner, so that the sampler sees what it leaves.
+
+    python benchmarks/pareto.py [--folder DIR] [--peers 1 2 3 5 8] [--live] [--json FILE]
+
+    --folder   where the studies are kept; one that is there is not trained again
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import measure
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+
+from search import Study
+from search.choose.objectives import hypervolume
+from search.choose.pareto import ParetoPruner
+from search.choose.peers import COHORT
+from search.record.curves import CURVES, Curves
+from search.train.constant import constant_loss
+
+TRIALS, EPOCHS, COHORT_SIZE = 48, 60, 8
+TECHNIQUES = ("l1_prox", "l1_prox+l2", "l1_prox+dropout")
+DATASETS = ("digits", "wine", "breast-cancer", "diabetes")
+SAMPLERS = ("random", "tpe")
+PEERS = (1, 2, 3, 5, 8)
+
+
+def study(folder: Path, techniques: str, dataset: str, sampler: str, pruner: str) -> Study:
+    """A study, trained unless the folder has it; the learning rate is searched too."""
+    return Study(
+        techniques, dataset=dataset, storage=f"sqlite:///{folder}/{techniques}-{dataset}-{sampler}-{pruner}.db",
+        tracking_uri=None, objective=["val_loss", "sparsity"], trials=TRIALS, ask_batch=COHORT_SIZE, sampler=sampler,
+        pruner={"name": pruner}, set={"epochs": EPOCHS}, space={"lr": {"low": 1e-4, "high": 1e-1, "log": True}},
+    ).run(observers=[])  # fmt: skip
+
+
+def so_far(found: Study) -> np.ndarray:
+    """Of each epoch validation loss and sparsity at the best epoch so far, and sparsity now; ``trials x epochs x 3``.
+
+    Infinite where it never was finite.
+    """
+    values = np.full((TRIALS, EPOCHS, 3), np.inf)
+    for row, trial in zip(values, found.optuna_study.get_trials(deepcopy=False), strict=True):
+        curves = Curves.decode(trial.user_attrs[CURVES])
+        loss = np.where(np.isfinite(one := curves.of("val_loss")[0].astype(float)), one, np.inf)
+        lowest = np.minimum.accumulate(loss)
+        best = np.maximum.accumulate(np.where(loss == lowest, np.arange(len(loss)), 0))
+        sparsity = curves.of("sparsity")[0]
+        row[: len(loss)] = np.stack([lowest, sparsity[best], sparsity], axis=1)
+        row[len(loss) :] = row[len(loss) - 1]
+    return values
+
+
+def judge(values: np.ndarray, pruner: ParetoPruner) -> np.ndarray:
+    """How many epochs each trial would have trained, ``(trials,)``."""
+    trained = np.full(len(values), EPOCHS)
+    trials = [
+        FrozenTrial(
+            number, TrialState.RUNNING, None, datetime(2026, 1, 1), None, {}, {}, {COHORT: number // COHORT_SIZE}, {},
+            {}, trial_id=number,
+        )
+        for number in range(len(values))
+    ]  # fmt: skip
+    for cohort in range(-(-len(values) // COHORT_SIZE)):
+        alive = trials[cohort * COHORT_SIZE : (cohort + 1) * COHORT_SIZE]
+        for rung in pruner.rungs():
+            for trial in alive:
+                loss, sparsity, now = values[trial.number, rung - 1].tolist()
+                kept = {"values": [loss, sparsity], "hoped": [loss, max(sparsity, now)]}
+                trial.user_attrs |= {f"rung:{rung}": kept}
+            verdicts = pruner.verdicts(trials[: (cohort + 1) * COHORT_SIZE], cohort, rung)
+            for trial in (one for one in alive if not verdicts.get(one.number, True)):
+                trained[trial.number], trial.state = rung, TrialState.PRUNED
+            alive = [trial for trial in alive if trial.state == TrialState.RUNNING]
+        for trial in alive:
+            trial.state, trial.values = TrialState.COMPLETE, values[trial.number, -1, :2].tolist()
+    return trained
+
+
+def volume(found: Study, values: np.ndarray, trained: np.ndarray, constant: float) -> float:
+    """Of the front of those that trained to their end."""
+    return hypervolume(found.objectives.losses(values[trained == EPOCHS, -1, :2]), [constant, 0.0])
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--peers", nargs="+", type=int, default=list(PEERS))
+    parser.add_argument("--live", action="store_true")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args(words)
+    results = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for techniques, dataset, sampler in ((t, d, s) for t in TECHNIQUES for d in DATASETS for s in SAMPLERS):
+            found = study(folder, techniques, dataset, sampler, "none")
+            values, constant = so_far(found), constant_loss(found.batches, found.loss)
+            whole = volume(found, values, np.full(TRIALS, EPOCHS), constant)
+            row = {"study": f"{techniques}-{dataset}", "sampler": sampler, "peers": {}}
+            for peers in args.peers:
+                pruner = ParetoPruner(EPOCHS, min_epochs=None, objectives=found.objectives, constant=constant)
+                pruner.peers = peers
+                trained = judge(values, pruner)
+                kept = volume(found, values, trained, constant) / whole if whole else math.nan
+                row["peers"][peers] = {"share": trained.mean() / EPOCHS, "kept": kept}
+            if args.live:
+                pruned = study(folder, techniques, dataset, sampler, "pareto")
+                trained = np.array([one.state == TrialState.COMPLETE for one in pruned.optuna_study.trials]) * EPOCHS
+                row["live"] = {"kept": volume(pruned, so_far(pruned), trained, constant) / whole}
+            results.append(row)
+            told = "  ".join(f"{peers}: {one['share']:.0%} {one['kept']:.1%}" for peers, one in row["peers"].items())
+            print(f"{row['study']:28}{sampler:8}{told}  {row.get('live', '')}", flush=True)
+    for peers in args.peers:
+        of = [row["peers"][peers] for row in results]
+        share, kept = np.mean([one["share"] for one in of]), [one["kept"] for one in of]
+        print(f"{peers} peers: share {share:.1%}, kept {np.mean(kept):.2%} on average, {np.min(kept):.2%} at worst")
+    if args.json is not None:
+        measure.write(args.json, "pareto", {"trials": TRIALS, "epochs": EPOCHS, "studies": results})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Pruning in Pareto studies, by hand and against the same study without it."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+from studies_for_tests import Crash, Quiet, outcome, small
+
+from search import RequestError
+from search.choose.objectives import Objectives, hypervolume
+from search.choose.pareto import ParetoPruner
+from search.choose.peers import COHORT
+from search.train.constant import constant_loss
+
+BOTH = Objectives(("val_loss", "sparsity"))
+
+
+def pruner(**options: Any) -> ParetoPruner:
+    return ParetoPruner(40, **{"min_epochs": None, "objectives": BOTH, "constant": 2.0} | options)
+
+
+def frozen(
+    number: int, loss: float, sparsity: float, *, hoped: float | None = None, cohort: int = 0, ended: bool = False
+) -> FrozenTrial:
+    """A trial as it is at epoch 10, or one that ended by itself before."""
+    at = {"values": [loss, sparsity], "hoped": [loss, sparsity if hoped is None else hoped]}
+    state = TrialState.COMPLETE if ended else TrialState.RUNNING
+    return FrozenTrial(
+        number, state, None, datetime(2026, 1, 1), datetime(2026, 1, 2) if ended else None, {}, {},
+        {COHORT: cohort} | ({} if ended else {"rung:10": at}), {}, {}, number,
+        values=[loss, sparsity] if ended else None,
+    )  # fmt: skip
+
+
+def test_rungs_are_quarters_or_as_far_apart_as_the_first() -> None:
+    assert pruner().rungs() == (10, 20, 30)
+    assert pruner(min_epochs=15).rungs() == (15, 30)
+    assert ParetoPruner(3, min_epochs=None, objectives=BOTH, constant=2.0).rungs() == (1, 2)
+    assert ParetoPruner(1, min_epochs=None, objectives=BOTH, constant=2.0).rungs() == ()
+
+
+def test_a_trial_stops_where_three_others_dominate_it() -> None:
+    front = [frozen(number, 0.1 * number, 0.1 * number) for number in range(1, 5)]
+    # Worse than trials 1, 2 and 3 in both; than 1 and 2 only; than three, but its weights are sparser by now.
+    mine = [frozen(5, 0.35, 0.05), frozen(6, 0.25, 0.0), frozen(7, 0.35, 0.05, hoped=0.25)]
+    expected = {1: True, 2: True, 3: True, 4: True, 5: False, 6: True, 7: True}
+    assert pruner().verdicts(front + mine, 0, 10) == expected
+    assert pruner().verdicts(mine[::-1] + front[::-1], 0, 10) == expected
+
+
+def test_peers_are_the_cohort_and_earlier_ones_never_later_ones() -> None:
+    better = [frozen(number, 0.1, 0.9, cohort=cohort) for number, cohort in ((0, 0), (1, 1), (2, 2))]
+    mine = frozen(3, 0.5, 0.1, cohort=1)
+    assert pruner().verdicts([*better, mine], 1, 10)[3]
+    ended = frozen(4, 0.1, 0.9, cohort=0, ended=True)
+    assert not pruner().verdicts([*better, mine, ended], 1, 10)[3]
+
+
+@pytest.mark.parametrize("loss", [2.0, 3.0, math.inf, math.nan])
+def test_who_is_no_better_than_a_constant_stops_however_sparse(loss: float) -> None:
+    assert pruner().verdicts([frozen(0, loss, 1.0), frozen(1, 1.9, 0.0)], 0, 10) == {0: False, 1: True}
+
+
+def test_optunas_interface_asks_at_the_last_rung() -> None:
+    class Study:
+        def get_trials(self, deepcopy: bool = True) -> list[FrozenTrial]:
+            del deepcopy
+            return [mine, *better]
+
+    better = [frozen(number, 0.1, 0.9) for number in range(1, 4)]
+    mine = frozen(0, 0.5, 0.1)
+    assert pruner().prune(Study(), mine)  # type: ignore[arg-type]
+    assert not pruner().prune(Study(), better[0])  # type: ignore[arg-type]
+
+
+PARETO: dict[str, Any] = {
+    "techniques": ["l1_prox"], "objective": ["val_loss", "sparsity"], "pruner": {"name": "pareto"},
+    "space": {"l1_prox": {"low": 1e-6, "high": 1e-1, "log": True}, "lr": {"low": 1e-4, "high": 1e-1, "log": True}},
+    "trials": 24, "ask_batch": 8, "set": {"epochs": 8, "hidden": "16", "batch_size": 50},
+}  # fmt: skip
+
+
+def attributes(found: Any) -> list[Any]:
+    return [{name: at for name, at in t.user_attrs.items() if name.startswith("rung:")} for t in found]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsgaii"])
+def test_width_and_crashes_change_nothing(tmp_path: Path, sampler: str) -> None:
+    changes = PARETO | {"sampler": sampler}
+    whole = small(tmp_path, storage="whole.db", **changes).run(observers=[Quiet()])
+    states = {trial.state for trial in whole.optuna_study.trials}
+    assert states == {TrialState.COMPLETE, TrialState.PRUNED}
+    narrow = small(tmp_path, storage="narrow.db", slots=3, **changes).run(observers=[Quiet()])
+    assert outcome(narrow) == outcome(whole)
+    for crash in ({"fail_after_epochs": 30}, {"fail_after_told": 5}, {"fail_after_told": 13}):
+        with pytest.raises(Crash):
+            small(tmp_path, storage="crash.db", **changes).run(observers=[Quiet(**crash)])
+    again = small(tmp_path, storage="crash.db", **changes).run(observers=[Quiet()])
+    assert outcome(again) == outcome(whole)
+    assert attributes(again.optuna_study.trials) == attributes(whole.optuna_study.trials)
+    assert [t.number for t in again.front] == [t.number for t in whole.front]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A linear task of 24 features of which 6 count: from there on, each weight more that is zero costs."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 24)).astype(np.float32)
+    weights = np.zeros(24)
+    weights[:6] = [2.0, -1.5, 1.0, -0.75, 0.5, 0.25]
+    y = (x @ weights + 0.3 * rng.standard_normal(400)).astype(np.float32)
+    folder = tmp_path_factory.mktemp("planted")
+    np.savez(folder / "planted.npz", x=x, y=y)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("sampler", "seed"),
+    [
+        pytest.param(sampler, seed, marks=[] if index == seed else pytest.mark.slow)
+        for index, sampler in enumerate(("grid", "tpe", "nsgaii"))
+        for seed in range(3)
+    ],
+)
+def test_the_pruned_front_covers_the_unpruned_one(planted: Path, tmp_path: Path, sampler: str, seed: int) -> None:
+    changes = PARETO | {
+        "sampler": sampler, "seed": seed, "trials": 32, "data": {"dataset": str(planted / "planted.npz")},
+        "set": {"epochs": 24, "hidden": "0", "batch_size": 24}, "space": {
+            "l1_prox": {"low": 1e-4, "high": 1.0, "log": True, "points": 16},
+            "lr": {"low": 1e-3, "high": 1e-1, "log": True, "points": 2},
+        },
+    }  # fmt: skip
+    pruned = small(tmp_path, storage="pruned.db", **changes).run(observers=[Quiet()])
+    whole = small(tmp_path, storage="whole.db", **changes | {"pruner": {"name": "none"}}).run(observers=[Quiet()])
+    bound = [constant_loss(whole.batches, whole.loss), 0.0]
+    volumes = [hypervolume(BOTH.losses([t.values for t in one.front]), bound) for one in (pruned, whole)]
+    assert volumes[0] >= 0.95 * volumes[1] > 0
+    epochs = [sum(one.trials()["epochs_trained"]) for one in (pruned, whole)]
+    assert epochs[0] < 0.85 * epochs[1]
+    # The planted point: the six that count, and little is lost.
+    best = whole.best
+    assert best is not None
+    assert any(t.values[1] >= 0.6 and t.values[0] < 2.5 * best.values[0] for t in pruned.front)
+
+
+def test_the_study_is_read_in_the_users_words(tmp_path: Path) -> None:
+    study = small(tmp_path, **PARETO).run(observers=[Quiet()])
+    theirs = {trial.number for trial in study.optuna_study.best_trials}
+    assert {trial.number for trial in study.front} == theirs
+    table = study.trials()
+    assert set(table.number[table.front]) == theirs
+    complete = table[table.state == "complete"]
+    assert (complete.values_val_loss == complete.value).all()
+    assert (complete.values_sparsity == complete.best_sparsity).all()
+    pruned = table[table.state == "pruned"]
+    assert (pruned.value == pruned.best_val_loss).all()
+    assert study.best is not None
+    assert study.best.number == study.front[0].number == complete.number[complete.value.idxmin()]
+
+
+def test_other_objectives_are_another_study(tmp_path: Path) -> None:
+    small(tmp_path, **PARETO | {"trials": 1}).run(observers=[Quiet()])
+    for objective in (["val_loss"], ["val_loss", "weight_norm"]):
+        other = small(tmp_path, **PARETO | {"objective": objective, "pruner": {"name": "none"}})
+        with pytest.raises(RequestError, match=r"differs in .*objective: val_loss,sparsity there"):
+            _ = other.optuna_study
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"objective": ["sparsity"]}, "objective begins with val_loss"),
+        ({"objective": []}, "objective begins with val_loss"),
+        ({"objective": ["val_loss", "val_loss"]}, "names a metric twice"),
+        ({"objective": ["val_loss", "sparsitty"]}, "did you mean 'sparsity'"),
+        ({"sampler": "cmaes"}, "cmaes takes one objective"),
+        ({"pruner": {"name": "median"}}, "pruner median ranks by one objective"),
+        ({"objective": ["val_loss"]}, "pruner pareto takes several objectives"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(RequestError, match=told):
+        small(tmp_path, **PARETO | changes)
