@@ -40,7 +40,7 @@ def test_slots_and_threads_change_no_bit_of_a_study(tmp_path: Path) -> None:
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("sampler", ["random", "gp", "cmaes", "qmc", "grid"])
+@pytest.mark.parametrize("sampler", ["random", "gp", "cmaes", "qmc", "nsgaii", "grid"])
 def test_every_sampler_is_reproducible_and_spends_its_budget(tmp_path: Path, sampler: str) -> None:
     changes: dict[str, Any] = {"sampler": sampler, "grid_points": 3, "set": {"epochs": 1, "hidden": "16"}}
     one = outcome(small(tmp_path, storage="one.db", **changes).run(observers=[Quiet()]))

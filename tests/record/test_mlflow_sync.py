@@ -73,6 +73,20 @@ def test_the_parent_carries_the_recipe_the_counts_and_the_best(bench: Bench) -> 
     assert [(point.step, point.value) for point in best] == [(2, 0.25)]
 
 
+def test_of_several_objectives_the_parent_names_the_front(bench: Bench) -> None:
+    study = optuna.create_study(study_name="several", storage=bench.storage, directions=["minimize", "maximize"])
+    study.set_user_attr(record.RECIPE, {"seed": 7, "objective": ["val_loss", "sparsity"]})
+    for values in ([0.5, 0.5], [0.75, 0.25], [0.25, 0.0], [1.0, 0.75]):
+        study.tell(study.ask(), values)
+    study.tell(study.ask(), state=TrialState.PRUNED)
+    assert StudySync("several", bench.storage, bench.uri, "regsearch").go(Live(), ended=True)
+    parent = bench.runs()["several"]
+    assert parent.data.tags["pareto_front"] == "2, 0, 3"
+    assert parent.data.tags["best_trial"] == "2"
+    assert parent.data.metrics["best_value"] == 0.25
+    assert parent.data.tags["trials.pruned"] == "1"
+
+
 def live_of(bench: Bench, trial: optuna.Trial, epochs: range) -> Live:
     live = Live()
     for line in bench.lines(trial, epochs):
