@@ -8,7 +8,7 @@ it: what is wrong, the offending value, what is allowed.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class RequestError(ValueError):
@@ -43,6 +43,18 @@ def unknown(kind: str, name: str, allowed: Iterable[str]) -> RequestError:
     """
     known = sorted(allowed)
     return RequestError(f"unknown {kind} {clip(name)!r}{nearest(name, known)} (known: {', '.join(known)})")
+
+
+def unknown_among(kind: str, name: str, groups: Mapping[str, Iterable[str]]) -> RequestError:
+    """The error for a name that may be of several kinds of thing, which says what is which.
+
+    >>> str(unknown_among("study", "l3", {"studies": ["l2-digits"], "recipes": ["l1", "l2"]}))
+    "unknown study 'l3': did you mean 'l1'? (studies: l2-digits; recipes: l1, l2)"
+    """
+    known = {label: sorted(names) for label, names in groups.items()}
+    told = "; ".join(f"{label}: {listed(names, 40) or 'none yet'}" for label, names in known.items())
+    near = nearest(name, sorted({one for names in known.values() for one in names}))
+    return RequestError(f"unknown {kind} {clip(name)!r}{near} ({told})")
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

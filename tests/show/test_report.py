@@ -149,7 +149,7 @@ def test_wrong_requests(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("trials", [0, 1])
 def test_too_few_trials(trials: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A page of the study's facts is useful: that it has no figures is said there and on the terminal, with status 0."""
+    """A page of the study's facts is of use: why it has no figures is said in it and on the terminal; status 0."""
     study = small(tmp_path)
     if trials:
         study.run(trials=1, observers=())
