@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -67,6 +68,7 @@ def uncertainty(
         from search.show.bands import draw
 
         draw(found, figure)
+        print(f"figure: {figure}", file=sys.stderr)
     print(json.dumps(found.outcome(), allow_nan=False) if json_ else shown.render(found))
 
 

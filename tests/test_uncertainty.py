@@ -88,6 +88,8 @@ def test_another_trial_and_other_activations(folder: Path, capsys: pytest.Captur
     assert both["networks"][0]["value"] != alone["networks"][0]["value"]
     assert command(folder, "dropout", "--passes", "3") == 0
     out = capsys.readouterr().out
+    assert "in the study this trial has activation leaky_relu and val_loss " in out
+    assert both["activation"] == "leaky_relu"
     assert "mean of passes" in out
     assert "calibration error" in out
 

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from search.choose.asking import CELL
 from search.database import DEFAULT_TRACKING, shown
+from search.errors import counted
 from search.record.curves import DIVERGED_AT, SUMMARY
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def render(study: Study, outcome: dict[str, Any]) -> str:
     # A label stands for its row's values: columns for them all would leave no room to read any.
     names = [name for name in study.space.searched if not labels and any(name in t.params for t in ranked)]
     metric = study.batches.metric
-    table = Table(title=f"{study.name}: the best of {len(trials)} trials", title_justify="left")
+    table = Table(title=f"{study.name}: the best of {counted(len(trials), 'trial')}", title_justify="left")
     for heading in ("trial", *(["row"] if labels else []), "val_loss", metric, *names, "best epoch", "state"):
         table.add_column(heading, justify="left" if heading in ("row", "state") else "right")
     for trial in ranked:
@@ -76,7 +77,7 @@ def render(study: Study, outcome: dict[str, Any]) -> str:
             *(number(trial.params.get(name)) for name in names), number(summary.get("best_epoch")), state,
         )  # fmt: skip
     counts = ", ".join(f"{count} {name}" for name, count in outcome["trials"].items())
-    lines = [f"{counts}; {outcome['epochs']:,} epochs trained in {outcome['seconds']:.1f} s"]
+    lines = [f"{counts}; {counted(outcome['epochs'], 'epoch')} trained in {outcome['seconds']:.1f} s"]
     if study.tracking_uri is not None:
         local = study.tracking_uri == DEFAULT_TRACKING
         lines.append("curves: mlflow ui" + ("" if local else f" --backend-store-uri {shown(study.tracking_uri)}"))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from search.errors import counted
 from search.record.readings import count_reading, readings
 from search.show.report import curves, heldout, history, importance, parallel, path, pruning, slices, weights
 from search.show.report.folder import fill, ready
@@ -181,4 +182,4 @@ def outcome(study: Study, report: Report) -> dict[str, object]:
 def told(report: Report) -> str:
     """The statements, and where the page is."""
     lines = [f"{'!' if one.warning else '-'} {one.about}: {one.text}" for one in report.said]
-    return "\n".join([*lines, f"{report.page} ({len(report.figures)} figures)"])
+    return "\n".join([*lines, f"{report.page} ({counted(len(report.figures), 'figure')})"])

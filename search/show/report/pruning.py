@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from search.errors import counted
 from search.show.report import style
 from search.show.report.record import Record
 from search.show.report.statistics import Correlation, correlations, saved
@@ -79,7 +80,8 @@ def caption(record: Record) -> str:
     else:
         told = ["Pruning saved nothing: " + ("no trial was pruned." if record.rungs else "the study has no rungs.")]
     if total.otherwise:
-        told.append(f"{total.otherwise:,} epochs more were not trained, by early stopping or because a loss diverged.")
+        more = counted(total.otherwise, "epoch")
+        told.append(f"{more} more not trained, by early stopping or because a loss diverged.")
     found = correlations(record)
     told += [_correlation(one) for one in found[:_RUNGS]]
     if len(found) > _RUNGS:
