@@ -42,7 +42,7 @@ def compare(
     """
     started = time.monotonic()
     if figure is not None:
-        from search.show.intervals import check
+        from search.show.figure_file import check
 
         check(figure)
     # Before torch is imported, which takes a second.

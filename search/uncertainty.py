@@ -9,7 +9,6 @@ from typing import Annotated
 
 from search.command import leave, serve
 from search.database import DEFAULT_STORAGE
-from search.errors import RequestError
 from search.options import (
     DataDir,
     Dataset,
@@ -35,7 +34,7 @@ def uncertainty(
     activation: Annotated[
         str | None, option("Train it with each of these instead of its own.", metavar="A,B,C")
     ] = None,
-    figure: Annotated[Path | None, option("A PNG of points, mean and band, where there is one input.")] = None,
+    figure: Annotated[Path | None, option("A .png or .svg of points, mean and band, where there is one input.")] = None,
     dataset: Dataset = None,
     data_dir: DataDir = Path("data"),
     offline: Offline = False,
@@ -49,8 +48,10 @@ def uncertainty(
 
     The study's settings are read from its storage. Nothing is written but the figure.
     """
-    if figure is not None and not figure.absolute().parent.is_dir():
-        raise RequestError(f"figure: no folder {str(figure.absolute().parent)!r}")
+    if figure is not None:
+        from search.show.figure_file import check as check_file
+
+        check_file(figure)
 
     from search.show import uncertainty as shown
     from search.stored import reopened
