@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from search.diagnosis import Fit, Subject, shown, span
+from search.errors import counted
 from search.show.table import plain
 from search.technique import Value
 from search.train import streams
@@ -68,7 +69,7 @@ class Check:
     def __str__(self) -> str:
         setting = "".join(f", {name}={shown(value)}" for name, value in self.values.items())
         return (
-            f"{self.study}: one batch of {self.data.rows} rows, lr {span(self.rates)}{setting}\n"
+            f"{self.study}: one batch of {counted(self.data.rows, 'row')}, lr {span(self.rates)}{setting}\n"
             f"data:  {self.data}\n"
             f"noise: {self.noise}\n"
             f"{self.meaning}"

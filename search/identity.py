@@ -94,6 +94,8 @@ class Mismatch(RequestError):
     def __init__(self, study: str, what: str) -> None:
         self.study = study
         super().__init__(f"study {study!r} exists and {what}")
+        # Beside the message, which commands complete with a remedy of their own.
+        self.add_note("to make a study of its own, give it another name: Study(..., study_name='...')")
 
 
 def checked_name(name: str) -> str:

@@ -9,7 +9,7 @@ import optuna
 
 from search import database
 from search.data import is_path, named
-from search.errors import RequestError, unknown
+from search.errors import RequestError, unknown, unknown_among
 from search.identity import IDENTITY, Mismatch
 from search.recipe import Recipe, packaged
 from search.record.curves import RECIPE
@@ -117,5 +117,5 @@ def usual_name(study: str, dataset: str | None, known: Iterable[str], kind: str 
     except RequestError:
         if study in packaged() or "+" in study or study.endswith(".toml"):
             raise
-        raise unknown(kind, study, {*known, *packaged()}) from None
+        raise unknown_among(kind, study, {"studies": known, "recipes": packaged()}) from None
     return f"{recipe.name}-{named(dataset or recipe.data.dataset)}"

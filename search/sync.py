@@ -13,7 +13,7 @@ import typer
 from search import database
 from search.command import serve
 from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
-from search.errors import RequestError
+from search.errors import RequestError, counted
 from search.options import Json, Storage, TrackingUri, application
 
 app = application()
@@ -46,7 +46,10 @@ def sync(
     for one in catch_up(names, storage, tracking_uri):
         done.append(one)
         if one.equal:
-            print(f"{one.study}: MLflow has its {one.trials} trials, {one.written} written now", file=sys.stderr)
+            print(
+                f"{one.study}: MLflow has its {counted(one.trials, 'trial')}, {one.written} written now",
+                file=sys.stderr,
+            )
     equal = len(done) == len(names) and all(one.equal for one in done)
     if json_:
         urls = {"storage": database.shown(storage), "tracking": database.shown(tracking_uri)}

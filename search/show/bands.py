@@ -56,6 +56,6 @@ def draw(found: Uncertainty, file: Path) -> None:
     panels[0].legend(fontsize="small")
     figure.suptitle(f"{found.study}, trial {found.trial}")
     try:
-        figure.savefig(file, dpi=150, format="png")
+        figure.savefig(file, dpi=150, format=file.suffix[1:].lower())
     except OSError as error:
         raise EnvironmentFault(f"cannot write figure {str(file)!r}: {error.strerror}") from None

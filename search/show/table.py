@@ -15,6 +15,7 @@ from rich.table import Table
 from search.choose.asking import CELL
 from search.choose.objectives import value
 from search.database import DEFAULT_TRACKING, shown
+from search.errors import counted
 from search.record.curves import DIVERGED_AT, SUMMARY
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def render(study: Study, outcome: dict[str, Any]) -> str:
             *(number(trial.params.get(name)) for name in names), number(summary.get("best_epoch")), state,
         )  # fmt: skip
     counts = ", ".join(f"{count} {name}" for name, count in outcome["trials"].items())
-    lines = [f"{counts}; {outcome['epochs']:,} epochs trained in {outcome['seconds']:.1f} s"]
+    lines = [f"{counts}; {counted(outcome['epochs'], 'epoch')} trained in {outcome['seconds']:.1f} s"]
     if study.tracking_uri is not None:
         local = study.tracking_uri == DEFAULT_TRACKING
         lines.append("curves: mlflow ui" + ("" if local else f" --backend-store-uri {shown(study.tracking_uri)}"))
@@ -100,7 +101,7 @@ def render(study: Study, outcome: dict[str, Any]) -> str:
 def _ranked(study: Study, trials: Sequence[FrozenTrial]) -> tuple[str, list[FrozenTrial]]:
     """What the table has, and the trials of it."""
     if study.objectives.several and (front := study.front):
-        title = f"the Pareto front of {len(trials)} trials, {len(front)} of them"
+        title = f"the Pareto front of {counted(len(trials), 'trial')}, {len(front)} of them"
         if len(front) <= _FRONT_ROWS:
             return title, front
         places = [round(place * (len(front) - 1) / (_FRONT_ROWS - 1)) for place in range(_FRONT_ROWS)]
@@ -110,7 +111,7 @@ def _ranked(study: Study, trials: Sequence[FrozenTrial]) -> tuple[str, list[Froz
         found = value(trial)
         return trial.state != TrialState.COMPLETE, math.inf if found is None else found, trial.number
 
-    return f"the best of {len(trials)} trials", sorted(trials, key=order)[:_ROWS]
+    return f"the best of {counted(len(trials), 'trial')}", sorted(trials, key=order)[:_ROWS]
 
 
 def number(value: object) -> str:

@@ -77,7 +77,8 @@ class Uncertainty:
     """A trial's predictions of the validation rows and how uncertain they are.
 
     Attributes:
-        study: its name. trial: its number, with the value that the study holds. passes: Monte Carlo passes.
+        study: its name. trial: its number, with the value that the study holds and the activation that it had there.
+        passes: Monte Carlo passes.
         truth: class numbers ``(rows,)``, or values ``rows x outputs`` in the user's units.
         grid: inputs ``(points,)`` in the user's units where there is one input, from half its range before to after.
         points: the validation rows' inputs ``(rows,)`` there.
@@ -86,6 +87,7 @@ class Uncertainty:
     study: str
     trial: int
     value: float
+    activation: str
     passes: int
     truth: NDArray[Any]
     networks: Sequence[Network]
@@ -95,7 +97,8 @@ class Uncertainty:
     def outcome(self) -> dict[str, Any]:
         """What was measured, as JSON can hold it."""
         networks = [plain({"activation": one.activation, "value": one.value, **one.figures}) for one in self.networks]
-        head = {"study": self.study, "trial": self.trial, "value": self.value, "passes": self.passes}
+        head = {"study": self.study, "trial": self.trial, "value": self.value, "activation": self.activation}
+        head["passes"] = self.passes
         return head | {"networks": networks}
 
     def predictions(self) -> pd.DataFrame:
@@ -143,12 +146,13 @@ def measure(
         raise RequestError(
             f"Monte Carlo passes take {sampled} at work: trial {found.number} of study {study.name!r} has none"
         )
-    names = [str(CORE["activation"].check("activation", name)) for name in activations] or [str(values["activation"])]
+    own = str(values["activation"])
+    names = [str(CORE["activation"].check("activation", name)) for name in activations] or [own]
     grid = _grid(study)
     networks = [_network(study, values | {"activation": name}, passes, grid) for name in dict.fromkeys(names)]
     points = None if grid is None else _numbers(study.data.inputs.invert(study.data.x_val))[:, 0]
     assert found.value is not None
-    return Uncertainty(study.name, found.number, found.value, passes, _truth(study), networks, grid, points)
+    return Uncertainty(study.name, found.number, found.value, own, passes, _truth(study), networks, grid, points)
 
 
 def _grid(study: Study) -> Floats | None:
@@ -260,4 +264,5 @@ def render(found: Uncertainty) -> str:
     text = io.StringIO()
     Console(file=text, width=120).print(table)
     task = "classification" if "accuracy" in names else "regression"
-    return f"{text.getvalue()}the study has val_loss {found.value:.4g} for this trial\n{_NOTES[task]}"
+    told = f"in the study this trial has activation {found.activation} and val_loss {found.value:.4g}"
+    return f"{text.getvalue()}{told}\n{_NOTES[task]}"

@@ -20,12 +20,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.record.plan import trial_name
-from search.show.pairs import Arm, Interval, Metric, Pair, difference, figures, interval
+from search.show.pairs import Arm, Interval, Metric, Pair, difference, figures, interval, of_answers, of_correct
 from search.show.table import number, plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_MOSTLY = 0.5  # the share of a variance that is worth a word
 _LABELS: Mapping[Metric, str] = {"accuracy": "test accuracy, %", "rmse": "test RMSE"}
 
 
@@ -58,7 +59,8 @@ class Comparison:
         pairs = [
             Pair(
                 a, b,
-                difference(a.cells(metric) - b.cells(metric), len(couples)),
+                of_answers(a.scores, b.scores, len(couples)) if metric == "accuracy"
+                else difference(a.cells(metric) - b.cells(metric), len(couples)),
                 difference(a.losses - b.losses, len(couples)) if same_loss else None,
                 shared[a.study, b.study],
             )
@@ -83,7 +85,7 @@ class Comparison:
 
     def score(self, arm: Arm) -> Interval:
         """A trial's metric with an interval of its own."""
-        return interval(arm.cells(self.metric))
+        return of_correct(arm.scores) if self.metric == "accuracy" else interval(arm.cells(self.metric))
 
     def sentence(self, pair: Pair) -> str:
         """Which of two trials is better, if either; read off the interval that it gives."""
@@ -133,11 +135,40 @@ class Comparison:
             )
         if self.metric == "rmse":
             found.append("RMSE is in the units of the data; its intervals are by the delta method")
-        found += self.notes
+        found += [*self._unseen(), *self._dominated(), *self.notes]
         for arm in self.arms:
             times = "once" if arm.readings == 1 else f"{arm.readings} times"
             found.append(f"the test split of {arm.study} has now been read {times}")
         return found
+
+    def _unseen(self) -> list[str]:
+        """Where nothing varies, so that an interval is that of what so many examples do not show."""
+        if self.metric != "accuracy":
+            return []
+        rule = "the interval is Clopper and Pearson's for none seen"
+        found = []
+        for arm in self.arms:
+            if arm.scores.all() or not arm.scores.any():
+                told = "no error" if arm.scores.all() else "none right"
+                found.append(f"{told} of {arm.study} in {self.examples:,} test examples: {rule}")
+        for pair in self.pairs:
+            if (pair.first.scores == pair.second.scores).all() and not found:
+                told = f"{pair.first.study} and {pair.second.study} are right on the same"
+                found.append(f"{told} of {self.examples:,} test examples: {rule}")
+        return found
+
+    def _dominated(self) -> list[str]:
+        """Where more replicates would be in vain."""
+        told = [
+            f"{pair.score.of_examples:.0%}"
+            + (f" ({pair.first.study} and {pair.second.study})" if self.pairs[1:] else "")
+            for pair in self.pairs
+            if pair.score.of_examples > _MOSTLY
+        ]
+        if not told:
+            return []
+        return [f"of the variance of the difference {', '.join(told)} is due to which rows are tested: more replicates "
+                "would narrow its interval little, more test rows would"]  # fmt: skip
 
     def __str__(self) -> str:
         table = Table(title=self._title(), title_justify="left")
@@ -203,6 +234,7 @@ class Comparison:
     def _pair(self, pair: Pair) -> dict[str, Any]:
         row: dict[str, Any] = {"first": pair.first.study, "second": pair.second.study}
         row |= _columns(self.metric, pair.score.interval) | {"p": pair.score.p, "effect": pair.score.effect}
+        row["variance_of_examples"] = pair.score.of_examples
         if pair.loss is not None:
             row |= _columns("loss", pair.loss.interval) | {"loss_p": pair.loss.p, "loss_effect": pair.loss.effect}
         low, high = pair.score.interval.low, pair.score.interval.high
