@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial
 from search.errors import EnvironmentFault
 from search.record import curves as record
 from search.record.live import Live
+from search.record.mlflow_page import NOTE_TAG, study_view
 from search.record.mlflow_view import MlflowView
 from search.record.plan import as_text, clean_key, params_text, plan_trial, trial_times
 
@@ -144,12 +145,19 @@ class StudySync:
         tags |= {clean_key(name): as_text(value) for name, value in attributes.get(record.ENVIRONMENT, {}).items()}
         if "seed" in recipe:
             tags["seed"] = str(recipe["seed"])
+        if recipe.get("title"):
+            tags[NOTE_TAG] = as_text(recipe["title"])
         best: tuple[float, int] | None = None
         trial = self._best()
         if trial is not None and trial.value is not None and math.isfinite(trial.value):
             tags["best_trial"] = str(trial.number)
             best = trial.value, sum(1 for one in trials.values() if one.state.is_finished())
         self._view.describe(params_text(recipe), tags, best)
+        params = dict.fromkeys(name for trial in trials.values() for name in trial.params)
+        metrics = {name for trial in trials.values() for name in trial.user_attrs.get(record.SUMMARY, {})}
+        view = study_view(self._name, list(params), metrics, _study_start(trials)) if metrics else None
+        if view is not None:
+            self._view.offer(*view)
 
     def _best(self) -> FrozenTrial | None:
         """The best trial as Optuna has it; none yet, or several objectives, of which none is best."""

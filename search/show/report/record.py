@@ -15,8 +15,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from search.choose import pruners
-from search.choose.asking import CELL
-from search.record.curves import CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
+from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
 from search.technique import Hyperparameter, Value
 
 if TYPE_CHECKING:
