@@ -10,6 +10,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -24,6 +25,18 @@ def chromium() -> str | None:
     """The path of an installed Chromium or Chrome, if there is one."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     return next(filter(None, map(shutil.which, names)), None)
+
+
+def element(selector: str, text: str) -> str:
+    """The JavaScript expression of the first element that a CSS selector finds with just this text."""
+    return (
+        f"[...document.querySelectorAll({json.dumps(selector)})].find(e => e.innerText?.trim() === {json.dumps(text)})"
+    )
+
+
+def texts(selector: str) -> str:
+    """The JavaScript expression of the texts of all elements that a CSS selector finds."""
+    return f"[...document.querySelectorAll({json.dumps(selector)})].map(e => e.textContent.trim())"
 
 
 class Browser:
@@ -44,12 +57,18 @@ class Browser:
         found = chromium()
         assert found is not None, "no chromium on PATH"
         flags = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
-        flags += ["--disable-background-networking", "--remote-debugging-pipe", f"--user-data-dir={self._profile}"]
-        if os.geteuid() == 0:
-            flags.append("--no-sandbox")  # Chromium as root starts only without
+        # With a mouse, as on a desk: plots then show their buttons only under it.
+        mouse = "primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"
+        flags += [f"--blink-settings={mouse}", "--disable-background-networking", "--remote-debugging-pipe"]
+        flags.append(f"--user-data-dir={self._profile}")
+        flags.append(
+            "--no-sandbox"
+        )  # as root, and in many containers, Chromium starts only without; the pages are ours
         # Chromium reads its commands from file 3 and answers in file 4.
         command = ["sh", "-c", 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1', "sh", found, *flags, "about:blank"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+        )
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         width, height = self._size
@@ -59,7 +78,7 @@ class Browser:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
+        os.killpg(self._process.pid, signal.SIGKILL)  # it and its helpers; nothing of theirs is to be kept
         self._process.communicate()
 
     def open(self, url: str) -> None:
@@ -95,15 +114,22 @@ class Browser:
                 raise TimeoutError(f"waited {seconds:.0f} s for {expression}; the page says:\n{self.text()}")
             time.sleep(0.1)
 
-    def click(self, element: str) -> None:
-        """Wait for the element that a JavaScript expression finds, and click on it with the mouse."""
-        self.until(f"!!({element})")
-        x, y = self.evaluate(
-            f"(element => {{ element.scrollIntoView({{block: 'center'}}); const box = element.getBoundingClientRect();"
-            f" return [box.x + box.width / 2, box.y + box.height / 2]; }})({element})"
+    def click(self, found: str) -> None:
+        """Wait for the element that a JavaScript expression finds, in sight and at rest, and click on its middle."""
+        x, y = self.until(
+            f"(async () => {{ const e = {found}; e.scrollIntoView({{block: 'center'}});"
+            " const at = () => { const r = e.getBoundingClientRect(); return [r.x, r.y, r.width, r.height]; };"
+            " const before = at(); await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame);"
+            " const [x, y, width, height] = at(), point = [x + width / 2, y + height / 2];"
+            " const hit = document.elementFromPoint(...point);"
+            " return String(before) === String(at()) && hit && (e.contains(hit) || hit.contains(e)) && point; })()"
         )
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def type(self, text: str) -> None:
+        """Type where the last click has put the cursor."""
+        self._call("Input.insertText", text=text)
 
     def screenshot(self, path: Path) -> None:
         """What the window shows, as a PNG."""

@@ -60,9 +60,11 @@ def study_view(study: str, params: Sequence[str], metrics: Collection[str], crea
 
 
 def _line(metric: str) -> dict[str, Any]:
+    scale = "log" if metric.endswith("_loss") else "linear"
     return _chart(
         "LINE", metric, metricKey=metric, selectedMetricKeys=[metric], displayName=metric, xAxisKey="step",
-        yAxisKey="metric", xAxisScaleType="linear", scaleType="linear", range={}, useGlobalXaxisKey=True,
+        yAxisKey="metric", xAxisScaleType="linear", scaleType=scale, range={}, lineSmoothness=0,
+        useGlobalXaxisKey=True, useGlobalLineSmoothing=True,
     )  # fmt: skip
 
 
