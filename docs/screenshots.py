@@ -1,6 +1,5 @@
 """Photographs MLflow's page for docs/mlflow.md. Run it where the `mlflow.db` of the study lies; it needs Chromium.
 
-python -m search.run l2+dropout --replicates 3
 PYTHONPATH=tests python docs/screenshots.py docs/mlflow l2+dropout-digits
 """
 
@@ -13,7 +12,7 @@ from pathlib import Path
 from browser import Browser, element
 from mlflow_server import serving
 
-_DRAWN = "document.querySelectorAll('.scatterlayer .trace').length >= {count} && !document.querySelector('.ag-loading')"
+_DRAWN = "document.querySelectorAll('.scatterlayer .trace').length >= {count}"
 _REST = "new Promise(done => setTimeout(() => done(true), 2000))"  # plots grow into their places
 
 
