@@ -35,7 +35,7 @@ def main(folder: Path, study: str) -> None:
         page.click("document.querySelector('[name=runs-view-mode][value=CHART]').closest('label')")
         _photograph(page, folder / "charts.png", _DRAWN.format(count=30))
         page.click("document.querySelector('[name=runs-view-mode][value=TABLE]').closest('label')")
-        page.click("document.querySelector('.ag-header input[type=checkbox]')")
+        page.click("[...document.querySelectorAll('.ag-header input[type=checkbox]')].find(e => e.offsetWidth)")
         page.click(element("button", "Compare"))
         _photograph(page, folder / "compare.png", "document.querySelectorAll('.pcp-plot .axis-title').length > 2")
         page.evaluate("history.go(-1)")

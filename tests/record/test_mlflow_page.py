@@ -77,7 +77,7 @@ def _overlays_its_curves(page: Browser, study: Study, names: list[str]) -> None:
 
 
 def _compares_its_trials(page: Browser, names: list[str]) -> None:
-    page.click("document.querySelector('.ag-header input[type=checkbox]')")
+    page.click("[...document.querySelectorAll('.ag-header input[type=checkbox]')].find(e => e.offsetWidth)")
     page.click(element("button", "Compare"))
     page.until(f"document.body.innerText.includes('Comparing {len(names)} Runs from 1 Experiment')")
     page.until(f"{texts('.pcp-plot .axis-title')}.join() === 'dropout,l2,best_val_loss'")
