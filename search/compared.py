@@ -21,9 +21,9 @@ from optuna.trial import FrozenTrial
 from torch import Tensor
 
 from search import database
-from search.choose.asking import CELL
 from search.data import Data
 from search.errors import RequestError
+from search.record.curves import CELL
 from search.record.plan import trial_name
 from search.record.readings import count_reading
 from search.schema import DataSet

@@ -30,6 +30,12 @@ def objective(curves: Curves) -> float:
     return float(_ranked(curves).min(1).mean())
 
 
+def objective_so_far(curves: Curves) -> NDArray[np.float64]:
+    """The objective after each epoch, ``(epochs,)``."""
+    so_far: NDArray[np.float64] = np.minimum.accumulate(_ranked(curves), axis=1).mean(0)
+    return so_far
+
+
 def diverged_at(curves: Curves) -> int | None:
     """The first epoch, counted from 1, at which some replicate's validation loss is not finite; None if none is."""
     broken = ~np.isfinite(curves.of(_OBJECTIVE)).all(0)

@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search.choose.asking import CELL
 from search.errors import RequestError
-from search.record.curves import CURVES, Curves
+from search.record.curves import CELL, CURVES, Curves
 from search.record.summary import by_replicate
 from search.show.table import number, plain
 from search.technique import Hyperparameter, Value

@@ -12,11 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search.choose.asking import CELL
 from search.choose.objectives import value
 from search.database import DEFAULT_TRACKING, shown
 from search.errors import counted
-from search.record.curves import DIVERGED_AT, SUMMARY
+from search.record.curves import CELL, DIVERGED_AT, SUMMARY
 
 if TYPE_CHECKING:
     from search.study import Study

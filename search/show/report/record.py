@@ -15,9 +15,8 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from search.choose import pruners
-from search.choose.asking import CELL
 from search.choose.objectives import DIRECTIONS, VAL_LOSS, Objectives, front, reported, value
-from search.record.curves import CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
+from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
 from search.technique import Hyperparameter, Value
 from search.train.constant import constant_loss
 
