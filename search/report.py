@@ -59,7 +59,7 @@ def report(
     if json_:
         print(json.dumps(build.outcome(made, written), allow_nan=False))
     else:
-        print(build.told(written))
+        print(written)
 
 
 def main(words: list[str] | None = None) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from search import compose, database, identity, loop
 from search.choose import asking, pruners, samplers
 from search.choose.asking import Asker
 from search.choose.claims import Claims
-from search.data import Data, load, located, named
+from search.data import Data, load, named
 from search.discovery import select
 from search.errors import RequestError, clip
 from search.progress import Deadline, EpochCount, Progress, Watchers
@@ -28,7 +27,9 @@ from search.recipe import Recipe
 from search.record import environment
 from search.record.curves import RECIPE
 from search.record.mirror import MlflowMirror
+from search.show import html
 from search.space import Space
+from search.stored import kept
 from search.technique import Technique, Value
 from search.train import losses, precision
 from search.train.batches import Batches
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from search.check import Check
+    from search.exported import Exported
     from search.replayed import Replay
+    from search.show.report.build import Report
     from search.show.uncertainty import Uncertainty
 
 CHECKPOINTS = Path("checkpoints")
@@ -117,6 +120,12 @@ class Study:
         self._claims = Claims(storage, self.name)
         self._trained = EpochCount()
 
+    def __repr__(self) -> str:
+        return f"<Study {self.name}: {self.recipe.name} on {self.data.name}, {clip(database.shown(self.storage))}>"
+
+    def _repr_html_(self) -> str:
+        return html.study(self, self._optuna)
+
     @property
     def batches(self) -> Batches:
         """The data on the device."""
@@ -158,15 +167,9 @@ class Study:
                 )
                 identity.confirm(study, self.recipe, self.space, self.data, self.loss)
                 if RECIPE not in study.user_attrs:
-                    study.set_user_attr(RECIPE, self._kept())
+                    study.set_user_attr(RECIPE, kept(self.recipe))
             self._optuna = study
         return self._optuna
-
-    def _kept(self) -> dict[str, Any]:
-        """The recipe as the storage keeps it, from which other commands, wherever they run, find the data again."""
-        kept = self.recipe.model_dump(mode="json")
-        kept["data"]["dataset"] = located(self.recipe.data.dataset)
-        return kept
 
     def budget(self, trials: int | None = None) -> int:
         """The total number of trials: as asked, else the recipe's, else every cell of a grid; a grid has no more."""
@@ -208,13 +211,13 @@ class Study:
             if self.tracking_uri is not None:
                 watching.append(stack.enter_context(MlflowMirror(self.name, self.storage, self.tracking_uri)))
             if observers is None:
-                watching.append(stack.enter_context(Progress(study, budget, self.longest(), self.width)))
+                watching.append(stack.enter_context(Progress(study, budget, self.space.longest(), self.width)))
             if timeout is not None:
                 watching.append(Deadline(timeout))
             with database.faults(self.storage):
                 assert self._backend is not None
                 asker = Asker(study, self._backend, self.recipe, self.space, budget, self._claims)
-                pruner = pruners.build(self.recipe.pruner, self.longest())
+                pruner = pruners.build(self.recipe.pruner, self.space.longest())
                 with suppress(loop.Stop):
                     loop.search(
                         asker, self, pruner, self.batches,
@@ -226,10 +229,6 @@ class Study:
     def _checkpoints(self) -> Checkpoints:
         made_by = self.optuna_study.user_attrs[identity.IDENTITY] | self.environment()
         return Checkpoints(CHECKPOINTS if self._checkpoint else None, f"{self.storage}/{self.name}", made_by)
-
-    def longest(self) -> int:
-        """The most epochs that a trial of the study trains."""
-        return self.space.longest()
 
     @property
     def width(self) -> int:
@@ -271,12 +270,17 @@ class Study:
 
         return curves(self)
 
-    def export(self, path: Path | str, trial: int | None = None) -> None:
-        """Save a trial's network (the best one's), trained again, with its scaling: `search.model_file`."""
-        from search.model_file import save
-        from search.trained import trained
+    def export(self, path: Path | str, trial: int | None = None, *, one_se: bool = False) -> Exported:
+        """Save a trial's network (the best, or within one SE of it), trained again: `search.exported.export`."""
+        from search.exported import export
 
-        save(path, trained(self, trial))
+        return export(self, Path(path), trial, one_se=one_se)
+
+    def report(self, folder: Path | str | None = None, *, training: bool | None = None) -> Report:
+        """Write a page of figures and what they say into a folder (report-NAME): `search.show.report.build.write`."""
+        from search.show.report import build
+
+        return build.write(self, Path(folder or build.folder_name(self.name)), training=training)
 
     def replay(self, trial: int) -> Replay:
         """Train a finished trial again, alone, and compare every number with its record."""
@@ -286,11 +290,9 @@ class Study:
 
     def published(self) -> pd.DataFrame:
         """The figures that the recipe's rows give beside this study's: row, metric, theirs, ours, sd, agrees."""
-        import pandas as pd
+        from search.show.frames import published
 
-        from search.show.published import Figure, compare
-
-        return pd.DataFrame(compare(self), columns=[field.name for field in fields(Figure)])
+        return published(self)
 
     def uncertainty(
         self, trial: int | None = None, *, passes: int = 100, activations: Sequence[str] = ()

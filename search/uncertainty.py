@@ -51,7 +51,6 @@ def uncertainty(
     if figure is not None and not figure.absolute().parent.is_dir():
         raise RequestError(f"figure: no folder {str(figure.absolute().parent)!r}")
 
-    from search.show import uncertainty as shown
     from search.stored import reopened
 
     made = reopened(
@@ -64,10 +63,8 @@ def uncertainty(
         check(made)
     found = made.uncertainty(trial, passes=passes, activations=activation.split(",") if activation else ())
     if figure is not None:
-        from search.show.bands import draw
-
-        draw(found, figure)
-    print(json.dumps(found.outcome(), allow_nan=False) if json_ else shown.render(found))
+        found.draw(figure)
+    print(json.dumps(found.outcome(), allow_nan=False) if json_ else found)
 
 
 def main(words: list[str] | None = None) -> int:

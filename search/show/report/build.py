@@ -69,6 +69,15 @@ class Report:
     said: Sequence[Statement]
     test_readings: int
 
+    def __repr__(self) -> str:
+        lines = [f"{'!' if one.warning else '-'} {one.about}: {one.text}" for one in self.said]
+        return "\n".join([*lines, f"{self.page} ({len(self.figures)} figures)"])
+
+    def _repr_html_(self) -> str:
+        from search.show import html
+
+        return html.report(self)
+
 
 def folder_name(study: str) -> str:
     """The folder of a study's report, where none is named: safe on every file system."""
@@ -80,6 +89,9 @@ def write(study: Study, folder: Path, *, training: bool | None = None) -> Report
 
     Args:
         training: whether to train the networks again that two of the figures need; None: where that is quick.
+
+    Returns:
+        What was written; as text, the statements and where the page is.
 
     Raises:
         RequestError: there is a file in the folder's place.
@@ -185,9 +197,3 @@ def outcome(study: Study, report: Report) -> dict[str, object]:
         "statements": [{"about": one.about, "text": one.text, "warning": one.warning} for one in report.said],
         "test_readings": report.test_readings,
     }
-
-
-def told(report: Report) -> str:
-    """The statements, and where the page is."""
-    lines = [f"{'!' if one.warning else '-'} {one.about}: {one.text}" for one in report.said]
-    return "\n".join([*lines, f"{report.page} ({len(report.figures)} figures)"])

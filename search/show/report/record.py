@@ -173,7 +173,7 @@ def read(study: Study) -> Record:
         loss=study.loss,
         metric="val_accuracy" if study.data.task == "classification" else "val_rmse",
         noisy=[name for name in space.searched if name in noisy],
-        rungs=pruners.build(recipe.pruner, study.longest()).rungs(),
+        rungs=pruners.build(recipe.pruner, study.space.longest()).rungs(),
         shared=recipe.data.validation == "test",
         watched="test" in recipe.watch,
     )
