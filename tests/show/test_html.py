@@ -265,7 +265,7 @@ def test_a_table_is_text_in_a_notebook_too(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     sheet = Sheet(("name", "[n]"), [("[red]x", "1")], ("name",), title="[a] title")
-    assert [*filter(None, map(str.strip, str(sheet).splitlines()))][0] == "[a] title"
+    assert next(filter(None, map(str.strip, str(sheet).splitlines()))) == "[a] title"
     assert "│ [red]x │   1 │" in str(sheet)
     assert "\x1b" not in str(sheet)
 
