@@ -66,7 +66,7 @@ class Check:
             (False, False): "neither is fitted: trained this way nothing is learnt by heart, whatever the data",
         }[self.data.fitted, self.noise.fitted]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         setting = "".join(f", {name}={shown(value)}" for name, value in self.values.items())
         return (
             f"{self.study}: one batch of {counted(self.data.rows, 'row')}, lr {span(self.rates)}{setting}\n"
@@ -74,6 +74,11 @@ class Check:
             f"noise: {self.noise}\n"
             f"{self.meaning}"
         )
+
+    def _repr_html_(self) -> str:
+        from search.show import html
+
+        return html.check(self)
 
     def outcome(self) -> dict[str, Any]:
         """The same, as JSON can hold it."""

@@ -61,9 +61,7 @@ def compare(
     )  # fmt: skip
     found = compare_studies(*contenders, replicates=replicates)
     if figure is not None:
-        from search.show.intervals import draw
-
-        draw(found, figure)
+        found.draw(figure)
         print(f"figure: {figure}", file=sys.stderr)
     if json_:
         print(json.dumps(found.outcome() | {"seconds": round(time.monotonic() - started, 3)}, allow_nan=False))

@@ -56,13 +56,12 @@ def report(
     )  # fmt: skip
 
     from search.show.report import build
-    from search.show.report.folder import folder_name
 
-    written = build.write(made, output or Path(folder_name(made.name)), training=training)
+    written = build.write(made, output, training=training)
     if json_:
         print(json.dumps(build.outcome(made, written), allow_nan=False))
     else:
-        print(build.told(written))
+        print(written)
 
 
 def main(words: list[str] | None = None) -> int:

@@ -53,7 +53,6 @@ def uncertainty(
 
         check_file(figure)
 
-    from search.show import uncertainty as shown
     from search.stored import reopened
 
     made = reopened(
@@ -66,11 +65,9 @@ def uncertainty(
         check(made)
     found = made.uncertainty(trial, passes=passes, activations=activation.split(",") if activation else ())
     if figure is not None:
-        from search.show.bands import draw
-
-        draw(found, figure)
+        found.draw(figure)
         print(f"figure: {figure}", file=sys.stderr)
-    print(json.dumps(found.outcome(), allow_nan=False) if json_ else shown.render(found))
+    print(json.dumps(found.outcome(), allow_nan=False) if json_ else found)
 
 
 def main(words: list[str] | None = None) -> int:

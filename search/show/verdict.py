@@ -8,19 +8,15 @@ loss is given beside them, a family of its own.
 
 from __future__ import annotations
 
-import html
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from search.record.plan import trial_name
 from search.show.pairs import Arm, Interval, Metric, Pair, difference, figures, interval, of_answers, of_correct
+from search.show.sheet import Sheet
 from search.show.table import number, plain
 
 if TYPE_CHECKING:
@@ -170,38 +166,32 @@ class Comparison:
         return [f"of the variance of the difference {', '.join(told)} is due to which rows are tested: more replicates "
                 "would narrow its interval little, more test rows would"]  # fmt: skip
 
-    def __str__(self) -> str:
-        table = Table(title=self._title(), title_justify="left")
-        for heading in self._headings():
-            left = heading in ("study", "chosen trial")
-            table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=not left)
-        for row in self._rows():
-            table.add_row(*map(escape, row))
-        text = io.StringIO()
-        Console(file=text, width=120).print(table)
+    def __repr__(self) -> str:
         verdicts = [line for pair in self.pairs for line in (self.sentence(pair), f"    {self.details(pair)}")]
-        return text.getvalue() + "\n".join([*verdicts, "", *(f"- {line}" for line in self.remarks())])
+        return f"{self.table()}" + "\n".join([*verdicts, "", *(f"- {line}" for line in self.remarks())])
 
-    def _title(self) -> str:
-        return f"{self.replicates} fresh replicates, {self.examples:,} test examples; in brackets: 95% CI of each alone"
-
-    def _headings(self) -> tuple[str, ...]:
-        return "study", "chosen trial", "val_loss", self.label, "test loss"
-
-    def _rows(self) -> list[tuple[str, ...]]:
-        return [
+    def table(self) -> Sheet:
+        """A row for each chosen trial."""
+        counts = f"{self.replicates} fresh replicates, {self.examples:,} test examples"
+        headings = ("study", "chosen trial", "val_loss", self.label, "test loss")
+        rows = [
             (arm.study, f"{trial_name(arm.trial, arm.params)} (of {arm.searched})", number(arm.value),
              str(self.score(arm)), str(interval(arm.losses)))
             for arm in self.arms
         ]  # fmt: skip
+        return Sheet(headings, rows, headings[:2], f"{counts}; in brackets: 95% CI of each alone", whole=True)
 
     def _repr_html_(self) -> str:
-        rows = [_html_row("th", self._headings()), *(_html_row("td", row) for row in self._rows())]
-        lines = [f"<p>{html.escape(self.sentence(pair))}<br><small>{html.escape(self.details(pair))}</small></p>"
-                 for pair in self.pairs]  # fmt: skip
-        remarks = "".join(f"<li>{html.escape(line)}</li>" for line in self.remarks())
-        title = f"<caption>{html.escape(self._title())}</caption>"
-        return f"<table>{title}{''.join(rows)}</table>{''.join(lines)}<ul>{remarks}</ul>"
+        from search.show import html
+
+        return html.comparison(self)
+
+    def draw(self, file: Path | str) -> None:
+        """Save the figure of all intervals, as PNG or SVG."""
+        from search.show import figure_file, intervals
+
+        figure_file.check(Path(file))
+        intervals.draw(self, Path(file))
 
     def trials(self) -> pd.DataFrame:
         """One row per chosen trial: study, trial, its hyperparameters, metric and loss with their intervals."""
@@ -244,7 +234,3 @@ class Comparison:
 
 def _columns(name: str, found: Interval) -> dict[str, float]:
     return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-
-
-def _html_row(cell: str, texts: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<{cell}>{html.escape(text)}</{cell}>' for text in texts)}</tr>"

@@ -14,7 +14,7 @@ import numpy as np
 from search.errors import counted
 from search.record.readings import count_reading, readings
 from search.show.report import curves, front, heldout, history, importance, parallel, path, pruning, slices, weights
-from search.show.report.folder import fill, ready
+from search.show.report.folder import fill, folder_name, ready
 from search.show.report.networks import CHEAP, HeldOut, read_test, seconds, train
 from search.show.report.page import Section, render
 from search.show.report.record import Entry, Record, read
@@ -70,21 +70,35 @@ class Report:
     said: Sequence[Statement]
     test_readings: int
 
+    def __repr__(self) -> str:
+        lines = [f"{'!' if one.warning else '-'} {one.about}: {one.text}" for one in self.said]
+        return "\n".join([*lines, f"{self.page} ({counted(len(self.figures), 'figure')})"])
 
-def write(study: Study, folder: Path, *, training: bool | None = None) -> Report:
+    def _repr_html_(self) -> str:
+        from search.show import html
+
+        return html.report(self)
+
+
+def write(study: Study, folder: Path | str | None = None, *, training: bool | None = None) -> Report:
     """Write a study's report into a folder, which is made if it is not there; an earlier one stays until it is done.
 
     A study of fewer than two complete trials gets a page of its facts, without figures, that says so.
 
     Args:
+        folder: default report-NAME.
         training: whether to train the networks again that two of the figures need; None: where that is quick.
+
+    Returns:
+        What was written; as text, the statements and where the page is.
 
     Raises:
         RequestError: there is a file in the folder's place.
         EnvironmentFault: the folder cannot be written.
     """
-    with ready(folder):
-        return _write(study, folder, training)
+    place = Path(folder or folder_name(study.name))
+    with ready(place):
+        return _write(study, place, training)
 
 
 def _write(study: Study, folder: Path, training: bool | None) -> Report:
@@ -180,9 +194,3 @@ def outcome(study: Study, report: Report) -> dict[str, object]:
         "statements": [{"about": one.about, "text": one.text, "warning": one.warning} for one in report.said],
         "test_readings": report.test_readings,
     }
-
-
-def told(report: Report) -> str:
-    """The statements, and where the page is."""
-    lines = [f"{'!' if one.warning else '-'} {one.about}: {one.text}" for one in report.said]
-    return "\n".join([*lines, f"{report.page} ({counted(len(report.figures), 'figure')})"])

@@ -184,7 +184,7 @@ def read(study: Study) -> Record:
         loss=study.loss,
         metric="val_accuracy" if study.data.task == "classification" else "val_rmse",
         noisy=[name for name in space.searched if name in noisy],
-        rungs=pruners.build(recipe.pruner, study.longest()).rungs(),
+        rungs=pruners.build(recipe.pruner, space.longest()).rungs(),
         objectives=study.objectives,
         constant=constant_loss(study.batches, study.loss) if study.objectives.several else None,
         shared=recipe.data.validation == "test",
