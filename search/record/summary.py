@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
-import optuna
 from numpy.typing import NDArray
 
 from search.record.curves import CURVES, DIVERGED_AT, SUMMARY, TIMES, Curves, encode_times
 from search.schema import MEASURED, WATCHED
+
+if TYPE_CHECKING:
+    import optuna
 
 _OBJECTIVE = "val_loss"
 _SUMMARISED = {*MEASURED, *chain.from_iterable(WATCHED.values())}
