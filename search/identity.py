@@ -9,7 +9,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
 
-from search.data import Data, named
+from search.data import Data, located, named
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.space import Space
@@ -63,6 +63,13 @@ def confirm(study: optuna.Study, recipe: Recipe, space: Space, data: Data, loss:
     if names:
         told = (f"{name}: {noted.get(name) or 'none'} there, {asked.get(name) or 'none'} here" for name in names)
         raise Mismatch(study.study_name, f"differs in {'; '.join(told)}")
+
+
+def kept(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as the storage keeps it, from which other commands, wherever they run, find the data again."""
+    fields = recipe.model_dump(mode="json")
+    fields["data"]["dataset"] = located(recipe.data.dataset)
+    return fields
 
 
 class Mismatch(RequestError):

@@ -10,11 +10,12 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from records_for_tests import L2, entry, record
 
+from search.distributions import position
 from search.show.report import statistics
 from search.show.report.networks import HeldOut
 from search.show.report.record import Entry, Record
 from search.show.report.statements import statements, too_few
-from search.show.report.strength import by_strength, position, profile, weakest
+from search.show.report.strength import by_strength, profile, weakest
 
 
 def said(of: Record, found: HeldOut | None = None) -> dict[str, str]:
@@ -68,18 +69,31 @@ def test_share_saved() -> None:
     assert said(record(entries))["pruning"] == "Pruning saved 25% of 20 planned epochs."
 
 
-# The range is five decades, so that its edges are a quarter of a decade wide: to 10^-5.75 and from 10^-1.25.
 @pytest.mark.parametrize(("exponent", "end"), [(-5.74, None), (-5.76, "lower"), (-1.26, None), (-1.24, "upper")])
 def test_edges(exponent: float, end: str | None) -> None:
-    of = record([entry(0, [0.1], params={"l2": 10**exponent}), entry(1, [0.2], params={"l2": 1e-3})])
-    assert [one.end for one in statistics.edges(of)] == ([] if end is None else [end])
-    warned = said(of).get("edge of l2")
+    """The range is five decades, so that its edges are a quarter of a decade wide: to 10^-5.75 and from 10^-1.25."""
+    beyond = [entry(at, [0.2], params={"l2": l2}) for at, l2 in enumerate((1e-3, 1e-6, 1e-1), 1)]
+    entries = [entry(0, [0.1], params={"l2": 10**exponent}), *beyond]
+    assert [one.end for one in statistics.edges(record(entries))] == ([] if end is None else [end])
+    warned = said(record(entries)).get("edge of l2")
     if end is None:
         assert warned is None
-    else:
-        assert warned is not None
-        further = "--space l2=1e-06:1:log" if end == "upper" else "--space l2=1e-07:0.1:log"
-        assert warned.endswith(f"a better one may lie beyond. Search further, as with {further}.")
+        return
+    assert warned is not None
+    further = "1" if end == "upper" else "1e-07"
+    assert warned.endswith(f"a better one may lie beyond. Search further, to {further}, with --extend.")
+    space = "--space l2=1e-06:1:log" if end == "upper" else "--space l2=1e-07:0.1:log"
+    kept = said(record(entries, fixed_ends=[("l2", end)]))["edge of l2"]
+    assert kept.endswith(f"Search further, as with {space}.")
+
+
+def test_trials_that_were_pruned_or_never_finite_bracket_the_best() -> None:
+    at = 10**-1.4
+    few = [entry(0, [0.1], params={"l2": at}), entry(1, [0.2], params={"l2": 1e-3})]
+    assert [one.end for one in statistics.edges(record(few))] == ["upper"]
+    for losses in ([0.3], [math.nan]):
+        there = entry(2, losses, state="pruned", params={"l2": 0.09})
+        assert statistics.edges(record([*few, there])) == []
 
 
 def test_an_edge_that_is_a_limit_is_not_to_be_searched_beyond() -> None:
@@ -88,7 +102,7 @@ def test_an_edge_that_is_a_limit_is_not_to_be_searched_beyond() -> None:
     assert "or where it does nothing" in said(of)["edge of dropout"]
     upper = record([entry(0, [0.1], params={"dropout": 0.79}), entry(1, [0.2], params={"dropout": 0.5})], searched)
     # Half a range further would be 1.2, which no dropout can be.
-    assert said(upper)["edge of dropout"].endswith("Search further.")
+    assert said(upper)["edge of dropout"].endswith("Search further, to 0.9, with --extend.")
 
 
 def test_choices_have_no_edges() -> None:

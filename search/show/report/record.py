@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from search.choose import pruners
+from search.choose import extending, pruners
 from search.choose.asking import CELL
 from search.record.curves import CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
 from search.technique import Hyperparameter, Value
@@ -101,6 +101,7 @@ class Record:
         searched, declared: as in `Space`.
         noisy: searched hyperparameters of techniques that draw anew in Monte Carlo passes, such as dropout's.
         rungs: the epochs at which the pruner judges.
+        fixed_ends: those of ranges that a search with ``--extend`` does not move.
         shared: whether validation and test are the same rows. watched: whether the test split was measured each epoch.
     """
 
@@ -114,6 +115,7 @@ class Record:
     metric: str = "val_accuracy"
     noisy: Sequence[str] = ()
     rungs: Sequence[int] = ()
+    fixed_ends: Collection[tuple[str, str]] = ()
     shared: bool = False
     watched: bool = False
 
@@ -174,6 +176,7 @@ def read(study: Study) -> Record:
         metric="val_accuracy" if study.data.task == "classification" else "val_rmse",
         noisy=[name for name in space.searched if name in noisy],
         rungs=pruners.build(recipe.pruner, study.longest()).rungs(),
+        fixed_ends=extending.spent(recipe.sampler, space),
         shared=recipe.data.validation == "test",
         watched="test" in recipe.watch,
     )

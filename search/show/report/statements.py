@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
 
-from search.errors import RequestError
+from search.choose.edges import Edge
 from search.show.report.networks import HeldOut
 from search.show.report.record import Record
-from search.show.report.statistics import REPLICATES, Edge, edges, one_standard_error, saved
+from search.show.report.statistics import REPLICATES, edges, one_standard_error, saved
 from search.show.report.strength import strengths
 from search.show.report.style import settings
 
@@ -98,35 +96,8 @@ def _choice(record: Record) -> Statement:
 
 
 def _edge(record: Record, edge: Edge) -> Statement:
-    where = f"The best {edge.name}, {edge.value:.3g}, lies at the {edge.end} end of its range ({edge.bound:.3g})"
-    about = f"edge of {edge.name}"
-    if edge.limit:
-        return Statement(about, f"{where}, which is a limit of what it can be, or where it does nothing.", warning=True)
-    return Statement(
-        about, f"{where}: a better one may lie beyond. Search further{_wider(record, edge)}.", warning=True
-    )
-
-
-def _wider(record: Record, edge: Edge) -> str:
-    """The option that searches a decade further, or half the range; nothing where that is not allowed."""
-    distribution, declared = record.searched[edge.name], record.declared[edge.name]
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    ends = [distribution.low, distribution.high]
-    at = 0 if edge.end == "lower" else 1
-    whole = isinstance(distribution, IntDistribution)
-    if distribution.log:
-        moved = ends[at] / 10 if at == 0 else ends[at] * 10
-    else:
-        moved = ends[at] + (0.5 if at else -0.5) * (ends[1] - ends[0])
-    ends[at] = math.floor(moved) if whole else moved
-    try:
-        declared.check(edge.name, ends[at])
-    except RequestError:
-        return ""
-    if distribution.log and ends[0] <= 0:
-        return ""
-    low, high = (f"{end:.4g}" for end in ends)
-    return f", as with --space {edge.name}={low}:{high}{':log' if distribution.log else ''}"
+    extends = (edge.name, edge.end) not in record.fixed_ends
+    return Statement(f"edge of {edge.name}", edge.told(extends=extends), warning=True)
 
 
 def _diverged(record: Record) -> Statement:

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import FloatDistribution, IntDistribution
 
+from search.choose import edges as rule
+from search.choose.edges import Edge
 from search.show.report.record import Entry, Record
-from search.show.report.strength import by_strength, no_weaker, position, strengths
-from search.technique import Numeric
+from search.show.report.strength import by_strength, no_weaker, strengths
 
-EDGE = 0.05
-"""A value within this share of its range from an end lies at the edge."""
 REPLICATES = 3
 """Fewer say nothing about a standard error."""
 
@@ -41,22 +39,6 @@ class Saved:
     def share(self) -> float:
         """Of the planned epochs, what pruning saved."""
         return self.by_pruning / self.planned if self.planned else 0.0
-
-
-@dataclass(frozen=True)
-class Edge:
-    """The best trial lies at an end of a range.
-
-    Attributes:
-        end: "lower" or "upper"; bound: its value.
-        limit: whether nothing is allowed beyond it, or it is where the hyperparameter does nothing.
-    """
-
-    name: str
-    value: float
-    end: str
-    bound: float
-    limit: bool
 
 
 @dataclass(frozen=True)
@@ -113,26 +95,9 @@ def saved(record: Record) -> Saved:
 
 
 def edges(record: Record) -> list[Edge]:
-    """The ranges at an end of which the best trial lies; choices have no ends."""
-    found = []
-    for name, value in record.best.params.items():
-        distribution = record.searched.get(name)
-        if not isinstance(distribution, FloatDistribution | IntDistribution) or isinstance(value, str):
-            continue
-        place = position(distribution, value)
-        if place is None or EDGE < place < 1 - EDGE:
-            continue
-        end, bound = ("lower", distribution.low) if place <= EDGE else ("upper", distribution.high)
-        found.append(Edge(name, float(value), end, float(bound), _is_limit(record, name, end, bound)))
-    return found
-
-
-def _is_limit(record: Record, name: str, end: str, bound: float) -> bool:
-    declared = record.declared[name]
-    if not isinstance(declared, Numeric):
-        return end == "lower" and bound <= declared.minimum
-    limits = (declared.minimum, declared.above) if end == "lower" else (declared.maximum, declared.below)
-    return bound in (*limits, declared.neutral)
+    """The ranges at an end of which the best trial lies."""
+    tried = [one.params for one in (*record.finished, *record.never_finite)]
+    return rule.edges(record.best.params, tried, record.searched, record.declared)
 
 
 def one_standard_error(record: Record) -> Choice | None:
