@@ -145,7 +145,10 @@ def test_the_one_standard_error_choice_goes_in_the_declared_direction() -> None:
 def test_no_standard_error_is_invented() -> None:
     pair = replicated((1e-3, [0.1, 0.2]), (1e-2, [0.1, 0.21]))
     assert statistics.one_standard_error(pair) is None
-    assert "needs more replicates: the study has 2 replicates" in said(pair)["one standard error"]
+    assert said(pair)["one standard error"] == (
+        "The one-standard-error choice needs more replicates. The study has 2 replicates, and a standard error takes 3 "
+        "or more: --training trains 2 of the best trials on 5 more."
+    )
     undirected = [entry(0, [0.1] * 3, params={"lr": 1e-3}), entry(1, [0.2] * 3, params={"lr": 1e-2})]
     of = record(undirected, {"lr": FloatDistribution(1e-4, 1e-1, log=True)}, replicates=3)
     assert "no such choice" in said(of)["one standard error"]
@@ -153,6 +156,43 @@ def test_no_standard_error_is_invented() -> None:
         "the best is also the one-standard-error choice"
         in said(replicated(BEST, (1e-2, [1, 2, 3])))["one standard error"]
     )
+
+
+def test_one_standard_error_over_replicates_that_were_added() -> None:
+    """On the search's one replicate trial 0 is the best, over all six trial 1. Trial 2 differs from that by 0.04, -0.01
+    and four times 0: mean 0.005, SD sqrt(0.00155 / 5), SE sqrt(0.00031 / 6) = 0.00719. Trial 3 is far."""
+    trials = [(1e-4, [0.10]), (1e-3, [0.11]), (1e-2, [0.15]), (1e-1, [0.16])]
+    added = {0: np.full(5, 0.3), 1: np.full(5, 0.2), 2: np.array([0.19, 0.2, 0.2, 0.2, 0.2]), 3: np.full(5, 0.25)}
+    of = replicated(*trials, added=added)
+    found = statistics.one_standard_error(of)
+    assert found is not None
+    assert (found.best.number, found.chosen.number, found.replicates) == (1, 2, 6)
+    assert found.difference == pytest.approx(0.005)
+    assert found.error == pytest.approx(math.sqrt(0.00031 / 6))
+    text = said(of)["one standard error"]
+    assert "The study has 1 replicate, too few for a standard error: the 4 best trials were trained on 5 more." in text
+    assert "Over all 6 trial 1 (l2 = 0.001) has the lowest mean loss, not trial 0. Trial 2 (l2 = 0.01) is" in text
+    assert "of that paired difference over 6 replicates is 0.00719." in text
+    assert of.best.number == 0
+
+
+def test_a_trial_that_diverges_on_an_added_replicate_is_not_chosen() -> None:
+    added = {0: np.full(5, 0.2), 1: np.array([0.2, 0.2, np.inf, 0.2, 0.2])}
+    found = statistics.one_standard_error(replicated((1e-4, [0.2]), (1e-3, [0.1]), added=added))
+    assert found is not None
+    assert found.best is found.chosen
+    assert found.chosen.number == 0
+
+
+def test_the_ten_best_are_considered_where_replicates_are_added() -> None:
+    trials = [(1e-4, [0.1 + at / 100]) for at in range(12)]
+    of = replicated(*trials, added={at: np.full(5, 0.1) for at in range(9)})
+    assert [one.number for one in statistics.lacking(of)] == [9]
+    assert statistics.one_standard_error(of) is None
+    assert said(of)["one standard error"].endswith("--training trains one of the best trials on 5 more.")
+    enough = replicated(*[(1e-4, [0.1, 0.2, 0.3])] * 12)
+    assert statistics.lacking(enough) == []
+    assert len(statistics.considered(enough)) == 12
 
 
 def test_the_gap_between_validation_and_test() -> None:

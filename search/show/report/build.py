@@ -14,7 +14,18 @@ import numpy as np
 
 from search.errors import EnvironmentFault, RequestError
 from search.record.readings import count_reading, readings
-from search.show.report import curves, heldout, history, importance, parallel, path, pruning, slices, weights
+from search.show.report import (
+    curves,
+    heldout,
+    history,
+    importance,
+    parallel,
+    path,
+    pruning,
+    replicates,
+    slices,
+    weights,
+)
 from search.show.report.networks import CHEAP, HeldOut, read_test, seconds, train
 from search.show.report.page import Section, render
 from search.show.report.record import Entry, Record, read
@@ -79,7 +90,8 @@ def write(study: Study, folder: Path, *, training: bool | None = None) -> Report
     """Write a study's report into a folder, which is made if it is not there.
 
     Args:
-        training: whether to train the networks again that two of the figures need; None: where that is quick.
+        training: whether to train the networks again that two of the figures need, and more replicates where there are
+            too few for a standard error; None: where that is quick.
 
     Raises:
         RequestError: there is a file in the folder's place.
@@ -95,6 +107,8 @@ def write(study: Study, folder: Path, *, training: bool | None = None) -> Report
     found: HeldOut | None = None
     shown: dict[str, Shown] = {}
     if len(record.complete) >= 2:
+        if training or (training is None and replicates.seconds(record) <= CHEAP):
+            record = replicates.train(study, record)
         shown = {name: draw(record) for name, draw in _RECORDED.items()}
         trained, found = _trained(study, record, training)
         shown |= trained

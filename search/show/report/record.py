@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.choose import extending, pruners
 from search.choose.asking import CELL
+from search.record import added
 from search.record.curves import CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
 from search.technique import Hyperparameter, Value
 
@@ -101,6 +102,8 @@ class Record:
         searched, declared: as in `Space`.
         noisy: searched hyperparameters of techniques that draw anew in Monte Carlo passes, such as dropout's.
         rungs: the epochs at which the pruner judges.
+        slots: of a cohort.
+        added: of trials that were trained on more replicates after the search, the objectives on those.
         fixed_ends: those of ranges that a search with ``--extend`` does not move.
         shared: whether validation and test are the same rows. watched: whether the test split was measured each epoch.
     """
@@ -115,6 +118,8 @@ class Record:
     metric: str = "val_accuracy"
     noisy: Sequence[str] = ()
     rungs: Sequence[int] = ()
+    slots: int = 1
+    added: Mapping[int, Floats] = field(default_factory=dict)
     fixed_ends: Collection[tuple[str, str]] = ()
     shared: bool = False
     watched: bool = False
@@ -176,6 +181,8 @@ def read(study: Study) -> Record:
         metric="val_accuracy" if study.data.task == "classification" else "val_rmse",
         noisy=[name for name in space.searched if name in noisy],
         rungs=pruners.build(recipe.pruner, study.longest()).rungs(),
+        slots=recipe.ask_batch * recipe.replicates,
+        added=added.noted(attributes),
         fixed_ends=extending.spent(recipe.sampler, space),
         shared=recipe.data.validation == "test",
         watched="test" in recipe.watch,

@@ -9,7 +9,15 @@ import numpy as np
 from search.choose.edges import Edge
 from search.show.report.networks import HeldOut
 from search.show.report.record import Record
-from search.show.report.statistics import REPLICATES, edges, one_standard_error, saved
+from search.show.report.statistics import (
+    MORE,
+    REPLICATES,
+    considered,
+    edges,
+    lacking,
+    one_standard_error,
+    saved,
+)
 from search.show.report.strength import strengths
 from search.show.report.style import settings
 
@@ -72,25 +80,34 @@ def _choice(record: Record) -> Statement:
     about = "one standard error"
     if not strengths(record):
         return Statement(about, "Nothing that was searched has a direction of stronger regularisation: no such choice.")
-    if record.replicates < REPLICATES:
-        has = f"{record.replicates} replicate{'s' if record.replicates > 1 else ''}"
-        text = f"The one-standard-error choice needs more replicates: the study has {has}, and a standard error"
-        return Statement(about, f"{text} takes {REPLICATES} or more (--replicates {REPLICATES}).")
+    has = f"The study has {record.replicates} replicate{'s' if record.replicates > 1 else ''}"
+    if wanted := lacking(record):
+        count = f"{len(wanted)} of the best trials" if len(wanted) > 1 else "one of the best trials"
+        text = f"The one-standard-error choice needs more replicates. {has}, and a standard error takes {REPLICATES} or"
+        return Statement(about, f"{text} more: --training trains {count} on {MORE} more.")
     choice = one_standard_error(record)
     if choice is None:
         return Statement(about, "The best trial lacks finite replicates: no such choice.")
-    if choice.chosen is record.best:
-        text = "No complete trial that is more strongly regularised is within one standard error of the best: the best"
-        return Statement(about, f"{text} is also the one-standard-error choice.")
-    chosen = choice.chosen
-    text = f"Trial {chosen.number} ({_settings(record, chosen.number)}) is the most strongly regularised one that is"
+    best, chosen, told = choice.best, choice.chosen, ""
+    if record.replicates < REPLICATES and choice.replicates > record.replicates:
+        told = f"{has}, too few for a standard error: the {len(considered(record))} best trials were trained on {MORE}"
+        told += f" more. Over all {choice.replicates} trial {best.number} ({_settings(record, best.number)}) has the"
+        told += f" lowest mean loss{'' if best is record.best else f', not trial {record.best.number}'}. "
+    if chosen is best:
+        text = f"{told}No complete trial that is more strongly regularised is within one standard error of the best:"
+        if told:
+            text = f"{told}None of them that is more strongly regularised is within one standard error of it:"
+        return Statement(about, f"{text} the best is also the one-standard-error choice.")
+    text = (
+        f"{told}Trial {chosen.number} ({_settings(record, chosen.number)}) is the most strongly regularised one that is"
+    )
     text += (
         f" within one standard error of the best: its loss is {choice.difference:.3g} higher, and the standard error"
     )
-    text += f" of that paired difference over {record.replicates} replicates is {choice.error:.3g}."
+    text += f" of that paired difference over {choice.replicates} replicates is {choice.error:.3g}."
     regularising = strengths(record)
     other = [name for name in record.searched if name not in regularising]
-    if differs := [name for name in other if chosen.params.get(name) != record.best.params.get(name)]:
+    if differs := [name for name in other if chosen.params.get(name) != best.params.get(name)]:
         text += f" It differs from the best in {', '.join(differs)} too."
     return Statement(about, f"{text} Whoever prefers the simpler network takes it.")
 

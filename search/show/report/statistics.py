@@ -16,6 +16,8 @@ from search.show.report.strength import by_strength, no_weaker, strengths
 
 REPLICATES = 3
 """Fewer say nothing about a standard error."""
+BEST, MORE = 10, 5
+"""Of a study with fewer, so many of the best trials are trained on so many more."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,17 @@ class Choice:
     """The one-standard-error rule's.
 
     Attributes:
+        best: the trial of the lowest mean over the replicates.
         chosen: the most strongly regularised trial whose loss is within one standard error of the best one's.
         difference: its loss minus the best one's, mean over replicates; error: the standard error of that mean.
+        replicates: how many these are, those that were added among them.
     """
 
+    best: Entry
     chosen: Entry
     difference: float
     error: float
+    replicates: int
 
 
 def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
@@ -100,22 +106,47 @@ def edges(record: Record) -> list[Edge]:
     return rule.edges(record.best.params, tried, record.searched, record.declared)
 
 
+def considered(record: Record) -> list[Entry]:
+    """The trials that the one-standard-error rule chooses among: the best ones where replicates have to be added."""
+    return record.complete if record.replicates >= REPLICATES else record.complete[:BEST]
+
+
+def lacking(record: Record) -> list[Entry]:
+    """Those of them that have to be trained on more replicates before there is a choice."""
+    if record.replicates >= REPLICATES or not strengths(record) or len(record.complete) < 2:
+        return []
+    return [one for one in considered(record) if one.number not in record.added]
+
+
 def one_standard_error(record: Record) -> Choice | None:
     """The most strongly regularised trial that is within one standard error of the best.
 
-    The standard error is that of the paired difference: all trials of a replicate share initialisation and batches.
-    None with fewer than three replicates, or where nothing that is searched has a direction of regularisation.
+    The standard error is that of the paired difference: all trials of a replicate share initialisation and batches. In
+    a study of fewer than three replicates those that were added count as well, for the best trial too.
+
+    None where replicates are lacking, or finite ones, or where nothing that is searched has a direction of
+    regularisation.
     """
-    best = record.best
-    if record.replicates < REPLICATES or len(best.objectives) < REPLICATES or not strengths(record):
+    among = considered(record)
+    if not among or not strengths(record) or lacking(record):
         return None
-    within = [Choice(best, 0.0, 0.0)]
-    for entry in record.complete[1:]:
-        difference = entry.objectives - best.objectives
-        if not np.isfinite(difference).all() or not no_weaker(record, entry, best):
+    few = record.replicates < REPLICATES
+    none = np.empty(0)
+    losses = {
+        one.number: np.concatenate([one.objectives, record.added.get(one.number, none) if few else none])
+        for one in among
+    }
+    best = min(among, key=lambda one: (losses[one.number].mean(), one.number)) if few else among[0]
+    count = len(losses[best.number])
+    if not np.isfinite(losses[best.number]).all() or (count < REPLICATES and len(among) > 1):
+        return None
+    within = [Choice(best, best, 0.0, 0.0, count)]
+    for entry in among:
+        difference = losses[entry.number] - losses[best.number]
+        if entry is best or not np.isfinite(difference).all() or not no_weaker(record, entry, best):
             continue
-        mean, error = float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(len(difference)))
+        mean, error = float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(count))
         if mean <= error:
-            within.append(Choice(entry, mean, error))
+            within.append(Choice(best, entry, mean, error, count))
     strongest = by_strength(record, [one.chosen for one in within])[-1]
     return next(one for one in within if one.chosen is strongest)
