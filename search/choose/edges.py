@@ -15,8 +15,8 @@ from search.hyperparameter import Hyperparameter, Numeric, Value
 
 SHARE = 0.05
 """A value within this share of its range from an end lies at the edge."""
-_FURTHEST = 0.25
-_SURE = 3.0
+QUARTER = 0.25
+"""The outermost trial within this share lies at the edge, if it is the best."""
 
 End = Literal["lower", "upper"]
 Interval = FloatDistribution | IntDistribution
@@ -66,9 +66,8 @@ def edges(
 
     - it is within a twentieth of the range from the end, where the few trials beyond it differ by their noise, and in
       other hyperparameters, as much as by this one; or
-    - no trial lies beyond it, and it is no further from the end than chance leaves the outermost of n trials: of those
-      drawn evenly, one lies within 3 / n of the range from the end in 95 of 100 studies (1 - e^-3). A quarter of the
-      range is the most, for a study of few trials: further away, it is the range itself that has not been searched.
+    - no trial lies beyond it, so that nothing says that it gets worse there, and it is within a quarter of the range
+      from the end: further away, which happens where trials are few, it is the range itself that has not been searched.
 
     Args:
         best: the best trial's hyperparameters.
@@ -83,10 +82,9 @@ def edges(
         if place is None:
             continue
         places = [position(distribution, one[name]) or 0.0 for one in tried if name in one]
-        near = min(_FURTHEST, _SURE / max(1, len(places)))
-        if place <= SHARE or (place <= near and place <= min(places, default=0.0)):
+        if place <= SHARE or (place <= QUARTER and place <= min(places, default=0.0)):
             found.append(_edge(name, value, "lower", distribution, declared[name]))
-        elif place >= 1 - SHARE or (place >= 1 - near and place >= max(places, default=1.0)):
+        elif place >= 1 - SHARE or (place >= 1 - QUARTER and place >= max(places, default=1.0)):
             found.append(_edge(name, value, "upper", distribution, declared[name]))
     return found
 

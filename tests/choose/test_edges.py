@@ -30,9 +30,8 @@ def ends(best: float, others: list[float], searched: Any = None) -> list[str]:
         # Within a twentieth, whatever lies beyond.
         (0.96, [0.5, 0.99], ["upper"]),
         (0.04, [0.5, 0.01], ["lower"]),
-        # The outermost of 20 lies within 3 / 20 of the end.
+        # Nobody is further out.
         (0.86, [at / 25 for at in range(1, 20)], ["upper"]),
-        (0.84, [at / 25 for at in range(1, 20)], []),
         # It is bracketed by a worse one.
         (0.86, [0.9, *(at / 25 for at in range(1, 20))], []),
         (0.14, [1 - at / 25 for at in range(1, 20)], ["lower"]),
