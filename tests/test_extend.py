@@ -56,7 +56,8 @@ def test_the_study_stays_the_study(folder: Path, tmp_path: Path, extended: Study
         watcher = Quiet()
         extending(folder).run(extend=extend, observers=[watcher])
         assert watcher.epochs == 0
-    shutil.copy(folder / "study.db", tmp_path)
+    for file in folder.glob("study.db*"):  # SQLite may keep the last of it in a file beside
+        shutil.copy(file, tmp_path)
     more = extending(tmp_path).run(count + 4, observers=[Quiet()])
     assert len(more.optuna_study.trials) == count + 4
     assert decided(more) == decided(extended)
