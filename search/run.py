@@ -39,6 +39,9 @@ def run(
     ] = None,
     trials: Annotated[int | None, option("Total budget: the study goes on to this many.")] = None,
     timeout: Annotated[float | None, option("Stop after so many seconds; run again to go on.")] = None,
+    extend: Annotated[
+        bool, option("Widen a range, and search on, where the best trial lies at its edge.", "--extend")
+    ] = False,
     sampler: Annotated[str | None, option("tpe, random, grid, gp, cmaes, qmc or nsgaii.")] = None,
     grid_points: Annotated[int | None, option("Values of each range in a grid.")] = None,
     pruner: Annotated[str | None, option("halving, hyperband, median, curve, pareto or none.")] = None,
@@ -101,6 +104,7 @@ def run(
         "data": _given({"dataset": dataset, "target": target, "scale": scale, "options": options or None}) or None,
     }
 
+    from search.choose import extending
     from search.study import Study
 
     made = Study(
@@ -117,11 +121,13 @@ def run(
         **_given(changes),
     )
     # Before the study is opened, which writes: a wrong budget leaves nothing behind.
-    budget = made.budget(trials)
+    made.budget(trials)
     if check:
         return _check(made, started, as_json=json_)
+    if extend:
+        extending.check(made.recipe.sampler, made.space)
     _open(made, context.obj)
-    _go(made, budget, timeout, started, as_json=json_)
+    _go(made, made.budget(trials), timeout, started, extend=extend, as_json=json_)
     return 0
 
 
@@ -168,18 +174,18 @@ def _open(study: Study, words: Sequence[str]) -> None:
         raise RequestError(f"{mismatch}; to make a study of its own: {again}") from None
 
 
-def _go(study: Study, budget: int, timeout: float | None, started: float, *, as_json: bool) -> None:
+def _go(study: Study, budget: int, timeout: float | None, started: float, *, extend: bool, as_json: bool) -> None:
     """Run, then show what came of it."""
+    from search.choose import extending
     from search.show import published, table
 
     for note in study.notes():
         print(f"note: {note}", file=sys.stderr)
-    if table.count_finished(study) >= budget:
-        print(
-            f"study {study.name} already has its {budget} trials: nothing to train (give a larger --trials to go on)",
-            file=sys.stderr,
-        )
-    study.run(budget, timeout=timeout)
+    before = table.count_finished(study)
+    study.run(budget, timeout=timeout, extend=extend)
+    if before >= study.budget(budget):
+        why = "its best trial lies at no edge to widen" if extend else "give a larger --trials to go on"
+        print(f"study {study.name} already has its {budget} trials: nothing to train ({why})", file=sys.stderr)
     outcome = table.outcome(study, seconds=time.monotonic() - started)
     if as_json:
         print(json.dumps(outcome | published.outcome(study), allow_nan=False))
@@ -187,6 +193,8 @@ def _go(study: Study, budget: int, timeout: float | None, started: float, *, as_
         print(table.render(study, outcome))
         if shown := published.render(study):
             print(f"\n{shown}")
+    for line in extending.warnings(study.recipe.sampler, study.space, study.optuna_study.get_trials(deepcopy=False)):
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def main(words: list[str] | None = None) -> int:

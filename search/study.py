@@ -8,7 +8,8 @@ study.best, study.trials(), study.curves()
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search import compose, database, identity, loop
-from search.choose import asking, pruners, samplers
+from search.choose import asking, extending, pruners, samplers
 from search.choose.asking import Asker
 from search.choose.claims import Claims
 from search.choose.objectives import Objectives
@@ -171,6 +172,7 @@ class Study:
                 identity.confirm(study, self.recipe, self.space, self.data, self.loss)
                 if RECIPE not in study.user_attrs:
                     study.set_user_attr(RECIPE, kept(self.recipe))
+            self.space = extending.widened(self.space, extending.stored(study.user_attrs))
             self._optuna = study
         return self._optuna
 
@@ -180,8 +182,8 @@ class Study:
             raise RequestError(f"trials must be >= 1, got {trials}")
         if self.recipe.sampler == "grid":
             cells = asking.grid_size(self.space)
-            return cells if trials is None else min(trials, cells)
-        return self.recipe.trials if trials is None else trials
+            trials = cells if trials is None else min(trials, cells)
+        return max(self.recipe.trials if trials is None else trials, extending.total(self.space))
 
     def check(self) -> Check:
         """Whether the study learns one batch, and one of noise, by heart, and if not, why not; writes nothing."""
@@ -194,6 +196,7 @@ class Study:
         trials: int | None = None,
         *,
         timeout: float | None = None,
+        extend: bool = False,
         observers: Sequence[loop.Observer] | None = None,
     ) -> Study:
         """Search until the study has `trials` trials in total; call it again to go on, with a larger total to extend.
@@ -201,14 +204,17 @@ class Study:
         Args:
             trials: total budget, failed trials not counted; default the recipe's, or the whole grid.
             timeout: seconds after which to stop; trials in flight are kept and adopted by the next run.
+            extend: then widen a range at whose edge the best trial lies, and go on: `search.choose.extending`.
             observers: who watches; default a progress bar. The MLflow writer watches in any case.
         """
-        budget = self.budget(trials)
+        self.budget(trials)
+        if extend:
+            extending.check(self.recipe.sampler, self.space)
         if timeout is not None and not timeout > 0:
             raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
         with ExitStack() as stack:
             stack.callback(self._claims.release)
-            study = self.optuna_study
+            study, budget = self.optuna_study, self.budget(trials)
             noting = environment.Noting(study, self.environment())
             watching: list[loop.Observer] = [self._trained, noting, *(observers or ())]
             if self.tracking_uri is not None:
@@ -219,14 +225,19 @@ class Study:
                 watching.append(Deadline(timeout))
             with database.faults(self.storage):
                 assert self._backend is not None
-                asker = Asker(study, self._backend, self.recipe, self.space, budget, self._claims)
+                sound = partial(compose.check, self.techniques, self.techniques, self.data) if extend else None
+                asker = Asker(study, self._backend, self.recipe, self.space, budget, self._claims, sound)
                 pruner = pruners.of(self.recipe, self.space, self.batches, self.loss)
-                with suppress(loop.Stop):
+                try:
                     loop.search(
                         asker, self, pruner, self.batches,
                         replicates=self.recipe.replicates, width=self.width,
                         checkpoints=self._checkpoints(), observer=Watchers(watching),
                     )  # fmt: skip
+                except loop.Stop:
+                    pass
+                finally:
+                    self.space = asker.space
         return self
 
     def _checkpoints(self) -> Checkpoints:
