@@ -125,7 +125,7 @@ def run(
     if check:
         return _check(made, started, as_json=json_)
     if extend:
-        extending.check(made.recipe.sampler, made.space)
+        extending.check(made.recipe, made.space)
     _open(made, context.obj)
     _go(made, made.budget(trials), timeout, started, extend=extend, as_json=json_)
     return 0
@@ -193,7 +193,7 @@ def _go(study: Study, budget: int, timeout: float | None, started: float, *, ext
         print(table.render(study, outcome))
         if shown := published.render(study):
             print(f"\n{shown}")
-    for line in extending.warnings(study.recipe.sampler, study.space, study.optuna_study.get_trials(deepcopy=False)):
+    for line in extending.warnings(study.recipe, study.space, study.optuna_study.get_trials(deepcopy=False)):
         print(f"warning: {line}", file=sys.stderr)
 
 

@@ -209,7 +209,7 @@ class Study:
         """
         self.budget(trials)
         if extend:
-            extending.check(self.recipe.sampler, self.space)
+            extending.check(self.recipe, self.space)
         if timeout is not None and not timeout > 0:
             raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
         with ExitStack() as stack:

@@ -98,7 +98,7 @@ def warned(of: Study) -> list[str]:
     """At which ends the report, and the run, say that the best lies."""
     found = [edge.end for edge in edges(read(of))]
     trials = of.optuna_study.get_trials(deepcopy=False)
-    assert len(extending.warnings(of.recipe.sampler, of.space, trials)) == len(found)
+    assert len(extending.warnings(of.recipe, of.space, trials)) == len(found)
     return list(found)
 
 

@@ -23,6 +23,7 @@ from search.choose.edges import Edge, End, Interval, edges, ranging
 from search.distributions import grid_values
 from search.errors import RequestError
 from search.hyperparameter import Value
+from search.recipe import Recipe
 from search.space import Space
 
 EXTENSIONS = "extensions"
@@ -89,17 +90,19 @@ class Widened(Space):
             axes[name] = [*axes[name], *added]
 
 
-def check(sampler: str, space: Space) -> None:
+def check(recipe: Recipe, space: Space) -> None:
     """Refuse to extend a study that cannot be.
 
     Raises:
         RequestError: which says why.
     """
+    if len(recipe.objective) > 1:
+        raise RequestError("extend takes one objective: a Pareto front reaches to the edges by its nature")
     if space.rows:
         raise RequestError("extend: this study lists its settings, and has no range to widen")
     if not any(isinstance(one, FloatDistribution | IntDistribution) for one in space.searched.values()):
         raise RequestError("extend: nothing is searched over a range; choices have no edge")
-    if sampler == "cmaes":
+    if recipe.sampler == "cmaes":
         raise RequestError(
             "extend: sampler 'cmaes' cannot go on in a wider range, what it has learnt being a place and a size in the "
             "old one; tpe, random, grid, gp and qmc can"
@@ -171,9 +174,11 @@ def found(space: Space, trials: Collection[FrozenTrial]) -> list[Edge]:
     return edges(best.params, [trial.params for trial in finished], space.searched, space.declared)
 
 
-def warnings(sampler: str, space: Space, trials: Collection[FrozenTrial]) -> list[str]:
-    """Of each edge at which the best trial lies what it means, and the remedy."""
-    kept = spent(sampler, space)
+def warnings(recipe: Recipe, space: Space, trials: Collection[FrozenTrial]) -> list[str]:
+    """Of each edge at which the best trial lies what it means, and the remedy; none where no trial is best."""
+    if len(recipe.objective) > 1:
+        return []
+    kept = spent(recipe.sampler, space)
     return [edge.told(extends=(edge.name, edge.end) not in kept) for edge in found(space, trials)]
 
 

@@ -143,6 +143,7 @@ def test_tpe_learns_from_all_trials_as_if_they_were_of_one_range(tmp_path: Path)
         return abs(float(values["l2"]) - 1e-3) + float(values["lr"])
 
     trials, decided, space = search(tmp_path, loss, BOTH, sampler="tpe", ask_batch=8)
+    recipe = Recipe.parse({"name": "x", "sampler": "tpe", "ask_batch": 8}, "test")
     first = decided[0]
     at_first = trials[0].distributions | {first.name: FloatDistribution(first.low, first.high, log=True)}
     study = optuna.create_study()
@@ -151,7 +152,7 @@ def test_tpe_learns_from_all_trials_as_if_they_were_of_one_range(tmp_path: Path)
         params = {name: trial.params[name] for name in trial.params}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=at_first, value=trial.value))
     for ticket in range(first.ticket, first.ticket + 8):
-        study.sampler = samplers.build("tpe", 0, ticket, space)
+        study.sampler = samplers.build(recipe, ticket, space)
         asked = study.ask(at_first)
         assert asked.params == trials[ticket].params
 

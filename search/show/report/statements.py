@@ -41,8 +41,12 @@ def too_few(record: Record) -> Statement:
 
 def statements(record: Record, found: HeldOut | None = None) -> list[Statement]:
     """All there is to say of a study with two complete trials or more."""
-    several = [Statement("Pareto front", front.told(record))] if record.objectives.several else []
-    told = [_best(record), *several, _choice(record), *(_edge(record, edge) for edge in edges(record))]
+    told = [_best(record)]
+    if record.objectives.several:
+        # No trial is best: an edge is where a front ends, and the choice is the reader's.
+        told.append(Statement("Pareto front", front.told(record)))
+    else:
+        told += [_choice(record), *(_edge(record, edge) for edge in edges(record))]
     if record.never_finite or any(one.diverged_at for one in record.complete):
         told.append(_diverged(record))
     if (total := saved(record)).by_pruning:
