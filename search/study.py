@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search import compose, database, identity, loop
 from search.choose import asking, pruners, samplers
 from search.choose.asking import Asker
-from search.choose.claims import Claims
+from search.choose.claims import claims
 from search.choose.objectives import Objectives
 from search.data import Data, load, named
 from search.discovery import select
@@ -117,7 +117,7 @@ class Study:
         self._programs: dict[tuple[Any, ...], Program] = {}
         self._optuna: optuna.Study | None = None
         self._backend: optuna.storages.RDBStorage | None = None
-        self._claims = Claims(storage, self.name)
+        self._claims = claims(storage, self.name)
         self._trained = EpochCount()
 
     @property
