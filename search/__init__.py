@@ -2,12 +2,26 @@
 
     recipe --> data --> ask --> pack --> epoch --> metrics --> rung: judge --> tell --> record --> show
 
-`Study` is the way in from Python, `python -m search.run` from a shell. Names are loaded when they are first used
-(PEP 562), so that a command answers `--help` before torch is imported.
+`Study` is the way in from Python. What a command does has a twin of the same name, whose result is an object: printed
+it is the command's text, shown by a notebook a table or a figure, and its attributes are the numbers.
+
+    python -m search.run l2             study = Study("l2"); study.run(); study.best, study.trials(), study.curves()
+    python -m search.run l2 --check     study.check()
+    python -m search.report l2          study.report()
+    python -m search.export l2          study.export("model.safetensors")
+    python -m search.replay l2 12       study.replay(12)
+    python -m search.uncertainty l2     study.uncertainty()
+    python -m search.compare l2 l1      compare_studies(study, other)
+    python -m search.sync l2            sync_studies("l2")
+
+Commands find the study they are given in its storage; so does `load_study("l2")`, with every change it was run with.
+
+Names are loaded when they are first used (PEP 562), so that a command answers `--help` before torch is imported.
 """
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +29,19 @@ if TYPE_CHECKING:
     from search.compared import compare_studies
     from search.errors import EnvironmentFault, RequestError
     from search.recipe import Recipe
+    from search.stored import load_study
     from search.study import Study
+    from search.synced import sync_studies
     from search.technique import Numeric, Structural, Technique
+
+# Optuna imports tqdm, which asks for ipywidgets in any notebook; neither's bars are shown here.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 _HOMES = {
     "Study": "search.study",
+    "load_study": "search.stored",
     "compare_studies": "search.compared",
+    "sync_studies": "search.synced",
     "Recipe": "search.recipe",
     "Technique": "search.technique",
     "Numeric": "search.technique",
@@ -38,6 +59,8 @@ __all__ = [
     "Study",
     "Technique",
     "compare_studies",
+    "load_study",
+    "sync_studies",
 ]
 
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from search.diagnosis import Fit, Subject, shown, span
+from search.errors import counted
 from search.show.table import plain
 from search.technique import Value
 from search.train import streams
@@ -65,14 +66,19 @@ class Check:
             (False, False): "neither is fitted: trained this way nothing is learnt by heart, whatever the data",
         }[self.data.fitted, self.noise.fitted]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         setting = "".join(f", {name}={shown(value)}" for name, value in self.values.items())
         return (
-            f"{self.study}: one batch of {self.data.rows} rows, lr {span(self.rates)}{setting}\n"
+            f"{self.study}: one batch of {counted(self.data.rows, 'row')}, lr {span(self.rates)}{setting}\n"
             f"data:  {self.data}\n"
             f"noise: {self.noise}\n"
             f"{self.meaning}"
         )
+
+    def _repr_html_(self) -> str:
+        from search.show import html
+
+        return html.check(self)
 
     def outcome(self) -> dict[str, Any]:
         """The same, as JSON can hold it."""

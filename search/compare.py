@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -41,7 +42,7 @@ def compare(
     """
     started = time.monotonic()
     if figure is not None:
-        from search.show.intervals import check
+        from search.show.figure_file import check
 
         check(figure)
     # Before torch is imported, which takes a second.
@@ -60,9 +61,8 @@ def compare(
     )  # fmt: skip
     found = compare_studies(*contenders, replicates=replicates)
     if figure is not None:
-        from search.show.intervals import draw
-
-        draw(found, figure)
+        found.draw(figure)
+        print(f"figure: {figure}", file=sys.stderr)
     if json_:
         print(json.dumps(found.outcome() | {"seconds": round(time.monotonic() - started, 3)}, allow_nan=False))
     else:

@@ -21,9 +21,9 @@ from optuna.trial import FrozenTrial
 from torch import Tensor
 
 from search import database
-from search.choose.asking import CELL
 from search.data import Data
 from search.errors import RequestError
+from search.record.curves import CELL
 from search.record.plan import trial_name
 from search.record.readings import count_reading
 from search.schema import DataSet
@@ -223,8 +223,19 @@ def _shared(a: _Entry, b: _Entry) -> list[str]:
     if mine.batch_size == theirs.batch_size and (mine is theirs or rows == [[], []]):
         found.append("batch order")
     same = mine is theirs
-    found.append("noise of training" if same else "but not the noise of training, which differs between signatures")
+    found.append("noise of training" if same else f"but not the noise of training, since {_apart(a, b)}")
     return found
+
+
+def _apart(a: _Entry, b: _Entry) -> str:
+    """Why two trials do not train as one network."""
+    mine, theirs = dict(a.program.structure), dict(b.program.structure)
+    names = [name for name in (*mine, *theirs) if mine.get(name) != theirs.get(name)]
+    if [one.name for one in a.program.techniques] != [one.name for one in b.program.techniques]:
+        names.append("techniques")
+    if names:
+        return f"they differ in {', '.join(dict.fromkeys(names))}"
+    return "they do not train as one network"
 
 
 def _notes(entries: Sequence[_Entry], arms: Sequence[Arm], replicates: int) -> list[str]:

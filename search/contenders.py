@@ -10,6 +10,7 @@ from typing import Any
 from search import stored
 from search.compared import check
 from search.discovery import load_technique
+from search.errors import counted
 from search.recipe import Recipe
 from search.show.table import count_finished
 from search.study import Study
@@ -79,10 +80,10 @@ def enter(
 def _run(study: Study, budget: int, *, new: bool) -> None:
     done = 0 if new else count_finished(study)
     if done >= budget:
-        print(f"study {study.name} has {done} trials: nothing to run", file=sys.stderr)
+        print(f"study {study.name} has {counted(done, 'trial')}: nothing to run", file=sys.stderr)
         return
-    told = "is not there yet: running its" if new else f"has {done} trials: running it on to"
-    print(f"study {study.name} {told} {budget} trials", file=sys.stderr)
+    told = "is not there yet: running its" if new else f"has {counted(done, 'trial')}: running it on to"
+    print(f"study {study.name} {told} {counted(budget, 'trial')}", file=sys.stderr)
     study.run(budget)
 
 

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +122,18 @@ def _tables(path: Path, what: str) -> set[str]:
         raise
     finally:
         connection.close()
+
+
+def has_studies(path: Path) -> bool:
+    """Whether an SQLite file is there and has Optuna's tables; it is opened to read only, as `_tables` does not."""
+    if not path.exists() or not path.stat().st_size:
+        return False
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+            names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error as error:
+        raise EnvironmentFault(f"storage {clip(str(path), 200)} cannot be read: {error}") from None
+    return names >= _OPTUNA_TABLES
 
 
 def _check_kind(tables: set[str], path: Path, what: str, *, ours: bool) -> None:

@@ -57,6 +57,14 @@ def suggested(trial: Trial, name: str, distribution: BaseDistribution) -> Value:
     return chosen
 
 
+def as_text(distribution: BaseDistribution) -> str:
+    """As the command line takes it: ``1e-06:0.1:log`` or ``sgd,adam``."""
+    if isinstance(distribution, CategoricalDistribution):
+        return ",".join(map(str, distribution.choices))
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return f"{distribution.low}:{distribution.high}{':log' if distribution.log else ''}"
+
+
 def grid_values(distribution: BaseDistribution, points: int) -> list[Value]:
     """The values of one axis: every choice, or `points` evenly spaced ones (geometrically on a log scale)."""
     if isinstance(distribution, CategoricalDistribution):

@@ -8,7 +8,7 @@ it: what is wrong, the offending value, what is allowed.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class RequestError(ValueError):
@@ -30,6 +30,11 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(clip(plain(name), 40) for name in names[:most]) + more
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 trial``, ``2 trials``, ``1,000 trials``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def plain(name: str) -> str:
     """A name as it is, quoted where a terminal would do something with it."""
     return name if name.isprintable() else repr(name)
@@ -43,6 +48,18 @@ def unknown(kind: str, name: str, allowed: Iterable[str]) -> RequestError:
     """
     known = sorted(allowed)
     return RequestError(f"unknown {kind} {clip(name)!r}{nearest(name, known)} (known: {', '.join(known)})")
+
+
+def unknown_among(kind: str, name: str, groups: Mapping[str, Iterable[str]]) -> RequestError:
+    """The error for a name that may be of several kinds of thing, which says what is which.
+
+    >>> str(unknown_among("study", "dropot", {"studies": ["l2-digits"], "recipes": ["dropout", "l2"]}))
+    "unknown study 'dropot': did you mean 'dropout'? (studies: l2-digits; recipes: dropout, l2)"
+    """
+    known = {label: sorted(names) for label, names in groups.items()}
+    told = "; ".join(f"{label}: {listed(names, 40) or 'none yet'}" for label, names in known.items())
+    near = nearest(name, sorted({one for names in known.values() for one in names}))
+    return RequestError(f"unknown {kind} {clip(name)!r}{near} ({told})")
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

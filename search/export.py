@@ -8,7 +8,6 @@ from typing import Annotated
 
 from search.command import leave, serve
 from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
-from search.errors import RequestError
 from search.options import (
     DataDir,
     Dataset,
@@ -50,43 +49,27 @@ def export(
 
     Prints the lines of plain PyTorch that load it. The test split is not read.
     """
-    output = output or Path("model.safetensors")
-    if output.suffix != ".safetensors":
-        raise RequestError(f"output takes a name that ends in .safetensors, got {str(output)!r}")
-    if not output.absolute().parent.is_dir():
-        raise RequestError(f"output: no folder {str(output.absolute().parent)!r}")
-    if one_se and trial is not None:
-        raise RequestError("takes either --trial or --one-se, not both")
-
     from search import database, exported
-    from search.model_file import save
     from search.stored import reopened
-    from search.trained import trained
 
+    output = output or Path("model.safetensors")
+    exported.confirm(output, trial, one_se=one_se)
     if register is not None:
         database.check_places(storage, tracking_uri)
     made = reopened(
         storage, study, study_name=study_name, dataset=dataset,
         data_dir=data_dir, offline=offline, techniques=technique or (), device=device,
     )  # fmt: skip
-    model = trained(made, exported.one_standard_error(made) if one_se else trial)
-    save(output, model)
-    described = output.with_suffix(".json")
-    described.write_text(model.meta.model_dump_json(indent=2) + "\n")
-    uri = None
-    if register is not None:
-        rows = made.data.inputs.invert(made.data.x_train[:8])
-        uri = exported.register(model, f"{made.name}/{model.meta.trial}", register, tracking_uri, rows)
-    lines = exported.lines(model, str(output))
+    found = exported.export(made, output, trial, one_se=one_se)
+    uri = None if register is None else found.register(register, tracking_uri)
     if json_:
-        found = {"study": made.name, "trial": model.meta.trial, "val_loss": model.meta.val_loss}
-        print(json.dumps(found | {"file": str(output), "registered": uri, "lines": lines}))
+        meta = found.model.meta
+        said = {"study": made.name, "trial": meta.trial, "val_loss": meta.val_loss}
+        print(json.dumps(said | {"file": str(output), "registered": uri, "lines": found.lines}))
         return
-    print(f"trial {model.meta.trial} of {made.name}, val_loss {model.meta.val_loss:.4g}: {output}, {described}")
+    print(found)
     if uri is not None:
-        print(f"registered: mlflow.pytorch.load_model({uri!r})")
-    print("to load it, and predict `rows` as they are in the data:\n")
-    print("\n".join(f"    {line}" for line in lines))
+        print(f"\nregistered: mlflow.pytorch.load_model({uri!r})")
 
 
 def main(words: list[str] | None = None) -> int:

@@ -1,17 +1,21 @@
-"""A chosen network for use elsewhere: the lines of plain PyTorch that load its file, and MLflow's registry."""
+"""A chosen network for use elsewhere: its file, the lines of plain PyTorch that load it, and MLflow's registry."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from search.database import DEFAULT_TRACKING
 from search.errors import EnvironmentFault, RequestError
-from search.model_file import Model
+from search.model_file import Model, save
 from search.show.report import record, statistics
 from search.show.report.strength import strengths
+from search.trained import trained
 
 if TYPE_CHECKING:
     from search.study import Study
@@ -19,6 +23,83 @@ if TYPE_CHECKING:
 _MODULES: Mapping[str, type[nn.Module]] = {
     "leaky_relu": nn.LeakyReLU, "relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU
 }  # fmt: skip
+
+
+_EXAMPLES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """A network that was saved; as text, how it is loaded without this package.
+
+    Attributes:
+        file, described: the network, and what it is as JSON.
+        model: what they hold.
+        rows: some rows as they are in the data, ``examples x inputs``.
+    """
+
+    file: Path
+    described: Path
+    model: Model
+    rows: Tensor
+
+    @property
+    def lines(self) -> list[str]:
+        """Five lines that load the file with PyTorch and safetensors alone, and predict `rows`."""
+        return lines(self.model, str(self.file))
+
+    def register(self, name: str, tracking_uri: str = DEFAULT_TRACKING) -> str:
+        """Register it as a model in MLflow too: `register`."""
+        meta = self.model.meta
+        return register(self.model, f"{meta.study}/{meta.trial}", name, tracking_uri, self.rows)
+
+    def __repr__(self) -> str:
+        code = [f"    {line}" for line in self.lines]
+        return "\n".join([self.said(), "to load it, and predict `rows` as they are in the data:", "", *code])
+
+    def said(self) -> str:
+        """Which network it is, and where."""
+        meta = self.model.meta
+        return f"trial {meta.trial} of {meta.study}, val_loss {meta.val_loss:.4g}: {self.file}, {self.described}"
+
+    def _repr_html_(self) -> str:
+        from search.show import html
+
+        return html.exported(self)
+
+
+def confirm(file: Path, trial: int | None, *, one_se: bool) -> None:
+    """Refuse what cannot be exported, before anything is trained.
+
+    Raises:
+        RequestError: the file's name or folder, or two ways of choosing the trial.
+    """
+    if file.suffix != ".safetensors":
+        raise RequestError(f"output takes a name that ends in .safetensors, got {str(file)!r}")
+    if not file.absolute().parent.is_dir():
+        raise RequestError(f"output: no folder {str(file.absolute().parent)!r}")
+    if one_se and trial is not None:
+        raise RequestError("takes either --trial or --one-se, not both")
+
+
+def export(study: Study, file: Path, trial: int | None = None, *, one_se: bool = False) -> Exported:
+    """Save a trial's network, trained again, with its scaling, and what it is as JSON beside it.
+
+    Args:
+        trial: its number; default the best.
+        one_se: take the most strongly regularised trial within one standard error of the best.
+
+    Raises:
+        RequestError: there is no such trial, its network is more than linear layers and activations, or the file's
+            name does not end in .safetensors.
+        EnvironmentFault: it cannot be written there.
+    """
+    confirm(file, trial, one_se=one_se)
+    model = trained(study, one_standard_error(study) if one_se else trial)
+    save(file, model)
+    described = file.with_suffix(".json")
+    described.write_text(model.meta.model_dump_json(indent=2) + "\n")
+    return Exported(file, described, model, study.data.inputs.invert(study.data.x_train[:_EXAMPLES]))
 
 
 def one_standard_error(study: Study) -> int:

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
 
-from search.choose.objectives import Objectives
-from search.data import Data, located, named
+from search.choose.objectives import VAL_LOSS, Objectives
+from search.data import Data, named
+from search.distributions import as_text
 from search.errors import RequestError
 from search.recipe import Recipe
-from search.record.curves import RECIPE
 from search.space import Space
 
 IDENTITY = "identity"
@@ -44,7 +43,7 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
     fields = {name: _text(value) for name, value in recipe.model_dump(mode="json").items() if name not in _FREE}
     fields |= {f"set {name}": _text(value) for name, value in space.fixed.items()}
     if not space.rows:
-        fields |= {f"space {name}": _range(value) for name, value in space.searched.items()}
+        fields |= {f"space {name}": as_text(value) for name, value in space.searched.items()}
     if recipe.sampler == "grid":
         fields |= {f"grid points {name}": _text(points) for name, points in space.points.items()}
     fields |= {f"row {number}": _text(cell) or "as set" for number, cell in enumerate(space.rows, 1)}
@@ -64,28 +63,34 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
 
 
 def confirm(study: optuna.Study, recipe: Recipe, space: Space, data: Data, loss: str) -> None:
-    """Note a new study's identity and recipe, or compare with the identity noted.
+    """Note a new study's identity, or compare with the one noted.
+
+    Raises:
+        Mismatch: as `compare` does.
+    """
+    asked = describe(recipe, space, data, loss)
+    if not compare(study, asked):
+        study.set_user_attr(IDENTITY, asked)
+
+
+def compare(study: optuna.Study, asked: Mapping[str, str]) -> bool:
+    """Compare an identity with the one noted in a study; whether there is one, which a new study has not.
 
     Raises:
         Mismatch: the study of this name is another one; the message lists the fields that differ.
     """
-    asked = describe(recipe, space, data, loss)
     noted: Mapping[str, Any] | None = study.user_attrs.get(IDENTITY)
     if noted is None:
-        directions = [StudyDirection[one.upper()] for one in Objectives(recipe.objective).directions]
+        objectives = Objectives(tuple(asked["objective"].split(","))) if "objective" in asked else VAL_LOSS
+        directions = [StudyDirection[one.upper()] for one in objectives.directions]
         if study.get_trials(deepcopy=False) or study.directions != directions:
             raise Mismatch(study.study_name, "was not made by regsearch")
-        study.set_user_attr(IDENTITY, asked)
-        noted = asked
+        return False
     names = [name for name in dict.fromkeys((*noted, *asked)) if noted.get(name) != asked.get(name)]
     if names:
         told = (f"{name}: {noted.get(name) or 'none'} there, {asked.get(name) or 'none'} here" for name in names)
         raise Mismatch(study.study_name, f"differs in {'; '.join(told)}")
-    if RECIPE not in study.user_attrs:
-        # From which other commands, wherever they run, find the data again.
-        kept = recipe.model_dump(mode="json")
-        kept["data"]["dataset"] = located(recipe.data.dataset)
-        study.set_user_attr(RECIPE, kept)
+    return True
 
 
 class Mismatch(RequestError):
@@ -94,6 +99,8 @@ class Mismatch(RequestError):
     def __init__(self, study: str, what: str) -> None:
         self.study = study
         super().__init__(f"study {study!r} exists and {what}")
+        # Beside the message, which commands complete with a remedy of their own.
+        self.add_note("to make a study of its own, give it another name: Study(..., study_name='...')")
 
 
 def checked_name(name: str) -> str:
@@ -110,14 +117,6 @@ def free_name(study: str, taken: list[str]) -> str:
     while f"{study}-{number}" in taken:
         number += 1
     return f"{study}-{number}"
-
-
-def _range(distribution: BaseDistribution) -> str:
-    """As the command line takes it: ``1e-06:0.1:log`` or ``sgd,adam``."""
-    if isinstance(distribution, CategoricalDistribution):
-        return ",".join(map(str, distribution.choices))
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    return f"{distribution.low}:{distribution.high}{':log' if distribution.log else ''}"
 
 
 def _text(value: object) -> str:

@@ -1,11 +1,14 @@
-"""What a person sees while a study runs, on stderr: a live bar on a terminal or in a notebook, else plain lines."""
+"""What a person sees while a study runs: on stderr a live bar on a terminal, else plain lines; in a notebook one line.
+
+A notebook's line is written over as the study runs, so that what is saved with the notebook is the last one.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from importlib.util import find_spec
 from types import TracebackType
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
@@ -18,6 +21,7 @@ from search.choose.asking import Asked
 from search.train.cohort import Member
 
 _SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_UPDATES = 0.5
 # Of the time so far: a run of hours is not to fill a page with lines that say the same.
 _SHARE_BETWEEN_LINES = 0.05
 
@@ -40,9 +44,9 @@ class Progress:
         self._pruned = sum(t.state == TrialState.PRUNED for t in finished)
         self._in_flight: dict[int, float] = {}
         self._console = Console(stderr=True)
-        # In a notebook rich draws through ipywidgets; without them lines are better than nothing.
-        widgets = self._console.is_jupyter and find_spec("ipywidgets") is not None
-        self._live = widgets or (self._console.is_terminal and not self._console.is_jupyter)
+        # rich would draw there through ipywidgets, which are not always there, nor in what is saved.
+        self._notebook = _NotebookLine() if self._console.is_jupyter else None
+        self._live = self._console.is_terminal and not self._console.is_jupyter
         self._bar = Bar(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             console=self._console, disable=not self._live, refresh_per_second=5,
@@ -50,6 +54,7 @@ class Progress:
         self.epochs = 0
         self._waiting = False
         self._start = self._last_line = time.monotonic()
+        self._between = _SECONDS_BETWEEN_LINES if self._notebook is None else _SECONDS_BETWEEN_UPDATES
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -65,17 +70,17 @@ class Progress:
 
     def asked(self, cohort: Sequence[Asked]) -> None:
         if not self._in_flight and not self.epochs:
-            self._console.print(f"at most {self._width} slots train as one network", highlight=False)
+            self._print(f"at most {self._width} slots train as one network")
         self._in_flight = dict.fromkeys((one.number for one in cohort), 0.0)
         if not self._live:
             first, last = min(self._in_flight), max(self._in_flight)
             which = f"trials {first} to {last}" if first < last else f"trial {first}"
-            self._console.print(f"training {which} of {self._budget}", highlight=False)
+            self._print(f"training {which} of {self._budget}")
 
     def epoch(self, members: Sequence[Member]) -> None:
         if not members and not self._waiting:
             self._waiting = True
-            self._console.print("another process trains what is left: waiting for it", highlight=False)
+            self._print("another process trains what is left: waiting for it")
         self.epochs += sum(member.replicates for member in members)
         for member in members:
             self._in_flight[member.number] = member.epoch / self._longest
@@ -85,7 +90,8 @@ class Progress:
             )
         else:
             now = time.monotonic()
-            if now - self._last_line > max(_SECONDS_BETWEEN_LINES, _SHARE_BETWEEN_LINES * (now - self._start)):
+            share = 0.0 if self._notebook is not None else _SHARE_BETWEEN_LINES
+            if now - self._last_line > max(self._between, share * (now - self._start)):
                 self._line()
 
     def told(self, number: int, state: TrialState, value: float | None) -> None:
@@ -107,7 +113,31 @@ class Progress:
         if any(self._in_flight.values()):
             low, high = (round(end(self._in_flight.values()) * self._longest) for end in (min, max))
             within = f"the next ones at epoch {f'{low:,} to ' if low < high else ''}{high:,}, "
-        self._console.print(f"{self._done} of {self._budget} trials done, {within}{self._says()}", highlight=False)
+        self._print(f"{self._done} of {self._budget} trials done, {within}{self._says()}")
+
+    def _print(self, line: str) -> None:
+        if self._notebook is None:
+            self._console.print(line, highlight=False)
+        else:
+            self._notebook.show(line)
+
+
+class _NotebookLine:
+    """One line of a cell's output."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, line: str) -> None:
+        """Put a line in the place of the one before."""
+        import IPython.display
+
+        display: Any = IPython.display.display  # which has no types
+        text = {"text/plain": line}
+        if self._handle is None:
+            self._handle = display(text, raw=True, display_id=True)
+        else:
+            self._handle.update(text, raw=True)
 
 
 class EpochCount:

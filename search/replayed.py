@@ -11,7 +11,6 @@ They show it where they are: a learning rate that differs in its last bit moves 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -20,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
-from rich.console import Console
-from rich.table import Table
 
 from search.errors import EnvironmentFault, RequestError
 from search.identity import Mismatch
 from search.record import environment
 from search.record.curves import CURVES, Curves
+from search.show.sheet import Sheet
 from search.show.table import STATES, number, plain
 from search.train.cohort import Cohort, Member
 from search.trained import numbered
@@ -127,20 +125,40 @@ class Replay:
         found: dict[str, Any] = plain(asdict(self) | {"same": self.same, "holds": self.holds})
         return found | {"differences": [plain(asdict(one)) for one in self.differences]}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
+        table = [str(self.table()).rstrip()] if self.differences else []
+        return "\n".join([*self.said(), *table, *([] if self.same else [self.verdict()])])
+
+    def _repr_html_(self) -> str:
+        from search.show import html
+
+        return html.replay(self)
+
+    def said(self) -> list[str]:
+        """What came of it, but for the table and the verdict."""
         who = f"trial {self.trial} of {self.study} ({self.state})"
         counts = ((self.metrics, "metric"), (self.replicates, "replicate"), (self.epochs, "epoch"))
         numbers = " x ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
         if self.same:
-            return f"{who}: every number of {numbers} is the same to the bit"
+            return [f"{who}: every number of {numbers} is the same to the bit"]
         lines = [f"{who}: of {numbers} not all are the same", *self.missing]
         if self.ended < self.epochs:
             lines.append(f"here it ends at epoch {self.ended}")
-        if self.differences:
-            lines.append(_table(self.differences))
-        return "\n".join([*lines, self._verdict()])
+        return lines
 
-    def _verdict(self) -> str:
+    def table(self) -> Sheet:
+        """The metrics that differ."""
+        headings = ("metric", "numbers that differ", "absolute", "relative", "first epoch", "replicate")
+        rows = [
+            (one.metric, *map(number, (one.values, one.absolute, one.relative, one.epoch, one.replicate)))
+            for one in self.differences
+        ]
+        return Sheet(headings, rows, ("metric",))
+
+    def verdict(self) -> str:
+        """Whether that may be, and why; empty where all is the same."""
+        if self.same:
+            return ""
         if self.missing:
             return "it is not the same trial's record"
         if self.exact:
@@ -269,15 +287,3 @@ def _distances(
     absolute = np.where(differs, np.where(far, np.inf, absolute), 0.0)
     # 0.0 and -0.0 differ, by nothing.
     return absolute, np.where(absolute > 0, np.where(far, np.inf, relative), 0.0)
-
-
-def _table(differences: Sequence[Difference]) -> str:
-    table = Table()
-    for heading in ("metric", "numbers that differ", "absolute", "relative", "first epoch", "replicate"):
-        table.add_column(heading, justify="left" if heading == "metric" else "right")
-    for one in differences:
-        cells = (one.values, one.absolute, one.relative, one.epoch, one.replicate)
-        table.add_row(one.metric, *map(number, cells))
-    text = io.StringIO()
-    Console(file=text, width=120).print(table)
-    return text.getvalue().rstrip()

@@ -45,6 +45,8 @@ def report(
     """Write a page with a study's figures and what they say, and each figure as PNG and SVG.
 
     The test split is read for the best trial where its networks are trained again; the study counts each reading.
+    The folder is filled at the end: an earlier report in it stays until then, and your own files in it stay.
+    A study of fewer than two complete trials gets a page of its facts that says so, and exit status 0.
     """
     from search.stored import reopened
 
@@ -55,11 +57,11 @@ def report(
 
     from search.show.report import build
 
-    written = build.write(made, output or Path(build.folder_name(made.name)), training=training)
+    written = build.write(made, output, training=training)
     if json_:
         print(json.dumps(build.outcome(made, written), allow_nan=False))
     else:
-        print(build.told(written))
+        print(written)
 
 
 def main(words: list[str] | None = None) -> int:

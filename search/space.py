@@ -86,6 +86,11 @@ class Space:
             space._check_reachable(name)
         return space
 
+    def _repr_html_(self) -> str:
+        from search.show import html
+
+        return html.space(self)
+
     def _check_reachable(self, name: str) -> None:
         """Refuse a hyperparameter that was given a value or a range where no trial can have it."""
         for parent, allowed in self.declared[name].when.items():

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import optuna
 
 from search import database
-from search.data import is_path, named
-from search.errors import RequestError, unknown
-from search.identity import IDENTITY, Mismatch
+from search.data import is_path, located, named
+from search.errors import EnvironmentFault, RequestError, unknown, unknown_among
+from search.identity import IDENTITY, Mismatch, compare, describe
 from search.recipe import Recipe, packaged
 from search.record.curves import RECIPE
 
@@ -83,6 +83,57 @@ def reopened(
     return made
 
 
+def load_study(
+    study: str,
+    *,
+    study_name: str | None = None,
+    dataset: str | None = None,
+    storage: str = database.DEFAULT_STORAGE,
+    **options: Any,
+) -> Study:
+    """A study that is there already, with every change it was run with: what commands take as STUDY.
+
+    Args:
+        study: its own name, ``l2-digits``, or what it was made of: a recipe's name, a path, techniques joined by '+'.
+        study_name: its name where it is not that of recipe and data set.
+        dataset: of the recipe, for the name; if it is a path, it is where the data are now.
+        storage: URL of the Optuna database.
+        options: of `Study`, which say where it trains: device, data_dir, offline, techniques ...
+
+    Raises:
+        RequestError: there is none, or its data or techniques are not the ones it was run with.
+    """
+    return reopened(storage, study, study_name=study_name, dataset=dataset, **options)
+
+
+def glance(study: Study) -> optuna.Study | None:
+    """The Optuna study of a study that is not open, to read; None where there is none. Nothing is written or made.
+
+    Raises:
+        RequestError: the one of this name is another study.
+        EnvironmentFault: its storage can't be read, or not without opening the study: only a file can.
+    """
+    path = database.sqlite_path(study.storage)
+    if path is None:
+        raise EnvironmentFault(f"not read yet from {database.shown(study.storage)}")
+    if not database.has_studies(path):
+        return None
+    with database.faults(study.storage):
+        backend = database.connect(study.storage)
+        if study.name not in optuna.get_all_study_names(backend):
+            return None
+        found = optuna.load_study(study_name=study.name, storage=backend)
+        compare(found, describe(study.recipe, study.space, study.data, study.loss))
+    return found
+
+
+def kept(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as the storage keeps it, from which other commands, wherever they run, find the data again."""
+    fields = recipe.model_dump(mode="json")
+    fields["data"]["dataset"] = located(recipe.data.dataset)
+    return fields
+
+
 def _check_there(storage: str) -> None:
     path = database.sqlite_path(storage)
     if path is not None and not path.exists():
@@ -117,5 +168,5 @@ def usual_name(study: str, dataset: str | None, known: Iterable[str], kind: str 
     except RequestError:
         if study in packaged() or "+" in study or study.endswith(".toml"):
             raise
-        raise unknown(kind, study, {*known, *packaged()}) from None
+        raise unknown_among(kind, study, {"studies": known, "recipes": packaged()}) from None
     return f"{recipe.name}-{named(dataset or recipe.data.dataset)}"

@@ -7,10 +7,8 @@ study.best, study.trials(), study.curves()
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +26,15 @@ from search.errors import RequestError, clip
 from search.progress import Deadline, EpochCount, Progress, Watchers
 from search.recipe import Recipe
 from search.record import environment
+from search.record.curves import RECIPE
 from search.record.mirror import MlflowMirror
+from search.show import html
 from search.space import Space
+from search.stored import kept
 from search.technique import Technique, Value
 from search.train import losses, precision
 from search.train.batches import Batches
 from search.train.checkpoint import Checkpoints
-from search.train.constant import constant_loss
 from search.train.device import auto_width, choose_device
 from search.train.program import Program
 
@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from search.check import Check
+    from search.exported import Exported
     from search.replayed import Replay
+    from search.show.report.build import Report
     from search.show.uncertainty import Uncertainty
 
 CHECKPOINTS = Path("checkpoints")
@@ -120,6 +122,12 @@ class Study:
         self._claims = claims(storage, self.name)
         self._trained = EpochCount()
 
+    def __repr__(self) -> str:
+        return f"<Study {self.name}: {self.recipe.name} on {self.data.name}, {clip(database.shown(self.storage))}>"
+
+    def _repr_html_(self) -> str:
+        return html.study(self, self._optuna)
+
     @property
     def batches(self) -> Batches:
         """The data on the device."""
@@ -161,6 +169,8 @@ class Study:
                     load_if_exists=True,
                 )  # fmt: skip
                 identity.confirm(study, self.recipe, self.space, self.data, self.loss)
+                if RECIPE not in study.user_attrs:
+                    study.set_user_attr(RECIPE, kept(self.recipe))
             self._optuna = study
         return self._optuna
 
@@ -204,16 +214,13 @@ class Study:
             if self.tracking_uri is not None:
                 watching.append(stack.enter_context(MlflowMirror(self.name, self.storage, self.tracking_uri)))
             if observers is None:
-                watching.append(stack.enter_context(Progress(study, budget, self.longest(), self.width)))
+                watching.append(stack.enter_context(Progress(study, budget, self.space.longest(), self.width)))
             if timeout is not None:
                 watching.append(Deadline(timeout))
             with database.faults(self.storage):
                 assert self._backend is not None
                 asker = Asker(study, self._backend, self.recipe, self.space, budget, self._claims)
-                constant = constant_loss(self.batches, self.loss) if self.objectives.several else math.inf
-                pruner = pruners.build(
-                    self.recipe.pruner, self.longest(), objectives=self.objectives, constant=constant
-                )
+                pruner = pruners.of(self.recipe, self.space, self.batches, self.loss)
                 with suppress(loop.Stop):
                     loop.search(
                         asker, self, pruner, self.batches,
@@ -225,10 +232,6 @@ class Study:
     def _checkpoints(self) -> Checkpoints:
         made_by = self.optuna_study.user_attrs[identity.IDENTITY] | self.environment()
         return Checkpoints(CHECKPOINTS if self._checkpoint else None, f"{self.storage}/{self.name}", made_by)
-
-    def longest(self) -> int:
-        """The most epochs that a trial of the study trains."""
-        return self.space.longest()
 
     @property
     def width(self) -> int:
@@ -275,12 +278,17 @@ class Study:
 
         return curves(self)
 
-    def export(self, path: Path | str, trial: int | None = None) -> None:
-        """Save a trial's network (the best one's), trained again, with its scaling: `search.model_file`."""
-        from search.model_file import save
-        from search.trained import trained
+    def export(self, path: Path | str, trial: int | None = None, *, one_se: bool = False) -> Exported:
+        """Save a trial's network (the best, or within one SE of it), trained again: `search.exported.export`."""
+        from search.exported import export
 
-        save(path, trained(self, trial))
+        return export(self, Path(path), trial, one_se=one_se)
+
+    def report(self, folder: Path | str | None = None, *, training: bool | None = None) -> Report:
+        """Write a page of figures and what they say into a folder (report-NAME): `search.show.report.build.write`."""
+        from search.show.report import build
+
+        return build.write(self, folder, training=training)
 
     def replay(self, trial: int) -> Replay:
         """Train a finished trial again, alone, and compare every number with its record."""
@@ -290,11 +298,9 @@ class Study:
 
     def published(self) -> pd.DataFrame:
         """The figures that the recipe's rows give beside this study's: row, metric, theirs, ours, sd, agrees."""
-        import pandas as pd
+        from search.show.frames import published
 
-        from search.show.published import Figure, compare
-
-        return pd.DataFrame(compare(self), columns=[field.name for field in fields(Figure)])
+        return published(self)
 
     def uncertainty(
         self, trial: int | None = None, *, passes: int = 100, activations: Sequence[str] = ()

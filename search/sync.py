@@ -6,15 +6,18 @@ import json
 import sys
 import time
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search import database
 from search.command import serve
 from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
-from search.errors import RequestError
+from search.errors import counted
 from search.options import Json, Storage, TrackingUri, application
+
+if TYPE_CHECKING:
+    from search.record.catch_up import Caught
 
 app = application()
 
@@ -32,22 +35,19 @@ def sync(
 
     The study is the truth and stays as it is. Exit status 1 where MLflow does not answer or a record can't be read.
     """
-    from search.record.catch_up import catch_up
-    from search.stored import find, ours
+    from search.synced import sync_studies
+
+    def tell(one: Caught) -> None:
+        if one.equal:
+            print(
+                f"{one.study}: MLflow has its {counted(one.trials, 'trial')}, {one.written} written now",
+                file=sys.stderr,
+            )
 
     started = time.monotonic()
-    if tracking_uri == "none":
-        raise RequestError("tracking-uri takes sqlite:///FILE, http://SERVER or another database's URL, got 'none'")
-    names = ours(storage) if study is None else [find(storage, study)[0]]
-    if not names:
-        raise RequestError(f"storage: there is no study of regsearch's in {database.shown(storage)}")
-    database.check_places(storage, tracking_uri)
-    done = []
-    for one in catch_up(names, storage, tracking_uri):
-        done.append(one)
-        if one.equal:
-            print(f"{one.study}: MLflow has its {one.trials} trials, {one.written} written now", file=sys.stderr)
-    equal = len(done) == len(names) and all(one.equal for one in done)
+    done = sync_studies(*([] if study is None else [study]), storage=storage, tracking_uri=tracking_uri, told=tell)
+    # It ends early where MLflow does not answer.
+    equal = bool(done) and all(one.equal for one in done)
     if json_:
         urls = {"storage": database.shown(storage), "tracking": database.shown(tracking_uri)}
         seconds = round(time.monotonic() - started, 3)

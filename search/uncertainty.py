@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from search.command import leave, serve
 from search.database import DEFAULT_STORAGE
-from search.errors import RequestError
 from search.options import (
     DataDir,
     Dataset,
@@ -34,7 +34,7 @@ def uncertainty(
     activation: Annotated[
         str | None, option("Train it with each of these instead of its own.", metavar="A,B,C")
     ] = None,
-    figure: Annotated[Path | None, option("A PNG of points, mean and band, where there is one input.")] = None,
+    figure: Annotated[Path | None, option("A .png or .svg of points, mean and band, where there is one input.")] = None,
     dataset: Dataset = None,
     data_dir: DataDir = Path("data"),
     offline: Offline = False,
@@ -48,10 +48,11 @@ def uncertainty(
 
     The study's settings are read from its storage. Nothing is written but the figure.
     """
-    if figure is not None and not figure.absolute().parent.is_dir():
-        raise RequestError(f"figure: no folder {str(figure.absolute().parent)!r}")
+    if figure is not None:
+        from search.show.figure_file import check as check_file
 
-    from search.show import uncertainty as shown
+        check_file(figure)
+
     from search.stored import reopened
 
     made = reopened(
@@ -64,10 +65,9 @@ def uncertainty(
         check(made)
     found = made.uncertainty(trial, passes=passes, activations=activation.split(",") if activation else ())
     if figure is not None:
-        from search.show.bands import draw
-
-        draw(found, figure)
-    print(json.dumps(found.outcome(), allow_nan=False) if json_ else shown.render(found))
+        found.draw(figure)
+        print(f"figure: {figure}", file=sys.stderr)
+    print(json.dumps(found.outcome(), allow_nan=False) if json_ else found)
 
 
 def main(words: list[str] | None = None) -> int:

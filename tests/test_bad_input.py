@@ -113,7 +113,7 @@ def test_a_wrong_request_is_refused(refused: Refused, words: list[str], says: st
         (["homes.csv", "--target", "price", "--data", "n=3"], "unknown option of homes.csv 'n' (known: drop, task)", 2),
         (["homes.csv", "--target", "price", "--loss", "hinge"], "unknown loss 'hinge'", 2),
         (["digits", "--target", "price"], "target 'price' is for a table (.csv, .parquet), got dataset digits", 2),
-        (["ragged.csv", "--target", "price"], "ragged.csv: line 3 has 1 cells, the first line names 2 columns", 1),
+        (["ragged.csv", "--target", "price"], "ragged.csv: line 3 has 1 cell, the first line names 2 columns", 1),
         (["homes.xlsx", "--target", "price"], "'homes.xlsx': takes .csv, .parquet, .npz or a folder of images", 2),
         (["broken.npz"], "broken.npz is no whole .npz file: ", 1),
         (["broken.npz", "--target", "price"], "target 'price' is for a table (.csv, .parquet), got broken.npz", 2),

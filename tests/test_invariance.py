@@ -47,7 +47,8 @@ def test_every_sampler_is_reproducible_and_spends_its_budget(tmp_path: Path, sam
     two = outcome(small(tmp_path, storage="two.db", slots=2, **changes).run(observers=[Quiet()]))
     assert one == two
     assert len(one) == (9 if sampler == "grid" else 12)
-    assert len({tuple(trial[0].items()) for trial in one}) == len(one)
+    if sampler != "nsgaii":  # whose children may be their parents
+        assert len({tuple(trial[0].items()) for trial in one}) == len(one)
 
 
 @pytest.mark.parametrize("epochs", [1, 5, 9, 17, 30])

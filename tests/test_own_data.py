@@ -50,7 +50,7 @@ def test_a_table_by_the_command_line(capsys: pytest.CaptureFixture[str]) -> None
     assert "note: homes.csv: regression, 1 target in price; 2 columns, 5 inputs\n" in err
     # Another target is another study, and says so.
     assert run.main([*words[:4], "rooms", *words[5:], "--data", "task=regression"]) == 2
-    assert "rooms' is missing in row 4" in capsys.readouterr().err
+    assert "rooms' is missing in line 5" in capsys.readouterr().err
     assert run.main([*words[:4], "town", *words[5:]]) == 2
     Path("data/more.csv").write_text(Path("data/homes.csv").read_text().replace("Ulm", "Rom"))
     Path("data/homes.csv").unlink()

@@ -151,3 +151,11 @@ def test_epochs_batch_size_and_width_can_be_searched(tmp_path: Path) -> None:
         assert ("momentum" in trial.params) == (trial.params["optimizer"] == "sgd")
         if trial.state == TrialState.COMPLETE:
             assert trial.user_attrs["summary"]["epochs_trained"] == trial.params["epochs"]
+
+
+def test_another_study_of_the_name_names_the_remedy(tmp_path: Path) -> None:
+    """From Python, beside the fields that differ."""
+    _ = small(tmp_path).optuna_study
+    with pytest.raises(identity.Mismatch, match="differs in seed: 0 there, 1 here") as raised:
+        _ = small(tmp_path, seed=1).optuna_study
+    assert "study_name=" in " ".join(raised.value.__notes__)

@@ -19,13 +19,14 @@ from typing import Any
 
 import optuna
 import pytest
+import requests
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from optuna.trial import TrialState
 from studies_for_tests import Quiet, small
 
 from search import Study, sync
-from search.record import catch_up
+from search.record import catch_up, reach
 from search.record.curves import SUMMARY
 
 STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
@@ -107,13 +108,37 @@ def test_what_is_wrong_is_one_line(
     optuna.create_study(storage="sqlite:///study.db", study_name="somebody's")
     assert said(status=2) == "error: storage: there is no study of regsearch's in sqlite:///study.db"
     small(folder).run(1, observers=[Quiet()])
-    assert "unknown study 'dropot': did you mean 'dropout'" in said("dropot", status=2)
+    unknown = said("dropot", status=2)
+    assert "unknown study 'dropot': did you mean 'dropout'" in unknown
+    assert "studies: small-wine, somebody's; recipes: architecture, " in unknown
     assert "study 'somebody's' was not made by regsearch" in said("somebody's", status=2).replace('"', "'")
     assert "got 'none'" in said("--tracking-uri", "none", status=2)
     away = said("--tracking-uri", f"http://me:secret@127.0.0.1:{free_port()}", status=1)
     assert away.startswith("MLflow at http://...@127.0.0.1:")
-    assert "is not answering" in away
+    assert "is not answering (Connection refused)" in away
     assert away.endswith("run the command again when it does")
+
+
+def test_a_dead_server_is_found_out_before_mlflow_is_imported(folder: Path) -> None:
+    """Neither MLflow's patience nor its import is spent on it."""
+    small(folder).run(1, observers=[Quiet()])
+    words = ["small-wine", "--storage", "sqlite:///study.db", "--tracking-uri", f"http://127.0.0.1:{free_port()}"]
+    code = f"import sys, search.sync as s; status = s.main({words}); sys.exit('mlflow' in sys.modules and 9 or status)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("is not answering (Connection refused): run the command again when it does")
+
+
+def test_what_a_failure_comes_to() -> None:
+    """The system's word where there is one, however deep, else one line that shows where it was cut."""
+    outer, inner = RuntimeError("Max retries exceeded"), requests.ConnectionError("HTTPConnectionPool(...)")
+    outer.__context__, inner.__context__ = inner, ConnectionRefusedError(111, "Connection refused")
+    assert reach.reason(outer) == "Connection refused"
+    assert reach.reason(ValueError("one\ntwo")) == "ValueError: one"
+    assert reach.reason(ValueError("x" * 500)).endswith("xxx...")
+    assert reach.unreachable("sqlite:///mlflow.db") is None
+    assert reach.unreachable("http://127.0.0.1:notaport") is None
 
 
 def free_port() -> int:

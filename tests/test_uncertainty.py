@@ -88,6 +88,8 @@ def test_another_trial_and_other_activations(folder: Path, capsys: pytest.Captur
     assert both["networks"][0]["value"] != alone["networks"][0]["value"]
     assert command(folder, "dropout", "--passes", "3") == 0
     out = capsys.readouterr().out
+    assert "in the study this trial has activation leaky_relu and val_loss " in out
+    assert both["activation"] == "leaky_relu"
     assert "mean of passes" in out
     assert "calibration error" in out
 
@@ -133,6 +135,7 @@ def test_a_figure_of_one_input(folder: Path, capsys: pytest.CaptureFixture[str])
         (["dropout", "--activation", "rellu"], "unknown value of activation 'rellu': did you mean 'relu'?"),
         (["dropout", "--figure", "x.png"], "figure: takes a regression of one target on one input, such as line or"),
         (["dropout", "--figure", "no/x.png"], "figure: no folder '"),
+        (["dropout", "--figure", "x.pdf"], "figure takes a file that ends in .png or .svg, got 'x.pdf'"),
         (["dropout", "--dataset", "mnist"], "unknown study in sqlite:///"),
         (["drpout"], "unknown study 'drpout': did you mean 'dropout'?"),
         (["dropout", "--study-name", "dropout-digit"], "'dropout-digit': did you mean 'dropout-digits'?"),

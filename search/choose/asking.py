@@ -18,12 +18,10 @@ from search.choose.peers import COHORT, TICKET
 from search.choose.replica import Replica
 from search.errors import RequestError
 from search.recipe import Recipe
-from search.record.curves import EPOCHS
+from search.record.curves import CELL, EPOCHS
 from search.space import Space
 from search.technique import Value
 
-CELL = "cell"
-"""Trial attribute: the index of the trial's cell in the grid."""
 _MOST_CELLS = 100_000
 
 

@@ -16,8 +16,12 @@ from optuna.trial import FrozenTrial
 from search.choose.objectives import VAL_LOSS, Objectives
 from search.choose.pareto import ParetoPruner
 from search.choose.peers import TICKET, PeerPruner, at
+from search.recipe import Recipe
 from search.schema import Pruner
+from search.space import Space
 from search.train import streams
+from search.train.batches import Batches
+from search.train.constant import constant_loss
 
 
 class HalvingPruner(PeerPruner):
@@ -177,6 +181,13 @@ def build(spec: Pruner, epochs: int, *, objectives: Objectives = VAL_LOSS, const
     if spec.name == "pareto":
         return ParetoPruner(epochs, min_epochs=spec.min_epochs, objectives=objectives, constant=constant)
     return NoPruner(epochs)
+
+
+def of(recipe: Recipe, space: Space, batches: Batches, loss: str) -> PeerPruner:
+    """The pruner of a study."""
+    objectives = Objectives(recipe.objective)
+    constant = constant_loss(batches, loss) if objectives.several else math.inf
+    return build(recipe.pruner, space.longest(), objectives=objectives, constant=constant)
 
 
 def _at(trial: FrozenTrial, rung: int) -> float:

@@ -111,6 +111,16 @@ class Data:
         """Columns of x."""
         return self.x_train.shape[1]
 
+    @property
+    def metric(self) -> str:
+        """The name of what a person reads beside the validation loss."""
+        return "val_accuracy" if self.task == "classification" else "val_rmse"
+
+    def _repr_html_(self) -> str:
+        from search.show import html
+
+        return html.data(self)
+
     def fingerprint(self) -> str:
         """16 hex digits of the SHA-256 of the task and all tensors (name, type, shape, bytes), on whatever device."""
         digest = hashlib.sha256(self.task.encode())

@@ -16,8 +16,8 @@ import torch
 from search.data import arrays, columns, pictures, table_files
 from search.data.dataset import Raw, Rows
 from search.data.split import partition, stratifies, with_official_test
-from search.data.targets import Targets, infer
-from search.errors import RequestError, clip, listed, nearest, unknown
+from search.data.targets import BadRow, Targets, infer
+from search.errors import RequestError, clip, counted, listed, nearest, unknown
 
 TABLES = (".csv", ".parquet")
 _ARRAYS = ".npz"
@@ -130,11 +130,14 @@ def _table(path: Path, target: str, split: tuple[float, float, float], seed: int
     table = table_files.read(path, _names(options.get("drop")))
     wanted = _targets(path, target, list(table))
     shown = f"{path.name}: target {clip(target)!r}"
-    targets = infer(np.column_stack([table.pop(name) for name in wanted]), shown, options.get("task"))
-    parts, notes = _split(path, targets, split, seed)
-    encoded = columns.encode(table, path.name, [part.numpy() for part in parts])
+    try:
+        targets = infer(np.column_stack([table.pop(name) for name in wanted]), shown, options.get("task"))
+        parts, notes = _split(path, targets, split, seed)
+        encoded = columns.encode(table, path.name, [part.numpy() for part in parts])
+    except BadRow as bad:
+        raise RequestError(f"{bad.what} in {table_files.place(path, bad.row)}") from None
     used = len({feature.column for feature in encoded.features})
-    made = f"{_count(used, 'column')}, {_count(len(encoded.features), 'input')}"
+    made = f"{counted(used, 'column')}, {counted(len(encoded.features), 'input')}"
     told = f"{path.name}: {targets.told} in {clip(target)}; {made}"
     train, val, test = (Rows(x, targets.y[rows]) for x, rows in zip(encoded.parts, parts, strict=True))
     return Raw(
@@ -178,7 +181,7 @@ def _arrays(
         train, val, test = with_official_test(
             whole, tested, split, validation, seed, stratify=targets.task == "classification"
         )
-    told = f"{path.name}: {targets.told}; {_count(x.shape[1], 'input')}"
+    told = f"{path.name}: {targets.told}; {counted(x.shape[1], 'input')}"
     shape, pixels = found.image_shape, x.dtype == torch.uint8
     return Raw(
         targets.task, train, val, test,
@@ -193,7 +196,7 @@ def _pictures(path: Path, split: tuple[float, float, float], seed: int) -> Raw:
     train, val, test = (Rows(found.x[rows], found.targets.y[rows]) for rows in parts)
     told = f"{path.name}: {found.targets.told}; images of {' x '.join(map(str, found.image_shape))}"
     if found.passed_over:
-        told += f"; {_count(found.passed_over, 'file')} passed over: no .png or .jpg"
+        told += f"; {counted(found.passed_over, 'file')} passed over: no .png or .jpg"
     return Raw(
         "classification", train, val, test,
         classes=found.targets.classes, image_shape=found.image_shape, pixel_max=255, channels=found.image_shape[0],
@@ -215,10 +218,6 @@ def _split(
     counts = torch.bincount(labels, minlength=len(targets.classes))
     fewest = int(counts.argmin())
     return parts, [
-        f"{path.name}: class {clip(targets.classes[fewest])!r} has {_count(int(counts[fewest]), 'row')}, too few for a"
+        f"{path.name}: class {clip(targets.classes[fewest])!r} has {counted(int(counts[fewest]), 'row')}, too few for a"
         " share of each part: rows are split without regard to class"
     ]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from search.data.dataset import Rows
-from search.errors import RequestError
+from search.errors import RequestError, counted
 
 VALIDATIONS = ("train", "half-of-test", "test")
 
@@ -51,7 +51,7 @@ def partition(rows: int, shares: Sequence[float], seed: int, labels: Tensor | No
             # Shuffled once more: joined class by class, the first rows of a part would all be of one class.
             return [torch.from_numpy(rng.permutation(np.concatenate(part))) for part in zip(*cuts, strict=True)]
     if min(_sizes(rows, shares)) < 1:
-        raise RequestError(f"split {tuple(shares)} of {rows} rows leaves a part without rows")
+        raise RequestError(f"split {tuple(shares)} of {counted(rows, 'row')} leaves a part without rows")
     return [torch.from_numpy(part) for part in _cut(rng.permutation(rows), shares)]
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?([T ].*)?|\d\d?[/.]\d\d?[/.](\d{4}|\d\d)( .*)?|\d{4}/\d\d?/\d\d?( .*)?")
 
+_COMMA = re.compile(r"[+-]?(\d+,\d+|\d{1,3}(,\d{3})+(\.\d*)?)")
+
 
 def read(path: Path, drop: Sequence[str] = ()) -> dict[str, Column]:
     """The columns of a table, by name, in order, without those to drop.
@@ -82,26 +84,43 @@ def _csv(path: Path) -> pd.DataFrame:
 
 def _checked_csv(path: Path) -> tuple[list[str], int]:
     """The names of the columns and the number of rows; pandas would fill up short rows without a word."""
-    rows = 0
+    rows, begun = 0, 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, strict=True, skipinitialspace=True)
             names = next((line for line in lines if not _blank(line)), [])
             _check_names(path, names)
+            begun = lines.line_num + 1
             for line in lines:
-                if _blank(line):
-                    continue
-                rows += 1
-                if len(line) != len(names):
-                    raise EnvironmentFault(
-                        f"{path.name}: line {lines.line_num} has {len(line)} cells, the first line names"
-                        f" {len(names)} columns"
-                    )
+                if not _blank(line):
+                    rows += 1
+                    if len(line) != len(names):
+                        cells = "1 cell" if len(line) == 1 else f"{len(line)} cells"
+                        raise EnvironmentFault(
+                            f"{path.name}: line {begun} has {cells}, the first line names {len(names)} columns"
+                        )
+                begun = lines.line_num + 1
     except UnicodeDecodeError:
-        raise EnvironmentFault(f"{path.name} is not text in UTF-8") from None
+        raise EnvironmentFault(f"{path.name} is not text in UTF-8: save it as that") from None
     except csv.Error as error:
-        raise EnvironmentFault(f"cannot read {path.name}: line {lines.line_num}: {_line(error)}") from None
+        raise EnvironmentFault(f"cannot read {path.name}: line {begun}: {_line(error)}") from None
     return names, rows
+
+
+def place(path: Path, row: int) -> str:
+    """Where a row, counted from 0, is: of a .csv the line at which it begins, as an editor counts them."""
+    if path.suffix.lower() != ".csv":
+        return f"row {row + 1}"
+    begun, at = 1, -1  # the row of names
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file, strict=True, skipinitialspace=True)
+        for line in lines:
+            if not _blank(line):
+                if at == row:
+                    break
+                at += 1
+            begun = lines.line_num + 1
+    return f"line {begun}"
 
 
 def _blank(line: Sequence[str]) -> bool:
@@ -179,6 +198,11 @@ def _column(series: pd.Series[Any], shown: str, name: str, *, from_text: bool) -
     made[known] = [str(cell) for cell in cells]
     if cells and all(isinstance(cell, str) and _DATE.fullmatch(cell) for cell in cells):
         raise _dates(shown, name, cells[0])
+    if cells and all(isinstance(cell, str) and _COMMA.fullmatch(cell) for cell in cells):
+        raise RequestError(
+            f"{shown} holds numbers with commas ({clip(cells[0], 40)}): takes a point before decimals, and nothing"
+            f" between thousands; or leave it out with --data drop={clip(name)}"
+        )
     return made
 
 

@@ -26,6 +26,14 @@ _LARGEST = float(np.finfo(np.float32).max)
 _COARSEST = 1e-3
 
 
+class BadRow(RequestError):
+    """A value that cannot be used; rows are counted from 0 here, from 1 in the message."""
+
+    def __init__(self, what: str, row: int) -> None:
+        self.what, self.row = what, int(row)
+        super().__init__(f"{what} in row {self.row + 1}")
+
+
 @dataclass(frozen=True, eq=False)
 class Targets:
     """Targets of all rows: y (rows,) int64 class numbers, or (rows, outputs) float32."""
@@ -72,10 +80,10 @@ def infer(values: NDArray[Any], place: str, task: object = None) -> Targets:
     if values.dtype.kind == "O":
         missing = [number for number, row in enumerate(values.reshape(len(values), -1)) if any(v is None for v in row)]
         if missing:
-            raise RequestError(f"{place} is missing in row {missing[0] + 1}")
+            raise BadRow(f"{place} is missing", missing[0])
     if values.dtype.kind == "f" and (odd := np.argwhere(~np.isfinite(values))).size:
         what = "missing" if np.isnan(values[tuple(odd[0])]) else "infinite"
-        raise RequestError(f"{place} is {what} in row {odd[0][0] + 1}")
+        raise BadRow(f"{place} is {what}", odd[0][0])
     if values.ndim == 2:
         if text or task == "classification":
             raise RequestError(f"{place}: several targets make a regression, which takes numbers")
@@ -116,7 +124,7 @@ def as_float32(values: NDArray[Any], name: Callable[[int], str]) -> Tensor:
     for number in range(values.shape[1]):
         made[:, number] = checked_column(as_float64(values[:, number], name(number)), name(number))
         if (bad := np.flatnonzero(np.isnan(made[:, number]))).size:
-            raise RequestError(f"{name(number)} is missing in row {bad[0] + 1}")
+            raise BadRow(f"{name(number)} is missing", bad[0])
     return torch.from_numpy(made)
 
 
@@ -133,7 +141,7 @@ def checked_column(column: NDArray[np.float64], name: str) -> NDArray[np.float64
     """One column, as `as_float32` wants it, except that NaN may stand where a value is missing."""
     bad = np.flatnonzero(np.isinf(column))
     if bad.size:
-        raise RequestError(f"{name} is infinite in row {bad[0] + 1}")
+        raise BadRow(f"{name} is infinite", bad[0])
     known = column[~np.isnan(column)]
     if not known.size:
         return column

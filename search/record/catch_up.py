@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from search.record.live import Live
-from search.record.writer import Writer, only_writer, silence_mlflow
+from search.record.reach import unreachable
+from search.record.writer import Writer, only_writer, say, silence_mlflow
 
 _ADVICE = "run the command again when it does"
 
@@ -52,6 +53,9 @@ def catch_up(
         experiment: MLflow's experiment for the runs.
         patience: seconds of failing before giving up.
     """
+    if why := unreachable(tracking_uri):
+        say(f"MLflow at {tracking_uri} is not answering ({why}): {_ADVICE}")
+        return
     silence_mlflow()
     lines = _NoLines()
     with only_writer(tracking_uri, lines, patience) as ours:

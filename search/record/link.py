@@ -59,7 +59,7 @@ class WriterLink:
 
         Args:
             trial: its number.
-            name: its run's name, `plan.trial_name(trial, params)`.
+            name: its run's name, `plan.trial_name(...)`.
             params: Optuna's `trial.params`.
             epochs: how many are planned; the same number must be the trial's attribute `curves.EPOCHS`.
             start_ms: Optuna's `trial.datetime_start` in ms since the Unix epoch.

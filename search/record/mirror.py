@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -10,10 +11,14 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
 
+from search.record.curves import RECIPE
 from search.record.link import WriterLink
-from search.record.plan import trial_name
+from search.record.plan import OBJECTIVE, row_name, trial_name
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from search.choose.asking import Asked
     from search.train.cohort import Member
 
@@ -29,6 +34,7 @@ class MlflowMirror:
 
     def __init__(self, study: str, storage: str, tracking_uri: str) -> None:
         self._arguments = {"study": study, "storage": storage, "tracking_uri": tracking_uri}
+        self._least: dict[int, list[float]] = {}  # of each trial in training: its replicates' least validation losses
 
     def __enter__(self) -> MlflowMirror:
         self._link = WriterLink(**self._arguments)
@@ -44,25 +50,39 @@ class MlflowMirror:
             print(f"MLflow is up to date ({time.monotonic() - start:.1f} s)", file=sys.stderr, flush=True)
 
     def asked(self, cohort: Sequence[Asked]) -> None:
+        recipe = cohort[0].trial.study.user_attrs.get(RECIPE, {}) if cohort else {}
         for one in cohort:
             trial = one.trial
             start = trial.datetime_start
             assert start is not None
             planned = int(trial.user_attrs["epochs"])
-            name = trial_name(trial.number, trial.params)
+            name = trial_name(trial.number, trial.params, row_name(trial.user_attrs, recipe))
             self._link.started(trial.number, name, trial.params, planned, round(start.timestamp() * 1000))
 
     def epoch(self, members: Sequence[Member]) -> None:
         if not members:
             return
         curves = [member.curves for member in members]
-        metrics = {name: [_mean(one[name][-1].tolist()) for one in curves] for name in curves[0]}
+        # First, as in the record: MLflow keeps the order in which it first met a run's metrics.
+        metrics = {OBJECTIVE: [self._so_far(m.number, one["val_loss"]) for m, one in zip(members, curves, strict=True)]}
+        metrics |= {name: [_mean(one[name][-1].tolist()) for one in curves] for name in curves[0]}
         numbers, epochs = [m.number for m in members], [m.epoch for m in members]
         self._link.epoch(numbers, epochs, members[0].times[-1], metrics)
 
     def told(self, number: int, state: TrialState, value: float | None) -> None:
         del state, value
+        self._least.pop(number, None)
         self._link.told(number)
+
+    def _so_far(self, number: int, losses: NDArray[np.float64]) -> float:
+        """`summary.objective_so_far` after the last epoch of validation losses, ``epochs x replicates``."""
+        # What is seen first may have trained before, up to a checkpoint.
+        fresh = losses[-1:] if number in self._least else losses
+        least = self._least.get(number, [math.inf] * losses.shape[1])
+        for epoch in fresh.tolist():
+            least = [loss if loss < old else old for loss, old in zip(epoch, least, strict=True)]  # NaN is not less
+        self._least[number] = least
+        return _mean(least)
 
 
 def _mean(values: list[float]) -> float:

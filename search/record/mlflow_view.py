@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Metric, Param, Run, RunTag
 
 from search.record.live import LiveTrial
+from search.record.mlflow_page import EXPERIMENT_TAGS, NOTE_TAG
 from search.record.mlflow_store import opened, tagged
 from search.record.plan import KEY_TAG, STATE_TAG, STUDY_TAG, Point, TrialPlan, params_text, trial_tags
 
@@ -57,6 +58,7 @@ class MlflowView:
         self._study = study
         self._client: MlflowClient | None = None
         self._experiment_id = ""
+        self._experiment_tags: dict[str, str] = {}
         self._parent: _RunState | None = None
         self._runs: dict[int, _RunState] = {}
 
@@ -78,9 +80,11 @@ class MlflowView:
         self._client = client = opened(self._uri)
         experiment = client.get_experiment_by_name(self._experiment)
         if experiment is None:
-            self._experiment_id = client.create_experiment(self._experiment)
+            self._experiment_id = client.create_experiment(self._experiment, tags=EXPERIMENT_TAGS)
+            self._experiment_tags = {}
         else:
             self._experiment_id = experiment.experiment_id
+            self._experiment_tags = dict(experiment.tags)
             if experiment.lifecycle_stage == LifecycleStage.DELETED:
                 client.restore_experiment(self._experiment_id)
         runs = self._search()
@@ -158,6 +162,8 @@ class MlflowView:
         changed = [f"{key}={value}" for key, value in params.items() if parent.params.get(key, value) != value]
         kept = {key: value for key, value in params.items() if key not in parent.params}
         tags = dict(tags)
+        if NOTE_TAG in parent.tags:
+            tags.pop(NOTE_TAG, None)  # whoever has written another one keeps it
         if changed or "recipe.changed" in parent.tags:
             tags["recipe.changed"] = ", ".join(changed)[:8000]
         points = []
@@ -165,6 +171,12 @@ class MlflowView:
             points.append(Point("best_value", best[0], time.time_ns() // 1_000_000, best[1]))
             parent.latest["best_value"] = best[0]
         self._log(parent, points, kept, tags)
+
+    def offer(self, key: str, value: str) -> None:
+        """Have a saved view (`mlflow_page.study_view`) among those of the experiment."""
+        if self._experiment_tags.get(key) != value:
+            self._api.set_experiment_tag(self._experiment_id, key, value)
+            self._experiment_tags[key] = value
 
     def finish(self, end_ms: int) -> None:
         """Close the parent run."""
@@ -233,7 +245,10 @@ class MlflowView:
                 if point.step not in steps:
                     steps[point.step] = point.value
                     fresh.append(point)
-        fresh.reverse()  # latest first: MLflow then updates a metric's latest value once, not with every value
+        # In the plan's order of metrics, which is that of MLflow's pages; of each the latest first: MLflow then updates
+        # its latest value once, not with every value.
+        order = {key: place for place, key in enumerate(dict.fromkeys(point.key for point in points))}
+        fresh.sort(key=lambda point: (order[point.key], -point.step))
         new_params = [Param(key, value) for key, value in params.items() if key not in run.params]
         new_tags = [RunTag(key, value) for key, value in tags.items() if run.tags.get(key) != value]
         last = max(_BATCH - len(new_params) - len(new_tags), 1)

@@ -20,6 +20,7 @@ import numpy as np
 
 from search.errors import EnvironmentFault
 from search.record import curves as record
+from search.record.summary import objective_so_far
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,10 +30,12 @@ KEY_TAG = "regsearch.key"
 STUDY_TAG = "regsearch.study"
 TRIAL_TAG = "regsearch.trial"
 STATE_TAG = "optuna.state"
+OBJECTIVE = "best_val_loss"
+"""The metric that is logged first: MLflow's compare page sets the hyperparameters against the first it is given."""
 DENSE = frozenset({"train_loss", "val_loss", "val_accuracy", "val_rmse", "sparsity", "lr"})
 MOST_DENSE, MOST_SPARSE = 500, 50
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
-_FORMAT = "1"  # part of the digest: raise it when the same record is to be shown differently
+_FORMAT = "2"  # part of the digest: raise it when the same record is to be shown differently
 
 
 class Point(NamedTuple):
@@ -69,9 +72,11 @@ class TrialPlan:
             points = list(_curve_points(attributes, self.end_ms))
         except ValueError as error:
             raise EnvironmentFault(f"the record of trial {self.number} in the study can't be read: {error}") from error
+        curves = {point.key for point in points}
         for name, value in attributes.get(record.SUMMARY, {}).items():
-            if isinstance(value, int | float) and not isinstance(value, bool) and loggable(value):
-                points.append(Point(clean_key(name), float(value), self.end_ms, 0))
+            key = clean_key(name)
+            if key not in curves and isinstance(value, int | float) and not isinstance(value, bool) and loggable(value):
+                points.append(Point(key, float(value), self.end_ms, 0))
         return points
 
 
@@ -89,7 +94,7 @@ def plan_trial(study: str, trial: FrozenTrial, recipe: Mapping[str, Any], enviro
     start, end = trial_times(trial)
     return TrialPlan(
         number=trial.number,
-        name=trial_name(trial.number, trial.params),
+        name=trial_name(trial.number, trial.params, row_name(attributes, recipe)),
         status=STATUS[trial.state.name],
         start_ms=start,
         end_ms=end,
@@ -114,6 +119,8 @@ def _curve_points(attributes: Mapping[str, Any], end_ms: int) -> Iterator[Point]
         known = record.decode_times(attributes[record.TIMES])[:reached]
         times[: len(known)] = known
     series = {metric: curves.mean(metric) for metric in curves.metrics}
+    if "val_loss" in series:
+        series = {OBJECTIVE: objective_so_far(curves)} | series
     with np.errstate(invalid="ignore"):
         if "train_loss" in series and "val_loss" in series:
             series.setdefault("generalization_gap", series["val_loss"] - series["train_loss"])
@@ -150,13 +157,20 @@ def trial_tags(study: str, number: int, state: str) -> dict[str, str]:
     return {KEY_TAG: f"{study}/{number}", STUDY_TAG: study, TRIAL_TAG: str(number), STATE_TAG: state}
 
 
-def trial_name(number: int, params: Mapping[str, Any]) -> str:
-    """The name of a trial's run, after its hyperparameters.
+def trial_name(number: int, params: Mapping[str, Any], row: str = "") -> str:
+    """The name of a trial's run, after its row in a study that lists its settings, else after its hyperparameters.
 
     >>> trial_name(12, {"l2": 0.00031, "optimizer": "sgd"})
     'trial-12 l2=3.1e-4 optimizer=sgd'
     """
-    return " ".join([f"trial-{number}", *(f"{name}={_short(value)}" for name, value in params.items())])[:200]
+    setting = [row] if row else [f"{name}={_short(value)}" for name, value in params.items()]
+    return " ".join([f"trial-{number}", *setting])[:200]
+
+
+def row_name(attributes: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """The name of a trial's row in a recipe that lists its settings; empty where it has none."""
+    rows, cell = recipe.get("rows", ()), attributes.get(record.CELL)
+    return str(rows[cell].get("name", "")) if cell is not None and cell < len(rows) else ""
 
 
 def _short(value: Any) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import numpy as np
-import optuna
 from numpy.typing import NDArray
 
 from search.record.curves import CURVES, DIVERGED_AT, SUMMARY, TIMES, Curves, encode_times
 from search.schema import MEASURED, WATCHED
+
+if TYPE_CHECKING:
+    import optuna
 
 _OBJECTIVE = "val_loss"
 _SUMMARISED = {*MEASURED, *chain.from_iterable(WATCHED.values())}
@@ -28,6 +31,12 @@ def objective(curves: Curves) -> float:
     Infinite if some replicate never was finite.
     """
     return float(_ranked(curves).min(1).mean())
+
+
+def objective_so_far(curves: Curves) -> NDArray[np.float64]:
+    """The objective after each epoch, ``(epochs,)``."""
+    so_far: NDArray[np.float64] = np.minimum.accumulate(_ranked(curves), axis=1).mean(0)
+    return so_far
 
 
 def diverged_at(curves: Curves) -> int | None:

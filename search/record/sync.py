@@ -19,6 +19,7 @@ from search.choose.objectives import VAL_LOSS, Objectives
 from search.errors import EnvironmentFault
 from search.record import curves as record
 from search.record.live import Live
+from search.record.mlflow_page import NOTE_TAG, study_view
 from search.record.mlflow_view import MlflowView
 from search.record.plan import as_text, clean_key, params_text, plan_trial, trial_times
 
@@ -144,6 +145,8 @@ class StudySync:
         tags |= {clean_key(name): as_text(value) for name, value in attributes.get(record.ENVIRONMENT, {}).items()}
         if "seed" in recipe:
             tags["seed"] = str(recipe["seed"])
+        if recipe.get("title"):
+            tags[NOTE_TAG] = as_text(recipe["title"])
         best: tuple[float, int] | None = None
         objectives = Objectives(tuple(recipe.get("objective", VAL_LOSS.names)))
         if front := objectives.front([trials[number] for number in sorted(trials)]):
@@ -152,6 +155,11 @@ class StudySync:
             if objectives.several:
                 tags["pareto_front"] = ", ".join(str(trial.number) for trial in front)[:8000]
         self._view.describe(params_text(recipe), tags, best)
+        params = dict.fromkeys(name for trial in trials.values() for name in trial.params)
+        metrics = {name for trial in trials.values() for name in trial.user_attrs.get(record.SUMMARY, {})}
+        view = study_view(self._name, list(params), metrics, _study_start(trials)) if metrics else None
+        if view is not None:
+            self._view.offer(*view)
 
 
 def _study_start(trials: Mapping[int, FrozenTrial]) -> int:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Protocol
 from filelock import FileLock, Timeout
 
 from search.record.live import AGAIN, Live
+from search.record.reach import reason
 
 if TYPE_CHECKING:
     from search.record.sync import StudySync
@@ -61,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
             return Writer(live_lines, sync, options.tracking_uri, options.patience).run()
     except Exception as error:
         # A view must not frighten anybody with a traceback: what matters is in the study.
-        say(f"the MLflow writer failed ({_first_line(error)}): {AGAIN}")
+        say(f"the MLflow writer failed ({reason(error)}): {AGAIN}")
         return 1
 
 
@@ -169,7 +170,7 @@ class Writer:
         give_up = ended and failing >= self._patience
         if not self._said and (give_up or failing >= _QUIET):
             self._said = True
-            say(f"MLflow at {self._uri} is not answering ({_first_line(error)}): {self._advice}")
+            say(f"MLflow at {self._uri} is not answering ({reason(error)}): {self._advice}")
         return not give_up
 
     def _verdict(self) -> int:
@@ -235,12 +236,6 @@ def silence_mlflow() -> None:
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     }.items():
         os.environ.setdefault(name, value)
-
-
-def _first_line(error: Exception) -> str:
-    """An error in at most 200 characters of one line; SQL statements and stacks come after the first."""
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0][:160]}" if text else type(error).__name__
 
 
 def say(line: str) -> None:

@@ -12,7 +12,11 @@ from search.show.calibration import NORMAL_95
 from search.show.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from search.study import Study
+
+_TAKES = "figure: takes a regression of one target on one input, such as line or polynomial"
 
 
 def check(study: Study) -> None:
@@ -23,23 +27,20 @@ def check(study: Study) -> None:
     """
     data = study.data
     if data.task != "regression" or data.features > 1 or data.outputs > 1:
-        raise RequestError(
-            f"figure: takes a regression of one target on one input, such as line or polynomial, got {data.name}"
-        )
+        raise RequestError(f"{_TAKES}, got {data.name}")
 
 
-def draw(found: Uncertainty, file: Path) -> None:
+def figure(found: Uncertainty) -> Figure | None:
     """One panel per activation, with one scale; outside the data the band shows what the network makes of not knowing.
 
-    Raises:
-        EnvironmentFault: the file cannot be written.
+    None where there is more than one input or target, or classes.
     """
     from matplotlib.figure import Figure
 
-    assert found.grid is not None
-    assert found.points is not None
-    figure = Figure(figsize=(1 + 5 * len(found.networks), 4), layout="constrained")
-    panels = figure.subplots(1, len(found.networks), sharex=True, sharey=True, squeeze=False)[0]
+    if found.grid is None or found.points is None or found.truth.shape[1] > 1:
+        return None
+    made = Figure(figsize=(1 + 5 * len(found.networks), 4), layout="constrained")
+    panels = made.subplots(1, len(found.networks), sharex=True, sharey=True, squeeze=False)[0]
     for panel, network in zip(panels, found.networks, strict=True):
         curve = network.curve
         assert curve is not None
@@ -54,8 +55,22 @@ def draw(found: Uncertainty, file: Path) -> None:
         panel.set(title=network.activation, xlabel="input")
     panels[0].set_ylabel("target")
     panels[0].legend(fontsize="small")
-    figure.suptitle(f"{found.study}, trial {found.trial}")
+    # A dollar sign would begin a formula.
+    made.suptitle(f"{found.study}, trial {found.trial}".replace("$", r"\$"))
+    return made
+
+
+def draw(found: Uncertainty, file: Path) -> None:
+    """Save the figure, as PNG or SVG.
+
+    Raises:
+        RequestError: there is none of such data.
+        EnvironmentFault: the file cannot be written.
+    """
+    made = figure(found)
+    if made is None:
+        raise RequestError(f"{_TAKES}, got study {found.study!r}")
     try:
-        figure.savefig(file, dpi=150, format="png")
+        made.savefig(file, dpi=150, format=file.suffix[1:].lower())
     except OSError as error:
         raise EnvironmentFault(f"cannot write figure {str(file)!r}: {error.strerror}") from None

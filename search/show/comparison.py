@@ -48,12 +48,14 @@ class Estimate:
         variance: of that mean.
         freedom: the degrees of freedom of `variance`.
         spread: the standard deviation of the replicates' means.
+        of_examples: the share of `variance` that is due to the examples, ``(B / n) / V``: no replicate lessens it.
     """
 
     value: Floats
     variance: Floats
     freedom: Floats
     spread: Floats
+    of_examples: Floats
 
     def interval(self, family: int = 1) -> tuple[Floats, Floats]:
         """Low and high; all the intervals of a family hold at once with 95% (Bonferroni)."""
@@ -94,8 +96,18 @@ def crossed(table: Floats) -> Estimate:
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = np.where(squares > 0, np.square(whole) / squares, freedoms[0])
+        of_examples = np.where(whole > 0, np.maximum(by_example - rest, 0) / whole, 0.0)
     spread = np.sqrt(by_replicate / examples)
-    return Estimate(value, np.asarray(whole / (replicates * examples)), freedom, spread)
+    return Estimate(value, np.asarray(whole / (replicates * examples)), freedom, spread, of_examples)
+
+
+def unseen(examples: int, family: int = 1) -> float:
+    """How large the share of a kind of example may be of which none is among so many: 95% sure, two-sided.
+
+    The end of the interval of Clopper and Pearson (1934): ``1 - 0.025^(1 / n)``, near ``3.7 / n``; the rule of three,
+    ``3 / n``, is the same one-sided (Hanley and Lippman-Hand, "If nothing goes wrong, is everything all right?", 1983).
+    """
+    return float(1 - ((1 - CONFIDENCE) / (2 * family)) ** (1 / examples))
 
 
 def root(squares: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from optuna.trial import FrozenTrial
 
 from search.choose.objectives import value
 from search.record.curves import CURVES, SUMMARY, Curves
+from search.show.published import Figure, compare
 
 if TYPE_CHECKING:
     from search.study import Study
@@ -49,3 +51,8 @@ def curves(study: Study) -> pd.DataFrame:
         columns = {name: found.of(name).ravel() for name in found.metrics}
         parts.append(pd.DataFrame({"trial": trial.number, "replicate": replicate, "epoch": epoch + 1} | columns))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["trial", "replicate", "epoch"])
+
+
+def published(study: Study) -> pd.DataFrame:
+    """The published figures beside a study's own: row, metric, theirs, ours, sd, agrees."""
+    return pd.DataFrame(compare(study), columns=[field.name for field in fields(Figure)])

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from search.errors import EnvironmentFault, RequestError
+from search.errors import EnvironmentFault
 from search.show.pairs import Interval
 from search.show.verdict import Comparison
 
-FORMATS = (".png", ".svg")
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _LONGEST = 34
 
 
-def check(file: Path) -> None:
-    """Refuse a file that no figure can be written to, before anything is trained.
-
-    Raises:
-        RequestError: neither PNG nor SVG, or no such folder.
-        EnvironmentFault: nothing can be written there.
-    """
-    if file.suffix.lower() not in FORMATS:
-        raise RequestError(f"figure takes a file that ends in {' or '.join(FORMATS)}, got {str(file)!r}")
-    if not file.absolute().parent.is_dir():
-        raise RequestError(f"figure: no folder {str(file.absolute().parent)!r}")
-    if file.is_dir():
-        raise RequestError(f"figure: {str(file)!r} is a folder")
-    try:
-        # Not by making the file: there is no figure yet.
-        tempfile.TemporaryFile(dir=file.absolute().parent).close()
-    except OSError as error:
-        place = str(file.absolute().parent)
-        raise EnvironmentFault(f"figure: nothing can be written in {place!r}: {error.strerror}") from None
-
-
-def draw(found: Comparison, file: Path) -> None:
-    """Two panels; a filled marker is a difference, an open one is none that can be told.
-
-    Raises:
-        EnvironmentFault: the file cannot be written.
-    """
+def figure(found: Comparison) -> Figure:
+    """Two panels; a filled marker is a difference, an open one is none that can be told."""
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -57,8 +34,8 @@ def draw(found: Comparison, file: Path) -> None:
         axes.tick_params(axis="y", length=0)
 
     rows = max(len(found.arms), len(found.pairs))
-    figure = Figure(figsize=(12, 1.9 + 0.55 * rows), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    made = Figure(figsize=(12, 1.9 + 0.55 * rows), layout="constrained")
+    left, right = made.subplots(1, 2)
     panel(left, [(_wrapped(arm.study, arm.label.partition(" (")[0]), found.score(arm), True) for arm in found.arms])
     left.set(
         xlabel=found.label + ("" if found.metric == "accuracy" else ", units of the data"), title="each alone, 95% CI"
@@ -73,16 +50,26 @@ def draw(found: Comparison, file: Path) -> None:
     unit = "points of test accuracy" if found.metric == "accuracy" else "test RMSE, units of the data"
     better = "right" if found.metric == "accuracy" else "left"
     right.set(xlabel=f"difference, {unit} (the first is better to the {better})", title=f"pairs, {found.confidence}")
-    figure.suptitle(
+    made.suptitle(
         f"{found.replicates} fresh replicates, {found.examples:,} test examples; "
         "pairs: filled = a difference, open = none that can be told", fontsize="medium",
     )  # fmt: skip
+    return made
+
+
+def draw(found: Comparison, file: Path) -> None:
+    """Save the figure, as PNG or SVG.
+
+    Raises:
+        EnvironmentFault: the file cannot be written.
+    """
     try:
-        figure.savefig(file, dpi=150, format=file.suffix[1:].lower())
+        figure(found).savefig(file, dpi=150, format=file.suffix[1:].lower())
     except OSError as error:
         raise EnvironmentFault(f"cannot write figure {str(file)!r}: {error.strerror}") from None
 
 
 def _wrapped(first: str, second: str) -> str:
-    """Two lines, neither of which takes the panel's room."""
-    return "\n".join(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..." for text in (first, second))
+    """Two lines, neither of which takes the panel's room; a dollar sign would begin a formula."""
+    lines = (text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..." for text in (first, second))
+    return "\n".join(lines).replace("$", r"\$")

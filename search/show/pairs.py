@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from search.show.comparison import Floats, crossed, root
+from search.show.comparison import Floats, crossed, root, unseen
 
 Metric = Literal["accuracy", "rmse"]
 
@@ -59,11 +59,13 @@ class Difference:
     Attributes:
         p: adjusted for the family, below 0.05 exactly where the interval leaves out 0.
         effect: the difference over the standard deviation of the replicates' paired differences; None where that is 0.
+        of_examples: the share of its variance that is due to the test examples.
     """
 
     interval: Interval
     p: float
     effect: float | None
+    of_examples: float
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,29 @@ def difference(cells: Floats, family: int) -> Difference:
     """Of two trials, from the differences of their cells ``replicates x examples``."""
     found = crossed(cells)
     effect = float(found.value / found.spread) if found.spread > 0 else None
-    return Difference(interval(cells, family), float(found.p(family)), effect)
+    return Difference(interval(cells, family), float(found.p(family)), effect, float(found.of_examples))
+
+
+def of_correct(scores: Floats) -> Interval:
+    """Of an accuracy in percent, of ``replicates x examples`` that are 1 or 0.
+
+    Where all are right, or all wrong, nothing varies, and the interval is that of a share that is not seen.
+    """
+    found = interval(100 * scores)
+    if (scores == scores.flat[0]).all():
+        rest = 100 * unseen(scores.shape[1])
+        return replace(found, low=100 - rest) if scores.flat[0] else replace(found, high=rest)
+    # No accuracy lies beyond these, whatever a t interval says.
+    return replace(found, low=max(0.0, found.low), high=min(100.0, found.high))
+
+
+def of_answers(first: Floats, second: Floats, family: int) -> Difference:
+    """Of two accuracies in percent; where both are right on the same examples, they may differ on some not seen."""
+    found = difference(100 * (first - second), family)
+    if not (first == second).all():
+        return found
+    rest = 100 * unseen(first.shape[1], family)
+    return replace(found, interval=Interval(0.0, -rest, rest))
 
 
 def figures(*values: float, digits: int = 1) -> list[str]:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from optuna.trial import TrialState
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from search.choose.asking import CELL
 from search.errors import RequestError
-from search.record.curves import CURVES, Curves
+from search.record.curves import CELL, CURVES, Curves
 from search.record.summary import by_replicate
+from search.show.sheet import Sheet
 from search.show.table import number, plain
 from search.technique import Hyperparameter, Value
 
@@ -108,17 +104,15 @@ def render(study: Study) -> str:
     figures = compare(study)
     if not figures:
         return ""
-    table = Table(title="published figures beside this study's", title_justify="left")
-    for heading in ("row", "metric", "theirs", "ours", "SD", "agrees"):
-        table.add_column(heading, justify="right" if heading in ("theirs", "ours", "SD") else "left")
+    rows = []
     for figure in figures:
         verdict = {True: "yes", False: "no", None: ""}[figure.agrees]
         sd = "-" if figure.sd is None else number(figure.sd)
-        table.add_row(escape(figure.row), figure.metric, number(figure.theirs), number(figure.ours), sd, verdict)
-    text = io.StringIO()
-    Console(file=text, width=120).print(table)
+        rows.append((figure.row, figure.metric, number(figure.theirs), number(figure.ours), sd, verdict))
+    headings, words = ("row", "metric", "theirs", "ours", "SD", "agrees"), ("row", "metric", "agrees")
+    table = Sheet(headings, rows, words, "published figures beside this study's")
     replicates = study.recipe.replicates
     lines = [_RULE, f"ours: the mean over {replicates} replicate{'s' if replicates > 1 else ''}, SD over the same"]
     if changed := differences(study):
         lines.append(f"settings differ from the published ones: {', '.join(changed)}")
-    return text.getvalue() + "\n".join(lines)
+    return f"{table}" + "\n".join(lines)

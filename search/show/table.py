@@ -1,21 +1,18 @@
-"""The end of a run: the best trials as a table, and the same as one JSON object."""
+"""What a study has come to: the best trials as a table, and the same as one JSON object."""
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from search.choose.asking import CELL
 from search.choose.objectives import value
 from search.database import DEFAULT_TRACKING, shown
-from search.record.curves import DIVERGED_AT, SUMMARY
+from search.errors import counted
+from search.record.curves import CELL, DIVERGED_AT, SUMMARY
+from search.show.sheet import Sheet
 
 if TYPE_CHECKING:
     from search.study import Study
@@ -32,20 +29,23 @@ STATES = {
 
 def count_finished(study: Study) -> int:
     """Trials that are complete or pruned."""
-    states = (TrialState.COMPLETE, TrialState.PRUNED)
-    return len(study.optuna_study.get_trials(deepcopy=False, states=states))
+    return len(finished(study.optuna_study.get_trials(deepcopy=False)))
+
+
+def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that are complete or pruned."""
+    return [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
 
 
 def outcome(study: Study, *, seconds: float) -> dict[str, Any]:
     """What a run came to, as JSON can hold it: study, trials by state, best, epochs trained, seconds, urls."""
     trials = study.optuna_study.get_trials(deepcopy=False)
-    best = study.best
+    found = study.best
+    best_one = None if found is None else {"number": found.number, "value": found.values[0], "params": found.params}
     return {
         "study": study.name,
-        "trials": {name: count for state, name in STATES.items() if (count := sum(t.state == state for t in trials))},
-        "best": None
-        if best is None
-        else plain({"number": best.number, "value": best.values[0], "params": best.params}),
+        "trials": by_state(trials),
+        "best": plain(best_one),
         **({"front": [_point(study, trial) for trial in study.front]} if study.objectives.several else {}),
         "epochs": study.epochs_trained,
         "seconds": round(seconds, 3),
@@ -65,42 +65,50 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def render(study: Study, outcome: dict[str, Any]) -> str:
-    """The best trials, complete ones first by value, or those of the front; and where the rest is to be seen."""
-    trials = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    title, ranked = _ranked(study, trials)
-    labels = [escape(row.label) for row in study.recipe.rows] if any(row.name for row in study.recipe.rows) else []
+def best(study: Study, trials: Sequence[FrozenTrial]) -> Sheet:
+    """The best of a study's trials, complete ones first by value, or those of their front."""
+    title, ranked = _ranked(study, finished(trials))
+    labels = [row.label for row in study.recipe.rows] if any(row.name for row in study.recipe.rows) else []
     # A label stands for its row's values: columns for them all would leave no room to read any.
     names = [name for name in study.space.searched if not labels and any(name in t.params for t in ranked)]
-    metric = study.batches.metric
-    table = Table(title=f"{study.name}: {title}", title_justify="left")
-    others = study.objectives.names[1:]
-    for heading in ("trial", *(["row"] if labels else []), "val_loss", *others, metric, *names, "best epoch", "state"):
-        table.add_column(heading, justify="left" if heading in ("row", "state") else "right")
+    metric, others = study.data.metric, study.objectives.names[1:]
+    rows = []
     for trial in ranked:
         summary = trial.user_attrs.get(SUMMARY, {})
         state = STATES[trial.state] + (" (diverged)" if DIVERGED_AT in trial.user_attrs else "")
-        table.add_row(
+        rows.append([
             str(trial.number), *([labels[trial.user_attrs[CELL]]] if labels else []),
             number(value(trial)), *(number(at) for at in (trial.values or [])[1:]),
             number(summary.get(f"best_{metric}")),
             *(number(trial.params.get(name)) for name in names), number(summary.get("best_epoch")), state,
-        )  # fmt: skip
-    counts = ", ".join(f"{count} {name}" for name, count in outcome["trials"].items())
-    lines = [f"{counts}; {outcome['epochs']:,} epochs trained in {outcome['seconds']:.1f} s"]
+        ])  # fmt: skip
+    headings = ["trial", *(["row"] if labels else []), "val_loss", *others, metric, *names, "best epoch", "state"]
+    return Sheet(headings, rows, ("row", "state"), f"{study.name}: {title}")
+
+
+def by_state(trials: Sequence[FrozenTrial]) -> dict[str, int]:
+    """How many trials there are in each state that there are some in."""
+    return {name: count for state, name in STATES.items() if (count := sum(t.state == state for t in trials))}
+
+
+def tally(states: Mapping[str, int]) -> str:
+    """``8 complete, 4 pruned``."""
+    return ", ".join(f"{count} {name}" for name, count in states.items())
+
+
+def render(study: Study, outcome: dict[str, Any]) -> str:
+    """The best trials, and where the rest is to be seen."""
+    lines = [f"{tally(outcome['trials'])}; {counted(outcome['epochs'], 'epoch')} trained in {outcome['seconds']:.1f} s"]
     if study.tracking_uri is not None:
         local = study.tracking_uri == DEFAULT_TRACKING
         lines.append("curves: mlflow ui" + ("" if local else f" --backend-store-uri {shown(study.tracking_uri)}"))
-    text = io.StringIO()
-    console = Console(file=text, width=120)
-    console.print(table)
-    return text.getvalue() + "\n".join(lines)
+    return f"{best(study, study.optuna_study.get_trials(deepcopy=False))}" + "\n".join(lines)
 
 
 def _ranked(study: Study, trials: Sequence[FrozenTrial]) -> tuple[str, list[FrozenTrial]]:
     """What the table has, and the trials of it."""
-    if study.objectives.several and (front := study.front):
-        title = f"the Pareto front of {len(trials)} trials, {len(front)} of them"
+    if study.objectives.several and (front := study.objectives.front(trials)):
+        title = f"the Pareto front of {counted(len(trials), 'trial')}, {len(front)} of them"
         if len(front) <= _FRONT_ROWS:
             return title, front
         places = [round(place * (len(front) - 1) / (_FRONT_ROWS - 1)) for place in range(_FRONT_ROWS)]
@@ -110,7 +118,7 @@ def _ranked(study: Study, trials: Sequence[FrozenTrial]) -> tuple[str, list[Froz
         found = value(trial)
         return trial.state != TrialState.COMPLETE, math.inf if found is None else found, trial.number
 
-    return f"the best of {len(trials)} trials", sorted(trials, key=order)[:_ROWS]
+    return f"the best of {counted(len(trials), 'trial')}", sorted(trials, key=order)[:_ROWS]
 
 
 def number(value: object) -> str:

@@ -8,17 +8,15 @@ network's counterpart. The test split is not read.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from search.declared import CORE
@@ -26,6 +24,7 @@ from search.discovery import discover
 from search.errors import RequestError
 from search.show import calibration
 from search.show.calibration import NORMAL_95, Floats
+from search.show.sheet import Sheet
 from search.show.table import number, plain
 from search.train.pack import Pack, Slot
 from search.train.sampling import best_networks, monte_carlo
@@ -77,7 +76,8 @@ class Uncertainty:
     """A trial's predictions of the validation rows and how uncertain they are.
 
     Attributes:
-        study: its name. trial: its number, with the value that the study holds. passes: Monte Carlo passes.
+        study: its name. trial: its number, with the value that the study holds and the activation that it had there.
+        passes: Monte Carlo passes.
         truth: class numbers ``(rows,)``, or values ``rows x outputs`` in the user's units.
         grid: inputs ``(points,)`` in the user's units where there is one input, from half its range before to after.
         points: the validation rows' inputs ``(rows,)`` there.
@@ -86,6 +86,7 @@ class Uncertainty:
     study: str
     trial: int
     value: float
+    activation: str
     passes: int
     truth: NDArray[Any]
     networks: Sequence[Network]
@@ -95,8 +96,24 @@ class Uncertainty:
     def outcome(self) -> dict[str, Any]:
         """What was measured, as JSON can hold it."""
         networks = [plain({"activation": one.activation, "value": one.value, **one.figures}) for one in self.networks]
-        head = {"study": self.study, "trial": self.trial, "value": self.value, "passes": self.passes}
+        head = {"study": self.study, "trial": self.trial, "value": self.value, "activation": self.activation}
+        head["passes"] = self.passes
         return head | {"networks": networks}
+
+    def __repr__(self) -> str:
+        return f"{table(self)}" + "\n".join(notes(self))
+
+    def _repr_html_(self) -> str:
+        from search.show import html
+
+        return html.uncertainty(self)
+
+    def draw(self, file: Path | str) -> None:
+        """Save the figure, PNG or SVG: points, mean and band, where there is one input and one target."""
+        from search.show import bands, figure_file
+
+        figure_file.check(Path(file))
+        bands.draw(self, Path(file))
 
     def predictions(self) -> pd.DataFrame:
         """One row per activation, replicate, validation row and output: truth, mean, sd, low, high.
@@ -143,12 +160,13 @@ def measure(
         raise RequestError(
             f"Monte Carlo passes take {sampled} at work: trial {found.number} of study {study.name!r} has none"
         )
-    names = [str(CORE["activation"].check("activation", name)) for name in activations] or [str(values["activation"])]
+    own = str(values["activation"])
+    names = [str(CORE["activation"].check("activation", name)) for name in activations] or [own]
     grid = _grid(study)
     networks = [_network(study, values | {"activation": name}, passes, grid) for name in dict.fromkeys(names)]
     points = None if grid is None else _numbers(study.data.inputs.invert(study.data.x_val))[:, 0]
     assert found.value is not None
-    return Uncertainty(study.name, found.number, found.value, passes, _truth(study), networks, grid, points)
+    return Uncertainty(study.name, found.number, found.value, own, passes, _truth(study), networks, grid, points)
 
 
 def _grid(study: Study) -> Floats | None:
@@ -245,19 +263,22 @@ _NOTES = {
 }
 
 
-def render(found: Uncertainty) -> str:
-    """Each network and the mean of its passes as a table, and what the figures mean."""
+def table(found: Uncertainty) -> Sheet:
+    """Each network and the mean of its passes."""
     title = f"{found.study}: trial {found.trial}, {found.passes} Monte Carlo passes over the validation rows"
-    table = Table(title=title, title_justify="left")
     names = list(found.networks[0].figures["monte_carlo"])
-    for heading in ("activation", "val_loss", "prediction", *(name.replace("_", " ") for name in names)):
-        table.add_column(heading, justify="left" if heading in ("activation", "prediction") else "right")
+    headings = ("activation", "val_loss", "prediction", *(name.replace("_", " ") for name in names))
+    rows = []
     for network in found.networks:
         for who, figures in network.figures.items():
             label = "network" if who == "network" else "mean of passes"
             cells = [number(figures.get(name)) for name in names]
-            table.add_row(network.activation, number(network.value) if who == "network" else "", label, *cells)
-    text = io.StringIO()
-    Console(file=text, width=120).print(table)
-    task = "classification" if "accuracy" in names else "regression"
-    return f"{text.getvalue()}the study has val_loss {found.value:.4g} for this trial\n{_NOTES[task]}"
+            rows.append((network.activation, number(network.value) if who == "network" else "", label, *cells))
+    return Sheet(headings, rows, ("activation", "prediction"), title)
+
+
+def notes(found: Uncertainty) -> list[str]:
+    """What the study has for the trial, and what the figures mean."""
+    task = "classification" if "accuracy" in found.networks[0].figures["monte_carlo"] else "regression"
+    told = f"in the study this trial has activation {found.activation} and val_loss {found.value:.4g}"
+    return [told, _NOTES[task]]

@@ -8,24 +8,21 @@ loss is given beside them, a family of its own.
 
 from __future__ import annotations
 
-import html
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from search.record.plan import trial_name
-from search.show.pairs import Arm, Interval, Metric, Pair, difference, figures, interval
+from search.show.pairs import Arm, Interval, Metric, Pair, difference, figures, interval, of_answers, of_correct
+from search.show.sheet import Sheet
 from search.show.table import number, plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_MOSTLY = 0.5  # the share of a variance that is worth a word
 _LABELS: Mapping[Metric, str] = {"accuracy": "test accuracy, %", "rmse": "test RMSE"}
 
 
@@ -58,7 +55,8 @@ class Comparison:
         pairs = [
             Pair(
                 a, b,
-                difference(a.cells(metric) - b.cells(metric), len(couples)),
+                of_answers(a.scores, b.scores, len(couples)) if metric == "accuracy"
+                else difference(a.cells(metric) - b.cells(metric), len(couples)),
                 difference(a.losses - b.losses, len(couples)) if same_loss else None,
                 shared[a.study, b.study],
             )
@@ -83,7 +81,7 @@ class Comparison:
 
     def score(self, arm: Arm) -> Interval:
         """A trial's metric with an interval of its own."""
-        return interval(arm.cells(self.metric))
+        return of_correct(arm.scores) if self.metric == "accuracy" else interval(arm.cells(self.metric))
 
     def sentence(self, pair: Pair) -> str:
         """Which of two trials is better, if either; read off the interval that it gives."""
@@ -133,44 +131,67 @@ class Comparison:
             )
         if self.metric == "rmse":
             found.append("RMSE is in the units of the data; its intervals are by the delta method")
-        found += self.notes
+        found += [*self._unseen(), *self._dominated(), *self.notes]
         for arm in self.arms:
             times = "once" if arm.readings == 1 else f"{arm.readings} times"
             found.append(f"the test split of {arm.study} has now been read {times}")
         return found
 
-    def __str__(self) -> str:
-        table = Table(title=self._title(), title_justify="left")
-        for heading in self._headings():
-            left = heading in ("study", "chosen trial")
-            table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=not left)
-        for row in self._rows():
-            table.add_row(*map(escape, row))
-        text = io.StringIO()
-        Console(file=text, width=120).print(table)
+    def _unseen(self) -> list[str]:
+        """Where nothing varies, so that an interval is that of what so many examples do not show."""
+        if self.metric != "accuracy":
+            return []
+        rule = "the interval is Clopper and Pearson's for none seen"
+        found = []
+        for arm in self.arms:
+            if arm.scores.all() or not arm.scores.any():
+                told = "no error" if arm.scores.all() else "none right"
+                found.append(f"{told} of {arm.study} in {self.examples:,} test examples: {rule}")
+        for pair in self.pairs:
+            if (pair.first.scores == pair.second.scores).all() and not found:
+                told = f"{pair.first.study} and {pair.second.study} are right on the same"
+                found.append(f"{told} of {self.examples:,} test examples: {rule}")
+        return found
+
+    def _dominated(self) -> list[str]:
+        """Where more replicates would be in vain."""
+        told = [
+            f"{pair.score.of_examples:.0%}"
+            + (f" ({pair.first.study} and {pair.second.study})" if self.pairs[1:] else "")
+            for pair in self.pairs
+            if pair.score.of_examples > _MOSTLY
+        ]
+        if not told:
+            return []
+        return [f"of the variance of the difference {', '.join(told)} is due to which rows are tested: more replicates "
+                "would narrow its interval little, more test rows would"]  # fmt: skip
+
+    def __repr__(self) -> str:
         verdicts = [line for pair in self.pairs for line in (self.sentence(pair), f"    {self.details(pair)}")]
-        return text.getvalue() + "\n".join([*verdicts, "", *(f"- {line}" for line in self.remarks())])
+        return f"{self.table()}" + "\n".join([*verdicts, "", *(f"- {line}" for line in self.remarks())])
 
-    def _title(self) -> str:
-        return f"{self.replicates} fresh replicates, {self.examples:,} test examples; in brackets: 95% CI of each alone"
-
-    def _headings(self) -> tuple[str, ...]:
-        return "study", "chosen trial", "val_loss", self.label, "test loss"
-
-    def _rows(self) -> list[tuple[str, ...]]:
-        return [
+    def table(self) -> Sheet:
+        """A row for each chosen trial."""
+        counts = f"{self.replicates} fresh replicates, {self.examples:,} test examples"
+        headings = ("study", "chosen trial", "val_loss", self.label, "test loss")
+        rows = [
             (arm.study, f"{trial_name(arm.trial, arm.params)} (of {arm.searched})", number(arm.value),
              str(self.score(arm)), str(interval(arm.losses)))
             for arm in self.arms
         ]  # fmt: skip
+        return Sheet(headings, rows, headings[:2], f"{counts}; in brackets: 95% CI of each alone", whole=True)
 
     def _repr_html_(self) -> str:
-        rows = [_html_row("th", self._headings()), *(_html_row("td", row) for row in self._rows())]
-        lines = [f"<p>{html.escape(self.sentence(pair))}<br><small>{html.escape(self.details(pair))}</small></p>"
-                 for pair in self.pairs]  # fmt: skip
-        remarks = "".join(f"<li>{html.escape(line)}</li>" for line in self.remarks())
-        title = f"<caption>{html.escape(self._title())}</caption>"
-        return f"<table>{title}{''.join(rows)}</table>{''.join(lines)}<ul>{remarks}</ul>"
+        from search.show import html
+
+        return html.comparison(self)
+
+    def draw(self, file: Path | str) -> None:
+        """Save the figure of all intervals, as PNG or SVG."""
+        from search.show import figure_file, intervals
+
+        figure_file.check(Path(file))
+        intervals.draw(self, Path(file))
 
     def trials(self) -> pd.DataFrame:
         """One row per chosen trial: study, trial, its hyperparameters, metric and loss with their intervals."""
@@ -203,6 +224,7 @@ class Comparison:
     def _pair(self, pair: Pair) -> dict[str, Any]:
         row: dict[str, Any] = {"first": pair.first.study, "second": pair.second.study}
         row |= _columns(self.metric, pair.score.interval) | {"p": pair.score.p, "effect": pair.score.effect}
+        row["variance_of_examples"] = pair.score.of_examples
         if pair.loss is not None:
             row |= _columns("loss", pair.loss.interval) | {"loss_p": pair.loss.p, "loss_effect": pair.loss.effect}
         low, high = pair.score.interval.low, pair.score.interval.high
@@ -212,7 +234,3 @@ class Comparison:
 
 def _columns(name: str, found: Interval) -> dict[str, float]:
     return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
-
-
-def _html_row(cell: str, texts: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<{cell}>{html.escape(text)}</{cell}>' for text in texts)}</tr>"

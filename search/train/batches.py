@@ -34,7 +34,7 @@ class Batches:
         self.features = data.features
         self.outputs = data.outputs
         self.classes = data.classes
-        self.metric = "val_accuracy" if data.task == "classification" else "val_rmse"
+        self.metric = data.metric
         self.target_scale = None if data.targets is None else self.pad(data.targets.scale[None])[0]
         self.x_train, self.y_train = self.pad(data.x_train), self._targets(data.y_train)
         self.x_val, self.y_val = self.pad(data.x_val), self._targets(data.y_val)

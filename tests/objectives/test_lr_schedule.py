@@ -171,4 +171,4 @@ def test_the_recipe_may_be_short(tmp_path: Path) -> None:
     """Ranges that reach beyond a short training are no fault as long as they begin within it."""
     recipe = Recipe.load("lr_schedule").but("test", set={"epochs": 10})
     study = Study(recipe, storage=f"sqlite:///{tmp_path}/study.db", tracking_uri=None, device="cpu")
-    assert study.longest() == 10
+    assert study.space.longest() == 10

@@ -12,9 +12,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from search.choose.asking import CELL
 from search.recipe import Recipe
-from search.record.curves import CURVES, Curves
+from search.record.curves import CELL, CURVES, Curves
 from search.show import published
 from search.space import Space
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from search.errors import EnvironmentFault, RequestError
+from search.errors import counted
 from search.record.readings import count_reading, readings
 from search.show.report import curves, front, heldout, history, importance, parallel, path, pruning, slices, weights
+from search.show.report.folder import fill, folder_name, ready
 from search.show.report.networks import CHEAP, HeldOut, read_test, seconds, train
 from search.show.report.page import Section, render
 from search.show.report.record import Entry, Record, read
@@ -70,28 +70,38 @@ class Report:
     said: Sequence[Statement]
     test_readings: int
 
+    def __repr__(self) -> str:
+        lines = [f"{'!' if one.warning else '-'} {one.about}: {one.text}" for one in self.said]
+        return "\n".join([*lines, f"{self.page} ({counted(len(self.figures), 'figure')})"])
 
-def folder_name(study: str) -> str:
-    """The folder of a study's report, where none is named: safe on every file system."""
-    return f"report-{re.sub(r'[^A-Za-z0-9_.+-]+', '-', study).strip('.-')[:100] or 'study'}"
+    def _repr_html_(self) -> str:
+        from search.show import html
+
+        return html.report(self)
 
 
-def write(study: Study, folder: Path, *, training: bool | None = None) -> Report:
-    """Write a study's report into a folder, which is made if it is not there.
+def write(study: Study, folder: Path | str | None = None, *, training: bool | None = None) -> Report:
+    """Write a study's report into a folder, which is made if it is not there; an earlier one stays until it is done.
+
+    A study of fewer than two complete trials gets a page of its facts, without figures, that says so.
 
     Args:
+        folder: default report-NAME.
         training: whether to train the networks again that two of the figures need; None: where that is quick.
+
+    Returns:
+        What was written; as text, the statements and where the page is.
 
     Raises:
         RequestError: there is a file in the folder's place.
         EnvironmentFault: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise RequestError(f"output: takes a folder, and {str(folder)!r} is or lies below a file") from None
-    except OSError as error:
-        raise EnvironmentFault(f"cannot make the folder {str(folder)!r}: {error.strerror}") from None
+    place = Path(folder or folder_name(study.name))
+    with ready(place):
+        return _write(study, place, training)
+
+
+def _write(study: Study, folder: Path, training: bool | None) -> Report:
     record = read(study)
     found: HeldOut | None = None
     shown: dict[str, Shown] = {}
@@ -104,19 +114,22 @@ def write(study: Study, folder: Path, *, training: bool | None = None) -> Report
         said = statements(record, found)
     else:
         said = [too_few(record)]
+    files: dict[str, bytes] = {}
     figures: dict[str, tuple[Path, Path]] = {}
     sections = []
     for name in (name for name in TITLES if name in shown):
         png = None
         if shown[name].figure is not None:
+            png, files[f"{name}.svg"] = _pictures(shown[name])
+            files[f"{name}.png"] = png
             figures[name] = folder / f"{name}.png", folder / f"{name}.svg"
-            png = _save(shown[name], figures[name])
         sections.append(Section(name, TITLES[name], shown[name].caption, png))
-    _remove_older(folder, figures)
-    page = folder / PAGE
-    page.write_text(render(record, _table(record), said, sections), encoding="utf-8")
+    # The page last: it holds its pictures, so that it is whole whenever it is there.
+    files[PAGE] = render(record, _table(record), said, sections).encode()
+    # Figures of an earlier report that this one leaves out would contradict it.
+    fill(folder, files, [f"{name}.{kind}" for name in TITLES.keys() - figures.keys() for kind in ("png", "svg")])
     left_out = {one.name: one.caption for one in sections if one.png is None}
-    return Report(page, figures, left_out, said, readings(study.optuna_study))
+    return Report(folder / PAGE, figures, left_out, said, readings(study.optuna_study))
 
 
 def _trained(study: Study, record: Record, training: bool | None) -> tuple[dict[str, Shown], HeldOut | None]:
@@ -136,25 +149,18 @@ def _trained(study: Study, record: Record, training: bool | None) -> tuple[dict[
     return shown, found
 
 
-def _save(shown: Shown, files: tuple[Path, Path]) -> bytes:
+def _pictures(shown: Shown) -> tuple[bytes, bytes]:
+    """A figure as PNG and SVG."""
     assert shown.figure is not None
-    data = io.BytesIO()
+    png, svg = io.BytesIO(), io.BytesIO()
     with warnings.catch_warnings():
         # A choice may be named in a script that the font lacks; the page's table has it.
         warnings.filterwarnings("ignore", "Glyph .* missing")
-        shown.figure.savefig(data, format="png", dpi=110)
+        shown.figure.savefig(png, format="png", dpi=110)
         # It is laid out: doing so again would take as long.
         shown.figure.set_layout_engine("none")
-        shown.figure.savefig(files[1], format="svg", metadata={"Date": None})
-    files[0].write_bytes(data.getvalue())
-    return data.getvalue()
-
-
-def _remove_older(folder: Path, figures: dict[str, tuple[Path, Path]]) -> None:
-    """Figures of an earlier report that this one leaves out would contradict it."""
-    for name in TITLES.keys() - figures.keys():
-        for kind in ("png", "svg"):
-            (folder / f"{name}.{kind}").unlink(missing_ok=True)
+        shown.figure.savefig(svg, format="svg", metadata={"Date": None})
+    return png.getvalue(), svg.getvalue()
 
 
 def _table(record: Record) -> tuple[list[str], list[list[str]]]:
@@ -188,9 +194,3 @@ def outcome(study: Study, report: Report) -> dict[str, object]:
         "statements": [{"about": one.about, "text": one.text, "warning": one.warning} for one in report.said],
         "test_readings": report.test_readings,
     }
-
-
-def told(report: Report) -> str:
-    """The statements, and where the page is."""
-    lines = [f"{'!' if one.warning else '-'} {one.about}: {one.text}" for one in report.said]
-    return "\n".join([*lines, f"{report.page} ({len(report.figures)} figures)"])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from search.show.report import style
 from search.show.report.record import Entry, Record
@@ -24,25 +25,39 @@ _MEASURED = "Training loss is the mean over the epoch's minibatches as they were
 
 def draw(record: Record) -> style.Shown:
     """The weakest, the best and the strongest regularised complete trial, and the strongest of the pruned."""
-    told = {"best": record.best}
-    caption = f"Mean over replicates; validation is marked where it is lowest. {_MEASURED}"
-    if strengths(record):
-        order = by_strength(record, record.complete)
-        if (least := weakest(record)) is not record.best:
-            told = {"weakest": least, **told}
-        if order[-1] not in told.values():
-            told["strongest"] = order[-1]
-        last = by_strength(record, [*record.pruned, order[-1]])[-1]
-        if last.state == "pruned" and strength(record, last) > strength(record, order[-1]):
-            told[f"strongest, pruned at {last.epochs}"] = last
-        caption += " Weakest and strongest by the hyperparameters that regularise."
-    else:
-        told["worst complete"] = record.complete[-1]
-        caption += " Nothing that was searched has a direction of stronger regularisation."
+    told, how = _chosen(record)
     figure = _panels(record, told)
+    mean = "Mean over replicates; validation" if record.replicates > 1 else "Validation"
+    caption = f"{mean} is marked where it is lowest. {_MEASURED} {how}"
     if record.replicates > 1:
         caption += f" Bands: from the lowest to the highest of {record.replicates} replicates, without penalty."
     return style.Shown(figure, caption)
+
+
+def _chosen(record: Record) -> tuple[dict[str, Entry], str]:
+    """The trials to show by what each of them is, and how they were chosen."""
+    best, names = record.best, strengths(record)
+    told = {"best": best}
+    order = by_strength(record, record.complete)
+    least, most = weakest(record), order[-1]
+    if not names or strength(record, order[0]) == strength(record, most):
+        told["worst complete"] = record.complete[-1]
+        if not names:
+            return told, "Nothing that was searched has a direction of stronger regularisation."
+        return told, "All complete trials are regularised as strongly."
+    if least is best:
+        told = {"best, and weakest complete": best}
+    elif most is best:
+        told = {"weakest complete": least, "best, and strongest complete": best}
+    else:
+        told = {"weakest complete": least, "best": best}
+    if most is not best:
+        told["strongest complete"] = most
+    last = by_strength(record, [*record.pruned, most])[-1]
+    if last.state == "pruned" and strength(record, last) > strength(record, most):
+        told[f"strongest, pruned at epoch {last.epochs}"] = last
+    how = "the place in its range" if len(names) == 1 else "the mean place in their ranges"
+    return told, f"Weakest and strongest: by {how} of {', '.join(names)}."
 
 
 def draw_noise(record: Record) -> style.Shown:
@@ -84,6 +99,9 @@ def _panels(
         panel.set_ylabel(record.loss_label)
     for panel in panels[-1]:
         panel.set_xlabel("epoch")
+    if longest := max((entry.epochs for entry in told.values()), default=0):
+        panels[0, 0].set_xlim(style.epochs(longest))
+        panels[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     style.legend(figure, panels.flat)
     return figure
 
@@ -107,9 +125,12 @@ def _curves(panel: Axes, entry: Entry, lines: Sequence[tuple[str, str, str, str,
         finite = np.isfinite(values).all(0)
         mean = np.where(finite, values.mean(0), np.nan)
         at = [int(np.nanargmin(mean))] if marker and finite.any() else []
+        # A line of one epoch is a point: a square of training, hollow with a penalty.
+        lone = ("s" if metric.startswith("train") else "o") if len(epochs) == 1 else None
         panel.plot(
-            epochs, mean, color=colour, linestyle=line, linewidth=width, label=label, marker=marker or None,
-            markevery=at or None, markersize=7, markeredgecolor=style.BLACK,
+            epochs, mean, color=colour, linestyle=line, linewidth=width, label=label, marker=marker or lone,
+            markevery=at or None, markersize=7, markeredgecolor=style.BLACK if marker else colour,
+            markerfacecolor=colour if plain == metric else "none",
         )  # fmt: skip
         if curves.replicates > 1 and plain == metric:
             low, high = np.where(finite, values.min(0), np.nan), np.where(finite, values.max(0), np.nan)

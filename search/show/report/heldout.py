@@ -34,22 +34,29 @@ def _confusion(found: HeldOut, classes: Sequence[str], told: str) -> style.Shown
     errors = matrix - np.diag(np.diag(matrix))
     # Errors are what one looks for: beside the diagonal's counts their shades would all be one.
     shades = LinearSegmentedColormap.from_list("errors", ["white", style.ORANGE, style.VERMILLION])
-    image = panel.imshow(errors, cmap=shades, vmin=0, vmax=max(1, int(errors.max())))
-    figure.colorbar(
-        image, ax=panel, label="rows taken for another class", shrink=0.8, ticks=MaxNLocator(5, integer=True)
-    )
+    image = panel.imshow(errors, cmap=shades, vmin=0, vmax=max(2, int(errors.max())))
+    numbers = count <= _MOST_NUMBERS
+    # Of shades that are all one, or none, a scale says nothing; where no numbers are written it is all there is.
+    if errors.max() > 1 or (errors.any() and not numbers):
+        figure.colorbar(
+            image, ax=panel, label="rows taken for another class", shrink=0.8, ticks=MaxNLocator(5, integer=True)
+        )
     names = [style.text(name, 14) for name in classes]
     every = max(1, count // 25)
     crowded = sum(map(len, names)) > 40
     panel.set_xticks(range(0, count, every), names[::every], rotation=45 if crowded else 0,
                      ha="right" if crowded else "center")  # fmt: skip
     panel.set_yticks(range(0, count, every), names[::every])
-    if count <= _MOST_NUMBERS:
+    if numbers:
         for row, column in np.argwhere(matrix > 0):
             weight = "bold" if row == column else "normal"
             panel.text(column, row, f"{matrix[row, column]}", ha="center", va="center", weight=weight, fontsize="small")
     panel.set(xlabel="predicted", ylabel="true class")
-    return style.Shown(figure, f"{told} Right on {np.trace(matrix):,}; the diagonal is not shaded.")
+    right = int(np.trace(matrix))
+    if right == len(found.truth):
+        return style.Shown(figure, f"{told} Right on all of them.")
+    shaded = "shaded: one row each" if errors.max() == 1 else "the diagonal is not shaded"
+    return style.Shown(figure, f"{told} Right on {right:,}; {shaded}.")
 
 
 def _scatter(found: HeldOut, told: str) -> style.Shown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LogNorm, Normalize
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -19,7 +20,10 @@ def draw(record: Record) -> style.Shown:
     names = list(record.searched)
     values = np.array([entry.value for entry in record.complete])
     low, high = float(values.min()), float(values.max())
-    norm = LogNorm(low, high) if low > 0 and high > 8 * low else Normalize(low, max(high, low + 1e-12))
+    norm = LogNorm(low, high) if low > 0 and high > 8 * low else Normalize(low, high)
+    if style.apart(low, high)[0] == style.apart(low, high)[1]:
+        # What rounding alone tells apart is one value, in the middle of its axis.
+        norm = Normalize(low - 1, low + 1)
     figure, panels = style.canvas(1, 1, (min(13.0, max(6.5, 1.5 * (len(names) + 1))), 3.6))
     panel = panels[0, 0]
     lines = [
@@ -34,7 +38,9 @@ def draw(record: Record) -> style.Shown:
     best = LineCollection(points[-1:], colors=style.VERMILLION, linewidths=3)
     for collection in (drawn, outline, best):
         panel.add_collection(collection)
-    figure.colorbar(drawn, ax=panel, label=f"validation {record.loss_label}", pad=0.02)
+    ends = style.apart(low, high)
+    if ends[0] != ends[1]:
+        _bar(figure.colorbar(drawn, ax=panel, label=f"validation {record.loss_label}", pad=0.02), low, high)
     panel.set_xlim(-0.15, len(names) + 0.15)
     absent = any(name not in one.params for name in names for one in record.complete)
     panel.set_ylim(_ABSENT - 0.06 if absent else -0.06, 1.06)
@@ -48,12 +54,24 @@ def draw(record: Record) -> style.Shown:
     for at, name in enumerate(names):
         for place, label in _ticks(record.searched[name]):
             _write(panel, at, place, label)
-    for place, value in ((0.0, low), (1.0, high)):
-        _write(panel, len(names), place, f"{value:.3g}")
     caption = f"{len(values)} complete trials; darker is better, the best is the thick line."
+    if ends[0] != ends[1]:
+        for place, end in zip((0.0, 1.0), ends, strict=True):
+            _write(panel, len(names), place, end)
+    else:
+        _write(panel, len(names), float(norm(record.best.objective)), ends[0])
+        caption = f"{len(values)} complete trials of the same value; the best is the thick line."
     if absent:
         caption += " A line below an axis: the hyperparameter does not exist in that trial."
     return style.Shown(figure, caption)
+
+
+def _bar(bar: Colorbar, low: float, high: float) -> None:
+    """Ticks that are told apart, also where values hardly differ or span decades."""
+    if isinstance(bar.norm, LogNorm):
+        style.log_ticks(bar.ax.yaxis, low, high)
+    else:
+        bar.ax.ticklabel_format(axis="y", useOffset=False)
 
 
 def _write(panel: Axes, at: int, place: float, label: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from search.show.report import style
 from search.show.report.record import Entry, Record
@@ -31,10 +33,23 @@ def draw(record: Record) -> style.Shown:
             if column == 0:
                 panel.set_ylabel(label)
     style.legend(figure, panels.flat)
-    caption = "Measured at each trial's best epoch, which a trial that was pruned early may not have reached."
+    told = f"complete trials: {_best_epochs(record.complete)}"
+    if record.pruned:
+        told += f"; pruned ones, hollow: {_best_epochs(record.pruned)}"
+    caption = f"Measured at each trial's best epoch ({told})."
+    if record.pruned:
+        caption += " Pruned trials trained for less time, and differ from the others by that too."
     if record.replicates > 1:
         caption += f" Bars: lowest to highest of {record.replicates} replicates."
     return style.Shown(figure, caption)
+
+
+def _best_epochs(entries: Sequence[Entry]) -> str:
+    found = [one.ranked.argmin(1) + 1 for one in entries if one.epochs]
+    if not found:
+        return "not recorded"
+    first, last = min(int(one.min()) for one in found), max(int(one.max()) for one in found)
+    return f"{first}" if first == last else f"{first} to {last}"
 
 
 def _unused(panels: Any, count: int, columns: int) -> list[Axes]:
@@ -58,12 +73,16 @@ def _panel(panel: Axes, record: Record, name: str, metric: str) -> None:
         if here:
             means, bars = _spread(here, metric)
             panel.errorbar(places, means, yerr=bars, label=label, elinewidth=0.8, ecolor=style.GREY, **look)
-            seen += means.tolist()
+            seen += (means if bars is None else means + bars[1]).tolist()
     if metric == "weight_norm":
         style.widen(panel, seen, 20)
         panel.margins(y=0.12)
     elif seen:
-        panel.set_ylim(-0.02, max(0.1, 1.05 * max(seen)))
+        top = max(0.1, 1.05 * max(seen))
+        # Room below for points at 0, but no tick: there is no such share.
+        panel.set_ylim(-0.07 * top, top)
+        panel.spines["left"].set_bounds(0, top)
+        panel.set_yticks([tick for tick in MaxNLocator(5).tick_values(0, top) if 0 <= tick <= top])
 
 
 def _spread(entries: list[Entry], metric: str) -> tuple[Any, Any]:

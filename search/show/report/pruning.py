@@ -6,9 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from search.errors import counted
 from search.show.report import style
 from search.show.report.record import Record
-from search.show.report.statistics import correlations, saved
+from search.show.report.statistics import Correlation, correlations, saved
+
+_RUNGS = 10
+_FEWEST = 3  # pairs that `statistics.spearman` takes
 
 
 def draw(record: Record) -> style.Shown:
@@ -76,12 +80,21 @@ def caption(record: Record) -> str:
     else:
         told = ["Pruning saved nothing: " + ("no trial was pruned." if record.rungs else "the study has no rungs.")]
     if total.otherwise:
-        told.append(f"{total.otherwise:,} epochs more were not trained, by early stopping or because a loss diverged.")
-    for one in correlations(record):
-        if one.rho is None:
-            told.append(f"Epoch {one.rung}: {one.n} complete trials are too few, or too alike, for a rank correlation.")
-        else:
-            told.append(f"Epoch {one.rung}: Spearman's rank correlation {one.rho:.2f} (n = {one.n}).")
-    if any(one.rho is not None for one in correlations(record)):
+        more = counted(total.otherwise, "epoch")
+        told.append(f"{more} more not trained, by early stopping or because a loss diverged.")
+    found = correlations(record)
+    told += [_correlation(one) for one in found[:_RUNGS]]
+    if len(found) > _RUNGS:
+        told.append(f"And {len(found) - _RUNGS} more rungs.")
+    if record.pruned and any(one.rho is not None for one in found):
         told.append("Of those that finished only, which pruning chose: among all trials it would be different.")
-    return " ".join(told[:14])
+    return " ".join(told)
+
+
+def _correlation(found: Correlation) -> str:
+    if found.rho is not None:
+        return f"Epoch {found.rung}: Spearman's rank correlation {found.rho:.2f} (n = {found.n})."
+    if found.n < _FEWEST:
+        trials = f"{found.n or 'no'} complete trial{'' if found.n == 1 else 's'}"
+        return f"Epoch {found.rung}: {trials} reported there, and a rank correlation takes {_FEWEST}."
+    return f"Epoch {found.rung}: {found.n} complete trials, but all of one value: no rank correlation."

@@ -15,9 +15,8 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from search.choose import pruners
-from search.choose.asking import CELL
 from search.choose.objectives import DIRECTIONS, VAL_LOSS, Objectives, front, reported, value
-from search.record.curves import CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
+from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
 from search.technique import Hyperparameter, Value
 from search.train.constant import constant_loss
 
@@ -185,7 +184,7 @@ def read(study: Study) -> Record:
         loss=study.loss,
         metric="val_accuracy" if study.data.task == "classification" else "val_rmse",
         noisy=[name for name in space.searched if name in noisy],
-        rungs=pruners.build(recipe.pruner, study.longest()).rungs(),
+        rungs=pruners.build(recipe.pruner, space.longest()).rungs(),
         objectives=study.objectives,
         constant=constant_loss(study.batches, study.loss) if study.objectives.several else None,
         shared=recipe.data.validation == "test",

@@ -43,7 +43,7 @@ def draw_rows(record: Record) -> style.Shown:
     for entries, look, label in _groups(record):
         _points(panel, np.array([labelled.index(one) for one in entries]), entries, look, label, vertical=False)
     panel.set_yticks(range(len(labelled)), [style.text(one.label) for one in labelled])
-    panel.invert_yaxis()
+    panel.set_ylim(len(labelled) - 0.4, -0.6)
     panel.set_xlabel(f"validation {record.loss_label}")
     style.legend(figure, [panel])
     return style.Shown(figure, _caption(record))

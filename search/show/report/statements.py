@@ -143,7 +143,10 @@ def _held_out(record: Record, found: HeldOut) -> Statement:
     accuracy = record.metric == "val_accuracy"
     named = "accuracy" if accuracy else "root mean squared error"
     text = f"On the test split trial {best.number} has {named} {test.mean():.4g}{_sd(test)}, on validation"
-    text += f" {val.mean():.4g}: a gap of {test.mean() - val.mean():+.3g}. Its test loss is {found.loss.mean():.4g},"
+    gap = test.mean() - val.mean()
+    # Validation is recorded in float32: a smaller gap is its rounding.
+    told = f"a gap of {gap:+.3g}" if abs(gap) > 1e-6 * abs(val.mean()) else "no gap"
+    text += f" {val.mean():.4g}: {told}. Its test loss is {found.loss.mean():.4g},"
     text += f" validation {best.objective:.4g} ({found.loss.mean() - best.objective:+.3g})."
     if record.shared:
         text += " Validation and test are the same rows here: the gap says nothing."

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -57,8 +57,16 @@ def canvas(rows: int = 1, columns: int = 1, size: tuple[float, float] = _PANEL, 
     for panel in panels.flat:
         panel.grid(True, color="#dddddd", linewidth=0.6)
         panel.set_axisbelow(True)
+        # Values that hardly differ are written out: a sum in a corner is not read.
+        panel.ticklabel_format(useOffset=False)
         panel.spines[["top", "right"]].set_visible(False)
     return figure, panels
+
+
+def epochs(longest: int) -> tuple[float, float]:
+    """The ends of an axis of epochs, which are whole numbers from 1."""
+    margin = max(0.04 * longest, 0.5) if longest > 1 else 1.0
+    return 1 - margin, longest + margin
 
 
 def grid(count: int, columns: int = 3) -> tuple[int, int]:
@@ -77,6 +85,16 @@ def text(value: object, longest: int = 40) -> str:
 def number(value: object) -> str:
     """Three digits of a number."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def apart(*values: float) -> list[str]:
+    """Numbers with three digits, or as many as tell those that differ apart, to seven: float32 has no more."""
+    different = len(set(values))
+    for digits in range(3, 8):
+        told = [f"{value:.{digits}g}" for value in values]
+        if len(set(told)) == different:
+            break
+    return told
 
 
 def settings(entry: Entry, names: Iterable[str]) -> str:
@@ -114,15 +132,19 @@ def widen(panel: Axes, values: Iterable[float], factor: float = _WIDE, *, across
     wide = bool(len(found) and found.min() > 0 and found.max() / found.min() > factor)
     if wide:
         (panel.set_xscale if across else panel.set_yscale)("log", nonpositive="clip")
-        _label(panel.xaxis if across else panel.yaxis, float(found.min()), float(found.max()))
+        log_ticks(panel.xaxis if across else panel.yaxis, float(found.min()), float(found.max()))
     return wide
 
 
-def _label(axis: Axis, low: float, high: float) -> None:
-    """Ticks of a logarithmic axis: at 1, 2, 5 where it spans few decades."""
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis: at 1, 2, 5 where it spans few decades, evenly spaced numbers in less than one."""
     decades = math.log10(high / low)
     if decades < 3:
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2 else (1.0, 3.0)))
+        axis.set_major_locator(
+            MaxNLocator(5, steps=[1, 2, 5, 10])
+            if decades < 0.7
+            else LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2 else (1.0, 3.0))
+        )
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
@@ -151,7 +173,7 @@ def along(panel: Axes, name: str, distribution: BaseDistribution, entries: Seque
     low, high = float(distribution.low), float(distribution.high)
     if distribution.log:
         panel.set_xscale("log")
-        _label(panel.xaxis, low, high)
+        log_ticks(panel.xaxis, low, high)
         margin = (high / low) ** 0.04
         panel.set_xlim(low / margin, high * margin)
     else:

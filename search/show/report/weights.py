@@ -7,7 +7,7 @@ import numpy as np
 from search.show.report import style
 from search.show.report.networks import Networks
 from search.show.report.record import Record
-from search.show.report.strength import strengths
+from search.show.report.strength import strengths, weakest
 
 _BINS = 121
 _ZERO = 1e-6
@@ -45,5 +45,17 @@ def draw(record: Record, networks: Networks) -> style.Shown:
     caption = "Weights of all linear layers, biases left out, at the best epoch of the first replicate;"
     caption += f" zero: |w| < 1e-6. Beyond the axis: at most {beyond:.1%}."
     if len(told) == 1:
-        caption += " The best trial is itself the least regularised, or nothing searched has a direction."
+        caption += f" {_why_one(record, told[0][0])}"
     return style.Shown(figure, caption)
+
+
+def _why_one(record: Record, shown: str) -> str:
+    """Why there is one network where there might be two."""
+    if not strengths(record):
+        return "Nothing that was searched has a direction of stronger regularisation: the best trial is shown alone."
+    if shown != "best":
+        return "The best trial's first replicate diverges when it is trained again: it is not shown."
+    least = weakest(record)
+    if least is record.best:
+        return "The best trial is itself the least regularised of the complete ones."
+    return f"The least regularised trial, {least.number}, diverges when it is trained again: it is not shown."

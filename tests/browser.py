@@ -1,0 +1,165 @@
+"""Chromium without a window, driven through its DevTools protocol over two pipes: nothing to install but Chromium.
+
+Whoever drives it waits for conditions (`until`), never for a time.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+PATIENCE = 90.0
+"""Seconds in which a page must come to what is waited for: two slow cores, shared, need a tenth of them."""
+
+
+def chromium() -> str | None:
+    """The path of an installed Chromium or Chrome, if there is one."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+def element(selector: str, text: str) -> str:
+    """The JavaScript expression of the first element that a CSS selector finds with just this text."""
+    return (
+        f"[...document.querySelectorAll({json.dumps(selector)})].find(e => e.innerText?.trim() === {json.dumps(text)})"
+    )
+
+
+def texts(selector: str) -> str:
+    """The JavaScript expression of the texts of all elements that a CSS selector finds."""
+    return f"[...document.querySelectorAll({json.dumps(selector)})].map(e => e.textContent.trim())"
+
+
+class Browser:
+    """As a context: one window of Chromium, with an empty profile.
+
+    Args:
+        profile: a folder for the profile; nothing of the user's own is read.
+        width: of the window, in pixels; height: the same.
+    """
+
+    def __init__(self, profile: Path, width: int = 1400, height: int = 900) -> None:
+        self._profile, self._size = profile, (width, height)
+        self._count = 0
+        self._unread = b""
+        self._session = ""
+
+    def __enter__(self) -> Browser:
+        found = chromium()
+        assert found is not None, "no chromium on PATH"
+        flags = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+        # With a mouse, as on a desk: plots then show their buttons only under it.
+        mouse = "primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"
+        flags += [f"--blink-settings={mouse}", "--disable-background-networking", "--remote-debugging-pipe"]
+        flags.append(f"--user-data-dir={self._profile}")
+        flags.append(
+            "--no-sandbox"
+        )  # as root, and in many containers, Chromium starts only without; the pages are ours
+        # Chromium reads its commands from file 3 and answers in file 4.
+        command = ["sh", "-c", 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1', "sh", found, *flags, "about:blank"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+        )
+        target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        width, height = self._size
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)  # it and its helpers; nothing of theirs is to be kept
+        self._process.communicate()
+
+    def open(self, url: str) -> None:
+        """Go to a page; what it shows comes later."""
+        self._call("Page.navigate", url=url)
+
+    def evaluate(self, expression: str) -> Any:
+        """What a JavaScript expression is on the page, as far as JSON can hold it."""
+        answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in answer:
+            raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
+        return answer["result"].get("value")
+
+    def text(self) -> str:
+        """All that is to be read on the page."""
+        return str(self.evaluate("document.body ? document.body.innerText : ''"))
+
+    def until(self, expression: str, seconds: float = PATIENCE) -> Any:
+        """Wait until a JavaScript expression is true on the page; its value.
+
+        Raises:
+            TimeoutError: with the page's text, if it does not become true.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                value = self.evaluate(expression)
+            except RuntimeError:  # what it speaks of is not there yet
+                value = None
+            if value:
+                return value
+            if time.monotonic() > end:
+                raise TimeoutError(f"waited {seconds:.0f} s for {expression}; the page says:\n{self.text()}")
+            time.sleep(0.1)
+
+    def click(self, found: str) -> None:
+        """Wait for the element that a JavaScript expression finds, in sight and at rest, and click on its middle."""
+        x, y = self.until(
+            f"(async () => {{ const e = {found}; e.scrollIntoView({{block: 'center'}});"
+            " const at = () => { const r = e.getBoundingClientRect(); return [r.x, r.y, r.width, r.height]; };"
+            " const before = at(); await new Promise(requestAnimationFrame); await new Promise(requestAnimationFrame);"
+            " const [x, y, width, height] = at(), point = [x + width / 2, y + height / 2];"
+            " const hit = document.elementFromPoint(...point);"
+            " return String(before) === String(at()) && hit && (e.contains(hit) || hit.contains(e)) && point; })()"
+        )
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def type(self, text: str) -> None:
+        """Type where the last click has put the cursor."""
+        self._call("Input.insertText", text=text)
+
+    def screenshot(self, path: Path) -> None:
+        """What the window shows, as a PNG."""
+        path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
+
+    def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
+        self._count += 1
+        message = {"id": self._count, "method": method, "params": arguments}
+        if self._session:
+            message["sessionId"] = self._session
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(message).encode() + b"\0")
+        end = time.monotonic() + PATIENCE
+        while True:
+            answer = json.loads(self._line(end))
+            if answer.get("id") == self._count:  # the others are events
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                result: dict[str, Any] = answer["result"]
+                return result
+
+    def _line(self, end: float) -> bytes:
+        assert self._process.stdout is not None
+        while b"\0" not in self._unread:
+            ready, _, _ = select.select([self._process.stdout], [], [], max(end - time.monotonic(), 0))
+            if not ready:
+                raise TimeoutError("chromium does not answer")
+            chunk = os.read(self._process.stdout.fileno(), 1 << 20)
+            if not chunk:
+                raise RuntimeError("chromium has ended")
+            self._unread += chunk
+        line, _, self._unread = self._unread.partition(b"\0")
+        return line
