@@ -23,6 +23,7 @@ from search.choose.objectives import Objectives
 from search.data import Data, load, named
 from search.discovery import select
 from search.errors import RequestError, clip
+from search.observer import Observer, Stop
 from search.progress import Deadline, EpochCount, Progress, Watchers
 from search.recipe import Recipe
 from search.record import environment
@@ -106,6 +107,10 @@ class Study:
         if slots != "auto" and (not isinstance(slots, int) or isinstance(slots, bool) or slots < 1):
             raise RequestError(f"slots takes a whole number >= 1 or auto, got {clip(repr(slots))}")
         self._slots, self._checkpoint = slots, checkpoint
+        self._where: dict[str, Any] = {
+            "device": device, "slots": slots, "checkpoint": checkpoint, "data_dir": str(data_dir), "offline": offline,
+            "techniques": list(techniques),
+        }  # fmt: skip
         spec = self.recipe.data
         self.data: Data = load(
             spec.dataset, target=spec.target, scale=spec.scale, split=spec.split, validation=spec.validation,
@@ -194,13 +199,15 @@ class Study:
         trials: int | None = None,
         *,
         timeout: float | None = None,
-        observers: Sequence[loop.Observer] | None = None,
+        workers: int = 1,
+        observers: Sequence[Observer] | None = None,
     ) -> Study:
         """Search until the study has `trials` trials in total; call it again to go on, with a larger total to extend.
 
         Args:
             trials: total budget, failed trials not counted; default the recipe's, or the whole grid.
             timeout: seconds after which to stop; trials in flight are kept and adopted by the next run.
+            workers: processes that share the work, each with its share of the cores, or a GPU of its own.
             observers: who watches; default a progress bar. The MLflow writer watches in any case.
         """
         budget = self.budget(trials)
@@ -209,19 +216,23 @@ class Study:
         with ExitStack() as stack:
             stack.callback(self._claims.release)
             study = self.optuna_study
-            noting = environment.Noting(study, self.environment())
-            watching: list[loop.Observer] = [self._trained, noting, *(observers or ())]
+            watching: list[Observer] = [self._trained, *(observers or ())]
+            if workers == 1:
+                watching.append(environment.Noting(study, self.environment()))
             if self.tracking_uri is not None:
                 watching.append(stack.enter_context(MlflowMirror(self.name, self.storage, self.tracking_uri)))
             if observers is None:
                 watching.append(stack.enter_context(Progress(study, budget, self.space.longest(), self.width)))
             if timeout is not None:
                 watching.append(Deadline(timeout))
+            if workers > 1:
+                self.team = local.run(self._orders(budget, timeout, workers), workers, self._handle, Watchers(watching))
+                return self
             with database.faults(self.storage):
                 assert self._backend is not None
                 asker = Asker(study, self._backend, self.recipe, self.space, budget, self._claims)
                 pruner = pruners.of(self.recipe, self.space, self.batches, self.loss)
-                with suppress(loop.Stop):
+                with suppress(Stop):
                     loop.search(
                         asker, self, pruner, self.batches,
                         replicates=self.recipe.replicates, width=self.width,
