@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from typing import Protocol
@@ -130,12 +131,29 @@ def prepared(technique: Technique, space: Possible, data: Data, techniques: Sequ
     Raises:
         RequestError: it cannot work there.
     """
-    if _idle(technique, space):
+    check([technique], techniques, data, space)
+    if technique.prepare is None or _idle(technique, space):
         return data
-    setting = StudySetting(data, techniques, space)
+    with _named(technique):
+        return technique.prepare(data, StudySetting(data, techniques, space))
+
+
+def check(those: Sequence[Technique], techniques: Sequence[Technique], data: Data, space: Possible) -> None:
+    """Whether some of a study's techniques find something wrong with it.
+
+    Raises:
+        RequestError: one cannot work there.
+    """
+    for technique in those:
+        if technique.check is not None and not _idle(technique, space):
+            with _named(technique):
+                technique.check(StudySetting(data, techniques, space))
+
+
+@contextmanager
+def _named(technique: Technique) -> Iterator[None]:
+    """Says whose complaint it is."""
     try:
-        if technique.check is not None:
-            technique.check(setting)
-        return data if technique.prepare is None else technique.prepare(data, setting)
+        yield
     except ValueError as error:
         raise RequestError(f"technique {technique.name!r}: {error}") from None

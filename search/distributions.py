@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
@@ -63,6 +65,23 @@ def as_text(distribution: BaseDistribution) -> str:
         return ",".join(map(str, distribution.choices))
     assert isinstance(distribution, FloatDistribution | IntDistribution)
     return f"{distribution.low}:{distribution.high}{':log' if distribution.log else ''}"
+
+
+def position(distribution: BaseDistribution, value: Value) -> float | None:
+    """Where a value lies in its range, from 0 to 1 on the scale it is searched on; of choices, its rank.
+
+    None for choices without an order, or a range of one value.
+    """
+    if isinstance(distribution, CategoricalDistribution):
+        choices = [choice for choice in distribution.choices if isinstance(choice, int | float)]
+        if len(choices) < max(2, len(distribution.choices)) or any(isinstance(choice, bool) for choice in choices):
+            return None
+        return sorted(choices).index(float(value)) / (len(choices) - 1)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    low, high, at = float(distribution.low), float(distribution.high), float(value)
+    if distribution.log:
+        low, high, at = math.log(low), math.log(high), math.log(at)
+    return (at - low) / (high - low) if high > low else None
 
 
 def grid_values(distribution: BaseDistribution, points: int) -> list[Value]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from search.database import DEFAULT_TRACKING
 from search.errors import EnvironmentFault, RequestError
 from search.model_file import Model, save
-from search.show.report import record, statistics
+from search.show.report import record, replicates, statistics
 from search.show.report.strength import strengths
 from search.trained import trained
 
@@ -102,20 +103,31 @@ def export(study: Study, file: Path, trial: int | None = None, *, one_se: bool =
     return Exported(file, described, model, study.data.inputs.invert(study.data.x_train[:_EXAMPLES]))
 
 
-def one_standard_error(study: Study) -> int:
+def one_standard_error(study: Study, told: Callable[[str], None] | None = None) -> int:
     """The number of the most strongly regularised trial within one standard error of the best.
 
+    A study with fewer than three replicates gets more of its best trials first: `search.show.report.replicates`.
+
+    Args:
+        told: is given a line on what is trained; default: printed on stderr.
+
     Raises:
-        RequestError: the study cannot tell: too few replicates, or nothing searched regularises.
+        RequestError: the study cannot tell: nothing searched regularises, or no complete trial has finite replicates.
     """
+    told = told or (lambda line: print(line, file=sys.stderr))
     known = record.read(study)
     if not strengths(known):
         raise RequestError(f"one-se: nothing that study {study.name!r} searches has a direction of regularisation")
-    choice = statistics.one_standard_error(known) if known.complete else None
+    choice = statistics.one_standard_error(replicates.train(study, known, told))
     if choice is None:
-        raise RequestError(
-            f"one-se takes {statistics.REPLICATES} replicates or more and a complete trial; study {study.name!r} has"
-            f" {known.replicates} and {len(known.complete)}"
+        has = "no complete trial" if not known.complete else "no complete trial with finite replicates"
+        raise RequestError(f"one-se: study {study.name!r} has {has}")
+    if choice.chosen is choice.best:
+        told(f"trial {choice.best.number} is the best of {choice.replicates} replicates, and the choice")
+    else:
+        told(
+            f"trial {choice.chosen.number} is within one standard error of the best, {choice.best.number}: "
+            f"{choice.difference:.3g} higher, standard error {choice.error:.3g}, {choice.replicates} replicates"
         )
     return choice.chosen.number
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
+from search.choose import extending
 from search.choose.asking import Asked
 from search.observer import Observer, Stop, Trained
 
@@ -37,7 +38,8 @@ class Progress:
 
     def __init__(self, study: optuna.Study, budget: int, epochs: int, width: int) -> None:
         finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        self._budget, self._longest, self._width = budget, epochs, width
+        self._study, self._budget, self._longest, self._width = study, budget, epochs, width
+        self._extensions = extending.stored(study.user_attrs)
         self._done = len(finished)
         self._best = min((t.values[0] for t in finished if t.state == TrialState.COMPLETE), default=None)
         self._pruned = sum(t.state == TrialState.PRUNED for t in finished)
@@ -70,11 +72,23 @@ class Progress:
     def asked(self, cohort: Sequence[Asked]) -> None:
         if not self._in_flight and not self.epochs:
             self._print(f"at most {self._width} slots train as one network")
-        self._in_flight = dict.fromkeys((one.number for one in cohort), 0.0)
+        self._follow_extensions()
+        asked = dict.fromkeys((one.number for one in cohort), 0.0)
+        self._in_flight |= asked
         if not self._live:
-            first, last = min(self._in_flight), max(self._in_flight)
+            first, last = min(asked), max(asked)
             which = f"trials {first} to {last}" if first < last else f"trial {first}"
             self._print(f"training {which} of {self._budget}")
+
+    def _follow_extensions(self) -> None:
+        """Say which ranges have been widened since, and count with the trials that it adds."""
+        extensions = extending.stored(self._study.user_attrs)
+        for one in extensions[len(self._extensions) :]:
+            told = f"the best {one.name} lies at the edge of its range: searching {one.low:.4g} to {one.high:.4g}"
+            self._print(f"{told}, {one.trials} trials more")
+            self._budget = max(self._budget, one.ticket + one.trials)
+        self._extensions = extensions
+        self._bar.update(self._task, total=self._budget)
 
     def epoch(self, members: Sequence[Trained]) -> None:
         if not members and not self._waiting:

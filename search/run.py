@@ -39,6 +39,12 @@ def run(
     ] = None,
     trials: Annotated[int | None, option("Total budget: the study goes on to this many.")] = None,
     timeout: Annotated[float | None, option("Stop after so many seconds; run again to go on.")] = None,
+    workers: Annotated[
+        int, option("Processes that share the work (default: 1): a GPU, or a share of cores, each.")
+    ] = 1,
+    extend: Annotated[
+        bool, option("Widen a range, and search on, where the best trial lies at its edge.", "--extend")
+    ] = False,
     sampler: Annotated[str | None, option("tpe, random, grid, gp, cmaes, qmc or nsgaii.")] = None,
     grid_points: Annotated[int | None, option("Values of each range in a grid.")] = None,
     pruner: Annotated[str | None, option("halving, hyperband, median, curve, pareto or none.")] = None,
@@ -85,6 +91,8 @@ def run(
     # Not `<= 0`, which NaN is not.
     if timeout is not None and not timeout > 0:
         raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
+    if workers < 1:
+        raise RequestError(f"workers must be >= 1, got {workers}")
     options = {name: parse_values(value) for name, value in pairs("--data", data or ()).items()}
     changes: dict[str, Any] = {
         "objective": [name.strip() for name in objective.split(",")] if objective is not None else None,
@@ -101,6 +109,7 @@ def run(
         "data": _given({"dataset": dataset, "target": target, "scale": scale, "options": options or None}) or None,
     }
 
+    from search.choose import extending
     from search.study import Study
 
     made = Study(
@@ -117,11 +126,13 @@ def run(
         **_given(changes),
     )
     # Before the study is opened, which writes: a wrong budget leaves nothing behind.
-    budget = made.budget(trials)
+    made.budget(trials)
     if check:
         return _check(made, started, as_json=json_)
+    if extend:
+        extending.check(made.recipe, made.space)
     _open(made, context.obj)
-    _go(made, budget, timeout, started, as_json=json_)
+    _go(made, made.budget(trials), started, as_json=json_, timeout=timeout, extend=extend, workers=workers)
     return 0
 
 
@@ -168,18 +179,18 @@ def _open(study: Study, words: Sequence[str]) -> None:
         raise RequestError(f"{mismatch}; to make a study of its own: {again}") from None
 
 
-def _go(study: Study, budget: int, timeout: float | None, started: float, *, as_json: bool) -> None:
+def _go(study: Study, budget: int, started: float, *, as_json: bool, extend: bool, **options: Any) -> None:
     """Run, then show what came of it."""
+    from search.choose import extending
     from search.show import published, table
 
     for note in study.notes():
         print(f"note: {note}", file=sys.stderr)
-    if table.count_finished(study) >= budget:
-        print(
-            f"study {study.name} already has its {budget} trials: nothing to train (give a larger --trials to go on)",
-            file=sys.stderr,
-        )
-    study.run(budget, timeout=timeout)
+    before = table.count_finished(study)
+    study.run(budget, extend=extend, **options)
+    if before >= study.budget(budget):
+        why = "its best trial lies at no edge to widen" if extend else "give a larger --trials to go on"
+        print(f"study {study.name} already has its {budget} trials: nothing to train ({why})", file=sys.stderr)
     outcome = table.outcome(study, seconds=time.monotonic() - started)
     if as_json:
         print(json.dumps(outcome | published.outcome(study), allow_nan=False))
@@ -187,6 +198,8 @@ def _go(study: Study, budget: int, timeout: float | None, started: float, *, as_
         print(table.render(study, outcome))
         if shown := published.render(study):
             print(f"\n{shown}")
+    for line in extending.warnings(study.recipe, study.space, study.optuna_study.get_trials(deepcopy=False)):
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def main(words: list[str] | None = None) -> int:

@@ -184,15 +184,21 @@ class Space:
         if self.rows:
             yield from map(dict, self.rows)
         else:
-            yield from self._cells(list(self.declared), {})
+            yield from self.product({name: grid_values(one, self.points[name]) for name, one in self.searched.items()})
 
-    def _cells(self, names: Sequence[str], values: dict[str, Value]) -> Iterator[dict[str, Value]]:
+    def product(self, axes: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]]:
+        """Every combination of values of what is searched that can exist."""
+        return self._product(list(self.declared), axes, {})
+
+    def _product(
+        self, names: Sequence[str], axes: Mapping[str, Sequence[Value]], values: dict[str, Value]
+    ) -> Iterator[dict[str, Value]]:
         for at, name in enumerate(names):
             if name in self.fixed and self.exists(name, values):
                 values = values | {name: self.fixed[name]}
             elif name in self.searched and self.exists(name, values):
-                for value in grid_values(self.searched[name], self.points[name]):
-                    yield from self._cells(names[at + 1 :], values | {name: value})
+                for value in axes[name]:
+                    yield from self._product(names[at + 1 :], axes, values | {name: value})
                 return
         yield {name: value for name, value in values.items() if name in self.searched}
 

@@ -142,6 +142,10 @@ def _wanted(trial: FrozenTrial) -> dict[tuple[str, int], float]:
     series["generalization_gap"] = series["val_loss"] - series["train_loss"]
     if curves.replicates > 1:
         series["val_loss_sd"] = curves.of("val_loss").astype(np.float64).std(0, ddof=1)
+    losses = curves.of("val_loss").astype(np.float64)
+    losses = np.where(np.isfinite(losses), losses, np.inf)
+    series["best_val_loss"] = np.array([losses[:, : at + 1].min(1).mean() for at in range(curves.epochs)])
     points = {(name, at + 1): float(value) for name, row in series.items() for at, value in enumerate(row)}
-    points |= {(name, 0): float(value) for name, value in trial.user_attrs[SUMMARY].items()}
+    summary = {(name, 0): float(value) for name, value in trial.user_attrs[SUMMARY].items() if name not in series}
+    points |= summary
     return {at: value for at, value in points.items() if not math.isinf(value)}

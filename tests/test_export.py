@@ -89,7 +89,6 @@ def test_one_standard_error_takes_the_stronger_of_equals(tmp_path: Path, capsys:
 def test_what_cannot_be_exported_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small(tmp_path).run(4, observers=[Quiet()])
     for words, says in (
-        (["--one-se"], "one-se takes 3 replicates or more"),
         (["--output", "model.pt"], "ends in .safetensors"),
         (["--output", "nowhere/model.safetensors"], "no folder"),
         (["--trial", "99"], "has no trial 99"),

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import optuna
 import pytest
 from killed import Commands, Ended, Kill, settled
 from soundness import mlflow_problems, study_problems
@@ -221,4 +222,27 @@ def test_interrupted_it_does_not_wait_for_an_epoch_of_minutes(
     assert GO_ON in ended.err
     assert "Traceback" not in ended.err
     finished(commands, folder)
+    assert study_problems(folder, undisturbed, NAME) == []
+
+
+def test_killed_while_its_range_is_widened(commands: Commands, tmp_path: Path) -> None:
+    """Before and after it is decided and noted, in the ask that follows, and in what that trains."""
+    words = [*WORDS, "--set", "l2=1e-4", "--space", "lr=1e-5:1e-4:log", "--pruner", "none", "--seed", "1"]
+    words += ["--trials", "8", "--extend"]
+    folder, undisturbed = in_folder(tmp_path / "killed"), in_folder(tmp_path / "undisturbed")
+    finished(commands, undisturbed, *words)
+    extended = len(optuna.load_study(study_name=NAME, storage=f"sqlite:///{undisturbed}/optuna.db").trials)
+    assert extended > 12
+    # Nothing is pruned: after a study's first attributes an extension is the next.
+    for kill in (
+        Kill("an asked trial", 8, after=True),
+        Kill("a study's attribute", 1),
+        Kill("a study's attribute", 1, after=True),
+        Kill("an asked trial", 2, after=True),
+        Kill("an epoch", 3),
+        Kill("a study's attribute", 1),
+    ):
+        ended = commands.run(words, folder, kill)
+        assert ended.killed, f"{kill}: {ended}"
+    finished(commands, folder, *words)
     assert study_problems(folder, undisturbed, NAME) == []

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search.choose import pruners, samplers
+from search.choose import extending, pruners, samplers
 from search.choose.claims import Claims
+from search.choose.extending import EXTENSIONS, Extension
 from search.choose.objectives import Objectives, reported
 from search.choose.peers import COHORT, TICKET
 from search.choose.replica import Replica
@@ -47,18 +48,40 @@ class Asker:
         space: what is sampled.
         budget: how many trials the study shall have in total, failed ones not counted.
         claims: this process's, where others may run the study too.
+        extend: raises RequestError for a space that the study cannot have. Given, a range at whose edge the best trial
+            lies once the budget is spent is widened, and the budget with it.
+
+    Attributes:
+        space, budget: as they are now.
     """
 
     def __init__(
-        self, study: optuna.Study, storage: RDBStorage, recipe: Recipe, space: Space, budget: int, claims: Claims
+        self,
+        study: optuna.Study,
+        storage: RDBStorage,
+        recipe: Recipe,
+        space: Space,
+        budget: int,
+        claims: Claims,
+        extend: Callable[[Space], object] | None = None,
     ) -> None:
-        self.study, self.budget, self.objectives = study, budget, Objectives(recipe.objective)
-        self._storage, self._recipe, self._space, self._claims = storage, recipe, space, claims
+        self.study, self.space, self.budget = study, space, budget
+        self.objectives = Objectives(recipe.objective)
+        self._base = space.base if isinstance(space, extending.Widened) else space
+        self._storage, self._recipe, self._claims, self._extend = storage, recipe, claims, extend
         self._study_id = storage.get_study_id_from_name(study.study_name)
-        self._cells = list(space.cells()) if recipe.sampler == "grid" else []
-        rungs = pruners.build(recipe.pruner, space.longest()).rungs()
-        rung = min(rungs, default=None)
-        self._replica = None if recipe.sampler in samplers.IN_STORAGE else Replica(study.directions, rung)
+        self._rung = min(pruners.build(recipe.pruner, space.longest()).rungs(), default=None)
+        self._follow(extending.stored(study.user_attrs))
+
+    def _follow(self, extensions: Sequence[Extension]) -> None:
+        """Ask of the space as it has been widened."""
+        self._extensions = extensions
+        self.space = extending.widened(self._base, extensions)
+        self.budget = max(self.budget, extending.total(self.space))
+        self._cells = list(self.space.cells()) if self._recipe.sampler == "grid" else []
+        moved = {one.name: self.space.searched[one.name] for one in extensions}
+        in_storage = self._recipe.sampler in samplers.IN_STORAGE
+        self._replica = None if in_storage else Replica(self.study.directions, self._rung, moved)
 
     def next_cohort(self) -> tuple[int, list[Asked]] | None:
         """The index of the next cohort and its trials that are still to be trained; None when the budget is spent.
@@ -67,19 +90,35 @@ class Asker:
         """
         with self._claims.turn():
             self._claims.finish()
+            # Another process may have decided on one.
+            if (extensions := extending.stored(self.study.user_attrs)) != self._extensions:
+                self._follow(extensions)
             everyone = self._without_half_asked()
             trials = [t for t in everyone if t.state not in (TrialState.FAIL, TrialState.WAITING)]
             running = [t for t in trials if t.state == TrialState.RUNNING]
             cohorts = sorted({t.user_attrs[COHORT] for t in running})
             mine = next((cohort for cohort in cohorts if self._claims.take(cohort)), None)
             last = max((t.user_attrs[COHORT] for t in trials), default=-1)
-            if mine is None and len(trials) >= self.budget:
+            if mine is None and len(trials) >= self.budget and (running or not self._go_further(trials)):
                 return (last, []) if running else None
             if mine is None:
                 mine = last + 1
                 self._claims.take(mine)
             asked = [self._adopt(trial) for trial in running if trial.user_attrs[COHORT] == mine]
             return mine, asked + self._missing(mine, trials, everyone)
+
+    def _go_further(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Widen a range if that is asked for and the best trial lies at its edge; noted before a trial follows it."""
+        if self._extend is None:
+            return False
+        recipe = self._recipe
+        decided = extending.decide(recipe.sampler, recipe.ask_batch, self.space, trials, self._extend)
+        if decided is None:
+            return False
+        extensions = [*self._extensions, decided]
+        self.study.set_user_attr(EXTENSIONS, [asdict(one) for one in extensions])
+        self._follow(extensions)
+        return True
 
     def _missing(self, cohort: int, trials: Sequence[FrozenTrial], everyone: Sequence[FrozenTrial]) -> list[Asked]:
         """The trials that a cohort still lacks, asked now, unless it has begun to be judged."""
@@ -101,7 +140,11 @@ class Asker:
 
     def _ask_replica(self, replica: Replica, cohort: int, ticket: int) -> Asked:
         """Ask in memory, then store the trial as a whole: it is there with all its values, or not at all."""
-        asked, values = replica.ask(self._sampler(ticket), self._space.suggest)
+        space, new = extending.drawn_from(self._recipe.sampler, self.space, ticket)
+        sampler = self._sampler(ticket, space)
+        asked, values = replica.ask(sampler, space.suggest)
+        while new is not None and new not in asked.params:
+            asked, values = replica.ask(sampler, space.suggest)  # it exists for some values of others only
         stored = create_trial(
             state=TrialState.RUNNING, params=asked.params, distributions=asked.distributions,
             system_attrs=asked.system_attrs, user_attrs=_attributes(cohort, ticket, values),
@@ -111,20 +154,21 @@ class Asker:
         return Asked(trial, values)
 
     def _ask_stored(self, cohort: int, ticket: int) -> Asked:
-        self.study.sampler = self._sampler(ticket)
+        space, _ = extending.drawn_from(self._recipe.sampler, self.space, ticket)
+        self.study.sampler = self._sampler(ticket, space)
         if self._cells:
             self._enqueue_cell()
         trial = self.study.ask()
-        values = self._space.suggest(trial)
+        values = space.suggest(trial)
         for name, value in _attributes(cohort, ticket, values).items():
             trial.set_user_attr(name, value)
         return Asked(trial, values)
 
-    def _sampler(self, ticket: int) -> BaseSampler:
-        return samplers.build(self._recipe, ticket, self._space)
+    def _sampler(self, ticket: int, space: Space) -> BaseSampler:
+        return samplers.build(self._recipe, ticket, space)
 
     def _adopt(self, frozen: FrozenTrial) -> Asked:
-        values = self._space.complete(frozen.params)
+        values = self.space.complete(frozen.params)
         assert values is not None, "half-asked trials have been failed"
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, frozen.number)
         return Asked(self._handle(trial_id), values)
@@ -142,7 +186,7 @@ class Asker:
         return self.study.get_trials(deepcopy=False) if cut_off else trials
 
     def _is_asked(self, trial: FrozenTrial) -> bool:
-        return EPOCHS in trial.user_attrs and self._space.complete(trial.params) is not None
+        return EPOCHS in trial.user_attrs and self.space.complete(trial.params) is not None
 
     def _enqueue_cell(self) -> None:
         """Put the first cell that has no trial, or only failed ones, into the study's queue, where the ask finds it."""

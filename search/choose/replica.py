@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -29,10 +30,17 @@ class Replica:
     Args:
         directions: of the stored study.
         rung: the first at which trials are judged; None where they are not, and all complete ones compare by value.
+        widened: the ranges that were widened since trials were drawn from them. All trials are shown with these:
+            samplers leave out of what they learn together a hyperparameter that has more than one range.
     """
 
-    def __init__(self, directions: Sequence[optuna.study.StudyDirection], rung: int | None) -> None:
-        self._directions, self._rung = directions, rung
+    def __init__(
+        self,
+        directions: Sequence[optuna.study.StudyDirection],
+        rung: int | None,
+        widened: Mapping[str, BaseDistribution] | None = None,
+    ) -> None:
+        self._directions, self._rung, self._widened = directions, rung, widened or {}
         self._begin()
 
     def _begin(self) -> None:
@@ -57,6 +65,7 @@ class Replica:
         light = copy.copy(self._ranked(trial))
         # The curves are of no interest to a sampler, and long.
         light.user_attrs = {}
+        light.distributions = {name: self._widened.get(name, one) for name, one in trial.distributions.items()}
         self._ids[trial.number] = self._storage.create_new_trial(self._id, light)
         if not trial.state.is_finished():
             self._running.add(trial.number)

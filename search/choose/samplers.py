@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -25,6 +26,7 @@ from optuna.samplers import (
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from search.choose.extending import Widened
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.space import Space
@@ -48,6 +50,18 @@ class _TicketCmaEs(CmaEsSampler):
         renumbered = copy.copy(trial)
         renumbered.number = self._ticket
         return super().sample_relative(study, renumbered, search_space)
+
+
+class _RangedQMC(QMCSampler):
+    """QMC over given ranges: Optuna's own takes those of the first trial for the whole study's."""
+
+    def __init__(self, seed: int, searched: Mapping[str, BaseDistribution]) -> None:
+        super().__init__(seed=seed, scramble=True, warn_independent_sampling=False)
+        self._searched = searched
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        del study, trial
+        return dict(self._searched)
 
 
 def check(name: str, space: Space) -> None:
@@ -91,5 +105,7 @@ def build(recipe: Recipe, ticket: int, space: Space) -> BaseSampler:
             return NSGAIISampler(seed=drawn, population_size=max(2, recipe.ask_batch))
         if name == "qmc":
             # One sequence for the whole study: its scrambling must not change from ask to ask.
+            if isinstance(space, Widened):
+                return _RangedQMC(recipe.seed % 2**31, space.searched)
             return QMCSampler(seed=recipe.seed % 2**31, scramble=True, warn_independent_sampling=False)
     return RandomSampler(seed=drawn)

@@ -63,7 +63,7 @@ def pass_on(line: Mapping[str, Any], handle: Callable[[int], optuna.Trial], obse
     match line["event"]:
         case "asked":
             observer.asked([Asked(handle(number), {}) for number in line["trials"]])
-        case "epoch":
+        case "epoch" if line["members"]:  # else it waits for another worker
             observer.epoch([_member(one) for one in line["members"]])
         case "told":
             observer.told(line["trial"], TrialState[line["state"]], line["value"])

@@ -1,4 +1,4 @@
-"""Workers on this machine: processes that share a study's cohorts, each with its share of the cores, or a GPU of its own.
+"""Workers on this machine: processes that share a study's cohorts, each with its share of the cores, or its own GPU.
 
     command --> orders --> worker, worker ... --> the storage
        ^                      |
@@ -85,7 +85,8 @@ def run(orders: Orders, workers: int, handle: Callable[[int], optuna.Trial], obs
             elif _is_done(worker):
                 working.discard(worker.index)
             else:
-                print(f"worker {worker.index} has ended ({worker.last or 'killed'}): starting it again", file=sys.stderr)
+                why = worker.last or "killed"
+                print(f"worker {worker.index} has ended ({why}): starting it again", file=sys.stderr, flush=True)
                 time.sleep(_PAUSE * 2 ** (worker.deaths - 1))
                 _start(worker, orders, lines)
     return team

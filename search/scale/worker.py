@@ -25,7 +25,7 @@ class Orders:
     Attributes:
         recipe: with every change, as the storage keeps it.
         name, storage, device, slots, checkpoint, data_dir, offline, techniques: as `Study` takes them.
-        budget, timeout: as `Study.run` does.
+        budget, timeout, extend: as `Study.run` does.
         threads: of the CPU.
     """
 
@@ -40,6 +40,7 @@ class Orders:
     techniques: list[str]
     budget: int
     timeout: float | None
+    extend: bool
     threads: int
 
     def line(self) -> str:
@@ -71,7 +72,7 @@ def work() -> int:
         offline=orders.offline, techniques=orders.techniques,
     )  # fmt: skip
     tell = Teller(lambda line: print(line, file=lines, flush=True))
-    study.run(orders.budget, timeout=orders.timeout, observers=[tell])
+    study.run(orders.budget, timeout=orders.timeout, extend=orders.extend, observers=[tell])
     return 0
 
 

@@ -172,6 +172,11 @@ def test_other_objectives_are_another_study(tmp_path: Path) -> None:
             _ = other.optuna_study
 
 
+def test_a_front_is_not_extended(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="extend takes one objective"):
+        small(tmp_path, **PARETO).run(extend=True)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -10,11 +10,12 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from records_for_tests import L2, entry, record
 
+from search.distributions import position
 from search.show.report import statistics
 from search.show.report.networks import HeldOut
 from search.show.report.record import Entry, Record
 from search.show.report.statements import statements, too_few
-from search.show.report.strength import by_strength, position, profile, weakest
+from search.show.report.strength import by_strength, profile, weakest
 
 
 def said(of: Record, found: HeldOut | None = None) -> dict[str, str]:
@@ -68,18 +69,31 @@ def test_share_saved() -> None:
     assert said(record(entries))["pruning"] == "Pruning saved 25% of 20 planned epochs."
 
 
-# The range is five decades, so that its edges are a quarter of a decade wide: to 10^-5.75 and from 10^-1.25.
 @pytest.mark.parametrize(("exponent", "end"), [(-5.74, None), (-5.76, "lower"), (-1.26, None), (-1.24, "upper")])
 def test_edges(exponent: float, end: str | None) -> None:
-    of = record([entry(0, [0.1], params={"l2": 10**exponent}), entry(1, [0.2], params={"l2": 1e-3})])
-    assert [one.end for one in statistics.edges(of)] == ([] if end is None else [end])
-    warned = said(of).get("edge of l2")
+    """The range is five decades, so that its edges are a quarter of a decade wide: to 10^-5.75 and from 10^-1.25."""
+    beyond = [entry(at, [0.2], params={"l2": l2}) for at, l2 in enumerate((1e-3, 1e-6, 1e-1), 1)]
+    entries = [entry(0, [0.1], params={"l2": 10**exponent}), *beyond]
+    assert [one.end for one in statistics.edges(record(entries))] == ([] if end is None else [end])
+    warned = said(record(entries)).get("edge of l2")
     if end is None:
         assert warned is None
-    else:
-        assert warned is not None
-        further = "--space l2=1e-06:1:log" if end == "upper" else "--space l2=1e-07:0.1:log"
-        assert warned.endswith(f"a better one may lie beyond. Search further, as with {further}.")
+        return
+    assert warned is not None
+    further = "1" if end == "upper" else "1e-07"
+    assert warned.endswith(f"a better one may lie beyond. Search further, to {further}, with --extend.")
+    space = "--space l2=1e-06:1:log" if end == "upper" else "--space l2=1e-07:0.1:log"
+    kept = said(record(entries, fixed_ends=[("l2", end)]))["edge of l2"]
+    assert kept.endswith(f"Search further, as with {space}.")
+
+
+def test_trials_that_were_pruned_or_never_finite_bracket_the_best() -> None:
+    at = 10**-1.4
+    few = [entry(0, [0.1], params={"l2": at}), entry(1, [0.2], params={"l2": 1e-3})]
+    assert [one.end for one in statistics.edges(record(few))] == ["upper"]
+    for losses in ([0.3], [math.nan]):
+        there = entry(2, losses, state="pruned", params={"l2": 0.09})
+        assert statistics.edges(record([*few, there])) == []
 
 
 def test_an_edge_that_is_a_limit_is_not_to_be_searched_beyond() -> None:
@@ -88,7 +102,7 @@ def test_an_edge_that_is_a_limit_is_not_to_be_searched_beyond() -> None:
     assert "or where it does nothing" in said(of)["edge of dropout"]
     upper = record([entry(0, [0.1], params={"dropout": 0.79}), entry(1, [0.2], params={"dropout": 0.5})], searched)
     # Half a range further would be 1.2, which no dropout can be.
-    assert said(upper)["edge of dropout"].endswith("Search further.")
+    assert said(upper)["edge of dropout"].endswith("Search further, to 0.9, with --extend.")
 
 
 def test_choices_have_no_edges() -> None:
@@ -131,7 +145,10 @@ def test_the_one_standard_error_choice_goes_in_the_declared_direction() -> None:
 def test_no_standard_error_is_invented() -> None:
     pair = replicated((1e-3, [0.1, 0.2]), (1e-2, [0.1, 0.21]))
     assert statistics.one_standard_error(pair) is None
-    assert "needs more replicates: the study has 2 replicates" in said(pair)["one standard error"]
+    assert said(pair)["one standard error"] == (
+        "The one-standard-error choice needs more replicates. The study has 2 replicates, and a standard error takes 3 "
+        "or more: --training trains 2 of the best trials on 5 more."
+    )
     undirected = [entry(0, [0.1] * 3, params={"lr": 1e-3}), entry(1, [0.2] * 3, params={"lr": 1e-2})]
     of = record(undirected, {"lr": FloatDistribution(1e-4, 1e-1, log=True)}, replicates=3)
     assert "no such choice" in said(of)["one standard error"]
@@ -139,6 +156,43 @@ def test_no_standard_error_is_invented() -> None:
         "the best is also the one-standard-error choice"
         in said(replicated(BEST, (1e-2, [1, 2, 3])))["one standard error"]
     )
+
+
+def test_one_standard_error_over_replicates_that_were_added() -> None:
+    """On the search's one replicate trial 0 is the best, over all six trial 1. Trial 2 differs from that by 0.04, -0.01
+    and four times 0: mean 0.005, SD sqrt(0.00155 / 5), SE sqrt(0.00031 / 6) = 0.00719. Trial 3 is far."""
+    trials = [(1e-4, [0.10]), (1e-3, [0.11]), (1e-2, [0.15]), (1e-1, [0.16])]
+    added = {0: np.full(5, 0.3), 1: np.full(5, 0.2), 2: np.array([0.19, 0.2, 0.2, 0.2, 0.2]), 3: np.full(5, 0.25)}
+    of = replicated(*trials, added=added)
+    found = statistics.one_standard_error(of)
+    assert found is not None
+    assert (found.best.number, found.chosen.number, found.replicates) == (1, 2, 6)
+    assert found.difference == pytest.approx(0.005)
+    assert found.error == pytest.approx(math.sqrt(0.00031 / 6))
+    text = said(of)["one standard error"]
+    assert "The study has 1 replicate, too few for a standard error: the 4 best trials were trained on 5 more." in text
+    assert "Over all 6 trial 1 (l2 = 0.001) has the lowest mean loss, not trial 0. Trial 2 (l2 = 0.01) is" in text
+    assert "of that paired difference over 6 replicates is 0.00719." in text
+    assert of.best.number == 0
+
+
+def test_a_trial_that_diverges_on_an_added_replicate_is_not_chosen() -> None:
+    added = {0: np.full(5, 0.2), 1: np.array([0.2, 0.2, np.inf, 0.2, 0.2])}
+    found = statistics.one_standard_error(replicated((1e-4, [0.2]), (1e-3, [0.1]), added=added))
+    assert found is not None
+    assert found.best is found.chosen
+    assert found.chosen.number == 0
+
+
+def test_the_ten_best_are_considered_where_replicates_are_added() -> None:
+    trials = [(1e-4, [0.1 + at / 100]) for at in range(12)]
+    of = replicated(*trials, added={at: np.full(5, 0.1) for at in range(9)})
+    assert [one.number for one in statistics.lacking(of)] == [9]
+    assert statistics.one_standard_error(of) is None
+    assert said(of)["one standard error"].endswith("--training trains one of the best trials on 5 more.")
+    enough = replicated(*[(1e-4, [0.1, 0.2, 0.3])] * 12)
+    assert statistics.lacking(enough) == []
+    assert len(statistics.considered(enough)) == 12
 
 
 def test_the_gap_between_validation_and_test() -> None:

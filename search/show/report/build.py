@@ -13,7 +13,19 @@ import numpy as np
 
 from search.errors import counted
 from search.record.readings import count_reading, readings
-from search.show.report import curves, front, heldout, history, importance, parallel, path, pruning, slices, weights
+from search.show.report import (
+    curves,
+    front,
+    heldout,
+    history,
+    importance,
+    parallel,
+    path,
+    pruning,
+    replicates,
+    slices,
+    weights,
+)
 from search.show.report.folder import fill, folder_name, ready
 from search.show.report.networks import CHEAP, HeldOut, read_test, seconds, train
 from search.show.report.page import Section, render
@@ -87,7 +99,8 @@ def write(study: Study, folder: Path | str | None = None, *, training: bool | No
 
     Args:
         folder: default report-NAME.
-        training: whether to train the networks again that two of the figures need; None: where that is quick.
+        training: whether to train the networks again that two of the figures need, and more replicates where there are
+            too few for a standard error; None: where that is quick.
 
     Returns:
         What was written; as text, the statements and where the page is.
@@ -106,6 +119,9 @@ def _write(study: Study, folder: Path, training: bool | None) -> Report:
     found: HeldOut | None = None
     shown: dict[str, Shown] = {}
     if len(record.complete) >= 2:
+        quick = training or (training is None and replicates.seconds(record) <= CHEAP)
+        if quick and not record.objectives.several:  # the choice among a front is the reader's
+            record = replicates.train(study, record)
         shown = {name: draw(record) for name, draw in _RECORDED.items()}
         if record.objectives.several:
             shown["front"] = front.draw(record)

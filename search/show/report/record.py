@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from search.choose import pruners
+from search.choose import extending, pruners
 from search.choose.objectives import DIRECTIONS, VAL_LOSS, Objectives, front, reported, value
+from search.record import added
 from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
 from search.technique import Hyperparameter, Value
 from search.train.constant import constant_loss
@@ -103,6 +104,9 @@ class Record:
         noisy: searched hyperparameters of techniques that draw anew in Monte Carlo passes, such as dropout's.
         rungs: the epochs at which the pruner judges.
         objectives: what the study minimises and maximises. constant: the best constant predictor's validation loss.
+        slots: of a cohort.
+        added: of trials that were trained on more replicates after the search, the objectives on those.
+        fixed_ends: those of ranges that a search with ``--extend`` does not move.
         shared: whether validation and test are the same rows. watched: whether the test split was measured each epoch.
     """
 
@@ -118,6 +122,9 @@ class Record:
     rungs: Sequence[int] = ()
     objectives: Objectives = VAL_LOSS
     constant: float | None = None
+    slots: int = 1
+    added: Mapping[int, Floats] = field(default_factory=dict)
+    fixed_ends: Collection[tuple[str, str]] = ()
     shared: bool = False
     watched: bool = False
 
@@ -187,6 +194,9 @@ def read(study: Study) -> Record:
         rungs=pruners.build(recipe.pruner, space.longest()).rungs(),
         objectives=study.objectives,
         constant=constant_loss(study.batches, study.loss) if study.objectives.several else None,
+        slots=recipe.ask_batch * recipe.replicates,
+        added=added.noted(attributes),
+        fixed_ends=extending.spent(recipe.sampler, space),
         shared=recipe.data.validation == "test",
         watched="test" in recipe.watch,
     )

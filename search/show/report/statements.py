@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
 
-from search.errors import RequestError
+from search.choose.edges import Edge
 from search.show.report import front
 from search.show.report.networks import HeldOut
 from search.show.report.record import Record
-from search.show.report.statistics import REPLICATES, Edge, edges, one_standard_error, saved
+from search.show.report.statistics import (
+    MORE,
+    REPLICATES,
+    considered,
+    edges,
+    lacking,
+    one_standard_error,
+    saved,
+)
 from search.show.report.strength import strengths
 from search.show.report.style import settings
 
@@ -35,8 +41,12 @@ def too_few(record: Record) -> Statement:
 
 def statements(record: Record, found: HeldOut | None = None) -> list[Statement]:
     """All there is to say of a study with two complete trials or more."""
-    several = [Statement("Pareto front", front.told(record))] if record.objectives.several else []
-    told = [_best(record), *several, _choice(record), *(_edge(record, edge) for edge in edges(record))]
+    told = [_best(record)]
+    if record.objectives.several:
+        # No trial is best: an edge is where a front ends, and the choice is the reader's.
+        told.append(Statement("Pareto front", front.told(record)))
+    else:
+        told += [_choice(record), *(_edge(record, edge) for edge in edges(record))]
     if record.never_finite or any(one.diverged_at for one in record.complete):
         told.append(_diverged(record))
     if (total := saved(record)).by_pruning:
@@ -76,59 +86,41 @@ def _choice(record: Record) -> Statement:
     about = "one standard error"
     if not strengths(record):
         return Statement(about, "Nothing that was searched has a direction of stronger regularisation: no such choice.")
-    if record.replicates < REPLICATES:
-        has = f"{record.replicates} replicate{'s' if record.replicates > 1 else ''}"
-        text = f"The one-standard-error choice needs more replicates: the study has {has}, and a standard error"
-        return Statement(about, f"{text} takes {REPLICATES} or more (--replicates {REPLICATES}).")
+    has = f"The study has {record.replicates} replicate{'s' if record.replicates > 1 else ''}"
+    if wanted := lacking(record):
+        count = f"{len(wanted)} of the best trials" if len(wanted) > 1 else "one of the best trials"
+        text = f"The one-standard-error choice needs more replicates. {has}, and a standard error takes {REPLICATES} or"
+        return Statement(about, f"{text} more: --training trains {count} on {MORE} more.")
     choice = one_standard_error(record)
     if choice is None:
         return Statement(about, "The best trial lacks finite replicates: no such choice.")
-    if choice.chosen is record.best:
-        text = "No complete trial that is more strongly regularised is within one standard error of the best: the best"
-        return Statement(about, f"{text} is also the one-standard-error choice.")
-    chosen = choice.chosen
-    text = f"Trial {chosen.number} ({_settings(record, chosen.number)}) is the most strongly regularised one that is"
+    best, chosen, told = choice.best, choice.chosen, ""
+    if record.replicates < REPLICATES and choice.replicates > record.replicates:
+        told = f"{has}, too few for a standard error: the {len(considered(record))} best trials were trained on {MORE}"
+        told += f" more. Over all {choice.replicates} trial {best.number} ({_settings(record, best.number)}) has the"
+        told += f" lowest mean loss{'' if best is record.best else f', not trial {record.best.number}'}. "
+    if chosen is best:
+        text = f"{told}No complete trial that is more strongly regularised is within one standard error of the best:"
+        if told:
+            text = f"{told}None of them that is more strongly regularised is within one standard error of it:"
+        return Statement(about, f"{text} the best is also the one-standard-error choice.")
+    text = (
+        f"{told}Trial {chosen.number} ({_settings(record, chosen.number)}) is the most strongly regularised one that is"
+    )
     text += (
         f" within one standard error of the best: its loss is {choice.difference:.3g} higher, and the standard error"
     )
-    text += f" of that paired difference over {record.replicates} replicates is {choice.error:.3g}."
+    text += f" of that paired difference over {choice.replicates} replicates is {choice.error:.3g}."
     regularising = strengths(record)
     other = [name for name in record.searched if name not in regularising]
-    if differs := [name for name in other if chosen.params.get(name) != record.best.params.get(name)]:
+    if differs := [name for name in other if chosen.params.get(name) != best.params.get(name)]:
         text += f" It differs from the best in {', '.join(differs)} too."
     return Statement(about, f"{text} Whoever prefers the simpler network takes it.")
 
 
 def _edge(record: Record, edge: Edge) -> Statement:
-    where = f"The best {edge.name}, {edge.value:.3g}, lies at the {edge.end} end of its range ({edge.bound:.3g})"
-    about = f"edge of {edge.name}"
-    if edge.limit:
-        return Statement(about, f"{where}, which is a limit of what it can be, or where it does nothing.", warning=True)
-    return Statement(
-        about, f"{where}: a better one may lie beyond. Search further{_wider(record, edge)}.", warning=True
-    )
-
-
-def _wider(record: Record, edge: Edge) -> str:
-    """The option that searches a decade further, or half the range; nothing where that is not allowed."""
-    distribution, declared = record.searched[edge.name], record.declared[edge.name]
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    ends = [distribution.low, distribution.high]
-    at = 0 if edge.end == "lower" else 1
-    whole = isinstance(distribution, IntDistribution)
-    if distribution.log:
-        moved = ends[at] / 10 if at == 0 else ends[at] * 10
-    else:
-        moved = ends[at] + (0.5 if at else -0.5) * (ends[1] - ends[0])
-    ends[at] = math.floor(moved) if whole else moved
-    try:
-        declared.check(edge.name, ends[at])
-    except RequestError:
-        return ""
-    if distribution.log and ends[0] <= 0:
-        return ""
-    low, high = (f"{end:.4g}" for end in ends)
-    return f", as with --space {edge.name}={low}:{high}{':log' if distribution.log else ''}"
+    extends = (edge.name, edge.end) not in record.fixed_ends
+    return Statement(f"edge of {edge.name}", edge.told(extends=extends), warning=True)
 
 
 def _diverged(record: Record) -> Statement:

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import FloatDistribution, IntDistribution
 
+from search.choose import edges as rule
+from search.choose.edges import Edge
 from search.show.report.record import Entry, Record
-from search.show.report.strength import by_strength, no_weaker, position, strengths
-from search.technique import Numeric
+from search.show.report.strength import by_strength, no_weaker, strengths
 
-EDGE = 0.05
-"""A value within this share of its range from an end lies at the edge."""
 REPLICATES = 3
 """Fewer say nothing about a standard error."""
+BEST, MORE = 10, 5
+"""Of a study with fewer, so many of the best trials are trained on so many more."""
 
 
 @dataclass(frozen=True)
@@ -44,33 +44,21 @@ class Saved:
 
 
 @dataclass(frozen=True)
-class Edge:
-    """The best trial lies at an end of a range.
-
-    Attributes:
-        end: "lower" or "upper"; bound: its value.
-        limit: whether nothing is allowed beyond it, or it is where the hyperparameter does nothing.
-    """
-
-    name: str
-    value: float
-    end: str
-    bound: float
-    limit: bool
-
-
-@dataclass(frozen=True)
 class Choice:
     """The one-standard-error rule's.
 
     Attributes:
+        best: the trial of the lowest mean over the replicates.
         chosen: the most strongly regularised trial whose loss is within one standard error of the best one's.
         difference: its loss minus the best one's, mean over replicates; error: the standard error of that mean.
+        replicates: how many these are, those that were added among them.
     """
 
+    best: Entry
     chosen: Entry
     difference: float
     error: float
+    replicates: int
 
 
 def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
@@ -113,44 +101,52 @@ def saved(record: Record) -> Saved:
 
 
 def edges(record: Record) -> list[Edge]:
-    """The ranges at an end of which the best trial lies; choices have no ends."""
-    found = []
-    for name, value in record.best.params.items():
-        distribution = record.searched.get(name)
-        if not isinstance(distribution, FloatDistribution | IntDistribution) or isinstance(value, str):
-            continue
-        place = position(distribution, value)
-        if place is None or EDGE < place < 1 - EDGE:
-            continue
-        end, bound = ("lower", distribution.low) if place <= EDGE else ("upper", distribution.high)
-        found.append(Edge(name, float(value), end, float(bound), _is_limit(record, name, end, bound)))
-    return found
+    """The ranges at an end of which the best trial lies."""
+    tried = [one.params for one in (*record.finished, *record.never_finite)]
+    return rule.edges(record.best.params, tried, record.searched, record.declared)
 
 
-def _is_limit(record: Record, name: str, end: str, bound: float) -> bool:
-    declared = record.declared[name]
-    if not isinstance(declared, Numeric):
-        return end == "lower" and bound <= declared.minimum
-    limits = (declared.minimum, declared.above) if end == "lower" else (declared.maximum, declared.below)
-    return bound in (*limits, declared.neutral)
+def considered(record: Record) -> list[Entry]:
+    """The trials that the one-standard-error rule chooses among: the best ones where replicates have to be added."""
+    return record.complete if record.replicates >= REPLICATES else record.complete[:BEST]
+
+
+def lacking(record: Record) -> list[Entry]:
+    """Those of them that have to be trained on more replicates before there is a choice."""
+    if record.replicates >= REPLICATES or not strengths(record) or len(record.complete) < 2:
+        return []
+    return [one for one in considered(record) if one.number not in record.added]
 
 
 def one_standard_error(record: Record) -> Choice | None:
     """The most strongly regularised trial that is within one standard error of the best.
 
-    The standard error is that of the paired difference: all trials of a replicate share initialisation and batches.
-    None with fewer than three replicates, or where nothing that is searched has a direction of regularisation.
+    The standard error is that of the paired difference: all trials of a replicate share initialisation and batches. In
+    a study of fewer than three replicates those that were added count as well, for the best trial too.
+
+    None where replicates are lacking, or finite ones, or where nothing that is searched has a direction of
+    regularisation.
     """
-    best = record.best
-    if record.replicates < REPLICATES or len(best.objectives) < REPLICATES or not strengths(record):
+    among = considered(record)
+    if not among or not strengths(record) or lacking(record):
         return None
-    within = [Choice(best, 0.0, 0.0)]
-    for entry in record.complete[1:]:
-        difference = entry.objectives - best.objectives
-        if not np.isfinite(difference).all() or not no_weaker(record, entry, best):
+    few = record.replicates < REPLICATES
+    none = np.empty(0)
+    losses = {
+        one.number: np.concatenate([one.objectives, record.added.get(one.number, none) if few else none])
+        for one in among
+    }
+    best = min(among, key=lambda one: (losses[one.number].mean(), one.number)) if few else among[0]
+    count = len(losses[best.number])
+    if not np.isfinite(losses[best.number]).all() or (count < REPLICATES and len(among) > 1):
+        return None
+    within = [Choice(best, best, 0.0, 0.0, count)]
+    for entry in among:
+        difference = losses[entry.number] - losses[best.number]
+        if entry is best or not np.isfinite(difference).all() or not no_weaker(record, entry, best):
             continue
-        mean, error = float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(len(difference)))
+        mean, error = float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(count))
         if mean <= error:
-            within.append(Choice(entry, mean, error))
+            within.append(Choice(best, entry, mean, error, count))
     strongest = by_strength(record, [one.chosen for one in within])[-1]
     return next(one for one in within if one.chosen is strongest)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-
+from search.distributions import position
 from search.show.report.record import Entry, Record
 from search.technique import Numeric, Value
 
@@ -19,23 +17,6 @@ def strengths(record: Record) -> list[str]:
 def _stronger(record: Record, name: str) -> str | None:
     declared = record.declared.get(name)
     return declared.stronger if isinstance(declared, Numeric) else None
-
-
-def position(distribution: BaseDistribution, value: Value) -> float | None:
-    """Where a value lies in its range, from 0 to 1 on the scale it is searched on; of choices, its rank.
-
-    None for choices without an order, or a range of one value.
-    """
-    if isinstance(distribution, CategoricalDistribution):
-        choices = [choice for choice in distribution.choices if isinstance(choice, int | float)]
-        if len(choices) < max(2, len(distribution.choices)) or any(isinstance(choice, bool) for choice in choices):
-            return None
-        return sorted(choices).index(float(value)) / (len(choices) - 1)
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    low, high, at = float(distribution.low), float(distribution.high), float(value)
-    if distribution.log:
-        low, high, at = math.log(low), math.log(high), math.log(at)
-    return (at - low) / (high - low) if high > low else None
 
 
 def profile(record: Record, params: Mapping[str, Value]) -> dict[str, float]:

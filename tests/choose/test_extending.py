@@ -1,0 +1,201 @@
+"""How a study whose best lies at an edge goes on: decided by its trials, drawn evenly, learnt from jointly."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from search.choose import extending, samplers
+from search.choose.asking import Asker
+from search.choose.claims import Claims
+from search.choose.extending import EXTENSIONS, Extension
+from search.discovery import select
+from search.errors import RequestError
+from search.recipe import Recipe
+from search.space import Space
+
+LOW = {"l2": {"low": 1e-6, "high": 1e-4, "log": True}}
+BOTH = LOW | {"lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+Loss = Callable[[Mapping[str, Any]], float]
+
+
+def search(
+    folder: Path,
+    loss: Loss,
+    space: Mapping[str, Any] = LOW,
+    sound: Any = lambda _space: None,
+    storage: RDBStorage | None = None,
+    **changes: Any,
+) -> tuple[list[FrozenTrial], list[Extension], Space]:
+    """Ask and tell until nothing is left, a new asker for each cohort; the trials, what was decided, the space."""
+    fields: dict[str, Any] = {"name": "x", "techniques": ["l2"], "trials": 20, "ask_batch": 4, "space": space}
+    recipe = Recipe.parse(fields | changes, "x")
+    resolved = Space.resolve(recipe, select(recipe.techniques, ()))
+    storage = storage or RDBStorage("sqlite:///:memory:")
+    study = optuna.create_study(storage=storage, load_if_exists=True, study_name="x")
+    budget = recipe.trials if recipe.sampler != "grid" else resolved.cell_count()
+    while True:
+        asker = Asker(study, storage, recipe, resolved, budget, Claims(str(folder), "x"), sound)
+        if (cohort := asker.next_cohort()) is None:
+            return study.get_trials(), extending.stored(study.user_attrs), asker.space
+        for one in cohort[1]:
+            study.tell(one.trial, loss(one.values))
+
+
+def up_to(goal: float) -> Loss:
+    return lambda values: abs(float(values["l2"]) - goal)
+
+
+def test_it_goes_on_until_the_best_is_inside(tmp_path: Path) -> None:
+    """20 trials in two decades: ten for each that is added."""
+    trials, decided, space = search(tmp_path, up_to(3e-3), sampler="random")
+    assert decided == [Extension(20, "l2", 1e-6, 1e-3, 10), Extension(30, "l2", 1e-6, 1e-2, 10)]
+    assert len(trials) == 40
+    assert space.searched["l2"] == FloatDistribution(1e-6, 1e-2, log=True)
+
+
+def test_it_goes_no_further_than_three_times_on_a_side(tmp_path: Path) -> None:
+    _, decided, space = search(tmp_path, up_to(1e9), sampler="random")
+    assert [one.high for one in decided] == [1e-3, 1e-2, 1e-1]
+    assert extending.spent("random", space) == {("l2", "upper")}
+
+
+def test_an_optimum_inside_is_left_alone(tmp_path: Path) -> None:
+    assert search(tmp_path, up_to(1e-5), sampler="random")[1] == []
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_who_draws_blindly_draws_in_the_new_part(tmp_path: Path, sampler: str) -> None:
+    trials, decided, _ = search(tmp_path, up_to(3e-3), sampler=sampler)
+    assert len(decided) == 2
+    for one, low in zip(decided, (1e-4, 1e-3), strict=True):
+        values = [trial.params["l2"] for trial in trials[one.ticket : one.ticket + one.trials]]
+        assert all(low <= value <= one.high for value in values)
+        assert len(set(values)) == len(values) == 10
+
+
+def test_a_hyperparameter_that_may_be_absent_is_there_in_what_is_added(tmp_path: Path) -> None:
+    space = {"optimizer": {"choices": ["sgd", "adam"]}, "momentum": {"low": 0.1, "high": 0.2}}
+    trials, decided, _ = search(tmp_path, lambda values: -float(values.get("momentum", 0)), space, sampler="random")
+    assert decided
+    assert all(trial.params["optimizer"] == "sgd" for trial in trials[20:])
+    assert {trial.params["optimizer"] for trial in trials[:20]} == {"sgd", "adam"}
+
+
+def test_a_grid_goes_on_with_its_own_spacing(tmp_path: Path) -> None:
+    """Four values of l2, two thirds of a decade apart; one more fits into a decade."""
+    goal = up_to(3e-3)
+    trials, decided, space = search(
+        tmp_path, lambda values: goal(values) + abs(float(values["lr"]) - 5e-4), BOTH, sampler="grid", grid_points=4
+    )
+    assert [(one.ticket, one.trials) for one in decided[:2]] == [(16, 4), (20, 4)]
+    added = sorted({trial.params["l2"] for trial in trials if trial.params["l2"] > 1e-4})
+    assert added == pytest.approx([1e-4 * 10 ** (k * 2 / 3) for k in range(1, len(added) + 1)])
+    cells = Counter(tuple(sorted(trial.params.items())) for trial in trials)
+    assert set(cells.values()) == {1}
+    assert len(cells) == space.cell_count() == 4 * (4 + len(added))
+    assert [trial.params for trial in trials] == list(space.cells())
+
+
+def test_a_coarse_grid_gets_one_value_at_the_end_of_the_decade(tmp_path: Path) -> None:
+    trials, decided, _ = search(tmp_path, up_to(5e-4), sampler="grid", grid_points=2)
+    assert decided[0] == Extension(2, "l2", 1e-6, 1e-3, 1)
+    assert [trial.params["l2"] for trial in trials][:3] == pytest.approx([1e-6, 1e-4, 1e-3])
+
+
+def test_of_two_edges_each_is_moved(tmp_path: Path) -> None:
+    """One after the other, and evenly: 16 trials in two decades by two are four per decade squared, later too."""
+    _, decided, _ = search(
+        tmp_path, lambda values: -float(values["l2"]) * float(values["lr"]), BOTH, sampler="random", trials=16
+    )
+    decades = {"l2": 2, "lr": 2}
+    for one in decided:
+        decades[one.name] += 1
+        assert one.ticket + one.trials == 4 * decades["l2"] * decades["lr"]
+    assert min(decades.values()) > 2
+
+
+def test_epochs_are_not_extended(tmp_path: Path) -> None:
+    """The rungs at which all are judged follow from them."""
+    assert search(tmp_path, lambda values: -float(values["epochs"]), {"epochs": {"low": 10, "high": 30}})[1] == []
+
+
+def test_what_the_study_cannot_have_is_not_searched(tmp_path: Path) -> None:
+    def unsound(space: Space) -> None:
+        if float(space.possible("l2")[1]) > 2e-3:
+            raise RequestError("too much")
+
+    assert [one.high for one in search(tmp_path, up_to(1e9), sound=unsound, sampler="random")[1]] == [1e-3]
+
+
+def test_tpe_learns_from_all_trials_as_if_they_were_of_one_range(tmp_path: Path) -> None:
+    """What is asked after an extension is what Optuna's TPE asks of a study whose trials all have the wider range."""
+
+    def loss(values: Mapping[str, Any]) -> float:
+        return abs(float(values["l2"]) - 1e-3) + float(values["lr"])
+
+    trials, decided, space = search(tmp_path, loss, BOTH, sampler="tpe", ask_batch=8)
+    recipe = Recipe.parse({"name": "x", "sampler": "tpe", "ask_batch": 8}, "test")
+    first = decided[0]
+    at_first = trials[0].distributions | {first.name: FloatDistribution(first.low, first.high, log=True)}
+    study = optuna.create_study()
+    for trial in trials[: first.ticket]:
+        assert trial.distributions != at_first
+        params = {name: trial.params[name] for name in trial.params}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=at_first, value=trial.value))
+    for ticket in range(first.ticket, first.ticket + 8):
+        study.sampler = samplers.build(recipe, ticket, space)
+        asked = study.ask(at_first)
+        assert asked.params == trials[ticket].params
+
+
+def test_two_processes_decide_once(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {"name": "x", "techniques": ["l2"], "seed": 1, "ask_batch": 4, "space": LOW}
+    recipe = Recipe.parse(fields, "x")
+    space = Space.resolve(recipe, select(recipe.techniques, ()))
+    storage = RDBStorage("sqlite:///:memory:")
+    study = optuna.create_study(storage=storage, study_name="x")
+    one, other = (
+        Asker(study, storage, recipe, space, 8, Claims(str(tmp_path), "x"), lambda _space: None) for _ in range(2)
+    )
+    loss = up_to(5e-4)
+    for asker in (one, other):
+        cohort = asker.next_cohort()
+        assert cohort is not None
+        for trial in cohort[1]:
+            study.tell(trial.trial, loss(trial.values))
+    following = one.next_cohort()
+    assert following is not None
+    assert [trial.number for trial in following[1]] == [8, 9, 10, 11]
+    assert other.next_cohort() == (2, []), "it waits for what the other trains"
+    assert (one.budget, one.space) == (other.budget, other.space)
+    assert other.budget == 12
+    for trial in following[1]:
+        study.tell(trial.trial, 1.0)  # worse than those before: they are bracketed
+    assert other.next_cohort() is None
+    assert one.next_cohort() is None
+    assert len(extending.stored(study.user_attrs)) == 1
+
+
+def test_more_trials_are_drawn_from_all_of_the_range(tmp_path: Path) -> None:
+    kept = RDBStorage("sqlite:///:memory:")
+    before, decided, _ = search(tmp_path, up_to(5e-4), storage=kept, sampler="random")
+    end = decided[-1].ticket + decided[-1].trials
+    assert len(before) == end
+    more, again, space = search(tmp_path, up_to(5e-4), storage=kept, sampler="random", trials=end + 40)
+    assert again[: len(decided)] == decided
+    values = [trial.params["l2"] for trial in more[end : end + 40]]
+    assert min(values) < 1e-5
+    assert max(values) > 1e-4
+    assert len(more) >= end + 40
+    assert EXTENSIONS not in more[0].user_attrs
+    assert all(trial.state == TrialState.COMPLETE for trial in more)
+    assert extending.total(space) == max(one.ticket + one.trials for one in again)
