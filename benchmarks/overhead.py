@@ -88,7 +88,7 @@ from search import Study, loop
 mark("imports")
 class First:
     def asked(self, cohort): mark("first_ask")
-    def epoch(self, members): mark("first_epoch"); raise loop.Stop
+    def epoch(self, members): mark("first_epoch"); raise Stop
 Study(sys.argv[1], storage=sys.argv[2], tracking_uri=None, device="cpu").run(int(sys.argv[3]), observers=[First()])
 print(json.dumps(marks))
 """

@@ -31,6 +31,12 @@ def sqlite_path(url: str) -> Path | None:
     return None if parts.database in (None, "", ":memory:") else Path(parts.database).absolute()
 
 
+def backend(url: str) -> str | None:
+    """The kind of database that a URL names, such as "sqlite" or "postgresql"; None if it names none."""
+    parts = _parsed(url)
+    return None if parts is None else parts.get_backend_name()
+
+
 def _parsed(url: str) -> URL | None:
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
@@ -176,7 +182,9 @@ def connect(url: str) -> RDBStorage:
     if (path := sqlite_path(url)) is not None and url.startswith("sqlite:"):
         _begin(path)
     # SQLite makes a second process wait for its lock; a minute is longer than any transaction here.
-    options = {"connect_args": {"timeout": 60, "factory": _Connection}} if url.startswith("sqlite") else {}
+    options: dict[str, Any] = {"pool_pre_ping": True}  # a server may have been restarted in between
+    if url.startswith("sqlite"):
+        options = {"connect_args": {"timeout": 60, "factory": _Connection}}
     try:
         return RDBStorage(url, engine_kwargs=options)
     except ImportError as error:

@@ -9,7 +9,7 @@ follow from the recipe alone (contract C3), so an interrupted study goes on wher
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -18,9 +18,10 @@ import numpy as np
 import optuna
 from optuna.trial import TrialState
 
-from search.choose.asking import Asked, Asker
+from search.choose.asking import Asker
 from search.choose.objectives import Objectives, reported
 from search.choose.peers import PeerPruner
+from search.observer import Observer
 from search.record.curves import Curves
 from search.record.summary import keep
 from search.technique import Value
@@ -33,22 +34,6 @@ INFEASIBLE = "diverged"
 """The constraint that a trial violates which never had a finite validation loss."""
 
 _LOOK_AGAIN = 0.5  # seconds between two looks at what other processes train: should one die, its trials are adopted
-
-
-class Observer(Protocol):
-    """Someone who watches a study: the progress bar, the MLflow writer."""
-
-    def asked(self, cohort: Sequence[Asked]) -> None: ...
-
-    def epoch(self, members: Sequence[Member]) -> None:
-        """These trials have completed an epoch; none while others train. May raise `Stop` to end the run here."""
-        ...
-
-    def told(self, number: int, state: TrialState, value: float | None) -> None: ...
-
-
-class Stop(Exception):
-    """Raised by an observer to end a run early; trials in flight are adopted by the next run."""
 
 
 class Programs(Protocol):

@@ -16,10 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from search import loop
 from search.choose import extending
 from search.choose.asking import Asked
-from search.train.cohort import Member
+from search.observer import Observer, Stop, Trained
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_UPDATES = 0.5
@@ -74,9 +73,10 @@ class Progress:
         if not self._in_flight and not self.epochs:
             self._print(f"at most {self._width} slots train as one network")
         self._follow_extensions()
-        self._in_flight = dict.fromkeys((one.number for one in cohort), 0.0)
+        asked = dict.fromkeys((one.number for one in cohort), 0.0)
+        self._in_flight |= asked
         if not self._live:
-            first, last = min(self._in_flight), max(self._in_flight)
+            first, last = min(asked), max(asked)
             which = f"trials {first} to {last}" if first < last else f"trial {first}"
             self._print(f"training {which} of {self._budget}")
 
@@ -90,7 +90,7 @@ class Progress:
         self._extensions = extensions
         self._bar.update(self._task, total=self._budget)
 
-    def epoch(self, members: Sequence[Member]) -> None:
+    def epoch(self, members: Sequence[Trained]) -> None:
         if not members and not self._waiting:
             self._waiting = True
             self._print("another process trains what is left: waiting for it")
@@ -161,7 +161,7 @@ class EpochCount:
 
     def asked(self, cohort: Sequence[Asked]) -> None: ...
 
-    def epoch(self, members: Sequence[Member]) -> None:
+    def epoch(self, members: Sequence[Trained]) -> None:
         self.epochs += sum(member.replicates for member in members)
 
     def told(self, number: int, state: TrialState, value: float | None) -> None: ...
@@ -175,10 +175,10 @@ class Deadline:
 
     def asked(self, cohort: Sequence[Asked]) -> None: ...
 
-    def epoch(self, members: Sequence[Member]) -> None:
+    def epoch(self, members: Sequence[Trained]) -> None:
         del members
         if time.monotonic() > self._end:
-            raise loop.Stop
+            raise Stop
 
     def told(self, number: int, state: TrialState, value: float | None) -> None: ...
 
@@ -186,14 +186,14 @@ class Deadline:
 class Watchers:
     """Several observers as one."""
 
-    def __init__(self, observers: Sequence[loop.Observer]) -> None:
+    def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = tuple(observers)
 
     def asked(self, cohort: Sequence[Asked]) -> None:
         for observer in self._observers:
             observer.asked(cohort)
 
-    def epoch(self, members: Sequence[Member]) -> None:
+    def epoch(self, members: Sequence[Trained]) -> None:
         for observer in self._observers:
             observer.epoch(members)
 

@@ -39,6 +39,9 @@ def run(
     ] = None,
     trials: Annotated[int | None, option("Total budget: the study goes on to this many.")] = None,
     timeout: Annotated[float | None, option("Stop after so many seconds; run again to go on.")] = None,
+    workers: Annotated[
+        int, option("Processes that share the work (default: 1): a GPU, or a share of cores, each.")
+    ] = 1,
     extend: Annotated[
         bool, option("Widen a range, and search on, where the best trial lies at its edge.", "--extend")
     ] = False,
@@ -88,6 +91,8 @@ def run(
     # Not `<= 0`, which NaN is not.
     if timeout is not None and not timeout > 0:
         raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
+    if workers < 1:
+        raise RequestError(f"workers must be >= 1, got {workers}")
     options = {name: parse_values(value) for name, value in pairs("--data", data or ()).items()}
     changes: dict[str, Any] = {
         "objective": [name.strip() for name in objective.split(",")] if objective is not None else None,
@@ -127,7 +132,7 @@ def run(
     if extend:
         extending.check(made.recipe, made.space)
     _open(made, context.obj)
-    _go(made, made.budget(trials), timeout, started, extend=extend, as_json=json_)
+    _go(made, made.budget(trials), started, as_json=json_, timeout=timeout, extend=extend, workers=workers)
     return 0
 
 
@@ -174,7 +179,7 @@ def _open(study: Study, words: Sequence[str]) -> None:
         raise RequestError(f"{mismatch}; to make a study of its own: {again}") from None
 
 
-def _go(study: Study, budget: int, timeout: float | None, started: float, *, extend: bool, as_json: bool) -> None:
+def _go(study: Study, budget: int, started: float, *, as_json: bool, extend: bool, **options: Any) -> None:
     """Run, then show what came of it."""
     from search.choose import extending
     from search.show import published, table
@@ -182,7 +187,7 @@ def _go(study: Study, budget: int, timeout: float | None, started: float, *, ext
     for note in study.notes():
         print(f"note: {note}", file=sys.stderr)
     before = table.count_finished(study)
-    study.run(budget, timeout=timeout, extend=extend)
+    study.run(budget, extend=extend, **options)
     if before >= study.budget(budget):
         why = "its best trial lies at no edge to widen" if extend else "give a larger --trials to go on"
         print(f"study {study.name} already has its {budget} trials: nothing to train ({why})", file=sys.stderr)

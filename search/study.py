@@ -8,34 +8,30 @@ study.best, study.trials(), study.curves()
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search import compose, database, identity, loop
-from search.choose import asking, extending, pruners, samplers
-from search.choose.asking import Asker
-from search.choose.claims import Claims
+from search import compose, database, identity, running
+from search.choose import asking, extending, samplers
+from search.choose.claims import claims
 from search.choose.objectives import Objectives
 from search.data import Data, load, named
 from search.discovery import select
 from search.errors import RequestError, clip
-from search.progress import Deadline, EpochCount, Progress, Watchers
+from search.observer import Observer
+from search.progress import EpochCount
 from search.recipe import Recipe
 from search.record import environment
 from search.record.curves import RECIPE
-from search.record.mirror import MlflowMirror
 from search.show import html
 from search.space import Space
 from search.stored import kept
 from search.technique import Technique, Value
 from search.train import losses, precision
 from search.train.batches import Batches
-from search.train.checkpoint import Checkpoints
 from search.train.device import auto_width, choose_device
 from search.train.program import Program
 
@@ -45,10 +41,9 @@ if TYPE_CHECKING:
     from search.check import Check
     from search.exported import Exported
     from search.replayed import Replay
+    from search.scale.local import Worker
     from search.show.report.build import Report
     from search.show.uncertainty import Uncertainty
-
-CHECKPOINTS = Path("checkpoints")
 
 # Trials are reported by the progress bar; Optuna's line for each would tear it apart.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -101,12 +96,16 @@ class Study:
         self.storage, self.tracking_uri = storage, tracking_uri
         self.objectives = Objectives(self.recipe.objective)
         self.techniques = select(self.recipe.techniques, techniques)
-        self.space = Space.resolve(self.recipe, self.techniques)
+        self.space = self.resolved = Space.resolve(self.recipe, self.techniques)
         self.device = choose_device(device)
         precision.confirm(self.recipe.precision, self.device)
         if slots != "auto" and (not isinstance(slots, int) or isinstance(slots, bool) or slots < 1):
             raise RequestError(f"slots takes a whole number >= 1 or auto, got {clip(repr(slots))}")
-        self._slots, self._checkpoint = slots, checkpoint
+        self._slots = slots
+        self.given: dict[str, Any] = {
+            "device": device, "slots": slots, "checkpoint": checkpoint, "data_dir": str(data_dir), "offline": offline,
+            "techniques": list(techniques),
+        }  # fmt: skip
         spec = self.recipe.data
         self.data: Data = load(
             spec.dataset, target=spec.target, scale=spec.scale, split=spec.split, validation=spec.validation,
@@ -119,9 +118,10 @@ class Study:
         self._batches: Batches | None = None
         self._programs: dict[tuple[Any, ...], Program] = {}
         self._optuna: optuna.Study | None = None
-        self._backend: optuna.storages.RDBStorage | None = None
-        self._claims = Claims(storage, self.name)
-        self._trained = EpochCount()
+        self.backend: optuna.storages.RDBStorage | None = None
+        self.claims = claims(storage, self.name)
+        self.trained = EpochCount()
+        self.team: Sequence[Worker] = ()
 
     def __repr__(self) -> str:
         return f"<Study {self.name}: {self.recipe.name} on {self.data.name}, {clip(database.shown(self.storage))}>"
@@ -163,16 +163,16 @@ class Study:
         if self._optuna is None:
             samplers.check(self.recipe.sampler, self.space)
             database.check_places(self.storage, self.tracking_uri)
-            with database.faults(self.storage), self._claims.turn():
-                self._backend = database.connect(self.storage)
+            with database.faults(self.storage), self.claims.turn():
+                self.backend = database.connect(self.storage)
                 study = optuna.create_study(
-                    storage=self._backend, study_name=self.name, directions=self.objectives.directions,
+                    storage=self.backend, study_name=self.name, directions=self.objectives.directions,
                     load_if_exists=True,
                 )  # fmt: skip
                 identity.confirm(study, self.recipe, self.space, self.data, self.loss)
                 if RECIPE not in study.user_attrs:
                     study.set_user_attr(RECIPE, kept(self.recipe))
-            self.space = extending.widened(self.space, extending.stored(study.user_attrs))
+            self.space = extending.widened(self.resolved, extending.stored(study.user_attrs))
             self._optuna = study
         return self._optuna
 
@@ -197,7 +197,8 @@ class Study:
         *,
         timeout: float | None = None,
         extend: bool = False,
-        observers: Sequence[loop.Observer] | None = None,
+        workers: int = 1,
+        observers: Sequence[Observer] | None = None,
     ) -> Study:
         """Search until the study has `trials` trials in total; call it again to go on, with a larger total to extend.
 
@@ -205,44 +206,18 @@ class Study:
             trials: total budget, failed trials not counted; default the recipe's, or the whole grid.
             timeout: seconds after which to stop; trials in flight are kept and adopted by the next run.
             extend: then widen a range at whose edge the best trial lies, and go on: `search.choose.extending`.
+            workers: processes that share the work, each with its share of the cores, or a GPU of its own.
             observers: who watches; default a progress bar. The MLflow writer watches in any case.
         """
-        self.budget(trials)
-        if extend:
-            extending.check(self.recipe, self.space)
-        if timeout is not None and not timeout > 0:
-            raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
-        with ExitStack() as stack:
-            stack.callback(self._claims.release)
-            study, budget = self.optuna_study, self.budget(trials)
-            noting = environment.Noting(study, self.environment())
-            watching: list[loop.Observer] = [self._trained, noting, *(observers or ())]
-            if self.tracking_uri is not None:
-                watching.append(stack.enter_context(MlflowMirror(self.name, self.storage, self.tracking_uri)))
-            if observers is None:
-                watching.append(stack.enter_context(Progress(study, budget, self.space.longest(), self.width)))
-            if timeout is not None:
-                watching.append(Deadline(timeout))
-            with database.faults(self.storage):
-                assert self._backend is not None
-                sound = partial(compose.check, self.techniques, self.techniques, self.data) if extend else None
-                asker = Asker(study, self._backend, self.recipe, self.space, budget, self._claims, sound)
-                pruner = pruners.of(self.recipe, self.space, self.batches, self.loss)
-                try:
-                    loop.search(
-                        asker, self, pruner, self.batches,
-                        replicates=self.recipe.replicates, width=self.width,
-                        checkpoints=self._checkpoints(), observer=Watchers(watching),
-                    )  # fmt: skip
-                except loop.Stop:
-                    pass
-                finally:
-                    self.space = asker.space
+        running.run(self, trials, timeout=timeout, extend=extend, workers=workers, observers=observers)
         return self
 
-    def _checkpoints(self) -> Checkpoints:
-        made_by = self.optuna_study.user_attrs[identity.IDENTITY] | self.environment()
-        return Checkpoints(CHECKPOINTS if self._checkpoint else None, f"{self.storage}/{self.name}", made_by)
+    def handle(self, number: int) -> optuna.Trial:
+        """Optuna's handle on a trial by its number."""
+        study = self.optuna_study
+        assert self.backend is not None
+        own = self.backend.get_study_id_from_name(study.study_name)
+        return optuna.Trial(study, self.backend.get_trial_id_from_study_id_trial_number(own, number))
 
     @property
     def width(self) -> int:
@@ -264,7 +239,7 @@ class Study:
     @property
     def epochs_trained(self) -> int:
         """Epochs that this object has trained, over all slots."""
-        return self._trained.epochs
+        return self.trained.epochs
 
     @property
     def best(self) -> FrozenTrial | None:

@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import TrialState
 from studies_for_tests import Quiet, outcome, small
 
-from search.choose.claims import Claims
+from search.choose.claims import FileClaims
 
 RECIPE = """
 name = "small"
@@ -80,7 +80,7 @@ def test_what_a_killed_process_was_training_is_taken_over_at_once(tmp_path: Path
 
 
 def test_a_cohort_belongs_to_one_process_until_it_is_done(tmp_path: Path) -> None:
-    mine, other = (Claims(f"sqlite:///{tmp_path}/a.db", "study") for _ in range(2))
+    mine, other = (FileClaims(f"sqlite:///{tmp_path}/a.db", "study") for _ in range(2))
     with mine.turn():
         assert mine.take(0)
     with other.turn():
@@ -90,7 +90,7 @@ def test_a_cohort_belongs_to_one_process_until_it_is_done(tmp_path: Path) -> Non
     with other.turn():
         assert other.take(0)
         other.finish()
-    elsewhere = Claims(f"sqlite:///{tmp_path}/b.db", "study")
+    elsewhere = FileClaims(f"sqlite:///{tmp_path}/b.db", "study")
     with mine.turn(), elsewhere.turn():
         assert all(claims.take(cohort) for claims in (mine, elsewhere) for cohort in (0, 1))
     mine.release()

@@ -1,6 +1,8 @@
-"""Who trains what, where several processes of one machine run one study: an operating system's lock for each cohort.
+"""Who trains what, where several processes run one study: a lock for each cohort, which dies with its holder.
 
-A lock dies with its holder. What a killed process was training is free at once: there is no heartbeat to wait for.
+What a killed process was training is free at once: there is no heartbeat to wait for. The processes of one machine have
+the operating system's locks; those of many machines, whose study is in PostgreSQL, have that server's
+(`search.choose.advisory`).
 """
 
 from __future__ import annotations
@@ -12,14 +14,44 @@ import tempfile
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock, Timeout
 
-from search.database import sqlite_path
+from search.database import backend, sqlite_path
 
 
-class Claims:
-    """One process's claims on a study.
+class Claims(Protocol):
+    """One process's claims on a study."""
+
+    def turn(self) -> contextlib.AbstractContextManager[None]:
+        """While the block runs, no other process opens the study, asks for trials or claims a cohort."""
+        ...
+
+    def take(self, cohort: int) -> bool:
+        """Claim a cohort, in one's turn; whether it is not another living process's."""
+        ...
+
+    def finish(self) -> None:
+        """Give up all claims, in one's turn: the cohorts are done, and nobody looks for their locks again."""
+        ...
+
+    def release(self) -> None:
+        """Give up all claims, done or not."""
+        ...
+
+
+def claims(url: str, study: str) -> Claims:
+    """For a study in the storage at a URL."""
+    if backend(url) == "postgresql":
+        from search.choose.advisory import AdvisoryClaims
+
+        return AdvisoryClaims(url, study)
+    return FileClaims(url, study)
+
+
+class FileClaims:
+    """Claims by locks on files in the temporary folder, among processes of one machine.
 
     Args:
         url: of the study's storage.
@@ -43,12 +75,10 @@ class Claims:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """While the block runs, no other process opens the study, asks for trials or claims a cohort."""
         with self._turn:
             yield
 
     def take(self, cohort: int) -> bool:
-        """Claim a cohort, in one's turn; whether it is not another living process's."""
         lock = FileLock(f"{self._stem}-{cohort}.lock", timeout=0)
         try:
             lock.acquire()
@@ -58,14 +88,12 @@ class Claims:
         return True
 
     def finish(self) -> None:
-        """Give up all claims, in one's turn: the cohorts are done, and nobody looks for their locks again."""
         for cohort, lock in self._mine.items():
             lock.release()
             Path(f"{self._stem}-{cohort}.lock").unlink(missing_ok=True)
         self._mine.clear()
 
     def release(self) -> None:
-        """Give up all claims, done or not."""
         for lock in self._mine.values():
             lock.release()
         self._mine.clear()

@@ -18,7 +18,7 @@ from search.record.curves import ENVIRONMENT
 
 if TYPE_CHECKING:
     from search.choose.asking import Asked
-    from search.train.cohort import Member
+    from search.observer import Trained
 
 # What the bits of a result follow from on the CPU, besides recipe, hyperparameters, replicate and data.
 _DECISIVE = ("device", "cpu", "precision", "torch")
@@ -92,7 +92,7 @@ class Noting:
             if one.trial.user_attrs.get(ENVIRONMENT, self._usual) != self._here:
                 one.trial.set_user_attr(ENVIRONMENT, self._here)
 
-    def epoch(self, members: Sequence[Member]) -> None:
+    def epoch(self, members: Sequence[Trained]) -> None:
         """Nothing to note."""
 
     def told(self, number: int, state: TrialState, value: float | None) -> None:

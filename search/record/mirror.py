@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from search.choose.asking import Asked
-    from search.train.cohort import Member
+    from search.observer import Trained
 
 
 class MlflowMirror:
@@ -59,7 +59,7 @@ class MlflowMirror:
             name = trial_name(trial.number, trial.params, row_name(trial.user_attrs, recipe))
             self._link.started(trial.number, name, trial.params, planned, round(start.timestamp() * 1000))
 
-    def epoch(self, members: Sequence[Member]) -> None:
+    def epoch(self, members: Sequence[Trained]) -> None:
         if not members:
             return
         curves = [member.curves for member in members]

@@ -48,6 +48,7 @@ def outcome(study: Study, *, seconds: float) -> dict[str, Any]:
         "best": plain(best_one),
         **({"front": [_point(study, trial) for trial in study.front]} if study.objectives.several else {}),
         "epochs": study.epochs_trained,
+        **({"workers": [one.outcome() for one in study.team]} if study.team else {}),
         "seconds": round(seconds, 3),
         "urls": {"storage": shown(study.storage), "tracking": study.tracking_uri and shown(study.tracking_uri)},
     }

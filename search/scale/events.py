@@ -1,0 +1,74 @@
+"""What a worker tells the command that started it: the calls of an observer as lines of JSON, and back again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.trial import TrialState
+
+from search.choose.asking import Asked
+from search.observer import Observer, Trained
+
+
+class Teller:
+    """The observer in the worker: every call becomes a line."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    def asked(self, cohort: Sequence[Asked]) -> None:
+        self._line({"event": "asked", "trials": [one.number for one in cohort]})
+
+    def epoch(self, members: Sequence[Trained]) -> None:
+        told = [
+            {"trial": one.number, "epoch": one.epoch, "time": one.times[-1],
+             "last": {name: curve[-1].tolist() for name, curve in one.curves.items()}}
+            for one in members
+        ]  # fmt: skip
+        self._line({"event": "epoch", "members": told})
+
+    def told(self, number: int, state: TrialState, value: float | None) -> None:
+        self._line({"event": "told", "trial": number, "state": state.name, "value": value})
+
+    def _line(self, event: Mapping[str, Any]) -> None:
+        self._write(json.dumps(event))
+
+
+@dataclass(frozen=True)
+class Told:
+    """A trial's last epoch, as a worker has told it.
+
+    Attributes:
+        curves: of that epoch alone, by metric, ``1 x replicates``.
+    """
+
+    number: int
+    epoch: int
+    times: Sequence[int]
+    curves: Mapping[str, NDArray[np.float64]]
+
+    @property
+    def replicates(self) -> int:
+        return int(next(iter(self.curves.values())).shape[1])
+
+
+def pass_on(line: Mapping[str, Any], handle: Callable[[int], optuna.Trial], observer: Observer) -> None:
+    """Call an observer as the worker's was called; `handle` gives Optuna's handle on a trial by its number."""
+    match line["event"]:
+        case "asked":
+            observer.asked([Asked(handle(number), {}) for number in line["trials"]])
+        case "epoch" if line["members"]:  # else it waits for another worker
+            observer.epoch([_member(one) for one in line["members"]])
+        case "told":
+            observer.told(line["trial"], TrialState[line["state"]], line["value"])
+
+
+def _member(one: Mapping[str, Any]) -> Told:
+    curves = {name: np.array([values], dtype=np.float64) for name, values in one["last"].items()}
+    return Told(one["trial"], one["epoch"], [one["time"]], curves)

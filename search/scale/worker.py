@@ -1,0 +1,91 @@
+"""A worker: `python -m search.scale.worker`, started by `search.scale.local`. It runs one study until nothing is left.
+
+Its orders are the first line of its standard input; the end of that input is the end of the command that started it,
+and its own. What it does goes to standard output, line by line (`events.py`). Its exit status is a command's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from search.command import INTERRUPTED, leave, serve
+from search.options import application
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a worker is to run, as JSON can hold it.
+
+    Attributes:
+        recipe: with every change, as the storage keeps it.
+        name, storage, device, slots, checkpoint, data_dir, offline, techniques: as `Study` takes them.
+        budget, timeout, extend: as `Study.run` does.
+        threads: of the CPU.
+    """
+
+    recipe: dict[str, Any]
+    name: str
+    storage: str
+    device: str
+    slots: int | str
+    checkpoint: bool
+    data_dir: str
+    offline: bool
+    techniques: list[str]
+    budget: int
+    timeout: float | None
+    extend: bool
+    threads: int
+
+    def line(self) -> str:
+        """As a worker reads it."""
+        return json.dumps(asdict(self)) + "\n"
+
+
+app = application()
+
+
+@app.command()
+def work() -> int:
+    """Run the study that the orders name."""
+    orders = Orders(**json.loads(sys.stdin.readline()))
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    # Whatever prints to stdout by accident must not get between the lines.
+    lines, sys.stdout = sys.stdout, sys.stderr
+
+    import torch
+
+    from search.recipe import Recipe
+    from search.scale.events import Teller
+    from search.study import Study
+
+    torch.set_num_threads(orders.threads)
+    study = Study(
+        Recipe.parse(orders.recipe, orders.name), study_name=orders.name, storage=orders.storage, tracking_uri=None,
+        device=orders.device, slots=orders.slots, checkpoint=orders.checkpoint, data_dir=Path(orders.data_dir),
+        offline=orders.offline, techniques=orders.techniques,
+    )  # fmt: skip
+    tell = Teller(lambda line: print(line, file=lines, flush=True))
+    study.run(orders.budget, timeout=orders.timeout, extend=orders.extend, observers=[tell])
+    return 0
+
+
+def main() -> int:
+    """The exit status."""
+    return serve(app, [])
+
+
+def _end_with_input() -> None:
+    sys.stdin.read()
+    # As after a kill: what was in training is adopted by the next run.
+    os._exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    leave(main())

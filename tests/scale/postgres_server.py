@@ -1,0 +1,76 @@
+"""A PostgreSQL server of Debian's, for tests: made in a folder of its own, reached over TCP with a password."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_USER, _PASSWORD = "searcher", "s3cret"
+
+
+def programs() -> Path | None:
+    """Where the newest server's programs are; None where there is none."""
+    if found := shutil.which("initdb"):
+        return Path(found).resolve().parent
+    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
+
+
+class Server:
+    """A server that can be stopped and started.
+
+    Attributes:
+        url: of a database in it.
+    """
+
+    def __init__(self, folder: Path, bin_: Path) -> None:
+        self._folder, self._bin = folder, bin_
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self.url = f"postgresql://{_USER}:{_PASSWORD}@127.0.0.1:{self.port}/postgres"
+        secret = folder / "password"
+        secret.write_text(_PASSWORD)
+        if os.getuid() == 0:  # which the server refuses to run as
+            shutil.chown(folder, "postgres")
+            shutil.chown(secret, "postgres")
+        data = ["-D", str(folder / "data")]
+        self._run("initdb", *data, "-U", _USER, "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync")
+
+    def start(self) -> None:
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self._folder} -c fsync=off"
+        self._run("pg_ctl", "start", "-w", "-D", f"{self._folder}/data", "-o", options, "-l", f"{self._folder}/log")
+
+    def stop(self) -> None:
+        """At once: connections are cut."""
+        self._run("pg_ctl", "stop", "-w", "-D", f"{self._folder}/data", "-m", "fast")
+
+    def _run(self, program: str, *words: str) -> None:
+        as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+        subprocess.run(
+            [*as_user, str(self._bin / program), *words], cwd=self._folder, check=True, timeout=120,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    """A running one, gone afterwards."""
+    bin_ = programs()
+    assert bin_ is not None
+    # Not pytest's folder, into which the server's user must not look; and a socket's path is to be short.
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    try:
+        made = Server(folder, bin_)
+        made.start()
+        try:
+            yield made
+        finally:
+            made.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
