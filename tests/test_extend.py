@@ -154,6 +154,7 @@ space = {{ lr = {{ low = 1e-5, high = 1e-4, log = true }} }}
 WORDS = ["small.toml", "--device", "cpu", "--json", "--extend"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_an_empty_folder")
 def test_mlflow_has_the_trials_beyond(capsys: pytest.CaptureFixture[str]) -> None:
     Path("small.toml").write_text(RECIPE.format(sampler="random"))

@@ -174,7 +174,7 @@ _fields |= {"rows": _any | st.lists(_row, max_size=3)}
 _fields |= {"set": _any | st.dictionaries(st.text(max_size=4), _leaf)}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fields=st.fixed_dictionaries({}, optional=_fields))
 def test_whatever_a_recipe_holds_it_is_one_or_a_request_error(fields: dict[str, Any]) -> None:
     try:

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.choose import samplers
 from search.choose.asking import Asker
-from search.choose.claims import Claims
+from search.choose.claims import FileClaims
 from search.discovery import select
 from search.loop import INFEASIBLE
 from search.recipe import Recipe
@@ -48,12 +48,12 @@ def asked_by_us(folder: Path, recipe: Recipe, space: Space) -> list[FrozenTrial]
     """The study as the asker has it: the first for four cohorts, then a new one, as after a crash."""
     storage = RDBStorage(f"sqlite:///{folder}/ours.db")
     study = optuna.create_study(storage=storage)
-    asker = Asker(study, storage, recipe, space, recipe.trials, Claims(str(folder), "ours"))
+    asker = Asker(study, storage, recipe, space, recipe.trials, FileClaims(str(folder), "ours"))
     while (cohort := asker.next_cohort()) is not None:
         for one in cohort[1]:
             finish(study, one.trial, one.values)
         if cohort[0] == 3:
-            asker = Asker(study, storage, recipe, space, recipe.trials, Claims(str(folder), "ours"))
+            asker = Asker(study, storage, recipe, space, recipe.trials, FileClaims(str(folder), "ours"))
     return study.get_trials()
 
 
@@ -103,7 +103,7 @@ def test_a_trial_that_somebody_has_queued_is_next(tmp_path: Path) -> None:
     space = Space.resolve(recipe, select(recipe.techniques, ()))
     storage = RDBStorage(f"sqlite:///{tmp_path}/queued.db")
     study = optuna.create_study(storage=storage, sampler=TPESampler(seed=0))
-    asker = Asker(study, storage, recipe, space, recipe.trials, Claims(str(tmp_path), "queued"))
+    asker = Asker(study, storage, recipe, space, recipe.trials, FileClaims(str(tmp_path), "queued"))
     for _ in range(2):
         study.enqueue_trial({"l2": 0.05, "lr": 0.01})
         cohort = asker.next_cohort()

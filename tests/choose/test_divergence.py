@@ -11,7 +11,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.choose.asking import Asker
-from search.choose.claims import Claims
+from search.choose.claims import FileClaims
 from search.choose.peers import COHORT, TICKET
 from search.discovery import select
 from search.loop import INFEASIBLE
@@ -62,7 +62,7 @@ def asked_after(folder: Path, seed: int, *, naive: bool) -> list[float]:
             kind = "complete" if complete < 2 else "pruned"
             complete += kind == "complete"
         study.add_trial(told(number, params, space, kind, naive=naive))
-    claims = Claims(str(folder), str(naive))
+    claims = FileClaims(str(folder), str(naive))
     cohort = Asker(study, storage, RECIPE, space, RECIPE.trials, claims).next_cohort()
     claims.release()
     assert cohort is not None

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.choose import extending, samplers
 from search.choose.asking import Asker
-from search.choose.claims import Claims
+from search.choose.claims import FileClaims
 from search.choose.extending import EXTENSIONS, Extension
 from search.discovery import select
 from search.errors import RequestError
@@ -43,7 +43,7 @@ def search(
     study = optuna.create_study(storage=storage, load_if_exists=True, study_name="x")
     budget = recipe.trials if recipe.sampler != "grid" else resolved.cell_count()
     while True:
-        asker = Asker(study, storage, recipe, resolved, budget, Claims(str(folder), "x"), sound)
+        asker = Asker(study, storage, recipe, resolved, budget, FileClaims(str(folder), "x"), sound)
         if (cohort := asker.next_cohort()) is None:
             return study.get_trials(), extending.stored(study.user_attrs), asker.space
         for one in cohort[1]:
@@ -164,7 +164,7 @@ def test_two_processes_decide_once(tmp_path: Path) -> None:
     storage = RDBStorage("sqlite:///:memory:")
     study = optuna.create_study(storage=storage, study_name="x")
     one, other = (
-        Asker(study, storage, recipe, space, 8, Claims(str(tmp_path), "x"), lambda _space: None) for _ in range(2)
+        Asker(study, storage, recipe, space, 8, FileClaims(str(tmp_path), "x"), lambda _space: None) for _ in range(2)
     )
     loss = up_to(5e-4)
     for asker in (one, other):

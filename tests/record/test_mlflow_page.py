@@ -14,7 +14,7 @@ from search import Study
 from search.record.curves import CURVES, Curves
 from search.record.plan import trial_name
 
-pytestmark = pytest.mark.skipif(chromium() is None, reason="no chromium on PATH")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium() is None, reason="no chromium on PATH")]
 
 _ROWS = """[...document.querySelectorAll('[role=row][row-index]')]
     .sort((one, other) => one.getAttribute('row-index') - other.getAttribute('row-index'))

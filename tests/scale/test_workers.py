@@ -47,7 +47,9 @@ def in_any_order(study: Study) -> list[str]:
     return sorted(map(str, outcome(study)))
 
 
-@pytest.mark.parametrize("sampler", ["grid", "random", pytest.param("qmc", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "sampler", ["grid", *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "qmc"))]
+)
 def test_two_workers_come_to_what_one_process_does(tmp_path: Path, sampler: str) -> None:
     changes = ALONE | {"sampler": sampler}
     watcher = Quiet()
@@ -69,7 +71,7 @@ def test_pruning_counts_every_workers_trials_and_the_budget_is_exact(tmp_path: P
 def test_a_killed_worker_is_started_again_and_nothing_is_lost(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    changes = ALONE | {"sampler": "random", "set": SMALL["set"] | {"epochs": 60}}
+    changes = ALONE | {"sampler": "random", "set": SMALL["set"] | {"epochs": 30}}
     watcher = Kills()
     shared = small(tmp_path, storage="shared.db", **changes).run(workers=2, observers=[watcher])
     assert watcher.killed
