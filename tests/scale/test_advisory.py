@@ -86,6 +86,7 @@ input()
     mine.release()
 
 
+@pytest.mark.usefixtures("postgres")
 def test_after_a_restart_of_the_server_claims_are_taken_again() -> None:
     with server() as running:
         mine, other = (AdvisoryClaims(running.url, "a study") for _ in range(2))

@@ -97,6 +97,7 @@ def test_workers_end_with_the_command_that_started_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("postgres")
 def test_a_restart_of_the_database_costs_a_pause(tmp_path: Path) -> None:
     class Restarts(Quiet):
         def told(self, number: int, state: TrialState, value: float | None) -> None:
