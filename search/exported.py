@@ -112,9 +112,12 @@ def one_standard_error(study: Study, told: Callable[[str], None] | None = None) 
         told: is given a line on what is trained; default: printed on stderr.
 
     Raises:
-        RequestError: the study cannot tell: nothing searched regularises, or no complete trial has finite replicates.
+        RequestError: the study cannot tell: it has several objectives, nothing searched regularises, or no complete
+            trial has finite replicates.
     """
     told = told or (lambda line: print(line, file=sys.stderr))
+    if study.objectives.several:
+        raise RequestError(f"one-se takes a study of one objective: choose from the front of {study.name!r} by --trial")
     known = record.read(study)
     if not strengths(known):
         raise RequestError(f"one-se: nothing that study {study.name!r} searches has a direction of regularisation")

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from search.choose.asking import Asker
@@ -69,18 +70,8 @@ def search(
         observer.asked(asked)
         cohort = Cohort(members, batches, width, checkpoints.load(index, {one.number: one for one in members}))
         run = _Run(asker.study, index, {one.number: one.trial for one in asked}, asker.objectives, observer)
-        for rung in pruner.rungs():
-            run.train(cohort, rung)
-            run.finish_ended(cohort)
-            pruned = run.judge(cohort, pruner, rung)
-            run.tell(cohort, pruned, TrialState.PRUNED)
-            cohort.drop(pruned)
-            if not cohort.training:
-                break
-            checkpoints.save(index, cohort)
-        run.train(cohort, max((member.program.epochs for member in members), default=0))
-        run.finish_ended(cohort)
-        checkpoints.forget(index)
+        with suppress(UpdateFinishedTrialError):  # told by another process, which has taken the cohort over
+            run.through(cohort, pruner, checkpoints)
         width = cohort.width
 
 
@@ -94,6 +85,21 @@ class _Run:
     objectives: Objectives
     observer: Observer
     told: set[int] = field(default_factory=set)
+
+    def through(self, cohort: Cohort, pruner: PeerPruner, checkpoints: Checkpoints) -> None:
+        """Train a cohort from rung to rung, and to the end."""
+        for rung in pruner.rungs():
+            self.train(cohort, rung)
+            self.finish_ended(cohort)
+            pruned = self.judge(cohort, pruner, rung)
+            self.tell(cohort, pruned, TrialState.PRUNED)
+            cohort.drop(pruned)
+            if not cohort.training:
+                break
+            checkpoints.save(self.index, cohort)
+        self.train(cohort, max((member.program.epochs for member in cohort.members.values()), default=0))
+        self.finish_ended(cohort)
+        checkpoints.forget(self.index)
 
     def train(self, cohort: Cohort, epoch: int) -> None:
         with closing(cohort.advance(epoch)) as epochs:
@@ -132,6 +138,6 @@ class _Run:
                 if INFEASIBLE not in trial.constraints:  # as where a process died just before it told this
                     trial.set_constraint(INFEASIBLE, 1.0)
                 outcome = TrialState.PRUNED
-            self.study.tell(trial, values if outcome == TrialState.COMPLETE else None, outcome)
+            self.study.tell(trial, values if outcome == TrialState.COMPLETE else None, outcome, skip_if_finished=True)
             self.told.add(number)
             self.observer.told(number, outcome, values[0] if np.isfinite(values[0]) else None)

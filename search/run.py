@@ -88,11 +88,6 @@ def run(
     shortcuts = {"hidden": hidden, "batch_size": batch_size, "epochs": epochs}
     fixed = {name: parse_value(value) for name, value in pairs("--set", set_ or ()).items()} | _given(shortcuts)
     ranges = {name: parse_range(name, text) for name, text in pairs("--space", space or (), "NAME=RANGE").items()}
-    # Not `<= 0`, which NaN is not.
-    if timeout is not None and not timeout > 0:
-        raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
-    if workers < 1:
-        raise RequestError(f"workers must be >= 1, got {workers}")
     options = {name: parse_values(value) for name, value in pairs("--data", data or ()).items()}
     changes: dict[str, Any] = {
         "objective": [name.strip() for name in objective.split(",")] if objective is not None else None,
@@ -109,7 +104,7 @@ def run(
         "data": _given({"dataset": dataset, "target": target, "scale": scale, "options": options or None}) or None,
     }
 
-    from search.choose import extending
+    from search import running
     from search.study import Study
 
     made = Study(
@@ -126,11 +121,9 @@ def run(
         **_given(changes),
     )
     # Before the study is opened, which writes: a wrong budget leaves nothing behind.
-    made.budget(trials)
+    running.confirm(made, trials, timeout=timeout, extend=extend, workers=workers)
     if check:
         return _check(made, started, as_json=json_)
-    if extend:
-        extending.check(made.recipe, made.space)
     _open(made, context.obj)
     _go(made, made.budget(trials), started, as_json=json_, timeout=timeout, extend=extend, workers=workers)
     return 0

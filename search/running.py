@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from search import compose, database, identity, loop
 from search.choose import extending, pruners
@@ -19,7 +21,7 @@ from search.progress import Deadline, Progress, Watchers
 from search.record import environment
 from search.record.mirror import MlflowMirror
 from search.scale import local
-from search.scale.worker import Orders
+from search.scale.orders import Orders
 from search.stored import kept
 from search.train.checkpoint import Checkpoints
 
@@ -39,13 +41,7 @@ def run(
     observers: Sequence[Observer] | None,
 ) -> None:
     """See `Study.run`."""
-    study.budget(trials)
-    if extend:
-        extending.check(study.recipe, study.space)
-    if timeout is not None and not timeout > 0:
-        raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
-    if workers < 1:
-        raise RequestError(f"workers must be >= 1, got {workers}")
+    confirm(study, trials, timeout=timeout, extend=extend, workers=workers)
     with ExitStack() as stack:
         stack.callback(study.claims.release)
         opened, budget = study.optuna_study, study.budget(trials)
@@ -55,7 +51,7 @@ def run(
             watching.append(stack.enter_context(MlflowMirror(study.name, study.storage, study.tracking_uri)))
         if observers is None:
             watching.append(stack.enter_context(Progress(opened, budget, study.space.longest(), study.width)))
-        with database.faults(study.storage):
+        with database.faults(study.storage), suppress(Stop):
             stack.callback(_follow_extensions, study)
             if orders is not None:
                 study.team = local.run(orders, workers, study.handle, Watchers(watching))
@@ -66,6 +62,22 @@ def run(
             _search(study, budget, Watchers(watching), extend=extend)
 
 
+def confirm(study: Study, trials: int | None, *, timeout: float | None, extend: bool, workers: int) -> None:
+    """Refuse what cannot be run, before anything is written.
+
+    Raises:
+        RequestError: which says why.
+    """
+    study.budget(trials)
+    if extend:
+        extending.check(study.recipe, study.space)
+    # Not `<= 0`, which NaN is not.
+    if timeout is not None and not timeout > 0:
+        raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
+    if workers < 1:
+        raise RequestError(f"workers must be >= 1, got {workers}")
+
+
 def _search(study: Study, budget: int, observer: Observer, *, extend: bool) -> None:
     assert study.backend is not None
     sound = partial(compose.check, study.techniques, study.techniques, study.data) if extend else None
@@ -73,15 +85,16 @@ def _search(study: Study, budget: int, observer: Observer, *, extend: bool) -> N
     pruner = pruners.of(study.recipe, study.space, study.batches, study.loss)
     made_by = study.optuna_study.user_attrs[identity.IDENTITY] | study.environment()
     folder = CHECKPOINTS if study.given["checkpoint"] else None
-    with suppress(Stop):
-        loop.search(
-            asker, study, pruner, study.batches, replicates=study.recipe.replicates, width=study.width,
-            checkpoints=Checkpoints(folder, f"{study.storage}/{study.name}", made_by), observer=observer,
-        )  # fmt: skip
+    loop.search(
+        asker, study, pruner, study.batches, replicates=study.recipe.replicates, width=study.width,
+        checkpoints=Checkpoints(folder, f"{study.storage}/{study.name}", made_by), observer=observer,
+    )  # fmt: skip
 
 
 def _follow_extensions(study: Study) -> None:
-    study.space = extending.widened(study.resolved, extending.stored(study.optuna_study.user_attrs))
+    """See the space as it has become, however the run has ended."""
+    with suppress(StorageInternalError, SQLAlchemyError):
+        study.space = extending.widened(study.resolved, extending.stored(study.optuna_study.user_attrs))
 
 
 def _orders(study: Study, budget: int, timeout: float | None, workers: int, *, extend: bool) -> Orders:

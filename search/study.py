@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from search import compose, database, identity, running
 from search.choose import asking, extending, samplers
@@ -243,9 +243,8 @@ class Study:
 
     @property
     def best(self) -> FrozenTrial | None:
-        """The complete trial of the lowest validation loss, None before there is one."""
-        complete = self.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return min(complete, key=lambda trial: (trial.values, trial.number), default=None)
+        """The complete trial of the lowest validation loss, None before there is one; it is on the front."""
+        return next(iter(self.front), None)
 
     @property
     def front(self) -> list[FrozenTrial]:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
@@ -14,6 +15,7 @@ from optuna.trial import TrialState
 from studies_for_tests import Quiet, outcome, small
 
 from search.choose.claims import FileClaims
+from search.observer import Trained
 
 RECIPE = """
 name = "small"
@@ -95,3 +97,23 @@ def test_a_cohort_belongs_to_one_process_until_it_is_done(tmp_path: Path) -> Non
         assert all(claims.take(cohort) for claims in (mine, elsewhere) for cohort in (0, 1))
     mine.release()
     elsewhere.release()
+
+
+def test_a_trial_that_another_process_has_told_is_left_to_it(tmp_path: Path) -> None:
+    """As where a claim was lost, and both have trained the cohort."""
+
+    class Quicker(Quiet):
+        def epoch(self, members: Sequence[Trained]) -> None:
+            super().epoch(members)  # type: ignore[arg-type]
+            if self.epochs == 4 * 5:
+                there = optuna.load_study(study_name="small-wine", storage=f"sqlite:///{tmp_path}/study.db")
+                told = next(trial for trial in there.trials if trial.state == TrialState.RUNNING)
+                there.tell(told.number, 0.5)
+
+    study = small(tmp_path, pruner={"name": "none"}).run(observers=[Quicker()])
+    trials = study.optuna_study.trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 12
+    assert [trial.value for trial in trials].count(0.5) == 1
+    undisturbed = small(tmp_path, storage="alone.db", pruner={"name": "none"}).run(observers=[Quiet()])
+    same = [one.value == other.value for one, other in zip(trials, undisturbed.optuna_study.trials, strict=True)]
+    assert same[:4].count(True) == 3

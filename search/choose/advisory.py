@@ -2,8 +2,8 @@
 
 A process that is killed closes its connection, and its claims are free at once. One whose machine vanishes is given up
 by the server after about a minute without an answer. A server that was restarted has forgotten all claims: a process
-takes its own again at its next turn, and if another has been quicker, both train that cohort, to the same values, and
-one of them is told (`search.loop`).
+that goes on takes its own again at its next turn, and if another has been quicker, both train that cohort, to the same
+values, and the first of them is told (`search.loop`).
 
 Source: PostgreSQL, "Explicit locking", section 13.3.5, and "TCP settings", section 20.3.2.
 """
@@ -49,8 +49,6 @@ class AdvisoryClaims:
         finally:
             with suppress(SQLAlchemyError):  # the lock has gone with the connection
                 self._call(connection, "pg_advisory_unlock", _TURN)
-            if not self._mine:
-                self.release()
 
     def take(self, cohort: int) -> bool:
         taken = self._call(self._connected(), "pg_try_advisory_lock", cohort)
@@ -73,8 +71,11 @@ class AdvisoryClaims:
         self._connection = self._engine = None
 
     def _connected(self) -> Connection:
-        if self._connection is not None and not self._connection.invalidated:
-            return self._connection
+        if self._connection is not None:
+            with suppress(SQLAlchemyError):
+                self._connection.execute(text("SELECT 1"))
+                return self._connection
+            self._connection.close()
         self._engine = self._engine or create_engine(self._url, isolation_level="AUTOCOMMIT", pool_size=1)
         self._connection = self._engine.connect()
         for name, value in _KEEPALIVE.items():

@@ -57,6 +57,7 @@ class MlflowMirror:
             assert start is not None
             planned = int(trial.user_attrs["epochs"])
             name = trial_name(trial.number, trial.params, row_name(trial.user_attrs, recipe))
+            self._least.pop(trial.number, None)  # where it is trained again after a worker's death
             self._link.started(trial.number, name, trial.params, planned, round(start.timestamp() * 1000))
 
     def epoch(self, members: Sequence[Trained]) -> None:

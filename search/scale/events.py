@@ -21,17 +21,20 @@ class Teller:
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
+        self._known: set[int] = set()
 
     def asked(self, cohort: Sequence[Asked]) -> None:
         self._line({"event": "asked", "trials": [one.number for one in cohort]})
 
     def epoch(self, members: Sequence[Trained]) -> None:
-        told = [
-            {"trial": one.number, "epoch": one.epoch, "time": one.times[-1],
-             "last": {name: curve[-1].tolist() for name, curve in one.curves.items()}}
-            for one in members
-        ]  # fmt: skip
-        self._line({"event": "epoch", "members": told})
+        self._line({"event": "epoch", "members": [self._member(one) for one in members]})
+
+    def _member(self, one: Trained) -> dict[str, Any]:
+        # What is seen first may have trained before, up to a checkpoint.
+        new = -1 if one.number in self._known else 0
+        self._known.add(one.number)
+        curves = {name: curve[new:].tolist() for name, curve in one.curves.items()}
+        return {"trial": one.number, "epoch": one.epoch, "time": one.times[-1], "curves": curves}
 
     def told(self, number: int, state: TrialState, value: float | None) -> None:
         self._line({"event": "told", "trial": number, "state": state.name, "value": value})
@@ -42,10 +45,10 @@ class Teller:
 
 @dataclass(frozen=True)
 class Told:
-    """A trial's last epoch, as a worker has told it.
+    """A trial in training, as a worker has told it.
 
     Attributes:
-        curves: of that epoch alone, by metric, ``1 x replicates``.
+        curves: by metric, ``epochs x replicates``: of that epoch alone, but for the first that is told.
     """
 
     number: int
@@ -70,5 +73,5 @@ def pass_on(line: Mapping[str, Any], handle: Callable[[int], optuna.Trial], obse
 
 
 def _member(one: Mapping[str, Any]) -> Told:
-    curves = {name: np.array([values], dtype=np.float64) for name, values in one["last"].items()}
+    curves = {name: np.array(rows, dtype=np.float64) for name, rows in one["curves"].items()}
     return Told(one["trial"], one["epoch"], [one["time"]], curves)

@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import optuna
@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from search.errors import EnvironmentFault, RequestError
 from search.observer import Observer
 from search.scale.events import pass_on
-from search.scale.worker import Orders
+from search.scale.orders import Orders
 
 _PATIENCE = 4  # deaths of a worker in a row, without a trial told in between, that end the run
 _PAUSE = 2.0  # seconds before the second start, and twice as many before each that follows: a server may come back
@@ -73,10 +73,16 @@ def run(orders: Orders, workers: int, handle: Callable[[int], optuna.Trial], obs
         EnvironmentFault: a worker cannot do its work, or dies again and again.
     """
     team = [Worker(index) for index in range(workers)]
+    end = None if orders.timeout is None else time.monotonic() + orders.timeout
+
+    def start(worker: Worker) -> None:
+        left = None if end is None else max(0.001, end - time.monotonic())
+        _start(worker, replace(orders, timeout=left), lines)
+
     lines: queue.Queue[tuple[Worker, str | None]] = queue.Queue()
     with _ended(team):
         for worker in team:
-            _start(worker, orders, lines)
+            start(worker)
         working = set(range(workers))
         while working:
             worker, line = lines.get()
@@ -88,18 +94,21 @@ def run(orders: Orders, workers: int, handle: Callable[[int], optuna.Trial], obs
                 why = worker.last or "killed"
                 print(f"worker {worker.index} has ended ({why}): starting it again", file=sys.stderr, flush=True)
                 time.sleep(_PAUSE * 2 ** (worker.deaths - 1))
-                _start(worker, orders, lines)
+                start(worker)
     return team
 
 
 def _take(worker: Worker, line: str, handle: Callable[[int], optuna.Trial], observer: Observer) -> None:
-    event = json.loads(line)
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return  # torn: the worker was killed in the middle of it
     worker.heard = True
     if event["event"] == "told":
         worker.trials += 1
         worker.deaths = 0
     elif event["event"] == "epoch":
-        worker.epochs += sum(len(next(iter(one["last"].values()))) for one in event["members"])
+        worker.epochs += sum(len(next(iter(one["curves"].values()))[-1]) for one in event["members"])
     # A server that is away for a while: what is shown has a gap, the study has none.
     with suppress(StorageInternalError, SQLAlchemyError):
         pass_on(event, handle, observer)
@@ -138,6 +147,8 @@ def _start(worker: Worker, orders: Orders, lines: queue.Queue[tuple[Worker, str 
         assert process.stderr is not None
         for line in process.stderr:
             worker.last = line.strip() or worker.last
+            if line.strip() and not line.startswith("error: "):  # which is told when it has ended
+                print(f"worker {worker.index}: {line.rstrip()}", file=sys.stderr, flush=True)
 
     def read() -> None:
         assert process.stdout is not None

@@ -10,43 +10,11 @@ import json
 import os
 import sys
 import threading
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from search.command import INTERRUPTED, leave, serve
 from search.options import application
-
-
-@dataclass(frozen=True)
-class Orders:
-    """What a worker is to run, as JSON can hold it.
-
-    Attributes:
-        recipe: with every change, as the storage keeps it.
-        name, storage, device, slots, checkpoint, data_dir, offline, techniques: as `Study` takes them.
-        budget, timeout, extend: as `Study.run` does.
-        threads: of the CPU.
-    """
-
-    recipe: dict[str, Any]
-    name: str
-    storage: str
-    device: str
-    slots: int | str
-    checkpoint: bool
-    data_dir: str
-    offline: bool
-    techniques: list[str]
-    budget: int
-    timeout: float | None
-    extend: bool
-    threads: int
-
-    def line(self) -> str:
-        """As a worker reads it."""
-        return json.dumps(asdict(self)) + "\n"
-
+from search.scale.orders import Orders
 
 app = application()
 
@@ -56,8 +24,9 @@ def work() -> int:
     """Run the study that the orders name."""
     orders = Orders(**json.loads(sys.stdin.readline()))
     threading.Thread(target=_end_with_input, daemon=True).start()
-    # Whatever prints to stdout by accident must not get between the lines.
-    lines, sys.stdout = sys.stdout, sys.stderr
+    # Whatever else writes to standard output, a C library too, must not get between the lines.
+    lines = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)
 
     import torch
 

@@ -16,6 +16,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from search import database, stored
+from search.choose import extending
 from search.distributions import as_text
 from search.errors import EnvironmentFault, RequestError
 from search.show import table
@@ -52,7 +53,7 @@ def study(study: Study, opened: optuna.Study | None) -> str:
         "question": recipe.title,
         "techniques": " + ".join(recipe.techniques) or "none",
         "data": _described(study.data),
-        "searched": ", ".join(f"{name} {as_text(one)}" for name, one in study.space.searched.items()),
+        "searched": _searched(study.space),
         "set": ", ".join(f"{name} {table.number(value)}" for name, value in recipe.set.items()),
         "search": ", ".join(_search(recipe)),
     }
@@ -61,13 +62,20 @@ def study(study: Study, opened: optuna.Study | None) -> str:
         found = opened or stored.glance(study)
         with database.faults(study.storage):
             trials = [] if found is None else found.get_trials(deepcopy=False)
-        budget = max(study.budget(), len(table.finished(trials)))
+            extensions = [] if found is None else extending.stored(found.user_attrs)
+        widened = extending.widened(study.resolved, extensions)
+        facts["searched"] = _searched(widened)
+        budget = max(study.budget(), extending.total(widened), len(table.finished(trials)))
         states = table.tally(table.by_state(trials))
         facts["trials"] = f"{len(table.finished(trials))} of {budget}: {states}" if trials else f"none yet, of {budget}"
     except (RequestError, EnvironmentFault) as fault:
         facts["trials"] = str(fault)
     best = table.best(study, trials)
     return _block(_facts(study.name, facts), _table(best) if best.rows else "")
+
+
+def _searched(space: Space) -> str:
+    return ", ".join(f"{name} {as_text(one)}" for name, one in space.searched.items())
 
 
 def _search(recipe: Recipe) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from search.study import Study
 
 _ROWS, _FRONT_ROWS = 10, 20
+Item = TypeVar("Item")
 STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -79,12 +80,19 @@ def best(study: Study, trials: Sequence[FrozenTrial]) -> Sheet:
         state = STATES[trial.state] + (" (diverged)" if DIVERGED_AT in trial.user_attrs else "")
         rows.append([
             str(trial.number), *([labels[trial.user_attrs[CELL]]] if labels else []),
-            number(value(trial)), *(number(at) for at in (trial.values or [])[1:]),
+            number(value(trial)), *(number(at) for at in (trial.values or [None] * (1 + len(others)))[1:]),
             number(summary.get(f"best_{metric}")),
             *(number(trial.params.get(name)) for name in names), number(summary.get("best_epoch")), state,
         ])  # fmt: skip
     headings = ["trial", *(["row"] if labels else []), "val_loss", *others, metric, *names, "best epoch", "state"]
     return Sheet(headings, rows, ("row", "state"), f"{study.name}: {title}")
+
+
+def evenly(front: Sequence[Item], most: int = _FRONT_ROWS) -> list[Item]:
+    """So many of a front at most, its ends among them."""
+    if len(front) <= most:
+        return list(front)
+    return [front[round(place * (len(front) - 1) / (most - 1))] for place in range(most)]
 
 
 def by_state(trials: Sequence[FrozenTrial]) -> dict[str, int]:
@@ -110,10 +118,8 @@ def _ranked(study: Study, trials: Sequence[FrozenTrial]) -> tuple[str, list[Froz
     """What the table has, and the trials of it."""
     if study.objectives.several and (front := study.objectives.front(trials)):
         title = f"the Pareto front of {counted(len(trials), 'trial')}, {len(front)} of them"
-        if len(front) <= _FRONT_ROWS:
-            return title, front
-        places = [round(place * (len(front) - 1) / (_FRONT_ROWS - 1)) for place in range(_FRONT_ROWS)]
-        return f"{title}; here {_FRONT_ROWS}, evenly", [front[place] for place in places]
+        kept = evenly(front)
+        return title if len(kept) == len(front) else f"{title}; here {len(kept)}, evenly", kept
 
     def order(trial: FrozenTrial) -> tuple[bool, float, int]:
         found = value(trial)

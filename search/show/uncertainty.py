@@ -165,8 +165,7 @@ def measure(
     grid = _grid(study)
     networks = [_network(study, values | {"activation": name}, passes, grid) for name in dict.fromkeys(names)]
     points = None if grid is None else _numbers(study.data.inputs.invert(study.data.x_val))[:, 0]
-    assert found.value is not None
-    return Uncertainty(study.name, found.number, found.value, own, passes, _truth(study), networks, grid, points)
+    return Uncertainty(study.name, found.number, found.values[0], own, passes, _truth(study), networks, grid, points)
 
 
 def _grid(study: Study) -> Floats | None:

@@ -16,6 +16,7 @@ from search import RequestError
 from search.choose.objectives import Objectives, hypervolume
 from search.choose.pareto import ParetoPruner
 from search.choose.peers import COHORT
+from search.show.table import best
 from search.train.constant import constant_loss
 
 BOTH = Objectives(("val_loss", "sparsity"))
@@ -162,6 +163,35 @@ def test_the_study_is_read_in_the_users_words(tmp_path: Path) -> None:
     assert (pruned.value == pruned.best_val_loss).all()
     assert study.best is not None
     assert study.best.number == study.front[0].number == complete.number[complete.value.idxmin()]
+
+
+def test_where_all_are_pruned_or_the_loss_is_shared_it_is_shown_all_the_same(tmp_path: Path) -> None:
+    study = small(tmp_path, **PARETO | {"trials": 2})
+    for values in ({"best_val_loss": 0.5, "best_val_accuracy": 0.75}, {"best_val_loss": 0.25}):
+        trial = study.optuna_study.ask({"l1_prox": study.space.searched["l1_prox"]})
+        trial.set_user_attr("summary", values)
+        study.optuna_study.tell(trial, state=TrialState.PRUNED)
+    assert study.best is None
+    shown = best(study, study.optuna_study.trials)
+    assert {len(row) for row in shown.rows} == {len(shown.headings)}
+    assert shown.rows[1][shown.headings.index("val_accuracy")] == "0.75"
+    assert "<td" in study._repr_html_()
+    for sparsity in (0.5, 0.75):
+        study.optuna_study.tell(study.optuna_study.ask(), [0.125, sparsity])
+    assert study.best is not None
+    assert study.best.values == [0.125, 0.75]  # not the other, which it dominates
+
+
+def test_whoever_reads_a_front_gets_its_lowest_loss(tmp_path: Path) -> None:
+    changes = PARETO | {"techniques": ["l1_prox", "dropout"], "trials": 6, "pruner": {"name": "none"}}
+    changes |= {"space": PARETO["space"] | {"dropout": {"low": 0.1, "high": 0.5}}}
+    study = small(tmp_path, **changes).run(observers=[Quiet()])
+    assert study.best is not None
+    assert study.uncertainty(passes=2).value == study.best.values[0]
+    assert study.export(tmp_path / "a.safetensors").model.meta.trial == study.best.number
+    assert study.replay(study.best.number).same
+    with pytest.raises(RequestError, match="one-se takes a study of one objective"):
+        study.export(tmp_path / "b.safetensors", one_se=True)
 
 
 def test_other_objectives_are_another_study(tmp_path: Path) -> None:

@@ -97,8 +97,6 @@ def test_after_a_restart_of_the_server_claims_are_taken_again() -> None:
         running.start()
         with other.turn():  # quicker
             assert other.take(0)
-        with pytest.raises(Exception, match=r"terminat|closed|shut"), mine.turn():
-            pass
         with mine.turn():
             assert not mine.take(0)
         with other.turn():

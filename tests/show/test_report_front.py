@@ -51,7 +51,7 @@ def test_the_front_is_of_complete_trials_and_goes_by_loss() -> None:
 
 def test_a_front_of_one_says_so() -> None:
     made = record([sparse(0, [0.5], 0.5), sparse(1, [0.75], 0.25)], objectives=SPARSE)
-    assert front.told(made).startswith("One trial is better than all others in every objective: trial 0")
+    assert front.told(made).startswith("No trial is better in any objective than trial 0")
     assert front.draw(made).figure is not None
 
 

@@ -32,6 +32,7 @@ from search.show.report.page import Section, render
 from search.show.report.record import Entry, Record, read
 from search.show.report.statements import Statement, statements, too_few
 from search.show.report.style import Shown, number
+from search.show.table import evenly
 
 if TYPE_CHECKING:
     from search.study import Study
@@ -180,11 +181,14 @@ def _pictures(shown: Shown) -> tuple[bytes, bytes]:
 
 
 def _table(record: Record) -> tuple[list[str], list[list[str]]]:
+    others = record.objectives.names[1:]
     ranked = [*record.complete, *sorted(record.pruned, key=lambda entry: entry.objective)][:_ROWS]
+    if others:
+        ranked = evenly(record.front)
     named = any(entry.label for entry in ranked)
     names = [] if named else [name for name in record.searched if any(name in one.params for one in ranked)]
     several = record.replicates > 1
-    headings = ["trial", *(["row"] if named else []), "val_loss", *(["SD"] if several else []), record.metric]
+    headings = ["trial", *(["row"] if named else []), "val_loss", *(["SD"] if several else []), *others, record.metric]
     headings += [*names, "best epoch", "epochs", "state"]
     return headings, [_row(record, entry, names, named, several) for entry in ranked]
 
@@ -195,7 +199,8 @@ def _row(record: Record, entry: Entry, names: Sequence[str], named: bool, severa
     state = entry.state + (f", diverged at {entry.diverged_at}" if entry.diverged_at else "")
     return [
         str(entry.number), *([entry.label] if named else []), f"{entry.value:.4g}",
-        *([f"{spread:.2g}"] if several else []), f"{entry.at_best(record.metric).mean():.4g}",
+        *([f"{spread:.2g}"] if several else []),
+        *(f"{entry.at_best(name).mean():.4g}" for name in (*record.objectives.names[1:], record.metric)),
         *(number(entry.params.get(name, "")) for name in names), best_epoch, str(entry.epochs), state,
     ]  # fmt: skip
 

@@ -95,7 +95,7 @@ def told(record: Record) -> str:
         for one, point in ((front[0], values[0]), (front[-1], values[-1]))
     ]
     if len(front) == 1:
-        text = f"One trial is better than all others in every objective: {ends[0]}."
+        text = f"No trial is better in any objective than {ends[0]}."
     else:
         text = f"{len(front)} of {len(record.complete)} complete trials are on the Pareto front, from {ends[0]} to"
         text += f" {ends[1]}: which of them is best is for you to say."

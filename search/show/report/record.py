@@ -166,13 +166,6 @@ class Record:
         """The loss and its unit, as an axis says it."""
         return f"loss ({_LOSSES.get(self.loss, self.loss)})"
 
-    def counts(self) -> dict[str, int]:
-        """Trials by state."""
-        found: dict[str, int] = {}
-        for entry in self.entries:
-            found[entry.state] = found.get(entry.state, 0) + 1
-        return found
-
 
 def read(study: Study) -> Record:
     """A study's record."""
