@@ -120,7 +120,7 @@ def _write(study: Study, folder: Path, training: bool | None) -> Report:
     found: HeldOut | None = None
     shown: dict[str, Shown] = {}
     if len(record.complete) >= 2:
-        quick = training or (training is None and replicates.seconds(record) <= CHEAP)
+        quick = training or (training is None and replicates.seconds(record) <= replicates.QUICK)
         if quick and not record.objectives.several:  # the choice among a front is the reader's
             record = replicates.train(study, record)
         shown = {name: draw(record) for name, draw in _RECORDED.items()}

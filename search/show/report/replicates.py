@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FIRST = 2**31
 """The first replicate that is added: a search numbers its own from 0 to 999, a comparison from 1,000 on."""
 
+QUICK = 30.0
+"""Seconds that a report takes for it unasked, by the cautious guess of `seconds`."""
 _BESIDE = 2.0  # a cohort is pruned, what is trained here is not
 
 
