@@ -125,7 +125,7 @@ def test_it_is_found_and_nothing_warned_of(planted: Planted, tmp_path: Path, sam
     assert warned(of) == []
 
 
-@pytest.mark.parametrize("end", ["lower", "upper"])
+@pytest.mark.parametrize("end", ["lower", pytest.param("upper", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("sampler", "seed"), seeds())
 def test_a_range_that_excludes_it_is_warned_of_and_extended_to_it(
     planted: Planted, tmp_path: Path, sampler: str, seed: int, end: str

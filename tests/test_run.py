@@ -111,6 +111,7 @@ set = { lr = 1e-2 }
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_an_empty_folder")
 def test_listed_settings_are_compared_with_published_figures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

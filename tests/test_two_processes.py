@@ -65,12 +65,12 @@ def test_two_commands_share_a_study(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_was_training_is_taken_over_at_once(tmp_path: Path) -> None:
-    first = start(tmp_path, "random", epochs=120)
+    first = start(tmp_path, "random", epochs=80)
     assert first.stderr is not None
     while "training trials" not in first.stderr.readline():
         assert first.poll() is None
     first.send_signal(signal.SIGSTOP)  # alive, with two trials in hand
-    second = start(tmp_path, "random", epochs=120)
+    second = start(tmp_path, "random", epochs=80)
     assert second.stderr is not None
     while "another process trains what is left" not in (line := second.stderr.readline()):
         assert second.poll() is None, line
