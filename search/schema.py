@@ -145,6 +145,8 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     """The first complaint in one line: the field as the TOML names it, its value and what is allowed."""
     first = error.errors()[0]
     place = [str(part) for part in first["loc"]]
+    if len(place) == 2 and place[0] not in _MODELS and isinstance(first["loc"][1], int):
+        place.pop()  # which of a list of names it is, its value says
     inner = _MODELS.get(place[0], model) if len(place) > 1 else model
     if inner is Row:
         place[:2] = [f"row {int(place[1]) + 1}"]

@@ -76,6 +76,7 @@ def raw_study(name: str = "x", **options: object) -> optuna.Study:
         (["l2", "--slots", "none"], "slots takes a whole number >= 1 or auto, got 'none'"),
         (["l2", "--sampler", "tpr"], "unknown sampler 'tpr': did you mean 'tpe'?"),
         (["l2", "--pruner", "halvin"], "did you mean 'halving'?"),
+        (["l2", "--objective", "val_loss,sparsty"], "unknown objective 'sparsty': did you mean 'sparsity'?"),
         (["l2", "--scale", "units"], "did you mean 'unit'?"),
         (["l2", "--loss", "mse"], "loss 'mse' is not for classification (digits); allowed: cross_entropy"),
         (["l2", "--precision", "fp8"], "unknown precision 'fp8': did you mean 'fp32'? (known: bf16, fp32, tf32)"),

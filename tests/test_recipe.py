@@ -64,7 +64,7 @@ def refusal(text: str | bytes, name: str = "mine.toml") -> str:
         ("[space.lr]\nchoices = 'ab'", "space.lr.choices takes a list, got 'ab'"),
         ("[space.lr]\nchoices = [1, [2]]", "space.lr.choices.1 takes a number, a word, true or false, got [2]"),
         ("[space.int]\nlow = 'a'\nhigh = 2", "space.int.low: input should be a valid number, got 'a'"),
-        ("watch = ['tests']", "unknown watch.0 'tests': did you mean 'test'?"),
+        ("watch = ['tests']", "unknown watch 'tests': did you mean 'test'?"),
         ("watch = ['test', 'test']", "watch names a metric twice"),
         ("[data]\nvalidation = 'half'", "unknown data.validation 'half': did you mean 'half-of-test'?"),
         ("[rows]\nset = {}", "rows takes a list"),
