@@ -50,9 +50,9 @@ def _panel(panel: Axes, record: Record, name: str) -> None:
     for entries, look, label in looks:
         here = [one for one in entries if np.isfinite(one.at_best(name)).all() and math.isfinite(one.objective)]
         if here:
-            x, across = _spread([one.objectives for one in here])
-            y, up = _spread([one.at_best(name) for one in here])
-            panel.errorbar(x, y, xerr=across, yerr=up, label=label, elinewidth=0.8, ecolor=style.GREY, **look)
+            x, across = style.means_and_bars([one.objectives for one in here])
+            y, up = style.means_and_bars([one.at_best(name) for one in here])
+            panel.errorbar(x, y, xerr=across, yerr=up, label=label, **style.BARS, **look)
     losses = [one.objective for one in front]
     style.widen(panel, losses, 3, across=True)
     if len(record.objectives.names) == 2:
@@ -65,12 +65,6 @@ def _panel(panel: Axes, record: Record, name: str) -> None:
             textcoords="offset points", va="top",
         )  # fmt: skip
     panel.set(xlabel=f"validation {record.loss_label}", ylabel=_LABELS[name])
-
-
-def _spread(found: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
-    means = np.array([one.mean() for one in found])
-    bars = np.stack([means - [one.min() for one in found], [one.max() for one in found] - means]).clip(min=0)
-    return means, bars if bars.any() else None
 
 
 def _named(panel: Axes, front: Sequence[Entry], name: str) -> list[Entry]:
