@@ -45,7 +45,7 @@ def draw(record: Record) -> style.Shown:
 
 
 def _best_epochs(entries: Sequence[Entry]) -> str:
-    found = [one.ranked.argmin(1) + 1 for one in entries if one.epochs]
+    found = [one.best_epochs for one in entries if one.epochs]
     if not found:
         return "not recorded"
     first, last = min(int(one.min()) for one in found), max(int(one.max()) for one in found)

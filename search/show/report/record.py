@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.choose import extending, pruners
 from search.choose.objectives import DIRECTIONS, VAL_LOSS, Objectives, front, reported, value
-from search.record import added
+from search.record import added, summary
 from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
 from search.technique import Hyperparameter, Value
 from search.train.constant import constant_loss
@@ -73,14 +73,12 @@ class Entry:
     @cached_property
     def objectives(self) -> Floats:
         """Validation loss at each replicate's best epoch, ``(replicates,)``; their mean is the value."""
-        return self.ranked.min(1) if self.epochs else np.empty(0)
+        return summary.objectives(self.curves) if self.curves is not None and self.epochs else np.empty(0)
 
-    @cached_property
-    def ranked(self) -> Floats:
-        """Validation losses ``replicates x epochs``, infinite where they are not numbers."""
-        assert self.curves is not None
-        losses = self.curves.of("val_loss").astype(np.float64)
-        return np.where(np.isfinite(losses), losses, np.inf)
+    @property
+    def best_epochs(self) -> NDArray[np.int64]:
+        """Each replicate's best epoch, counted from 1; none where none was trained."""
+        return summary.best_epochs(self.curves) if self.curves is not None and self.epochs else np.empty(0, np.int64)
 
     def at_best(self, metric: str) -> Floats:
         """A metric at each replicate's best epoch, ``(replicates,)``; NaN where it was not measured."""
@@ -88,9 +86,7 @@ class Entry:
             return np.full(1, np.nan)
         if metric not in self.curves.metrics:
             return np.full(self.curves.replicates, np.nan)
-        best = self.ranked.argmin(1)
-        found: Floats = self.curves.of(metric).astype(np.float64)[np.arange(len(best)), best]
-        return found
+        return summary.at_best(self.curves, metric)
 
 
 @dataclass(frozen=True, eq=False)
