@@ -83,7 +83,7 @@ def _named(panel: Axes, front: Sequence[Entry], name: str) -> list[Entry]:
 def told(record: Record) -> str:
     """The ends of the front, and the hypervolume where the point that bounds it is known."""
     front, names = record.front, record.objectives.names
-    values = [[one.objective, *(float(one.at_best(name).mean()) for name in names[1:])] for one in front]
+    values = [record.values(one) for one in front]
     ends = [
         f"trial {one.number} ({', '.join(f'{name} {at:.4g}' for name, at in zip(names, point, strict=True))})"
         for one, point in ((front[0], values[0]), (front[-1], values[-1]))

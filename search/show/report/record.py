@@ -150,12 +150,15 @@ class Record:
         """The complete trial of the lowest value; there must be one."""
         return self.complete[0]
 
+    def values(self, entry: Entry) -> list[float]:
+        """A trial's objectives, in order: the validation loss, then the others at the best epochs."""
+        return [entry.objective, *(float(entry.at_best(name).mean()) for name in self.objectives.names[1:])]
+
     @cached_property
     def front(self) -> list[Entry]:
         """The complete trials that no other dominates, by validation loss."""
-        others = self.objectives.names[1:]
-        values = [[one.objective, *(one.at_best(name).mean() for name in others)] for one in self.complete]
-        return [self.complete[index] for index in front(self.objectives.losses(values))]
+        losses = self.objectives.losses([self.values(one) for one in self.complete])
+        return [self.complete[index] for index in front(losses)]
 
     @property
     def loss_label(self) -> str:
