@@ -28,10 +28,9 @@ def draw(record: Record) -> style.Shown:
     for panel in panels.flat[len(others) :]:
         panel.set_visible(False)
     style.legend(figure, panels.flat)
-    caption = (
-        "Numbers are trials, taken at their best epochs. No trial is better than one of the front in one objective and"
-    )
-    caption += " no worse in the others. Pruned trials are shown as they were when they stopped."
+    caption = "Numbers are trials, taken at their best epochs."
+    caption += " No trial is better than one of the front in one objective and no worse in the others."
+    caption += " Pruned trials are shown as they were when they stopped."
     if record.replicates > 1:
         caption += f" Bars: lowest to highest of {record.replicates} replicates."
     if len(others) > 1:
