@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,7 @@ from search.choose import extending, pruners
 from search.choose.objectives import DIRECTIONS, VAL_LOSS, Objectives, front, reported, value
 from search.record import added, summary
 from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
+from search.show.table import tally
 from search.technique import Hyperparameter, Value
 from search.train.constant import constant_loss
 
@@ -223,15 +225,12 @@ def _facts(
     epochs = f"{trained:,}" if recipe.replicates == 1 else f"{trained:,} x {recipe.replicates} replicates"
     starts = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
     ends = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
-    states: dict[str, int] = {}
-    for entry in entries:
-        states[entry.state] = states.get(entry.state, 0) + 1
     pruner = recipe.pruner.name
     return {
         "recipe": f"{recipe.name}{f': {recipe.title}' if recipe.title else ''}",
         "techniques": " + ".join(recipe.techniques) or "none",
         "data": f"{data.name}, {data.task}; training / validation / test rows {rows}; scale {recipe.data.scale}",
-        "trials": ", ".join(f"{count} {state}" for state, count in states.items()) or "none",
+        "trials": tally(Counter(entry.state for entry in entries)) or "none",
         "epochs trained": epochs,
         "searched": ", ".join(space.searched) or "nothing",
         "fixed": ", ".join(
