@@ -189,7 +189,7 @@ class RayEngine:
         import ray
 
         if not ray.wait([life], timeout=_UNPLACED)[0]:
-            waiting = f"worker {index} waits for a place: the cluster's CPUs and GPUs are taken; it asks {self._share}"
+            waiting = f"worker {index} waits for a place: it asks for {self._share}, which the cluster has not free now"
             print(waiting, file=sys.stderr, flush=True)
         try:
             for some in life:
