@@ -29,13 +29,17 @@ class Server:
         bin_: where its programs are.
         address: where it listens.
         within: the words of a command that runs its programs elsewhere, as in a network namespace.
+        durable: whether a transaction waits for the disk, as a server's does unless it is told not to.
 
     Attributes:
         url: of a database in it.
     """
 
-    def __init__(self, folder: Path, bin_: Path, address: str = "127.0.0.1", within: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, bin_: Path, address: str = "127.0.0.1", within: Sequence[str] = (), *, durable: bool = False
+    ) -> None:
         self._folder, self._bin, self._address, self._within = folder, bin_, address, within
+        self._durable = durable
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
@@ -51,7 +55,8 @@ class Server:
             rules.write("host all all all scram-sha-256\n")
 
     def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses={self._address} -k {self._folder} -c fsync=off"
+        options = f"-p {self.port} -c listen_addresses={self._address} -k {self._folder}"
+        options += "" if self._durable else " -c fsync=off"
         self._run("pg_ctl", "start", "-w", "-D", f"{self._folder}/data", "-o", options, "-l", f"{self._folder}/log")
 
     def stop(self) -> None:
@@ -67,14 +72,14 @@ class Server:
 
 
 @contextmanager
-def server(address: str = "127.0.0.1", within: Sequence[str] = ()) -> Iterator[Server]:
+def server(address: str = "127.0.0.1", within: Sequence[str] = (), *, durable: bool = False) -> Iterator[Server]:
     """A running one, gone afterwards."""
     bin_ = programs()
     assert bin_ is not None
     # Not pytest's folder, into which the server's user must not look; and a socket's path is to be short.
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     try:
-        made = Server(folder, bin_, address, within)
+        made = Server(folder, bin_, address, within, durable=durable)
         made.start()
         try:
             yield made

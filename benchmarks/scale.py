@@ -1,0 +1,212 @@
+"""What it costs to go past one process, and how much of it one PostgreSQL server bears.
+
+**Overhead.** The same study (l2+dropout on digits, random, nothing pruned, in cohorts of 8) by three commands, whole
+processes, A B C A B C, each with MLflow and its last trial in it:
+
+    one process     python -m search.run ...               two threads, SQLite files
+    two workers     ... --workers 2                        SQLite files
+    cluster         ... --engine ray --workers 2           two nodes with a CPU each, PostgreSQL, an MLflow server
+
+The cluster and its servers run already, as a user's would, on this very machine. The bar: the cluster takes at most
+1.15 times what one process does.
+
+**Load.** Studies of a kind in PostgreSQL, which waits for the disk as it does by default: transactions, rows written
+and read, bytes of the write-ahead log and milliseconds of the server's processors, per trial; connections per worker;
+and milliseconds per trial in which a process has the study's turn, when no other can ask. One over the last is how many
+trials a second one study can ask for, whatever trains them; one over the processors', times their number, how many the
+server bears.
+
+    python benchmarks/scale.py [--trials 64] [--epochs 100] [--repeats 3] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(2, str(Path(__file__).resolve().parents[1] / "tests" / "scale"))
+
+import measure
+from mlflow_server import serving
+from postgres_server import Server, server
+from ray_cluster import Nodes
+from sqlalchemy import create_engine, text
+
+from search import Study
+from search.choose.claims import Claims
+
+_ROOT = Path(__file__).resolve().parents[1]
+_BAR = 1.15
+_EQUAL = ["--sampler", "random", "--pruner", "none", "--ask-batch", "8"]
+# Their recipes' other fields are the defaults.
+_KINDS: dict[str, dict[str, Any]] = {
+    "random": {"sampler": "random", "pruner": {"name": "none"}, "ask_batch": 8},
+    "tpe, halving": {},
+}
+_COUNTED = ("xact_commit", "tup_inserted", "tup_updated", "tup_fetched")
+
+
+def overhead(trials: int, epochs: int, repeats: int) -> dict[str, list[float]]:
+    """Seconds of every run by contender, in the order they ran."""
+    words = ["-m", "search.run", "l2+dropout", "--trials", str(trials), "--epochs", str(epochs), *_EQUAL, "--json"]
+    environment = dict(os.environ) | {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(_ROOT)}
+    seconds: dict[str, list[float]] = {}
+    with contextlib.ExitStack() as stack:
+        postgres = stack.enter_context(server(durable=True))
+        tracking = stack.enter_context(serving(Path(stack.enter_context(tempfile.TemporaryDirectory()), "mlflow.db")))
+        nodes = Nodes()
+        stack.callback(nodes.close)
+        for repeat in range(repeats):
+            away = ["--storage", postgres.url, "--tracking-uri", tracking, "--study-name", f"study-{repeat}"]
+            contenders = {
+                "one process": [],
+                "two workers": ["--workers", "2"],
+                "cluster": ["--engine", "ray", "--address", nodes.address, "--workers", "2", *away],
+            }
+            for name, options in contenders.items():
+                with tempfile.TemporaryDirectory() as folder:
+                    done = measure.timed([sys.executable, *words, *options], Path(folder), environment)
+                told = json.loads(done.stdout)
+                if told["trials"] != {"complete": trials} or told["epochs"] != trials * epochs:
+                    raise RuntimeError(f"{name} has trained {told['trials']}, {told['epochs']} epochs")
+                seconds.setdefault(name, []).append(done.seconds)
+                print(f"{repeat + 1}/{repeats} {name}: {done.seconds:.1f} s", file=sys.stderr)
+    return seconds
+
+
+def load(trials: int, epochs: int) -> dict[str, dict[str, float]]:
+    """What each kind of study asks of a server."""
+    found = {}
+    for kind, changes in _KINDS.items():
+        with server(durable=True) as postgres:
+            study = Study(
+                "l2+dropout", storage=postgres.url, tracking_uri=None, trials=trials, set={"epochs": epochs}, **changes
+            )
+            _ = study.optuna_study  # made, with Optuna's tables: that is once
+            turns = study.claims = Turns(study.claims)
+            before = _counts(postgres)
+            with _connections(postgres) as most:
+                study.run(observers=())
+            after = _counts(postgres)
+            per_trial = {name: (after[name] - before[name]) / trials for name in after}
+            found[kind] = per_trial | {"ms_in_turn": 1000 * turns.seconds / trials, "connections_per_worker": most()}
+            print(f"{kind}: {found[kind]}", file=sys.stderr)
+    return found
+
+
+class Turns:
+    """Claims whose turns are timed, without the wait for them."""
+
+    def __init__(self, claims: Claims) -> None:
+        self._claims = claims
+        self.seconds = 0.0
+        self.take, self.finish, self.release = claims.take, claims.finish, claims.release
+
+    def turn(self) -> AbstractContextManager[None]:
+        return self._timed()
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        with self._claims.turn():
+            started = time.perf_counter()
+            try:
+                yield
+            finally:
+                self.seconds += time.perf_counter() - started
+
+
+def _counts(postgres: Server) -> dict[str, float]:
+    """What the server has done so far."""
+    time.sleep(2)  # a backend tells what it has done a second later
+    with create_engine(postgres.url).connect() as connection:
+        row = connection.execute(text(f"SELECT {', '.join(_COUNTED)} FROM pg_stat_database WHERE datname = 'postgres'"))
+        (written,) = connection.execute(text("SELECT wal_bytes FROM pg_stat_wal")).one()
+        (pid,) = connection.execute(text("SELECT pg_backend_pid()")).one()
+        commits, inserted, updated, fetched = row.one()
+    counts = {"transactions": commits, "rows_written": inserted + updated, "rows_read": fetched}
+    return counts | {"wal_bytes": float(written), "server_cpu_ms": 1000 * _cpu_seconds(_parent(pid))}
+
+
+def _parent(pid: int) -> int:
+    return int(_stat(pid)[1])
+
+
+def _cpu_seconds(postmaster: int) -> float:
+    """Of the server's processes, those that have ended too."""
+    living = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    ticks = sum(int(one) for one in _stat(postmaster)[11:15])
+    for pid in living:
+        with contextlib.suppress(OSError):
+            fields = _stat(pid)
+            ticks += sum(int(one) for one in fields[11:13]) if int(fields[1]) == postmaster else 0
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of a process from its state on, the third in proc(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+@contextmanager
+def _connections(postgres: Server) -> Iterator[Callable[[], int]]:
+    """The most connections to the server while the block runs, but the one that looks."""
+    most, over = 0, threading.Event()
+
+    def look() -> None:
+        nonlocal most
+        with create_engine(postgres.url, isolation_level="AUTOCOMMIT").connect() as connection:
+            asked = text("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
+            while not over.wait(0.1):
+                most = max(most, connection.execute(asked).scalar_one() - 1)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        yield lambda: most
+    finally:
+        over.set()
+        looking.join()
+
+
+def report(seconds: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Every run's seconds, and how many times those of one process, run by run."""
+    found: dict[str, Any] = {name: {"seconds": list(each)} | measure.summary(each) for name, each in seconds.items()}
+    for name in ("two workers", "cluster"):
+        ratios = [mine / alone for mine, alone in zip(seconds[name], seconds["one process"], strict=True)]
+        found[f"{name} / one process"] = {"ratios": ratios} | measure.summary(ratios)
+    return found
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write the result to this file")
+    args = parser.parse_args(words)
+    loads = load(args.trials, args.epochs)
+    found = report(overhead(args.trials, args.epochs, args.repeats))
+    for name, values in found.items():
+        print(f"{name:28}{values['median']:8.2f} ({values['min']:.2f} to {values['max']:.2f})")
+    print(f"the bar: cluster / one process <= {_BAR}")
+    for kind, values in loads.items():
+        print(f"{kind}, per trial: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
+    if args.json is not None:
+        given = {"trials": args.trials, "epochs": args.epochs, "repeats": args.repeats}
+        measure.write(args.json, "scale", given | {"overhead": found, "load": loads})
+
+
+if __name__ == "__main__":
+    main()
