@@ -71,22 +71,26 @@ def work(
 
 
 def _live(orders: Orders, data: Data, sources: Mapping[str, str], said: queue.SimpleQueue[str | Ended]) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        for number, (path, text) in enumerate(sources.items()):
-            written = Path(place, str(number), Path(path).name)
-            written.parent.mkdir()
-            written.write_text(text)
-            orders = replace(orders, techniques=[*orders.techniques, str(written)])
-        try:
-            train(orders, said.put, data)
-        except RequestError as error:
-            said.put(Ended(2, str(error)))
-        except Exception as error:
-            said.put(
-                Ended(1, str(error) if isinstance(error, EnvironmentFault) else f"{type(error).__name__}: {error}")
-            )
-        else:
-            said.put(Ended(0, ""))
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            techniques = [_written(Path(place, str(number)), *each) for number, each in enumerate(sources.items())]
+            train(replace(orders, techniques=techniques), said.put, data)
+        end = Ended(0, "")
+    except RequestError as error:
+        end = Ended(2, str(error))
+    except EnvironmentFault as error:
+        end = Ended(1, str(error))
+    except BaseException as error:
+        end = Ended(1, f"{type(error).__name__}: {error}")
+    said.put(end)
+
+
+def _written(folder: Path, path: str, text: str) -> str:
+    """A file of techniques, under its own name."""
+    folder.mkdir()
+    file = folder / Path(path).name
+    file.write_text(text)
+    return str(file)
 
 
 def portable(data: Data) -> Data:
@@ -102,9 +106,10 @@ def portable(data: Data) -> Data:
 
 
 def versions() -> dict[str, str]:
-    """What must be the same on every node for a trial to be the same on all of them."""
+    """What must be the same on every node for a study to be one; a trial's record says which build of torch it had."""
     digest = hashlib.sha256()
     root = Path(__file__).parents[2]
     for file in sorted(file for package in ("search", "objectives") for file in (root / package).rglob("*.py")):
         digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
-    return {"torch": torch.__version__, "optuna": optuna.__version__, "regsearch's source": digest.hexdigest()[:12]}
+    release = torch.__version__.partition("+")[0]  # the command's own machine may have a build without CUDA
+    return {"torch": release, "optuna": optuna.__version__, "regsearch's source": digest.hexdigest()[:12]}

@@ -41,12 +41,19 @@ class Kills(Quiet):
 
 
 @pytest.mark.parametrize(
-    "sampler", ["grid", *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "qmc"))]
+    ("sampler", "workers"),
+    [
+        ("grid", 2),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in [("random", 2), ("qmc", 2), ("grid", 4), ("random", 4)]
+        ),
+    ],
 )
-def test_two_workers_come_to_what_one_process_does(tmp_path: Path, sampler: str) -> None:
+def test_workers_come_to_what_one_process_does(tmp_path: Path, sampler: str, workers: int) -> None:
     changes = ALONE | {"sampler": sampler}
     watcher = Quiet()
-    shared = small(tmp_path, storage="shared.db", **changes).run(workers=2, observers=[watcher])
+    shared = small(tmp_path, storage="shared.db", **changes).run(workers=workers, observers=[watcher])
     alone = small(tmp_path, storage="alone.db", **changes).run(observers=[Quiet()])
     assert in_any_order(shared) == in_any_order(alone)
     assert sum(one.trials for one in shared.team) == len(watcher.told_numbers) == len(alone.optuna_study.trials)
