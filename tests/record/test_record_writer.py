@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from record_studies import METRICS, Bench
 
 from search.record.link import WriterLink
-from search.record.writer import resolved
+from search.record.turn import resolved
 
 
 def writer(bench: Bench, *more: str, uri: str | None = None) -> subprocess.Popen[bytes]:
