@@ -38,17 +38,20 @@ URI = "http://tracking:5000"
 
 
 class Command:
-    """What trains: it has said all, or it has not."""
+    """What trains: it has so many times something to say."""
 
-    def __init__(self, *, ended: bool = False) -> None:
-        self.ended = ended
+    def __init__(self, times: int) -> None:
+        self._times = times
+
+    @property
+    def ended(self) -> bool:
+        return not self._times
 
     def take(self, live: Live, seconds: float) -> None:
         del live
-        time.sleep(0 if self.ended else seconds)
-
-
-TRAINS, HAS_ENDED = Command(), Command(ended=True)
+        if self._times:
+            time.sleep(seconds)
+            self._times -= 1
 
 
 @pytest.fixture
@@ -64,39 +67,40 @@ def turn(postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         yield make
 
 
-def waits(turn: Turn, command: Command) -> bool:
-    return turn.wait(command, Live())
+def waits(turn: Turn, *, training: int = 0) -> bool:
+    """Whether it has come before the end of a command that has so many times something to say."""
+    return turn.wait(Command(training), Live())
 
 
 def test_a_study_has_one_writer_whatever_machine_it_is_on(
     turn: Callable[..., Turn], capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine, other = turn("one"), turn("two")
-    assert waits(mine, TRAINS)
+    assert waits(mine, training=20)
     assert mine.kept(last=False)
-    assert not waits(other, HAS_ENDED)
+    assert not waits(other)
     assert other.elsewhere
     said = "MLflow at http://tracking:5000 is kept up to date by another command's writer, with this one's trials\n"
     assert capsys.readouterr().err == said
-    assert waits(turn("two", uri="http://elsewhere:5000"), TRAINS)
-    assert waits(turn("three", "another study"), TRAINS)
+    assert waits(turn("two", uri="http://elsewhere:5000"), training=20)
+    assert waits(turn("three", "another study"), training=20)
     files = [turn(machine, uri="sqlite:///mlflow.db") for machine in ("four", "five")]
-    assert all(waits(file, TRAINS) for file in files)
+    assert all(waits(file, training=20) for file in files)
     mine.release()
-    assert waits(other, HAS_ENDED)
+    assert waits(other, training=20)
 
 
 def test_whoever_comes_after_the_last_look_waits_for_its_end(turn: Callable[..., Turn]) -> None:
     mine, successor, third = turn("one"), turn("two"), turn("three")
-    assert waits(mine, TRAINS)
+    assert waits(mine, training=20)
     assert mine.kept(last=True)
     assert mine.kept(last=True)
     succeeded = []
-    thread = threading.Thread(target=lambda: succeeded.append(waits(successor, HAS_ENDED)))
+    thread = threading.Thread(target=lambda: succeeded.append(waits(successor)))
     thread.start()
     thread.join(1.5)
     assert thread.is_alive()
-    assert not waits(third, HAS_ENDED)
+    assert not waits(third)
     assert third.elsewhere
     mine.release()
     thread.join(30)
@@ -107,12 +111,12 @@ def test_whoever_comes_after_the_last_look_waits_for_its_end(turn: Callable[...,
 def test_a_machines_other_study_is_in_nobody_elses_way(
     turn: Callable[..., Turn], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert waits(turn("one", "another study"), TRAINS)
+    assert waits(turn("one", "another study"), training=20)
     hindered = turn("one")
-    assert not waits(hindered, HAS_ENDED)
+    assert not waits(hindered)
     assert not hindered.elsewhere
     assert "another search is writing to MLflow" in capsys.readouterr().err
-    assert waits(turn("two"), TRAINS)
+    assert waits(turn("two"), training=20)
 
 
 @pytest.mark.usefixtures("postgres")
@@ -121,20 +125,20 @@ def test_after_a_restart_of_the_server_there_is_one_writer_again(
 ) -> None:
     with server() as running:
         mine, other = (turn(machine, storage=running.url) for machine in ("one", "two"))
-        assert waits(mine, TRAINS)
+        assert waits(mine, training=20)
         running.stop()
         with pytest.raises(StorageAway, match="is not answering"):
             mine.kept(last=False)
-        assert not waits(other, HAS_ENDED)
+        assert not waits(other)
         assert not other.elsewhere
         assert "is not answering" in capsys.readouterr().err
         running.start()
         assert mine.kept(last=False)
         running.stop()
         running.start()
-        assert waits(other, TRAINS)  # quicker
+        assert waits(other, training=20)  # quicker
         assert not mine.kept(last=False)
-        assert not waits(mine, HAS_ENDED)
+        assert not waits(mine)
         assert mine.elsewhere
         assert other.kept(last=False)
         mine.release()
