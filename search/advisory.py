@@ -1,10 +1,11 @@
 """Locks among processes of many machines: PostgreSQL's advisory locks, held by a connection and gone with it.
 
 A process that is killed closes its connection, and its locks are free at once. One whose machine vanishes is given up
-by the server after about a minute without an answer. A server that was restarted has forgotten all locks: a process
-that goes on takes its own again, where no other has been quicker.
+by the server after a minute without an answer (`search.database.patience`); one that vanished while it waited for a
+lock may still be given that, for another minute. A server that was restarted has forgotten all locks: a process that
+goes on takes its own again, where no other has been quicker.
 
-Source: PostgreSQL, "Explicit locking", section 13.3.5, and "TCP settings", section 20.3.2.
+Source: PostgreSQL, "Explicit locking", section 13.3.5.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from contextlib import suppress
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-# Seconds until a silent machine is asked for a sign of life, between two asks, and how many go unanswered.
-_KEEPALIVE = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
+from search.database import patience
 
 
 class AdvisoryLocks:
@@ -76,10 +76,10 @@ class AdvisoryLocks:
                 self._connection.execute(text("SELECT 1"))
                 return self._connection
             self._connection.close()
-        self._engine = self._engine or create_engine(self._url, isolation_level="AUTOCOMMIT", pool_size=1)
+        self._engine = self._engine or create_engine(
+            self._url, isolation_level="AUTOCOMMIT", pool_size=1, **patience(self._url)
+        )
         self._connection = self._engine.connect()
-        for name, value in _KEEPALIVE.items():
-            self._connection.execute(text(f"SET {name} = {value}"))
         # What the server has forgotten, if nobody else has it by now.
         self._mine = {name for name in self._mine if self._call(self._connection, "pg_try_advisory_lock", name)}
         return self._connection

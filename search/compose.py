@@ -6,14 +6,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from search.data import Data
+from search.data import Data, load
 from search.errors import RequestError
 from search.hyperparameter import Hyperparameter, Numeric, Structural, Value
 from search.technique import Technique
+
+if TYPE_CHECKING:
+    from search.recipe import Recipe
 
 
 def confirm(techniques: Sequence[Technique]) -> None:
@@ -125,7 +129,25 @@ def _idle(technique: Technique, space: Possible) -> bool:
     return bool(telling) and all(rests(name, one) for name, one in telling)
 
 
-def prepared(technique: Technique, space: Possible, data: Data, techniques: Sequence[Technique]) -> Data:
+def prepared_data(
+    recipe: Recipe, techniques: Sequence[Technique], space: Possible, data_dir: Path, *, offline: bool
+) -> Data:
+    """A recipe's data as its techniques need them, who have found nothing wrong with the study.
+
+    Raises:
+        RequestError, EnvironmentFault: see `search.data.load` and `Technique.check`.
+    """
+    spec = recipe.data
+    data = load(
+        spec.dataset, target=spec.target, scale=spec.scale, split=spec.split, validation=spec.validation,
+        seed=spec.seed, data_dir=data_dir, offline=offline, options=spec.options,
+    )  # fmt: skip
+    for technique in techniques:
+        data = _prepared(technique, space, data, techniques)
+    return data
+
+
+def _prepared(technique: Technique, space: Possible, data: Data, techniques: Sequence[Technique]) -> Data:
     """The data as a technique needs them, once it has found nothing wrong with the study.
 
     Raises:

@@ -19,6 +19,23 @@ if TYPE_CHECKING:
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
 _OPTUNA_TABLES = {"studies", "trials", "version_info"}
+# Seconds of silence until the other machine is asked for a sign of life, between two asks, and how many go unanswered.
+_IDLE, _INTERVAL, _COUNT = 30, 10, 3
+# Nobody is asked while something that was sent is not acknowledged: that alone would go on for a quarter of an hour.
+_UNACKNOWLEDGED = 1000 * (_IDLE + _INTERVAL * _COUNT)  # milliseconds
+_OF_SERVER = {
+    "tcp_keepalives_idle": _IDLE,
+    "tcp_keepalives_interval": _INTERVAL,
+    "tcp_keepalives_count": _COUNT,
+    "tcp_user_timeout": _UNACKNOWLEDGED,
+}
+_OF_CLIENT = {
+    "keepalives_idle": _IDLE,
+    "keepalives_interval": _INTERVAL,
+    "keepalives_count": _COUNT,
+    "tcp_user_timeout": _UNACKNOWLEDGED,
+    "connect_timeout": 30,
+}
 # What MLflow tracks to; its stores of plain files are closed to new runs.
 _TRACKING = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
 
@@ -166,6 +183,31 @@ def shown(url: str) -> str:
     return f"{scheme}{slashes}{credentials.partition(':')[0]}{at}{place}"
 
 
+def patience(url: str) -> dict[str, Any]:
+    """Options of an engine: PostgreSQL and its client give each other up after a minute when a machine vanishes.
+
+    The server would otherwise keep the locks of a vanished client, and a client wait for a vanished server, for a
+    quarter of an hour, or two hours, by the operating system's defaults.
+
+    Sources: PostgreSQL, "TCP settings", section 20.3.2, and "Parameter key words", section 34.1.2.
+    """
+    parts = _parsed(url)
+    if parts is None or parts.get_backend_name() != "postgresql":
+        return {}
+    options: dict[str, Any] = {"pool_events": [(_set_patience, "connect")]}
+    if parts.get_driver_name().startswith("psycopg"):  # the names are libpq's; what the URL says goes before
+        options["connect_args"] = {name: value for name, value in _OF_CLIENT.items() if name not in parts.query}
+    return options
+
+
+def _set_patience(connection: Any, _: object) -> None:
+    # Not by libpq's "options", which some poolers refuse.
+    settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _OF_SERVER.items())
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(f"SELECT {settings}")
+    connection.commit()  # a rollback would undo it
+
+
 def connect(url: str) -> RDBStorage:
     """Optuna's storage at a URL, its tables made where they are missing.
 
@@ -181,9 +223,8 @@ def connect(url: str) -> RDBStorage:
         )
     if (path := sqlite_path(url)) is not None and url.startswith("sqlite:"):
         _begin(path)
-    # SQLite makes a second process wait for its lock; a minute is longer than any transaction here.
-    options: dict[str, Any] = {"pool_pre_ping": True}  # a server may have been restarted in between
-    if url.startswith("sqlite"):
+    options = {"pool_pre_ping": True} | patience(url)  # a server may have been restarted in between
+    if url.startswith("sqlite"):  # a second process waits for its lock: a minute is longer than any transaction here
         options = {"connect_args": {"timeout": 60, "factory": _Connection}}
     try:
         return RDBStorage(url, engine_kwargs=options)

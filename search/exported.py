@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,15 +16,11 @@ from search.errors import EnvironmentFault, RequestError
 from search.model_file import Model, save
 from search.show.report import record, replicates, statistics
 from search.show.report.strength import strengths
+from search.train.activations import ACTIVATIONS
 from search.trained import trained
 
 if TYPE_CHECKING:
     from search.study import Study
-
-_MODULES: Mapping[str, type[nn.Module]] = {
-    "leaky_relu": nn.LeakyReLU, "relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU
-}  # fmt: skip
-
 
 _EXAMPLES = 8
 
@@ -142,7 +138,7 @@ def lines(model: Model, file: str) -> list[str]:
         inputs, outputs = model.meta.widths[layer : layer + 2]
         modules.append(f"torch.nn.Linear({inputs}, {outputs})")
         if layer < len(model.meta.widths) - 2:
-            modules.append(f"torch.nn.{_MODULES[model.meta.activation].__name__}()")
+            modules.append(f"torch.nn.{ACTIVATIONS[model.meta.activation].module.__name__}()")
     result = 'network((rows - weights["inputs.shift"]) / weights["inputs.scale"])'
     if model.meta.task == "regression":
         result += ' * weights["targets.scale"] + weights["targets.shift"]'
@@ -172,7 +168,7 @@ def network(model: Model) -> nn.Sequential:
             weight, bias = weight * scale[:, None], bias * scale + model.targets.shift.double()
         linear = nn.Linear(weight.shape[1], weight.shape[0])
         linear.load_state_dict({"weight": weight.float(), "bias": bias.float()})
-        layers += [linear] if number == last else [linear, _MODULES[model.meta.activation]()]
+        layers += [linear] if number == last else [linear, ACTIVATIONS[model.meta.activation].module()]
     return nn.Sequential(*layers).eval()
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
-from search.errors import EnvironmentFault, RequestError
+from search.errors import EnvironmentFault, RequestError, counted
 from search.identity import Mismatch
 from search.record import environment
 from search.record.curves import CURVES, Curves
@@ -138,7 +138,7 @@ class Replay:
         """What came of it, but for the table and the verdict."""
         who = f"trial {self.trial} of {self.study} ({self.state})"
         counts = ((self.metrics, "metric"), (self.replicates, "replicate"), (self.epochs, "epoch"))
-        numbers = " x ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
+        numbers = " x ".join(counted(*one) for one in counts)
         if self.same:
             return [f"{who}: every number of {numbers} is the same to the bit"]
         lines = [f"{who}: of {numbers} not all are the same", *self.missing]

@@ -42,6 +42,10 @@ def run(
     workers: Annotated[
         int, option("Processes that share the work (default: 1): a GPU, or a share of cores, each.")
     ] = 1,
+    engine: Annotated[str, option("Where workers run: local (default), or ray, a cluster.")] = "local",
+    address: Annotated[
+        str | None, option("Of the Ray cluster (default: auto, the one this machine belongs to).", metavar="HOST:PORT")
+    ] = None,
     extend: Annotated[
         bool, option("Widen a range, and search on, where the best trial lies at its edge.", "--extend")
     ] = False,
@@ -121,11 +125,13 @@ def run(
         **_given(changes),
     )
     # Before the study is opened, which writes: a wrong budget leaves nothing behind.
-    running.confirm(made, trials, timeout=timeout, extend=extend, workers=workers)
+    how: dict[str, Any] = {"timeout": timeout, "extend": extend}
+    how |= {"workers": workers, "engine": engine, "address": address}
+    running.confirm(made, trials, **how)
     if check:
         return _check(made, started, as_json=json_)
     _open(made, context.obj)
-    _go(made, made.budget(trials), started, as_json=json_, timeout=timeout, extend=extend, workers=workers)
+    _go(made, made.budget(trials), started, as_json=json_, **how)
     return 0
 
 

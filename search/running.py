@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from search import compose, database, identity, loop
-from search.choose import extending, pruners
+from search.choose import asking, extending, pruners
 from search.choose.asking import Asker
-from search.errors import RequestError
+from search.errors import RequestError, unknown
 from search.observer import Observer, Stop
 from search.progress import Deadline, Progress, Watchers
 from search.record import environment
 from search.record.mirror import MlflowMirror
-from search.scale import local
+from search.scale import team
+from search.scale.local import LocalEngine
 from search.scale.orders import Orders
+from search.scale.team import Engine
 from search.stored import kept
 from search.train.checkpoint import Checkpoints
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from search.study import Study
 
 CHECKPOINTS = Path("checkpoints")
+ENGINES = ("local", "ray")
 
 
 def run(
@@ -38,14 +40,15 @@ def run(
     timeout: float | None,
     extend: bool,
     workers: int,
+    engine: str,
+    address: str | None,
     observers: Sequence[Observer] | None,
 ) -> None:
     """See `Study.run`."""
-    confirm(study, trials, timeout=timeout, extend=extend, workers=workers)
+    make = confirm(study, trials, timeout=timeout, extend=extend, workers=workers, engine=engine, address=address)
     with ExitStack() as stack:
         stack.callback(study.claims.release)
         opened, budget = study.optuna_study, study.budget(trials)
-        orders = _orders(study, budget, timeout, workers, extend=extend) if workers > 1 else None
         watching: list[Observer] = [study.trained, *(observers or ())]
         if study.tracking_uri is not None:
             watching.append(stack.enter_context(MlflowMirror(study.name, study.storage, study.tracking_uri)))
@@ -53,8 +56,11 @@ def run(
             watching.append(stack.enter_context(Progress(opened, budget, study.space.longest(), study.width)))
         with database.faults(study.storage), suppress(Stop):
             stack.callback(_follow_extensions, study)
-            if orders is not None:
-                study.team = local.run(orders, workers, study.handle, Watchers(watching))
+            if make is not None:
+                assert study.backend is not None
+                orders = _orders(study, budget, timeout, extend=extend)
+                handle = partial(asking.handle, opened, study.backend)
+                study.team = team.run(make(orders), orders, workers, handle, Watchers(watching))
                 return
             watching.append(environment.Noting(opened, study.environment()))
             if timeout is not None:
@@ -62,11 +68,21 @@ def run(
             _search(study, budget, Watchers(watching), extend=extend)
 
 
-def confirm(study: Study, trials: int | None, *, timeout: float | None, extend: bool, workers: int) -> None:
-    """Refuse what cannot be run, before anything is written.
+def confirm(
+    study: Study,
+    trials: int | None,
+    *,
+    timeout: float | None,
+    extend: bool,
+    workers: int,
+    engine: str,
+    address: str | None,
+) -> Callable[[Orders], Engine] | None:
+    """Refuse what cannot be run, before anything is written; what makes the workers' engine, None for no workers.
 
     Raises:
         RequestError: which says why.
+        EnvironmentFault: there is no cluster to run it on.
     """
     study.budget(trials)
     if extend:
@@ -76,6 +92,16 @@ def confirm(study: Study, trials: int | None, *, timeout: float | None, extend: 
         raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
     if workers < 1:
         raise RequestError(f"workers must be >= 1, got {workers}")
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES)
+    if address is not None and engine != "ray":
+        raise RequestError(f"address is a Ray cluster's: it goes with engine ray, got engine {engine}")
+    if engine == "local":
+        return None if workers == 1 else lambda _: LocalEngine(workers)
+    from search.scale import cluster
+
+    share = cluster.confirm(study.storage, workers, study.given["device"], address)
+    return lambda orders: cluster.RayEngine(share, study.data, orders.techniques)
 
 
 def _search(study: Study, budget: int, observer: Observer, *, extend: bool) -> None:
@@ -97,8 +123,8 @@ def _follow_extensions(study: Study) -> None:
         study.space = extending.widened(study.resolved, extending.stored(study.optuna_study.user_attrs))
 
 
-def _orders(study: Study, budget: int, timeout: float | None, workers: int, *, extend: bool) -> Orders:
-    """What each of so many workers is to run.
+def _orders(study: Study, budget: int, timeout: float | None, *, extend: bool) -> Orders:
+    """What each worker is to run.
 
     Raises:
         RequestError: workers cannot find a technique that was given as an object.
@@ -110,5 +136,5 @@ def _orders(study: Study, budget: int, timeout: float | None, workers: int, *, e
     given["techniques"] = [str(Path(one).absolute()) for one in given["techniques"]]
     return Orders(
         recipe=kept(study.recipe), name=study.name, storage=study.storage, budget=budget, timeout=timeout,
-        extend=extend, threads=max(1, torch.get_num_threads() // workers), **given,
+        extend=extend, **given,
     )  # fmt: skip

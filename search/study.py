@@ -18,7 +18,7 @@ from search import compose, database, identity, running
 from search.choose import asking, extending, samplers
 from search.choose.claims import claims
 from search.choose.objectives import Objectives
-from search.data import Data, load, named
+from search.data import Data, named
 from search.discovery import select
 from search.errors import RequestError, clip
 from search.observer import Observer
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from search.check import Check
     from search.exported import Exported
     from search.replayed import Replay
-    from search.scale.local import Worker
+    from search.scale.team import Worker
     from search.show.report.build import Report
     from search.show.uncertainty import Uncertainty
 
@@ -64,6 +64,7 @@ class Study:
         slots: the most slots that train as one network, or "auto"; changes the time a study takes, not its results.
         checkpoint: keep what is in training at each rung in `checkpoints/`, and go on from there after a crash.
         techniques: techniques from outside the package, or paths of files that define one.
+        loaded: what `Study.data` is in another process that has loaded the recipe's data set; default: load it here.
         changes: other fields of the recipe, such as ``trials=32``, ``set={"lr": 0.01}``, ``sampler="grid"``.
 
     Raises:
@@ -86,6 +87,7 @@ class Study:
         slots: int | str = "auto",
         checkpoint: bool = False,
         techniques: Sequence[Technique | Path | str] = (),
+        loaded: Data | None = None,
         **changes: Any,
     ) -> None:
         self.original = Recipe.load(recipe) if isinstance(recipe, str) else recipe
@@ -106,14 +108,10 @@ class Study:
             "device": device, "slots": slots, "checkpoint": checkpoint, "data_dir": str(data_dir), "offline": offline,
             "techniques": list(techniques),
         }  # fmt: skip
-        spec = self.recipe.data
-        self.data: Data = load(
-            spec.dataset, target=spec.target, scale=spec.scale, split=spec.split, validation=spec.validation,
-            seed=spec.seed, data_dir=Path(data_dir), offline=offline, options=spec.options,
-        )  # fmt: skip
-        for technique in self.techniques:
-            self.data = compose.prepared(technique, self.space, self.data, self.techniques)
-        self.name = identity.checked_name(study_name or f"{self.recipe.name}-{named(spec.dataset)}")
+        self.data = loaded or compose.prepared_data(
+            self.recipe, self.techniques, self.space, Path(data_dir), offline=offline
+        )
+        self.name = identity.checked_name(study_name or f"{self.recipe.name}-{named(self.recipe.data.dataset)}")
         self.loss = losses.named(self.recipe.loss, self.data)
         self._batches: Batches | None = None
         self._programs: dict[tuple[Any, ...], Program] = {}
@@ -198,6 +196,8 @@ class Study:
         timeout: float | None = None,
         extend: bool = False,
         workers: int = 1,
+        engine: str = "local",
+        address: str | None = None,
         observers: Sequence[Observer] | None = None,
     ) -> Study:
         """Search until the study has `trials` trials in total; call it again to go on, with a larger total to extend.
@@ -207,17 +207,15 @@ class Study:
             timeout: seconds after which to stop; trials in flight are kept and adopted by the next run.
             extend: then widen a range at whose edge the best trial lies, and go on: `search.choose.extending`.
             workers: processes that share the work, each with its share of the cores, or a GPU of its own.
+            engine: where they run: "local", this machine, or "ray", a cluster, with the storage in PostgreSQL.
+            address: of the Ray cluster; default the one that this machine belongs to.
             observers: who watches; default a progress bar. The MLflow writer watches in any case.
         """
-        running.run(self, trials, timeout=timeout, extend=extend, workers=workers, observers=observers)
+        running.run(
+            self, trials, timeout=timeout, extend=extend, workers=workers, engine=engine, address=address,
+            observers=observers,
+        )  # fmt: skip
         return self
-
-    def handle(self, number: int) -> optuna.Trial:
-        """Optuna's handle on a trial by its number."""
-        study = self.optuna_study
-        assert self.backend is not None
-        own = self.backend.get_study_id_from_name(study.study_name)
-        return optuna.Trial(study, self.backend.get_trial_id_from_study_id_trial_number(own, number))
 
     @property
     def width(self) -> int:

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from search.data import Data, Scaling
+
+HOMES = """town,rooms,price,garden
+A,2,1.5,True
+B,,2.5,False
+A,3,3.5,True
+,4,1.25,
+B,1,3,False
+C,2,2,True
+A,3,3,False
+B,5,5.5,True
+"""
 
 
 def random_data(rows: int, features: int, outputs: int, *, task: str = "classification", seed: int = 0) -> Data:
@@ -42,3 +55,9 @@ def random_images(rows: int, shape: tuple[int, int, int] = (1, 6, 5), *, seed: i
         x_test=x[rows + 40 :], y_test=y[rows + 40 :],
         outputs=2, inputs=scaling, targets=None, image_shape=shape, pixel_max=16.0, classes=("dark", "bright"),
     )  # fmt: skip
+
+
+def table(text: str, name: str = "homes.csv") -> str:
+    """Write a table into the working folder; its name."""
+    Path(name).write_text(text)
+    return name

@@ -25,6 +25,9 @@ SMALL: dict[str, Any] = {
     "space": {"l2": {"low": 1e-6, "high": 1e-1, "log": True}, "lr": {"low": 1e-4, "high": 1e-1, "log": True}},
 }
 
+ALONE: dict[str, Any] = {"ask_batch": 2, "grid_points": 3, "pruner": {"name": "none"}}
+"""Changes after which no trial depends on another."""
+
 
 def small(
     folder: Path, *, storage: str = "study.db", slots: int | str = "auto", checkpoint: bool = False, **changes: Any
@@ -68,3 +71,8 @@ def outcome(study: Study) -> list[Any]:
         (t.params, t.state, t.values, t.intermediate_values, t.user_attrs.get(CURVES), t.user_attrs.get(SUMMARY))
         for t in trials
     ]
+
+
+def in_any_order(study: Study) -> list[str]:
+    """The same where workers have asked in another order."""
+    return sorted(map(str, outcome(study)))

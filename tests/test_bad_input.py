@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +16,8 @@ import pytest
 
 from search import run
 
-ROOT = Path(__file__).parents[1]
 FAST = ["--epochs", "1", "--trials", "2", "--hidden", "8", "--device", "cpu", "--tracking-uri", "none"]
 RAW_STORAGE = "sqlite:///raw.db"
-
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 Refused = Callable[..., str]
@@ -275,56 +271,3 @@ def test_a_failure_that_no_one_foresaw_is_one_line_too(
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(r"error: IndexError: list index out of range \(test_bad_input.py, line \d+\); [^\n]+\n", err)
-
-
-def shell(script: str, *, unbuffered: bool = False) -> subprocess.CompletedProcess[str]:
-    """Runs a script in which "$@" is the command."""
-    words = [sys.executable, "-m", "search.run", "l2", *FAST, "--json"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1" if unbuffered else ""}
-    return subprocess.run(["bash", "-c", script, "bash", *words], env=environment, text=True, capture_output=True)
-
-
-@pytest.mark.parametrize("unbuffered", [False, True])
-def test_nobody_reads_the_results(unbuffered: bool) -> None:
-    done = shell('{ "$@" <&-; echo $? > status; } | exec 0<&-', unbuffered=unbuffered)
-    assert Path("status").read_text() == "0\n", done.stderr
-    assert "Traceback" not in done.stderr
-    assert "Exception ignored" not in done.stderr
-
-
-def test_the_results_find_no_room() -> None:
-    done = shell('"$@" > /dev/full')
-    assert done.returncode == 1
-    assert done.stderr.endswith("error: No space left on device\n")
-
-
-def test_an_error_does_not_land_among_the_results_where_stderr_is_closed() -> None:
-    done = shell('"$@" --trials many 2>&-')
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
-
-
-FORBIDDEN = ("sklearn", "pandas", "matplotlib", "mlflow", "torchvision")
-
-
-def test_help_answers_without_torch_and_training_begins_without_what_it_does_not_need() -> None:
-    source = f"""
-import sys
-from search import run
-def loaded(names): return [name for name in names if name in sys.modules]
-assert run.main(["--help"]) == 0
-print(loaded(("torch", "optuna", "numpy", "sqlalchemy", *{FORBIDDEN!r})), file=sys.stderr)
-from search.train.pack import Pack
-train = Pack.run_epoch
-def run_epoch(pack):
-    print(loaded({FORBIDDEN!r}), file=sys.stderr)
-    return train(pack)
-Pack.run_epoch = run_epoch
-assert run.main({["l2", *FAST[:-2], "--timeout", "1e-9"]!r}) == 0
-"""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", source], env=environment, text=True, capture_output=True)
-    assert done.returncode == 0, done.stderr
-    assert "--technique" in done.stdout
-    said = [line for line in done.stderr.splitlines() if line.startswith("[")]
-    assert len(said) >= 2
-    assert set(said) == {"[]"}

@@ -149,7 +149,7 @@ class Asker:
             state=TrialState.RUNNING, params=asked.params, distributions=asked.distributions,
             system_attrs=asked.system_attrs, user_attrs=_attributes(cohort, ticket, values),
         )  # fmt: skip
-        trial = self._handle(self._storage.create_new_trial(self._study_id, stored))
+        trial = _handle(self.study, self._storage.create_new_trial(self._study_id, stored))
         replica.named(trial.number)
         return Asked(trial, values)
 
@@ -170,12 +170,7 @@ class Asker:
     def _adopt(self, frozen: FrozenTrial) -> Asked:
         values = self.space.complete(frozen.params)
         assert values is not None, "half-asked trials have been failed"
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, frozen.number)
-        return Asked(self._handle(trial_id), values)
-
-    def _handle(self, trial_id: int) -> optuna.Trial:
-        self.study.sampler = RandomSampler()  # asked for nothing: all values are there
-        return optuna.Trial(self.study, trial_id)
+        return Asked(handle(self.study, self._storage, frozen.number), values)
 
     def _without_half_asked(self) -> list[FrozenTrial]:
         """All trials, after those whose asking was cut off are failed: they have no parameters to be trained with."""
@@ -196,6 +191,17 @@ class Asker:
         there = {trial.user_attrs.get(CELL) for trial in trials}
         index = next(index for index in range(len(self._cells)) if index not in there)
         self.study.enqueue_trial(self._cells[index], user_attrs={CELL: index})
+
+
+def handle(study: optuna.Study, storage: RDBStorage, number: int) -> optuna.Trial:
+    """Optuna's handle on a trial that has all its values, by its number; the study's sampler is replaced."""
+    study_id = storage.get_study_id_from_name(study.study_name)
+    return _handle(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))
+
+
+def _handle(study: optuna.Study, trial_id: int) -> optuna.Trial:
+    study.sampler = RandomSampler()  # asked for nothing: all values are there
+    return optuna.Trial(study, trial_id)
 
 
 def _attributes(cohort: int, ticket: int, values: Mapping[str, Value]) -> dict[str, int]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from search import child
 from search.record.live import AGAIN
 
 _LINES = 2000  # waiting lines before live epochs are dropped: some 10 MB, several seconds of the fastest training
@@ -37,15 +36,13 @@ class WriterLink:
         self._lost = False
         command = [sys.executable, "-m", "search.record.writer", "--study", study, "--storage", storage]
         command += ["--tracking-uri", tracking_uri, "--experiment", experiment]
-        # The writer finds this very package, also where it was put on the path by hand (a notebook).
-        path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
         try:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,  # stdout belongs to the command's results
                 bufsize=0,  # a daemon thread inside a buffered write would be fatal to the interpreter's exit
-                env=os.environ | {"PYTHONPATH": path},
+                env=child.environment(),
                 start_new_session=True,  # the terminal's Ctrl-C and its closing don't reach the writer
             )
         except OSError as error:

@@ -25,12 +25,24 @@ def _ranked(curves: Curves) -> NDArray[np.float64]:
     return np.where(np.isfinite(losses), losses, np.inf)
 
 
+def objectives(curves: Curves) -> NDArray[np.float64]:
+    """Validation loss without penalties at each replicate's best epoch, ``(replicates,)``; infinite if it never was."""
+    lowest: NDArray[np.float64] = _ranked(curves).min(1)
+    return lowest
+
+
+def best_epochs(curves: Curves) -> NDArray[np.int64]:
+    """Each replicate's best epoch, counted from 1, ``(replicates,)``."""
+    best: NDArray[np.int64] = _ranked(curves).argmin(1) + 1
+    return best
+
+
 def objective(curves: Curves) -> float:
     """Validation loss without penalties at the best epoch: each replicate's minimum, then the mean over replicates.
 
     Infinite if some replicate never was finite.
     """
-    return float(_ranked(curves).min(1).mean())
+    return float(objectives(curves).mean())
 
 
 def objective_so_far(curves: Curves) -> NDArray[np.float64]:
@@ -47,8 +59,8 @@ def diverged_at(curves: Curves) -> int | None:
 
 def at_best(curves: Curves, metric: str) -> NDArray[np.float64]:
     """A metric at each replicate's best epoch, ``(replicates,)``."""
-    best = _ranked(curves).argmin(1)
-    found: NDArray[np.float64] = curves.of(metric).astype(np.float64)[np.arange(len(best)), best]
+    best = best_epochs(curves)
+    found: NDArray[np.float64] = curves.of(metric).astype(np.float64)[np.arange(len(best)), best - 1]
     return found
 
 
@@ -57,8 +69,7 @@ def by_replicate(curves: Curves) -> dict[str, NDArray[np.float64]]:
 
     Of the losses, the accuracy or error, the sparsity and what a recipe watches; not of what only curves are read for.
     """
-    best = _ranked(curves).argmin(1)
-    found = {"best_epoch": (best + 1).astype(np.float64)}
+    found = {"best_epoch": best_epochs(curves).astype(np.float64)}
     for name in (name for name in curves.metrics if name in _SUMMARISED):
         found |= {f"best_{name}": at_best(curves, name), f"final_{name}": curves.of(name)[:, -1].astype(np.float64)}
     return found

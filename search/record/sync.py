@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from optuna.trial import FrozenTrial
 
 from search.choose.objectives import VAL_LOSS, Objectives
+from search.database import connect
 from search.errors import EnvironmentFault
 from search.record import curves as record
 from search.record.live import Live
@@ -118,7 +119,7 @@ class StudySync:
         """The trials by number, and the study's attributes."""
         with answering(self._storage):
             try:
-                self._study = self._study or optuna.load_study(study_name=self._name, storage=self._storage)
+                self._study = self._study or optuna.load_study(study_name=self._name, storage=connect(self._storage))
             except KeyError:
                 raise EnvironmentFault(f"there is no study {self._name!r} in the storage") from None
             trials = {trial.number: trial for trial in self._study.get_trials(deepcopy=False)}

@@ -19,7 +19,7 @@ from search.observer import Observer, Trained
 class Teller:
     """The observer in the worker: every call becomes a line."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
+    def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
         self._known: set[int] = set()
 

@@ -15,7 +15,7 @@ class Orders:
         recipe: with every change, as the storage keeps it.
         name, storage, device, slots, checkpoint, data_dir, offline, techniques: as `Study` takes them.
         budget, timeout, extend: as `Study.run` does.
-        threads: of the CPU.
+        threads: of the CPU; the engine's choice, as the device may be.
     """
 
     recipe: dict[str, Any]
@@ -30,7 +30,7 @@ class Orders:
     budget: int
     timeout: float | None
     extend: bool
-    threads: int
+    threads: int = 1
 
     def line(self) -> str:
         """As a worker reads it."""

@@ -10,11 +10,16 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search.command import INTERRUPTED, leave, serve
 from search.options import application
 from search.scale.orders import Orders
+
+if TYPE_CHECKING:
+    from search.data import Data
 
 app = application()
 
@@ -28,6 +33,17 @@ def work() -> int:
     lines = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
 
+    train(orders, lambda line: print(line, file=lines, flush=True))
+    return 0
+
+
+def train(orders: Orders, write: Callable[[str], object], data: Data | None = None) -> None:
+    """Run the study that the orders name until nothing is left of it.
+
+    Args:
+        write: gets each event, a line.
+        data: the study's, where they are at hand.
+    """
     import torch
 
     from search.recipe import Recipe
@@ -38,11 +54,9 @@ def work() -> int:
     study = Study(
         Recipe.parse(orders.recipe, orders.name), study_name=orders.name, storage=orders.storage, tracking_uri=None,
         device=orders.device, slots=orders.slots, checkpoint=orders.checkpoint, data_dir=Path(orders.data_dir),
-        offline=orders.offline, techniques=orders.techniques,
+        offline=orders.offline, techniques=orders.techniques, loaded=data,
     )  # fmt: skip
-    tell = Teller(lambda line: print(line, file=lines, flush=True))
-    study.run(orders.budget, timeout=orders.timeout, extend=orders.extend, observers=[tell])
-    return 0
+    study.run(orders.budget, timeout=orders.timeout, extend=orders.extend, observers=[Teller(write)])
 
 
 def main() -> int:

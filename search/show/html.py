@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial
 from search import database, stored
 from search.choose import extending
 from search.distributions import as_text
-from search.errors import EnvironmentFault, RequestError
+from search.errors import EnvironmentFault, RequestError, counted
 from search.show import table
 from search.show.sheet import Sheet
 
@@ -151,7 +151,7 @@ def report(found: Report) -> str:
     said = _bullets(f"{'! ' if one.warning else ''}{one.about}: {one.text}" for one in found.said)
     # Relative, as it is with the default folder, it is a link wherever the notebook lies beside it.
     page = escape(Path(found.page).as_posix())
-    return _block(said, f'<p><a href="{page}">{page}</a> ({len(found.figures)} figures)</p>')
+    return _block(said, f'<p><a href="{page}">{page}</a> ({counted(len(found.figures), "figure")})</p>')
 
 
 def exported(found: Exported) -> str:
@@ -162,10 +162,8 @@ def exported(found: Exported) -> str:
 
 def _described(data: Data) -> str:
     rows = " + ".join(f"{len(part):,}" for part in (data.x_train, data.x_val, data.x_test))
-    outputs = f"{data.outputs} {'classes' if data.task == 'classification' else 'targets'}"
-    if data.outputs == 1:
-        outputs = outputs.removesuffix("s")
-    inputs = f"{data.features} input{'' if data.features == 1 else 's'}"
+    outputs = f"{data.outputs:,} classes" if data.task == "classification" else counted(data.outputs, "target")
+    inputs = counted(data.features, "input")
     return f"{data.name}: {data.task}, {inputs}, {outputs}; {rows} rows to train, validate and test"
 
 

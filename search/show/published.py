@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from optuna.trial import TrialState
 
-from search.errors import RequestError
+from search.errors import RequestError, counted
 from search.record.curves import CELL, CURVES, Curves
 from search.record.summary import by_replicate
 from search.show.sheet import Sheet
@@ -111,8 +111,7 @@ def render(study: Study) -> str:
         rows.append((figure.row, figure.metric, number(figure.theirs), number(figure.ours), sd, verdict))
     headings, words = ("row", "metric", "theirs", "ours", "SD", "agrees"), ("row", "metric", "agrees")
     table = Sheet(headings, rows, words, "published figures beside this study's")
-    replicates = study.recipe.replicates
-    lines = [_RULE, f"ours: the mean over {replicates} replicate{'s' if replicates > 1 else ''}, SD over the same"]
+    lines = [_RULE, f"ours: the mean over {counted(study.recipe.replicates, 'replicate')}, SD over the same"]
     if changed := differences(study):
         lines.append(f"settings differ from the published ones: {', '.join(changed)}")
     return f"{table}" + "\n".join(lines)

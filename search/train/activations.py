@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 _SLOPE = 0.01
@@ -24,11 +24,13 @@ class Activation:
         forward: z to h; z may be overwritten unless it is `of_input`.
         backward: of the gradient in h, and z or h, writes the gradient in z into the last argument, which may be the
             first; the kernels that autograd uses.
+        module: the same function in a network of plain PyTorch.
         of_input: whether `backward` reads z; else it reads h.
     """
 
     forward: Callable[[Tensor], Tensor]
     backward: Callable[[Tensor, Tensor, Tensor], Tensor]
+    module: type[nn.Module]
     of_input: bool = False
 
 
@@ -38,18 +40,22 @@ ACTIVATIONS = {
     "leaky_relu": Activation(
         lambda z: F.leaky_relu(z, _SLOPE, inplace=True),
         lambda gradient, h, into: _aten.leaky_relu_backward(gradient, h, _SLOPE, True, grad_input=into),
+        nn.LeakyReLU,
     ),
     "relu": Activation(
         lambda z: F.relu(z, inplace=True),
         lambda gradient, h, into: _aten.threshold_backward(gradient, h, 0, grad_input=into),
+        nn.ReLU,
     ),
     "tanh": Activation(
         lambda z: z.tanh_(),
         lambda gradient, h, into: _aten.tanh_backward(gradient, h, grad_input=into),
+        nn.Tanh,
     ),
     "gelu": Activation(
         F.gelu,
         lambda gradient, z, into: _aten.gelu_backward(gradient, z, grad_input=into),
+        nn.GELU,
         of_input=True,
     ),
 }

@@ -1,4 +1,4 @@
-"""A user's own tables: small ones by hand, scikit-learn's written to files, and what may be wrong with them."""
+"""A user's own tables: small ones by hand, scikit-learn's written to files."""
 
 from __future__ import annotations
 
@@ -7,32 +7,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
+from data_for_tests import HOMES, table
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
 from search.data import Data, Feature, load
-from search.errors import EnvironmentFault, RequestError
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
-
-HOMES = """town,rooms,price,garden
-A,2,1.5,True
-B,,2.5,False
-A,3,3.5,True
-,4,1.25,
-B,1,3,False
-C,2,2,True
-A,3,3,False
-B,5,5.5,True
-"""
-
-
-def table(text: str, name: str = "homes.csv") -> str:
-    Path(name).write_text(text)
-    return name
 
 
 def rows_of(data: Data) -> set[tuple[float, ...]]:
@@ -217,117 +199,7 @@ def test_whole_numbers_beyond_64_bits_are_numbers() -> None:
     assert {row[0] for row in rows_of(data)} == set(map(float, HUGE))
 
 
-CSV_FAULTS: list[tuple[str, str, str, type[Exception]]] = [
-    ("", "price", "homes.csv is empty: takes a first line that names the columns", RequestError),
-    ("a,price\n", "price", "homes.csv has no rows", RequestError),
-    ("a;price\n1;2\n", "price", "has one column: .*; are its columns separated by ';'", RequestError),
-    ("a,a,price\n1,2,3\n", "price", "homes.csv has 2 columns called 'a'", RequestError),
-    ("a,price\n1,2\n3\n", "price", "line 3 has 1 cell, the first line names 2 columns", EnvironmentFault),
-    ("a,price\n1,2\n3,4,5\n", "price", "line 3 has 3 cells, the first line names 2 columns", EnvironmentFault),
-    ('a,price\n1,2\n"3,4\n', "price", "cannot read homes.csv: line 3: unexpected end of data", EnvironmentFault),
-    # A line is an editor's: the one at which the row begins, with blank ones and those within quotes counted.
-    ('a,price\n1,2\n"3\n4",5,6\n', "price", "line 3 has 3 cells", EnvironmentFault),
-    ('\na,price\n"1\n2",2\n\n3\n', "price", "line 6 has 1 cell,", EnvironmentFault),
-    ('a,price\n1,2\n3,4\n"3\n4\n', "price", "cannot read homes.csv: line 4: unexpected end", EnvironmentFault),
-    ('\na,price\n"1\n2",2\n\n"3\n4",\n5,6\n', "price", "target 'price' is missing in line 6", RequestError),
-    ("a,y\n" + '"1,5",1\n"2,25",2\n' * 9, "y", "'a' holds numbers with commas .1,5.: takes a point", RequestError),
-    ("a,y\n" + '"1,500.5",1\n"-2,250",2\n' * 9, "y", "'a' holds numbers with commas .1,500.5.", RequestError),
-    (HOMES, "prize", "no column 'prize': did you mean 'price'. .it has: town, rooms, price, garden.", RequestError),
-    (HOMES, "price,price", "target 'price,price' names 'price' twice", RequestError),
-    (HOMES, "rooms", "target 'rooms' is missing in line 3", RequestError),
-    (HOMES, "town", "target 'town' is missing in line 5", RequestError),
-    (HOMES, "town,price", "target 'town,price' is missing in line 5", RequestError),
-    (HOMES.replace("1.25", "inf"), "price", "target 'price' is infinite in line 5", RequestError),
-    (HOMES.replace(",4,", ",-inf,"), "price", "column 'rooms' is infinite in line 5", RequestError),
-    (HOMES.replace(",4,", ",1e39,"), "price", "'rooms' has a number of 1e.39: too large for float32", RequestError),
-    ("a,y\n1,2\n2,3\n", "y", "split .* of 2 rows leaves a part without rows", RequestError),
-    ("a,y\n" + "1,2\n2,2\n" * 9, "y", "target 'y' is '2' in every row: there is nothing to learn", RequestError),
-    ("a,y\n" + "1,cat\n2,cat\n" * 9, "y", "target 'y' is 'cat' in every row", RequestError),
-    ("a,y\n" + "".join(f"{i},n{i}\n" for i in range(9)), "y", "9 different values in 9 rows: too many", RequestError),
-    ("a,y\n" + "1,1.5\n1,2\n" * 9, "y", "no column to learn from .*the same in every training row: a", RequestError),
-    ("a,y\n" + "2020-01-05,1\n2020-02-05,2\n" * 9, "y", "'a' holds dates or times .2020-01-05.", RequestError),
-    ("a,y\n" + "1700000000001,1\n1700000000002,2\n" * 9, "y", "in float32 they are the same; subtract", RequestError),
-]
-
-
-@pytest.mark.parametrize(("text", "target", "says", "kind"), CSV_FAULTS, ids=range(len(CSV_FAULTS)))
-def test_what_is_wrong_with_a_table_is_named(text: str, target: str, says: str, kind: type[Exception]) -> None:
-    table(text)
-    with pytest.raises(kind, match=says):
-        load("homes.csv", target=target)
-
-
-def test_text_of_too_many_values_is_refused_by_name_or_left_out() -> None:
-    table("street,x,y\n" + "".join(f"s{i % 1500},{i},{i}.5\n" for i in range(3000)))
-    says = "column 'street' holds text of 1,[0-9]+ different values.*leave it out with --data drop=street"
-    with pytest.raises(RequestError, match=says):
-        load("homes.csv", target="y")
-    assert load("homes.csv", target="y", options={"drop": "street"}).features == 1
-    # So is a number among words.
-    table("x,z,y\n" + "".join(f"{i % 1500 if i else 'none of these'},{i},{i}.5\n" for i in range(3000)))
-    with pytest.raises(RequestError, match="column 'x' holds text of"):
-        load("homes.csv", target="y")
-
-
-def test_a_parquet_file_may_hold_what_no_table_should() -> None:
-    frame = pd.DataFrame({"x": np.arange(20.0), "y": np.arange(20) * 0.5})
-    for name, column, says in (
-        ("lists", [[1, 2]] * 20, "column 'lists' holds .* objects: takes numbers or text"),
-        ("bytes", [b"a"] * 20, "column 'bytes' holds bytes objects"),
-        ("dates", pd.date_range("2020", periods=20), "column 'dates' holds dates or times"),
-        ("days", list(pd.date_range("2020", periods=20).date), "column 'days' holds dates or times .2020-01-01"),
-        ("spans", pd.to_timedelta(np.arange(20), unit="s"), "column 'spans' holds dates or times"),
-    ):
-        frame.assign(**{name: column}).to_parquet("own.parquet")
-        with pytest.raises(RequestError, match=says):
-            load("own.parquet", target="y")
-        assert load("own.parquet", target="y", options={"drop": name}).features == 1
-    whole = pd.array([None, *range(19)], dtype="Int64")
-    frame.assign(kind=pd.Categorical(["a", "b"] * 10), whole=whole).to_parquet("own.parquet")
-    described = [str(feature) for feature in load("own.parquet", target="y").columns]
-    assert [name for name in described if name != "whole missing"] == ["x", "whole", "kind = a", "kind = b"]
-    two = pa.table([pa.array(range(20)), pa.array(range(20)), pa.array(range(20))], names=["x", "x", "y"])
-    pq.write_table(two, "own.parquet")
-    with pytest.raises(RequestError, match=r"own\.parquet has 2 columns called 'x'"):
-        load("own.parquet", target="y")
-    # Types are kept: a postcode is no number because it looks like one.
-    frame.assign(code=["01", "02"] * 10).to_parquet("own.parquet")
-    assert [str(feature) for feature in load("own.parquet", target="y").columns] == ["x", "code = 01", "code = 02"]
-
-
 def test_names_cannot_write_to_the_terminal() -> None:
     table('"a\n\x1b[31m",x,y\n' + "".join(f"1,{i},{i}.5\n" for i in range(20)))
     notes = load("homes.csv", target="y").notes
     assert notes[1] == r"homes.csv: left out, the same in every training row: 'a\n\x1b[31m'"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ({"dataset": "house.csv"}, "there is no dataset 'house.csv': did you mean 'homes.csv'"),
-        ({"dataset": "homes"}, "unknown dataset 'homes': did you mean 'homes.csv'"),
-        ({"dataset": "house"}, "unknown dataset 'house'.* wine; or a path: .csv, .parquet, .npz or a folder of"),
-        ({"dataset": "no/homes.csv"}, "there is no dataset 'no/homes.csv'$"),
-        ({"dataset": "notes.txt"}, "dataset 'notes.txt': takes .csv, .parquet, .npz or a folder of images by class"),
-        ({"dataset": "folder.csv"}, "dataset 'folder.csv' is a folder"),
-        ({"dataset": "/dev/null"}, "dataset '/dev/null' is no file"),
-        ({"dataset": "a\x00/b.csv"}, "there is no dataset"),
-        ({"dataset": "x" * 5000 + ".csv"}, r"there is no dataset .*\(5,004 characters\)"),
-        ({"target": None}, r"needs --target COLUMN, or target .* \(it has: town, rooms, price, garden\)"),
-        ({"validation": "test"}, "validation 'test' is for data with a test part of their own, got homes.csv"),
-        ({"options": {"tsak": 1}}, "unknown option of homes.csv 'tsak': did you mean 'task'"),
-        ({"options": {"task": "ranking"}}, "unknown task of homes.csv: target 'price' 'ranking'"),
-        ({"options": {"drop": ["town", "rom"]}}, "no column 'rom': did you mean 'rooms'"),
-        ({"options": {"drop": "price"}}, "no column 'price'"),
-        ({"target": "garden", "options": {"task": "regression", "drop": "town"}}, "missing in line 5"),
-        ({"dataset": "digits"}, "target 'price' is for a table .*, got dataset digits"),
-        ({"dataset": "homes.npz"}, "target 'price' is for a table .*, got homes.npz"),
-    ],
-)
-def test_a_wrong_request_is_refused(arguments: dict[str, Any], says: str) -> None:
-    table(HOMES)
-    Path("notes.txt").touch()
-    Path("homes.npz").touch()
-    Path("folder.csv").mkdir()
-    with pytest.raises(RequestError, match=says):
-        load(**{"dataset": "homes.csv", "target": "price", **arguments})

@@ -1,11 +1,14 @@
-"""A PostgreSQL server, where there is one to be started."""
+"""A PostgreSQL server and a Ray cluster, where there is one to be started."""
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 from postgres_server import Server, programs, server
+from ray_cluster import Nodes
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +18,17 @@ def postgres() -> Iterator[Server]:
     pytest.importorskip("psycopg", reason="no psycopg here: uv sync --extra postgres")
     with server() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def nodes() -> Iterator[Nodes]:
+    pytest.importorskip("ray", reason="no Ray here: uv sync --extra ray")
+    before = signal.getsignal(signal.SIGTERM)
+    # As `search.scale.cluster` does: else workers are started by the `uv run` that pytest may be run with.
+    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+    running = Nodes()
+    try:
+        yield running
+    finally:
+        running.close()
+        signal.signal(signal.SIGTERM, before)

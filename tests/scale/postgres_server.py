@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,16 +24,22 @@ def programs() -> Path | None:
 class Server:
     """A server that can be stopped and started.
 
+    Args:
+        folder: its own.
+        bin_: where its programs are.
+        address: where it listens.
+        within: the words of a command that runs its programs elsewhere, as in a network namespace.
+
     Attributes:
         url: of a database in it.
     """
 
-    def __init__(self, folder: Path, bin_: Path) -> None:
-        self._folder, self._bin = folder, bin_
+    def __init__(self, folder: Path, bin_: Path, address: str = "127.0.0.1", within: Sequence[str] = ()) -> None:
+        self._folder, self._bin, self._address, self._within = folder, bin_, address, within
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
-        self.url = f"postgresql://{_USER}:{_PASSWORD}@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgresql://{_USER}:{_PASSWORD}@{address}:{self.port}/postgres"
         secret = folder / "password"
         secret.write_text(_PASSWORD)
         if os.getuid() == 0:  # which the server refuses to run as
@@ -41,9 +47,11 @@ class Server:
             shutil.chown(secret, "postgres")
         data = ["-D", str(folder / "data")]
         self._run("initdb", *data, "-U", _USER, "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync")
+        with (folder / "data" / "pg_hba.conf").open("a") as rules:  # which know 127.0.0.1 only
+            rules.write("host all all all scram-sha-256\n")
 
     def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self._folder} -c fsync=off"
+        options = f"-p {self.port} -c listen_addresses={self._address} -k {self._folder} -c fsync=off"
         self._run("pg_ctl", "start", "-w", "-D", f"{self._folder}/data", "-o", options, "-l", f"{self._folder}/log")
 
     def stop(self) -> None:
@@ -53,20 +61,20 @@ class Server:
     def _run(self, program: str, *words: str) -> None:
         as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
         subprocess.run(
-            [*as_user, str(self._bin / program), *words], cwd=self._folder, check=True, timeout=120,
+            [*self._within, *as_user, str(self._bin / program), *words], cwd=self._folder, check=True, timeout=120,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
 
 @contextmanager
-def server() -> Iterator[Server]:
+def server(address: str = "127.0.0.1", within: Sequence[str] = ()) -> Iterator[Server]:
     """A running one, gone afterwards."""
     bin_ = programs()
     assert bin_ is not None
     # Not pytest's folder, into which the server's user must not look; and a socket's path is to be short.
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     try:
-        made = Server(folder, bin_)
+        made = Server(folder, bin_, address, within)
         made.start()
         try:
             yield made

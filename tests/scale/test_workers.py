@@ -9,19 +9,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from optuna.trial import TrialState
 from postgres_server import server
-from studies_for_tests import SMALL, Quiet, outcome, small
+from studies_for_tests import ALONE, SMALL, Quiet, in_any_order, small
 
 from search import RequestError, Study
 from search.observer import Trained
 from search.recipe import Recipe
 from search.technique import Technique
-
-ALONE: dict[str, Any] = {"ask_batch": 2, "grid_points": 3, "pruner": {"name": "none"}}
 
 
 def workers_of(process: int) -> list[int]:
@@ -41,10 +38,6 @@ class Kills(Quiet):
         if self.told_numbers and not self.killed and (there := workers_of(os.getpid())):
             self.killed = there[:1]
             os.kill(there[0], signal.SIGKILL)
-
-
-def in_any_order(study: Study) -> list[str]:
-    return sorted(map(str, outcome(study)))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +68,7 @@ def test_a_killed_worker_is_started_again_and_nothing_is_lost(
     watcher = Kills()
     shared = small(tmp_path, storage="shared.db", **changes).run(workers=2, observers=[watcher])
     assert watcher.killed
-    assert "has ended (killed): starting it again" in capfd.readouterr().err
+    assert "has ended (killed by signal 9): starting it again" in capfd.readouterr().err
     alone = small(tmp_path, storage="alone.db", **changes).run(observers=[Quiet()])
     assert in_any_order(shared) == in_any_order(alone)
 

@@ -209,6 +209,7 @@ def test_two_machines_keep_one_view(tmp_path: Path, empty_mlflow: Path, postgres
         until(lambda: has_runs(tmp_path / "mlflow.db"))
         second = Machine(tmp_path / "second", postgres, uri, **size)
         until(lambda: "is kept up to date by another command's writer, with this one's" in second.said)
+        until(lambda: len(runs(f"sqlite:///{tmp_path}/mlflow.db")) > 12)
         first.kill_writer()
         machines = [first, second]
         for one in machines:

@@ -195,7 +195,7 @@ def _table(record: Record) -> tuple[list[str], list[list[str]]]:
 
 def _row(record: Record, entry: Entry, names: Sequence[str], named: bool, several: bool) -> list[str]:
     spread = float(np.std(entry.objectives, ddof=1)) if len(entry.objectives) > 1 else float("nan")
-    best_epoch = f"{(entry.ranked.argmin(1) + 1).mean():.4g}" if entry.epochs else ""
+    best_epoch = f"{entry.best_epochs.mean():.4g}" if entry.epochs else ""
     state = entry.state + (f", diverged at {entry.diverged_at}" if entry.diverged_at else "")
     return [
         str(entry.number), *([entry.label] if named else []), f"{entry.value:.4g}",

@@ -28,10 +28,9 @@ def draw(record: Record) -> style.Shown:
     for panel in panels.flat[len(others) :]:
         panel.set_visible(False)
     style.legend(figure, panels.flat)
-    caption = (
-        "Numbers are trials, taken at their best epochs. No trial is better than one of the front in one objective and"
-    )
-    caption += " no worse in the others. Pruned trials are shown as they were when they stopped."
+    caption = "Numbers are trials, taken at their best epochs."
+    caption += " No trial is better than one of the front in one objective and no worse in the others."
+    caption += " Pruned trials are shown as they were when they stopped."
     if record.replicates > 1:
         caption += f" Bars: lowest to highest of {record.replicates} replicates."
     if len(others) > 1:
@@ -50,9 +49,9 @@ def _panel(panel: Axes, record: Record, name: str) -> None:
     for entries, look, label in looks:
         here = [one for one in entries if np.isfinite(one.at_best(name)).all() and math.isfinite(one.objective)]
         if here:
-            x, across = _spread([one.objectives for one in here])
-            y, up = _spread([one.at_best(name) for one in here])
-            panel.errorbar(x, y, xerr=across, yerr=up, label=label, elinewidth=0.8, ecolor=style.GREY, **look)
+            x, across = style.means_and_bars([one.objectives for one in here])
+            y, up = style.means_and_bars([one.at_best(name) for one in here])
+            panel.errorbar(x, y, xerr=across, yerr=up, label=label, **style.BARS, **look)
     losses = [one.objective for one in front]
     style.widen(panel, losses, 3, across=True)
     if len(record.objectives.names) == 2:
@@ -65,12 +64,6 @@ def _panel(panel: Axes, record: Record, name: str) -> None:
             textcoords="offset points", va="top",
         )  # fmt: skip
     panel.set(xlabel=f"validation {record.loss_label}", ylabel=_LABELS[name])
-
-
-def _spread(found: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
-    means = np.array([one.mean() for one in found])
-    bars = np.stack([means - [one.min() for one in found], [one.max() for one in found] - means]).clip(min=0)
-    return means, bars if bars.any() else None
 
 
 def _named(panel: Axes, front: Sequence[Entry], name: str) -> list[Entry]:
@@ -89,7 +82,7 @@ def _named(panel: Axes, front: Sequence[Entry], name: str) -> list[Entry]:
 def told(record: Record) -> str:
     """The ends of the front, and the hypervolume where the point that bounds it is known."""
     front, names = record.front, record.objectives.names
-    values = [[one.objective, *(float(one.at_best(name).mean()) for name in names[1:])] for one in front]
+    values = [record.values(one) for one in front]
     ends = [
         f"trial {one.number} ({', '.join(f'{name} {at:.4g}' for name, at in zip(names, point, strict=True))})"
         for one, point in ((front[0], values[0]), (front[-1], values[-1]))

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import MaxNLocator
 
+from search.errors import counted
 from search.show.report import style
 from search.show.report.networks import HeldOut
 from search.show.report.record import Record
@@ -18,7 +19,7 @@ _MOST_NUMBERS, _MOST_OUTPUTS = 20, 3
 def draw(record: Record, found: HeldOut, classes: Sequence[str]) -> style.Shown:
     """A confusion matrix, or predictions against the truth."""
     told = f"Trial {record.best.number}, first replicate, on {len(found.truth):,} test rows."
-    told += f" The test split of this study has been read {found.readings} time{'s' if found.readings > 1 else ''};"
+    told += f" The test split of this study has been read {counted(found.readings, 'time')};"
     told += " each reading that a choice follows from makes it less of a test."
     return _confusion(found, classes, told) if classes else _scatter(found, told)
 

@@ -45,7 +45,7 @@ def draw(record: Record) -> style.Shown:
 
 
 def _best_epochs(entries: Sequence[Entry]) -> str:
-    found = [one.ranked.argmin(1) + 1 for one in entries if one.epochs]
+    found = [one.best_epochs for one in entries if one.epochs]
     if not found:
         return "not recorded"
     first, last = min(int(one.min()) for one in found), max(int(one.max()) for one in found)
@@ -71,8 +71,8 @@ def _panel(panel: Axes, record: Record, name: str, metric: str) -> None:
         here = [one for one in style.having(record, name, entries) if np.isfinite(one.at_best(metric)).all()]
         places = style.along(panel, name, record.searched[name], here)
         if here:
-            means, bars = _spread(here, metric)
-            panel.errorbar(places, means, yerr=bars, label=label, elinewidth=0.8, ecolor=style.GREY, **look)
+            means, bars = style.means_and_bars([one.at_best(metric) for one in here])
+            panel.errorbar(places, means, yerr=bars, label=label, **style.BARS, **look)
             seen += (means if bars is None else means + bars[1]).tolist()
     if metric == "weight_norm":
         style.widen(panel, seen, 20)
@@ -83,11 +83,3 @@ def _panel(panel: Axes, record: Record, name: str, metric: str) -> None:
         panel.set_ylim(-0.07 * top, top)
         panel.spines["left"].set_bounds(0, top)
         panel.set_yticks([tick for tick in MaxNLocator(5).tick_values(0, top) if 0 <= tick <= top])
-
-
-def _spread(entries: list[Entry], metric: str) -> tuple[Any, Any]:
-    found = [one.at_best(metric) for one in entries]
-    means = np.array([one.mean() for one in found])
-    low, high = np.array([one.min() for one in found]), np.array([one.max() for one in found])
-    bars = np.stack([np.maximum(0, means - low), np.maximum(0, high - means)])
-    return means, bars if bars.any() else None

@@ -95,6 +95,6 @@ def _correlation(found: Correlation) -> str:
     if found.rho is not None:
         return f"Epoch {found.rung}: Spearman's rank correlation {found.rho:.2f} (n = {found.n})."
     if found.n < _FEWEST:
-        trials = f"{found.n or 'no'} complete trial{'' if found.n == 1 else 's'}"
+        trials = counted(found.n, "complete trial") if found.n else "no complete trials"
         return f"Epoch {found.rung}: {trials} reported there, and a rank correlation takes {_FEWEST}."
     return f"Epoch {found.rung}: {found.n} complete trials, but all of one value: no rank correlation."

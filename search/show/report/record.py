@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,8 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.choose import extending, pruners
 from search.choose.objectives import DIRECTIONS, VAL_LOSS, Objectives, front, reported, value
-from search.record import added
+from search.record import added, summary
 from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
+from search.show.table import tally
 from search.technique import Hyperparameter, Value
 from search.train.constant import constant_loss
 
@@ -73,14 +75,12 @@ class Entry:
     @cached_property
     def objectives(self) -> Floats:
         """Validation loss at each replicate's best epoch, ``(replicates,)``; their mean is the value."""
-        return self.ranked.min(1) if self.epochs else np.empty(0)
+        return summary.objectives(self.curves) if self.curves is not None and self.epochs else np.empty(0)
 
-    @cached_property
-    def ranked(self) -> Floats:
-        """Validation losses ``replicates x epochs``, infinite where they are not numbers."""
-        assert self.curves is not None
-        losses = self.curves.of("val_loss").astype(np.float64)
-        return np.where(np.isfinite(losses), losses, np.inf)
+    @property
+    def best_epochs(self) -> NDArray[np.int64]:
+        """Each replicate's best epoch, counted from 1; none where none was trained."""
+        return summary.best_epochs(self.curves) if self.curves is not None and self.epochs else np.empty(0, np.int64)
 
     def at_best(self, metric: str) -> Floats:
         """A metric at each replicate's best epoch, ``(replicates,)``; NaN where it was not measured."""
@@ -88,9 +88,7 @@ class Entry:
             return np.full(1, np.nan)
         if metric not in self.curves.metrics:
             return np.full(self.curves.replicates, np.nan)
-        best = self.ranked.argmin(1)
-        found: Floats = self.curves.of(metric).astype(np.float64)[np.arange(len(best)), best]
-        return found
+        return summary.at_best(self.curves, metric)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,12 +152,15 @@ class Record:
         """The complete trial of the lowest value; there must be one."""
         return self.complete[0]
 
+    def values(self, entry: Entry) -> list[float]:
+        """A trial's objectives, in order: the validation loss, then the others at the best epochs."""
+        return [entry.objective, *(float(entry.at_best(name).mean()) for name in self.objectives.names[1:])]
+
     @cached_property
     def front(self) -> list[Entry]:
         """The complete trials that no other dominates, by validation loss."""
-        others = self.objectives.names[1:]
-        values = [[one.objective, *(one.at_best(name).mean() for name in others)] for one in self.complete]
-        return [self.complete[index] for index in front(self.objectives.losses(values))]
+        losses = self.objectives.losses([self.values(one) for one in self.complete])
+        return [self.complete[index] for index in front(losses)]
 
     @property
     def loss_label(self) -> str:
@@ -224,15 +225,12 @@ def _facts(
     epochs = f"{trained:,}" if recipe.replicates == 1 else f"{trained:,} x {recipe.replicates} replicates"
     starts = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
     ends = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
-    states: dict[str, int] = {}
-    for entry in entries:
-        states[entry.state] = states.get(entry.state, 0) + 1
     pruner = recipe.pruner.name
     return {
         "recipe": f"{recipe.name}{f': {recipe.title}' if recipe.title else ''}",
         "techniques": " + ".join(recipe.techniques) or "none",
         "data": f"{data.name}, {data.task}; training / validation / test rows {rows}; scale {recipe.data.scale}",
-        "trials": ", ".join(f"{count} {state}" for state, count in states.items()) or "none",
+        "trials": tally(Counter(entry.state for entry in entries)) or "none",
         "epochs trained": epochs,
         "searched": ", ".join(space.searched) or "nothing",
         "fixed": ", ".join(

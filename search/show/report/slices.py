@@ -64,7 +64,7 @@ def _points(
         return
     values = [one.objective for one in entries]
     spreads = [float(np.std(one.objectives, ddof=1)) if len(one.objectives) > 1 else 0.0 for one in entries]
-    bars: dict[str, Any] = {"elinewidth": 0.8, "ecolor": style.GREY, "capsize": 2}
+    bars = style.BARS | {"capsize": 2}
     if vertical:
         panel.errorbar(places, values, yerr=spreads if any(spreads) else None, label=label, **bars, **look)
     else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.choose.edges import Edge
+from search.errors import counted
 from search.show.report import front
 from search.show.report.networks import HeldOut
 from search.show.report.record import Record
@@ -34,8 +35,7 @@ class Statement:
 
 def too_few(record: Record) -> Statement:
     """What is said instead of figures."""
-    count = len(record.complete)
-    text = f"The study has {count} complete trial{'' if count == 1 else 's'}: a report compares at least two."
+    text = f"The study has {counted(len(record.complete), 'complete trial')}: a report compares at least two."
     return Statement("too few trials", f"{text} Run it on, and make the report again.", warning=True)
 
 
@@ -86,7 +86,7 @@ def _choice(record: Record) -> Statement:
     about = "one standard error"
     if not strengths(record):
         return Statement(about, "Nothing that was searched has a direction of stronger regularisation: no such choice.")
-    has = f"The study has {record.replicates} replicate{'s' if record.replicates > 1 else ''}"
+    has = f"The study has {counted(record.replicates, 'replicate')}"
     if wanted := lacking(record):
         count = f"{len(wanted)} of the best trials" if len(wanted) > 1 else "one of the best trials"
         text = f"The one-standard-error choice needs more replicates. {has}, and a standard error takes {REPLICATES} or"

@@ -29,6 +29,7 @@ PRUNED: dict[str, Any] = {
 BEST: dict[str, Any] = {
     "marker": "*", "markersize": 15, "linestyle": "", "color": VERMILLION, "markeredgecolor": BLACK, "zorder": 5,
 }  # fmt: skip
+BARS: dict[str, Any] = {"elinewidth": 0.8, "ecolor": GREY}
 _WIDE = 8.0
 _PANEL = (3.7, 3.1)
 
@@ -148,6 +149,13 @@ def log_ticks(axis: Axis, low: float, high: float) -> None:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
+
+
+def means_and_bars(found: Sequence[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """The mean of each trial's replicates, and bars from lowest to highest; None where all have no length."""
+    means = np.array([one.mean() for one in found])
+    bars = np.stack([means - [one.min() for one in found], [one.max() for one in found] - means]).clip(min=0)
+    return means, bars if bars.any() else None
 
 
 def choices(distribution: CategoricalDistribution) -> list[str]:

@@ -1,0 +1,42 @@
+"""A Ray cluster of two nodes on this machine, a CPU each, for tests."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+
+class Nodes:
+    """The cluster: a head, and a node that can be taken away.
+
+    Attributes:
+        address: of the head.
+    """
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        self.address: str = self._cluster.address
+        self._second: Any = None
+        self.add()
+
+    def add(self) -> None:
+        self._second = self._cluster.add_node(num_cpus=1)
+        self._cluster.wait_for_nodes()
+
+    def remove(self) -> None:
+        """At once, with what runs there."""
+        self._cluster.remove_node(self._second, allow_graceful=False)
+
+    def close(self) -> None:
+        import ray
+
+        ray.shutdown()
+        self._cluster.shutdown()
+
+
+def processes_at_work() -> list[int]:
+    """Of Ray's workers, those that have a task of ours."""
+    found = subprocess.run(["pgrep", "-f", "^ray::work"], capture_output=True, text=True)
+    return [int(one) for one in found.stdout.split()]
