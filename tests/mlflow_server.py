@@ -19,15 +19,17 @@ PATIENCE = 180.0
 
 
 @contextlib.contextmanager
-def serving(database: Path) -> Iterator[str]:
-    """The address, on 127.0.0.1, of an MLflow server over a SQLite file; its log is `server.log` beside that."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def serving(database: Path, port: int | None = None) -> Iterator[str]:
+    """The address, on 127.0.0.1, of an MLflow server over a SQLite file; its log is `server.log` beside that.
+
+    It is killed at the end, whatever it is doing. With a port of one's own another can take its place.
+    """
+    port = port or free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--default-artifact-root", str(database.with_name("artifacts"))]
     log = database.with_name("server.log")
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             command, cwd=database.parent, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -35,12 +37,16 @@ def serving(database: Path) -> Iterator[str]:
         _until_it_answers(f"http://127.0.0.1:{port}/health", process, log)
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, signal.SIGTERM)  # it and its workers
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # it and its workers
+        process.wait()
+
+
+def free_port() -> int:
+    """One that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def _until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,15 +16,13 @@ import optuna
 import pytest
 import requests
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow_runs import assert_equal, runs
+from mlflow_server import free_port, serving
 from optuna.trial import TrialState
 from studies_for_tests import Quiet, small
 
 from search import Study, sync
 from search.record import catch_up, reach
-from search.record.curves import SUMMARY
-
-STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
 
 
 @pytest.fixture
@@ -40,30 +33,6 @@ def folder(in_an_empty_folder: Path, empty_mlflow: Path) -> Path:
 
 def command(*words: str) -> int:
     return sync.main([*words, "--storage", "sqlite:///study.db"])
-
-
-def runs(uri: str) -> dict[str, Run]:
-    """Every run by its key; two with one key fail."""
-    client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name("regsearch")
-    assert experiment is not None
-    listed = client.search_runs([experiment.experiment_id], max_results=1000)
-    found = {run.data.tags["regsearch.key"]: run for run in listed}
-    assert len(found) == len(listed)
-    return found
-
-
-def assert_equal(study: optuna.Study, found: dict[str, Run], client: MlflowClient) -> None:
-    """Each trial has its run, with its state, its summary and each of its epochs once."""
-    assert len(found) == 1 + len(study.trials)
-    for trial in study.trials:
-        run = found[f"{study.study_name}/{trial.number}"]
-        assert run.info.status == STATUS[trial.state]
-        assert run.data.tags["mlflow.parentRunId"] == found[study.study_name].info.run_id
-        summary = trial.user_attrs[SUMMARY]
-        assert {name: run.data.metrics[name] for name in summary} == pytest.approx(summary)
-        steps = [point.step for point in client.get_metric_history(run.info.run_id, "val_loss")]
-        assert sorted(steps) == list(range(1, 1 + int(summary["epochs_trained"])))
 
 
 def test_a_study_without_mlflow_gets_its_runs_and_a_second_time_none(
@@ -141,41 +110,11 @@ def test_what_a_failure_comes_to() -> None:
     assert reach.unreachable("http://127.0.0.1:notaport") is None
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 def until(condition: Callable[[], Any], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "not within the time"
         time.sleep(0.1)
-
-
-@contextmanager
-def server(folder: Path, port: int) -> Iterator[None]:
-    """MLflow's own, on this machine only; killed with all its processes at the end."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    command += ["--default-artifact-root", str(folder / "artifacts")]
-    with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, start_new_session=True)
-
-    def healthy() -> bool:
-        assert process.poll() is None, (folder / "server.log").read_text()
-        with suppress(OSError):
-            return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).status == 200)
-        return False
-
-    try:
-        until(healthy)
-        yield
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @pytest.mark.slow
@@ -186,7 +125,7 @@ def test_a_server_that_dies_during_training_is_made_equal_later(
     uri = f"http://127.0.0.1:{port}"
     words = ["l2", "--dataset", "wine", "--trials", "16", "--epochs", "400", "--pruner", "none", "--hidden", "16"]
     words += ["--batch-size", "10", "--storage", "sqlite:///study.db", "--tracking-uri", uri, "--device", "cpu"]
-    with server(folder, port):
+    with serving(folder / "mlflow.db", port):
         training = subprocess.Popen([sys.executable, "-m", "search.run", *words], stderr=subprocess.PIPE)
         client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
         until(lambda: client.get_experiment_by_name("regsearch") and len(runs(client.tracking_uri)) > 2)
@@ -200,7 +139,7 @@ def test_a_server_that_dies_during_training_is_made_equal_later(
     study = optuna.load_study(study_name="l2-wine", storage="sqlite:///study.db")
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 16
     assert any(run.info.status == "RUNNING" for run in runs(client.tracking_uri).values())
-    with server(folder, port):
+    with serving(folder / "mlflow.db", port):
         assert command("--tracking-uri", uri) == 0
         assert "l2-wine: MLflow has its 16 trials" in capsys.readouterr().err
         assert_equal(study, runs(uri), MlflowClient(uri))

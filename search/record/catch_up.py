@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from search.record.live import Live
 from search.record.reach import unreachable
-from search.record.writer import Writer, only_writer, say, silence_mlflow
+from search.record.said import say
+from search.record.turn import Turn
+from search.record.writer import Writer, silence_mlflow
 
 _ADVICE = "run the command again when it does"
 
@@ -34,8 +35,7 @@ class _NoLines:
     """Nobody trains."""
 
     def __init__(self) -> None:
-        self.ended, self.over = True, threading.Event()
-        self.over.set()
+        self.ended = True
 
     def take(self, live: Live, seconds: float) -> None:
         """There is nothing to take."""
@@ -58,14 +58,17 @@ def catch_up(
         return
     silence_mlflow()
     lines = _NoLines()
-    with only_writer(tracking_uri, lines, patience) as ours:
-        if not ours:
-            return
-        from search.record.sync import StudySync
+    for study in studies:
+        with Turn(tracking_uri, storage, study, patience) as turn:
+            if not turn.wait(lines, live := Live()):
+                yield Caught(study, equal=False, trials=0, written=0)
+                if turn.elsewhere:
+                    continue
+                return
+            from search.record.sync import StudySync
 
-        for study in studies:
             sync = StudySync(study, storage, tracking_uri, experiment)
-            equal = Writer(lines, sync, tracking_uri, patience, _ADVICE).run() == 0
+            equal = Writer(lines, live, sync, turn, tracking_uri, patience, _ADVICE).run() == 0
             yield Caught(study, equal, sync.finished, len(sync.written))
             if not equal and not sync.unreadable:
                 return

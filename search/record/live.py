@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from search.record.plan import Point, clean_key, live_epochs, loggable
 
@@ -67,3 +67,18 @@ class Live:
             for metric, values in metrics.items():
                 if epoch in live_epochs(metric, trial.epochs) and loggable(values[place]):
                     trial.points.append(Point(clean_key(metric), values[place], time_ms, epoch))
+
+
+class Lines(Protocol):
+    """What the training side says, as it comes.
+
+    Attributes:
+        ended: whether it has no more to say.
+    """
+
+    @property
+    def ended(self) -> bool: ...
+
+    def take(self, live: Live, seconds: float) -> None:
+        """Move what comes within so many seconds to `live`; returns early where there will be no more."""
+        ...

@@ -199,7 +199,7 @@ class MlflowView:
         return self._parent_run.run_id
 
     def _search(self) -> dict[str, _RunState]:
-        """The study's runs by key; of several with one key (two machines at once) the same one for every writer."""
+        """The study's runs by key; of several with one key (writers that knew nothing of each other) one is left."""
         found: dict[str, Run] = {}
         name = tagged(STUDY_TAG, self._study)
         token: str | None = None
@@ -209,8 +209,10 @@ class MlflowView:
                 key = run.data.tags.get(KEY_TAG, "")
                 if not self._owns(key):
                     continue
-                if key not in found or _rank(run) < _rank(found[key]):
-                    found[key] = run
+                if key in found:
+                    run, other = sorted((run, found[key]), key=_rank)
+                    self._api.delete_run(other.info.run_id)
+                found[key] = run
             token = page.token
             if not token:
                 return {key: _state(run) for key, run in found.items()}

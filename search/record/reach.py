@@ -1,12 +1,23 @@
-"""Whether anybody listens where a tracking URI points: found out by a bare connection, before mlflow is imported."""
+"""Whether anybody listens where a tracking URI points: found out by a bare connection, before mlflow is imported.
+
+And what is told of a server, MLflow's or the study's, that does not answer.
+"""
 
 from __future__ import annotations
 
 import socket
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from search.database import shown
+
 _PORTS = {"http": 80, "https": 443}
+
+
+class StorageAway(RuntimeError):
+    """The study's storage does not answer: one line which says that, and why."""
 
 
 def unreachable(uri: str, seconds: float = 5.0) -> str | None:
@@ -50,3 +61,19 @@ def reason(error: BaseException) -> str:
     line = text.splitlines()[0] if text else ""
     line = line if len(line) <= 160 else f"{line[:157]}..."
     return f"{type(error).__name__}: {line}" if line else type(error).__name__
+
+
+@contextmanager
+def answering(storage: str) -> Iterator[None]:
+    """Around what is read of a study: whatever its storage (a URL) fails with becomes a `StorageAway`."""
+    try:
+        yield
+    except Exception as error:
+        from optuna.exceptions import StorageInternalError
+        from sqlalchemy.exc import SQLAlchemyError
+
+        if not isinstance(error, StorageInternalError | SQLAlchemyError):
+            raise
+        cause = (error.__cause__ if isinstance(error, StorageInternalError) else None) or error
+        told = reason(getattr(cause, "orig", None) or cause)
+        raise StorageAway(f"storage {shown(storage)} is not answering ({told})") from error

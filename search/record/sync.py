@@ -12,18 +12,20 @@ import optuna
 import requests
 import sqlalchemy.exc
 from mlflow.exceptions import MlflowException
-from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial
 
 from search.choose.objectives import VAL_LOSS, Objectives
+from search.database import connect
 from search.errors import EnvironmentFault
 from search.record import curves as record
 from search.record.live import Live
 from search.record.mlflow_page import NOTE_TAG, study_view
 from search.record.mlflow_view import MlflowView
 from search.record.plan import as_text, clean_key, params_text, plan_trial, trial_times
+from search.record.reach import StorageAway, answering
 
 _SLICE = 5.0  # seconds of catching up after which the live trials have their turn
+_LOOK = 10.0  # seconds after which the study is read though nobody has told of a trial: other machines tell none
 
 
 class StudySync:
@@ -43,7 +45,7 @@ class StudySync:
     """
 
     FAULTS: tuple[type[Exception], ...] = (
-        *(MlflowException, sqlalchemy.exc.SQLAlchemyError, StorageInternalError),
+        *(StorageAway, MlflowException, sqlalchemy.exc.SQLAlchemyError),
         *(requests.RequestException, sqlite3.Error, OSError),
     )
 
@@ -53,7 +55,9 @@ class StudySync:
         self._storage = storage
         self._study: optuna.Study | None = None
         self._view = MlflowView(tracking_uri, experiment, study)
-        self._pending: set[int] | None = None
+        self._done: set[int] = set()  # the finished trials that are not to be looked at again
+        self._left = True  # whether others were left at the end of the last go
+        self._looked = 0.0
         self._stumbles: Counter[int] = Counter()
         self._checked_at_end = False
         self.progressed = False
@@ -64,10 +68,11 @@ class StudySync:
     def forget(self) -> None:
         """After a fault: read MLflow again, and look at every finished trial again."""
         self._view.forget()
-        self._pending = None
+        self._done.clear()
+        self._left = True
 
     def go(self, live: Live, *, ended: bool) -> bool:
-        """Log what waits; complete the runs of the trials told (all finished ones the first time, and at the end).
+        """Log what waits; complete the runs of the trials that have finished, whoever trained them; at the end, of all.
 
         Args:
             live: the trials in training; what is logged or taken up is removed from it.
@@ -80,38 +85,46 @@ class StudySync:
             FAULTS: whatever MLflow, or either store, fails with; `forget`, then go again.
         """
         self.progressed = False
-        if self._view.connected and not ended and not live.told and not self._pending:
+        due = time.monotonic() - self._looked >= _LOOK
+        if self._view.connected and not (ended or live.told or self._left or due):
             self._flush(live)  # nothing to be read from the study
             return True
-        if self._study is None:
-            self._study = self._load()
-        trials = {trial.number: trial for trial in self._study.get_trials(deepcopy=False)}
-        attributes = self._study.user_attrs
+        trials, attributes = self._read()
         finished = {number for number, trial in trials.items() if trial.state.is_finished()}
         self.finished = len(finished)
         if not self._view.connected:
             self._view.connect(_study_start(trials))
-        if self._pending is None or (ended and not self._checked_at_end):
-            self._pending = set(finished)
-            self._checked_at_end = ended
-        self._pending |= live.told & finished
+        if ended and not self._checked_at_end:
+            self._done.clear()
+            self._checked_at_end = True
+        self._done -= live.told
         live.told.clear()
+        for number in live.trials.keys() & finished:  # read sooner than heard
+            del live.trials[number]
         self._flush(live)
-        self._complete(trials, attributes, hurry=ended)
+        pending = finished - self._done
+        self._left = True  # should the next line fail
+        self._complete(pending, trials, attributes, hurry=ended)
+        self._left = not pending <= self._done
         self._describe(trials, attributes)
-        if not self._pending and ended:
+        if not self._left and ended:
             for number in self._view.running():
                 if number in trials:
                     self._view.interrupt(number, trials[number].state.name)
             ends = [trial_times(trials[number])[1] for number in finished]
             self._view.finish(max(ends, default=time.time_ns() // 1_000_000))
-        return not self._pending
+        return not self._left
 
-    def _load(self) -> optuna.Study:
-        try:
-            return optuna.load_study(study_name=self._name, storage=self._storage)
-        except KeyError:
-            raise EnvironmentFault(f"there is no study {self._name!r} in the storage") from None
+    def _read(self) -> tuple[dict[int, FrozenTrial], Mapping[str, Any]]:
+        """The trials by number, and the study's attributes."""
+        with answering(self._storage):
+            try:
+                self._study = self._study or optuna.load_study(study_name=self._name, storage=connect(self._storage))
+            except KeyError:
+                raise EnvironmentFault(f"there is no study {self._name!r} in the storage") from None
+            trials = {trial.number: trial for trial in self._study.get_trials(deepcopy=False)}
+            self._looked = time.monotonic()
+            return trials, self._study.user_attrs
 
     def _flush(self, live: Live) -> None:
         for number, trial in live.trials.items():
@@ -119,10 +132,11 @@ class StudySync:
                 self._view.live(number, trial)
                 self.progressed = True
 
-    def _complete(self, trials: Mapping[int, FrozenTrial], attributes: Mapping[str, Any], hurry: bool) -> None:
+    def _complete(
+        self, pending: set[int], trials: Mapping[int, FrozenTrial], attributes: Mapping[str, Any], hurry: bool
+    ) -> None:
         """Make the pending trials' runs equal to their record, in order, for a while (to the end if in a hurry)."""
         recipe, environment = attributes.get(record.RECIPE, {}), attributes.get(record.ENVIRONMENT, {})
-        pending = self._pending if self._pending is not None else set()
         until = time.monotonic() + _SLICE
         # What MLflow has refused comes last: it must not keep the others from their turn.
         for number in sorted(pending, key=lambda number: (self._stumbles[number], number)):
@@ -133,7 +147,7 @@ class StudySync:
                     self.written.add(number)
             except EnvironmentFault as fault:
                 self.unreadable[number] = str(fault)
-            pending.discard(number)
+            self._done.add(number)
             del self._stumbles[number]
             if not hurry and time.monotonic() > until:
                 return

@@ -10,24 +10,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
-import hashlib
 import os
 import queue
-import re
 import signal
 import sys
-import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
-from search.record.live import AGAIN, Live
-from search.record.reach import reason
+from search.record.live import AGAIN, Lines, Live
+from search.record.reach import StorageAway, reason
+from search.record.said import say
+from search.record.turn import Turn
 
 if TYPE_CHECKING:
     from search.record.sync import StudySync
@@ -47,10 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     _stand_back()
     silence_mlflow()
-    live_lines = _Lines()
+    lines, live = _Lines(), Live()
     try:
-        with only_writer(options.tracking_uri, live_lines, options.patience) as ours:
-            if not ours:
+        with Turn(options.tracking_uri, options.storage, options.study, options.patience) as turn:
+            if not turn.wait(lines, live):
                 return 1
             # SQLAlchemy makes an object or ten of each value: collecting as often as usual is a third of the time. Set
             # before the import: what that and the creation of MLflow's tables make mostly stays.
@@ -59,27 +54,11 @@ def main(arguments: list[str] | None = None) -> int:
 
             gc.freeze()
             sync = StudySync(options.study, options.storage, options.tracking_uri, options.experiment)
-            return Writer(live_lines, sync, options.tracking_uri, options.patience).run()
+            return Writer(lines, live, sync, turn, options.tracking_uri, options.patience).run()
     except Exception as error:
         # A view must not frighten anybody with a traceback: what matters is in the study.
         say(f"the MLflow writer failed ({reason(error)}): {AGAIN}")
         return 1
-
-
-class Lines(Protocol):
-    """What the training side says.
-
-    Attributes:
-        ended: whether it has no more to say; over: whether it has said all, part of which may still wait.
-    """
-
-    @property
-    def ended(self) -> bool: ...
-
-    @property
-    def over(self) -> threading.Event: ...
-
-    def take(self, live: Live, seconds: float) -> None: ...
 
 
 class _Lines:
@@ -87,8 +66,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self.ended = False  # as far as the lines have been taken
-        self.over = threading.Event()  # as far as they have come in
+        self.ended = False
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
 
     def _read(self) -> None:
@@ -100,10 +78,8 @@ class _Lines:
                 for line in lines:
                     self._queue.put(line)
         self._queue.put(None)
-        self.over.set()
 
     def take(self, live: Live, seconds: float) -> None:
-        """Move what comes within so many seconds to `live`; returns early when the input ends."""
         until = time.monotonic() + seconds
         while not self.ended:
             try:
@@ -121,17 +97,26 @@ class Writer:
 
     Args:
         lines: what the training side says.
+        live: what of it waits to be logged.
         sync: the study and its view.
+        turn: has come.
         uri: MLflow's, for the line that says that it is not answering.
         patience: seconds of failing before giving up at the end.
         advice: what that line ends with.
     """
 
     def __init__(
-        self, lines: Lines, sync: StudySync, uri: str, patience: float, advice: str = f"training goes on; {AGAIN}"
+        self,
+        lines: Lines,
+        live: Live,
+        sync: StudySync,
+        turn: Turn,
+        uri: str,
+        patience: float,
+        advice: str = f"training goes on; {AGAIN}",
     ) -> None:
-        self._lines, self._advice = lines, advice
-        self._sync = sync
+        self._lines, self._live, self._advice = lines, live, advice
+        self._sync, self._turn = sync, turn
         self._uri = uri
         self._patience = patience
         self._failing_since: float | None = None
@@ -140,13 +125,17 @@ class Writer:
 
     def run(self) -> int:
         """Until the input has ended and MLflow is equal to the study, or does not answer."""
-        live = Live()
         wait = 0.0
         while True:
-            self._lines.take(live, wait)
+            self._lines.take(self._live, wait)
             ended = self._lines.ended
             try:
-                idle = self._sync.go(live, ended=ended)
+                if not self._turn.kept(last=ended):
+                    self._sync.forget()
+                    if not self._turn.wait(self._lines, self._live):
+                        return 1
+                    continue
+                idle = self._sync.go(self._live, ended=ended)
             except self._sync.FAULTS as error:
                 if not self._failed(error, ended):
                     return 1
@@ -170,49 +159,16 @@ class Writer:
         give_up = ended and failing >= self._patience
         if not self._said and (give_up or failing >= _QUIET):
             self._said = True
-            say(f"MLflow at {self._uri} is not answering ({reason(error)}): {self._advice}")
+            away = (
+                error if isinstance(error, StorageAway) else f"MLflow at {self._uri} is not answering ({reason(error)})"
+            )
+            say(f"{away}: {self._advice}")
         return not give_up
 
     def _verdict(self) -> int:
         for problem in self._sync.unreadable.values():
             say(f"not shown in MLflow: {problem}")
         return 1 if self._sync.unreadable else 0
-
-
-@contextlib.contextmanager
-def only_writer(uri: str, lines: Lines, patience: float) -> Iterator[bool]:
-    """Hold the lock of a tracking store; released by the process's death, however it dies.
-
-    Yields whether it is held: another study's writer may hold it for hours, and the end of this one's command does not
-    wait for that.
-    """
-    # The user is part of the name: in a shared /tmp one user's lock file can't be opened by another.
-    user = os.getuid() if hasattr(os, "getuid") else ""
-    digest = hashlib.sha256(f"{user} {resolved(uri)}".encode()).hexdigest()[:16]
-    lock = FileLock(Path(tempfile.gettempdir()) / f"regsearch-mlflow-{digest}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        since = time.monotonic()
-        say(f"another search is writing to MLflow at {uri}: this one's runs will appear when it is done")
-        while not lock.is_locked:
-            try:
-                lock.acquire(timeout=patience if lines.over.is_set() else 1.0)
-            except Timeout:
-                if lines.over.is_set() and time.monotonic() - since >= patience:
-                    say(f"it is still writing: {AGAIN}")
-                    break
-    try:
-        yield lock.is_locked
-    finally:
-        lock.release()
-
-
-def resolved(uri: str) -> str:
-    """A tracking URI by which two processes know that they mean the same store: a SQLite path is made absolute."""
-    if uri.startswith("sqlite:///"):
-        return "sqlite:///" + os.path.realpath(uri.removeprefix("sqlite:///").split("?")[0])
-    return uri.rstrip("/") if "://" in uri else os.path.realpath(uri)
 
 
 def _stand_back() -> None:
@@ -236,13 +192,6 @@ def silence_mlflow() -> None:
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     }.items():
         os.environ.setdefault(name, value)
-
-
-def say(line: str) -> None:
-    """One line on stderr, without the passwords that URLs carry (MLflow's own messages repeat them)."""
-    line = re.sub(r"://[^/@\s]*@", "://...@", line)
-    with contextlib.suppress(OSError):  # the terminal may be gone
-        print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -117,6 +117,42 @@ def test_an_interrupted_trial_is_killed_adopted_and_ends_well_in_one_run(bench: 
     bench.assert_equal(0)
 
 
+def test_of_two_runs_of_one_trial_one_is_left(bench: Bench) -> None:
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    bench.sync()
+    kept, parent = bench.run(0), bench.runs()[bench.name]
+    for run in (kept, parent):
+        bench.client().create_run(run.info.experiment_id, start_time=run.info.start_time + 1, tags=run.data.tags)
+    bench.sync()
+    assert (bench.run(0).info.run_id, bench.runs()[bench.name].info.run_id) == (kept.info.run_id, parent.info.run_id)
+    bench.assert_equal(0)
+
+
+def test_trials_that_nobody_tells_of_are_seen(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync = bench.sync(ended=False)
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    assert sync.go(Live(), ended=False)
+    assert f"{bench.name}/0" not in bench.runs()
+    monkeypatch.setattr("search.record.sync._LOOK", 0.0)
+    assert sync.go(Live(), ended=False)
+    bench.assert_equal(0)
+
+
+def test_a_result_that_is_read_sooner_than_heard_is_not_taken_back(bench: Bench) -> None:
+    trial, other = bench.ask(), bench.ask()
+    live = live_of(bench, trial, range(1, 21))
+    sync = bench.sync(live, ended=False)
+    bench.tell(trial, TrialState.COMPLETE)
+    bench.tell(other, TrialState.COMPLETE)
+    live.take(b'{"event": "told", "trial": 1}')
+    assert sync.go(live, ended=False)
+    for line in bench.lines(trial, range(59, 61))[1:]:
+        live.take(json.dumps(line).encode())
+    assert sync.go(live, ended=False)
+    assert bench.run(0).info.status == "FINISHED"
+    bench.assert_equal(0)
+
+
 @pytest.mark.parametrize("otherwise", ["another value", "a later epoch"])
 def test_a_run_that_contradicts_the_record_is_made_anew(bench: Bench, otherwise: str) -> None:
     trial = bench.ask()

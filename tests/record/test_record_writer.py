@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from record_studies import METRICS, Bench
 
 from search.record.link import WriterLink
-from search.record.writer import resolved
+from search.record.turn import resolved
 
 
 def writer(bench: Bench, *more: str, uri: str | None = None) -> subprocess.Popen[bytes]:
@@ -194,4 +194,7 @@ def test_the_end_of_a_command_does_not_wait_for_another_studys_writer(bench: Ben
 def test_two_spellings_of_one_store_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert resolved("sqlite:///mlflow.db") == resolved(f"sqlite:///{tmp_path}/x/../mlflow.db")
-    assert resolved("http://host:5000/") == resolved("http://host:5000")
+    assert resolved("http://host:5000/") == resolved("http://me:secret@HOST:5000") != resolved("http://host:5001")
+    assert resolved("https://host/mlflow") == resolved("https://host:443/mlflow/") != resolved("https://host")
+    assert resolved("http://127.0.0.1:5000") == resolved("http://localhost:5000") != resolved("http://host:5000")
+    assert resolved("http://host:notaport") == "http://host:notaport"
