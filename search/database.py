@@ -171,9 +171,20 @@ def faults(url: str) -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
-        cause = error.__cause__ or error
-        reason = str(getattr(cause, "orig", None) or cause).splitlines()[0]
-        raise EnvironmentFault(f"storage {shown(url)} failed: {reason}") from error
+        raise EnvironmentFault(f"storage {shown(url)} failed: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """What the database itself says, beneath what Optuna and SQLAlchemy make of it."""
+    cause = error.__cause__ or error
+    return str(getattr(cause, "orig", None) or cause).splitlines()[0]
+
+
+def is_away(url: str, error: Exception) -> bool:
+    """Whether an error is that of a server that does not answer, as while it is restarted."""
+    from sqlalchemy.exc import InterfaceError, OperationalError
+
+    return sqlite_path(url) is None and isinstance(error.__cause__ or error, (InterfaceError, OperationalError))
 
 
 def shown(url: str) -> str:

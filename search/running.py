@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -65,7 +67,7 @@ def run(
             watching.append(environment.Noting(opened, study.environment()))
             if timeout is not None:
                 watching.append(Deadline(timeout))
-            _search(study, budget, Watchers(watching), extend=extend)
+            _persist(study, partial(_search, study, budget, Watchers(watching), extend=extend))
 
 
 def confirm(
@@ -102,6 +104,23 @@ def confirm(
 
     share = cluster.confirm(study.storage, workers, study.given["device"], address)
     return lambda orders: cluster.RayEngine(share, study.data, orders.techniques)
+
+
+def _persist(study: Study, search: Callable[[], None]) -> None:
+    """Search, and take the search up again where the server of the storage was away: it may have been restarted."""
+    failures, trained = 0, -1
+    while True:
+        try:
+            return search()
+        except (StorageInternalError, SQLAlchemyError) as error:
+            failures = failures + 1 if study.epochs_trained == trained else 1
+            trained = study.epochs_trained
+            if failures == team.PATIENCE or not database.is_away(study.storage, error):
+                raise
+            pause = team.pause(failures)
+            why = f"storage {database.shown(study.storage)} failed ({database.reason(error)})"
+            print(f"{why}: going on in {pause:.0f} s", file=sys.stderr, flush=True)
+            time.sleep(pause)
 
 
 def _search(study: Study, budget: int, observer: Observer, *, extend: bool) -> None:

@@ -28,8 +28,13 @@ from search.observer import Observer
 from search.scale.events import pass_on
 from search.scale.orders import Orders
 
-_PATIENCE = 4  # deaths of a worker in a row, without a trial told in between, that end the run
-_PAUSE = 2.0  # seconds before the second start, and twice as many before each that follows: a server may come back
+PATIENCE = 4
+"""Failures in a row, without anything done in between, that end a run."""
+
+
+def pause(failures: int) -> float:
+    """Seconds to wait after so many in a row, twice as many after each: a server may come back."""
+    return 2.0**failures
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def run(
                 _dismiss(engine, team, working)
             else:
                 print(f"worker {worker.index} has ended ({said.why}): starting it again", file=sys.stderr, flush=True)
-                time.sleep(_PAUSE * 2 ** (worker.deaths - 1))
+                time.sleep(pause(worker.deaths))
                 start(worker)
     return team
 
@@ -160,6 +165,6 @@ def _is_done(worker: Worker, ended: Ended) -> bool:
     if ended.status == 2:
         raise RequestError(ended.why)
     worker.deaths += ended.status != 0
-    if worker.deaths == _PATIENCE or (ended.status == 1 and not worker.heard):
+    if worker.deaths == PATIENCE or (ended.status == 1 and not worker.heard):
         raise EnvironmentFault(f"worker {worker.index}: {ended.why}")
     return ended.status == 0

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,19 +99,29 @@ def test_workers_end_with_the_command_that_started_them(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("postgres")
-def test_a_restart_of_the_database_costs_a_pause(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_restart_of_the_database_costs_a_pause(
+    tmp_path: Path, workers: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def start_again() -> None:
+        time.sleep(3)
+        running.start()
+
+    starting = threading.Thread(target=start_again)
+
     class Restarts(Quiet):
         def told(self, number: int, state: TrialState, value: float | None) -> None:
             super().told(number, state, value)
             if len(self.told_numbers) == 3:
                 running.stop()
-                time.sleep(1)
-                running.start()
+                starting.start()
 
     fields = SMALL | ALONE | {"sampler": "random", "set": SMALL["set"] | {"epochs": 200}}
     with server() as running:
         shared = Study(Recipe.parse(fields, "test"), storage=running.url, tracking_uri=None, device="cpu")
-        shared.run(workers=2, observers=[Restarts()])
+        shared.run(workers=workers, observers=[Restarts()])
+        starting.join()
+        assert "going on in 2 s" in capfd.readouterr().err
         alone = small(tmp_path, **{name: fields[name] for name in (*ALONE, "sampler", "set")}).run(observers=[Quiet()])
         assert in_any_order(shared) == in_any_order(alone)
 
