@@ -3,9 +3,10 @@
 Each study is killed up to six times, at calls that are drawn from the seed (`tests/killed.py` has the places: in an
 ask, an epoch, a transaction, the drain ...), before it may finish; a third of them (`--mlflow`) with MLflow, where the
 command, the writer or both die. Then it must equal the undisturbed study of its kind, trial by trial and bit by bit,
-and MLflow must equal the study (`tests/soundness.py`).
+and MLflow must equal the study (`tests/soundness.py`). Studies are in SQLite files, or in a PostgreSQL server that is
+started for them.
 
-    python benchmarks/soak.py [--kills 200] [--minutes 60] [--seed 0] [--mlflow 0.33] [--json FILE]
+    python benchmarks/soak.py [--kills 200] [--minutes 60] [--seed 0] [--mlflow 0.33] [--postgres] [--json FILE]
 
 Prints a line for each problem, and at the end: kills, by place; reruns; trials lost, duplicated or differing; what is
 wrong in MLflow. The exit status is 1 where anything was.
@@ -14,6 +15,7 @@ wrong in MLflow. The exit status is 1 where anything was.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import shutil
 import sys
@@ -25,9 +27,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "scale"))
 
 import measure
 from killed import Commands, Kill, settled
+from postgres_server import Server, server
 from soundness import mlflow_problems, study_problems
 
 NAME = "small-wine"
@@ -73,15 +77,20 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0, help="the last study begins before")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--mlflow", type=float, default=1 / 3, help="the share of studies with MLflow")
+    parser.add_argument("--postgres", action="store_true", help="studies in PostgreSQL")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, Commands() as commands:
-        soak = Soak(commands, Path(folder), random.Random(options.seed), options.mlflow)
+    with contextlib.ExitStack() as stack:
+        postgres = stack.enter_context(server()) if options.postgres else None
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        commands = stack.enter_context(Commands())
+        soak = Soak(commands, Path(folder), random.Random(options.seed), options.mlflow, postgres)
         while soak.kills < options.kills and time.monotonic() - started < 60 * options.minutes:
             soak.study()
             print(f"{soak.kills} kills, {len(soak.problems)} problems", file=sys.stderr, flush=True)
-    result = soak.result() | {"seed": options.seed, "seconds": time.monotonic() - started}
+    storage = "PostgreSQL" if options.postgres else "SQLite"
+    result = soak.result() | {"storage": storage, "seed": options.seed, "seconds": time.monotonic() - started}
     for name, value in result.items():
         print(f"{name}: {value}")
     if options.json:
@@ -92,8 +101,11 @@ def main() -> int:
 class Soak:
     """Studies that are killed, and what came of them."""
 
-    def __init__(self, commands: Commands, folder: Path, drawn: random.Random, share: float) -> None:
+    def __init__(
+        self, commands: Commands, folder: Path, drawn: random.Random, share: float, postgres: Server | None
+    ) -> None:
         self._commands, self._folder, self._drawn, self._share = commands, folder, drawn, share
+        self._postgres = postgres
         self._undisturbed: dict[str, Path] = {}
         self._places: Counter[str] = Counter()
         self._victims: Counter[str] = Counter()
@@ -132,9 +144,11 @@ class Soak:
         tracked = self._drawn.random() < self._share
         undisturbed = self._reference(kind)
         folder = self._new(kind, f"study-{self._kinds.total()}")
+        url = self._postgres.database(f"study_{self._kinds.total()}") if self._postgres else None
         self._kinds[kind] += 1
         self._tracked += tracked
-        words = ["small.toml", "--device", "cpu", "--json", *([] if tracked else ["--tracking-uri", "none"])]
+        words = ["--storage", url] if url else []
+        words += ["small.toml", "--device", "cpu", "--json", *([] if tracked else ["--tracking-uri", "none"])]
         trials, history = ASK_BATCH, []
         for _ in range(self._drawn.randint(2, _MOST_KILLS)):
             trials = max(trials, ASK_BATCH * self._drawn.randint(1, TRIALS // ASK_BATCH))
@@ -152,9 +166,9 @@ class Soak:
         self._longest = max(self._longest, ended.seconds)
         settled(folder)
         found = [] if ended.status == 0 else [f"status {ended.status} at last: {ended.err[-500:]}"]
-        found += study_problems(folder, undisturbed, NAME, half_asked=kind.startswith("grid"))
+        found += study_problems(url or folder, undisturbed, NAME, half_asked=kind.startswith("grid"))
         if tracked:
-            found += [f"mlflow: {problem}" for problem in mlflow_problems(folder, NAME)]
+            found += [f"mlflow: {problem}" for problem in mlflow_problems(folder, NAME, url)]
         if found:
             print(kind, *history, *found, sep="\n  ", file=sys.stderr)
         else:

@@ -22,16 +22,16 @@ from search.record.curves import CURVES, ENVIRONMENT, EPOCHS, SUMMARY, TIMES, Cu
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
 
 
-def study_problems(folder: Path, undisturbed: Path, name: str, *, half_asked: bool = False) -> list[str]:
-    """What is wrong with the study in one folder's ``optuna.db``, in the light of the other's; a line each.
+def study_problems(storage: str | Path, undisturbed: Path, name: str, *, half_asked: bool = False) -> list[str]:
+    """What is wrong with one study in the light of another; a line each.
 
     Args:
-        folder: of the study that was disturbed.
-        undisturbed: of the one that was not.
+        storage: of the study that was disturbed: a URL, or a folder with an ``optuna.db``.
+        undisturbed: the folder of the one that was not.
         name: of both.
         half_asked: whether trials may have failed, cut off in the middle of their ask.
     """
-    mine, other = _study(folder, name), _study(undisturbed, name)
+    mine, other = _study(storage, name), _study(undisturbed, name)
     trials, wanted = mine.get_trials(), other.get_trials()
     problems = []
     if half_asked:
@@ -54,8 +54,9 @@ def study_problems(folder: Path, undisturbed: Path, name: str, *, half_asked: bo
     return problems
 
 
-def _study(folder: Path, name: str) -> optuna.Study:
-    return optuna.load_study(study_name=name, storage=f"sqlite:///{folder / 'optuna.db'}")
+def _study(storage: str | Path, name: str) -> optuna.Study:
+    url = storage if isinstance(storage, str) else f"sqlite:///{storage / 'optuna.db'}"
+    return optuna.load_study(study_name=name, storage=url)
 
 
 def _differences(one: FrozenTrial, like: FrozenTrial, half_asked: bool) -> list[str]:
@@ -67,17 +68,22 @@ def _differences(one: FrozenTrial, like: FrozenTrial, half_asked: bool) -> list[
         return said if half_asked else said | {"system": trial.system_attrs}
 
     mine, other = shown(one), shown(like)
-    found = [what for what in mine if repr(mine[what]) != repr(other[what])]
+    found = [what for what in mine if _text(mine[what]) != _text(other[what])]
     if one.state in (TrialState.COMPLETE, TrialState.PRUNED):
         found += [f"no {key}" for key in (CURVES, TIMES, SUMMARY, EPOCHS) if key not in one.user_attrs]
     return found
 
 
-def mlflow_problems(folder: Path, name: str) -> list[str]:
-    """What in ``mlflow.db`` is not as the study in ``optuna.db`` has it; a line each."""
+def _text(value: Any) -> str:
+    """Equal texts for equal values, NaN among them; in which order a database gives names does not matter."""
+    return repr(sorted(value.items())) if isinstance(value, dict) else repr(value)
+
+
+def mlflow_problems(folder: Path, name: str, storage: str | None = None) -> list[str]:
+    """What in a folder's ``mlflow.db`` is not as the study, by default in its ``optuna.db``, has it; a line each."""
     connection = sqlite3.connect(folder / "mlflow.db", timeout=30)
     try:
-        return _mlflow_problems(connection, _study(folder, name), name)
+        return _mlflow_problems(connection, _study(storage or folder, name), name)
     finally:
         connection.close()
 

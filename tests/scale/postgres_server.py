@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import create_engine, text
+
 _USER, _PASSWORD = "searcher", "s3cret"
 
 
@@ -53,6 +55,12 @@ class Server:
         self._run("initdb", *data, "-U", _USER, "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync")
         with (folder / "data" / "pg_hba.conf").open("a") as rules:  # which know 127.0.0.1 only
             rules.write("host all all all scram-sha-256\n")
+
+    def database(self, name: str) -> str:
+        """The URL of a new database."""
+        with create_engine(self.url, isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        return f"{self.url.rpartition('/')[0]}/{name}"
 
     def start(self) -> None:
         options = f"-p {self.port} -c listen_addresses={self._address} -k {self._folder}"
