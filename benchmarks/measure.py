@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-_PACKAGES = ("torch", "numpy", "optuna", "mlflow", "scikit-learn")
+_PACKAGES = ("torch", "numpy", "optuna", "mlflow", "scikit-learn", "ray", "psycopg")
 
 
 @dataclass(frozen=True)

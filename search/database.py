@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -176,22 +177,22 @@ def faults(url: str) -> Iterator[None]:
 
 def reason(error: Exception) -> str:
     """What the database itself says, beneath what Optuna and SQLAlchemy make of it."""
-    cause = error.__cause__ or error
-    return str(getattr(cause, "orig", None) or cause).splitlines()[0]
+    found = cause(error)
+    return str(getattr(found, "orig", None) or found).splitlines()[0]
 
 
-def is_away(url: str, error: Exception) -> bool:
-    """Whether an error is that of a server that does not answer, as while it is restarted."""
-    from sqlalchemy.exc import InterfaceError, OperationalError
+def cause(error: Exception) -> BaseException:
+    """What SQLAlchemy has raised, beneath what Optuna makes of it."""
+    from optuna.exceptions import StorageInternalError
 
-    return sqlite_path(url) is None and isinstance(error.__cause__ or error, (InterfaceError, OperationalError))
+    return (error.__cause__ if isinstance(error, StorageInternalError) else None) or error
 
 
 def shown(url: str) -> str:
     """A URL without its password."""
     scheme, slashes, rest = url.partition("://")
     credentials, at, place = rest.rpartition("@")
-    return f"{scheme}{slashes}{credentials.partition(':')[0]}{at}{place}"
+    return re.sub(r"([?&]password=)[^&]*", r"\1...", f"{scheme}{slashes}{credentials.partition(':')[0]}{at}{place}")
 
 
 def patience(url: str) -> dict[str, Any]:

@@ -67,10 +67,10 @@ def search(
         for one in asked:
             program = programs.program(one.values)
             members.append(Member(one.number, program, programs.numeric(one.values), replicates))
-        observer.asked(asked)
         cohort = Cohort(members, batches, width, checkpoints.load(index, {one.number: one for one in members}))
         run = _Run(asker.study, index, {one.number: one.trial for one in asked}, asker.objectives, observer)
         with suppress(UpdateFinishedTrialError):  # told by another process, which has taken the cohort over
+            observer.asked(asked)
             run.through(cohort, pruner, checkpoints)
         width = cohort.width
 

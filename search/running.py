@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -10,10 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import SQLAlchemyError
-
-from search import compose, database, identity, loop
+from search import away, compose, database, identity, loop
 from search.choose import asking, extending, pruners
 from search.choose.asking import Asker
 from search.errors import RequestError, unknown
@@ -67,7 +63,8 @@ def run(
             watching.append(environment.Noting(opened, study.environment()))
             if timeout is not None:
                 watching.append(Deadline(timeout))
-            _persist(study, partial(_search, study, budget, Watchers(watching), extend=extend))
+            search = partial(_search, study, budget, Watchers(watching), extend=extend)
+            away.persist(search, lambda: study.trained.trials, study.storage)
 
 
 def confirm(
@@ -106,23 +103,6 @@ def confirm(
     return lambda orders: cluster.RayEngine(share, study.data, orders.techniques)
 
 
-def _persist(study: Study, search: Callable[[], None]) -> None:
-    """Search, and take the search up again where the server of the storage was away: it may have been restarted."""
-    failures, trained = 0, -1
-    while True:
-        try:
-            return search()
-        except (StorageInternalError, SQLAlchemyError) as error:
-            failures = failures + 1 if study.epochs_trained == trained else 1
-            trained = study.epochs_trained
-            if failures == team.PATIENCE or not database.is_away(study.storage, error):
-                raise
-            pause = team.pause(failures)
-            why = f"storage {database.shown(study.storage)} failed ({database.reason(error)})"
-            print(f"{why}: going on in {pause:.0f} s", file=sys.stderr, flush=True)
-            time.sleep(pause)
-
-
 def _search(study: Study, budget: int, observer: Observer, *, extend: bool) -> None:
     assert study.backend is not None
     sound = partial(compose.check, study.techniques, study.techniques, study.data) if extend else None
@@ -138,7 +118,7 @@ def _search(study: Study, budget: int, observer: Observer, *, extend: bool) -> N
 
 def _follow_extensions(study: Study) -> None:
     """See the space as it has become, however the run has ended."""
-    with suppress(StorageInternalError, SQLAlchemyError):
+    with suppress(*away.FAULTS):
         study.space = extending.widened(study.resolved, extending.stored(study.optuna_study.user_attrs))
 
 
@@ -152,8 +132,9 @@ def _orders(study: Study, budget: int, timeout: float | None, *, extend: bool) -
     for one in given["techniques"]:
         if not isinstance(one, str | Path):
             raise RequestError(f"workers take techniques by the path of their file, got the technique {one.name!r}")
+    until = None if timeout is None else time.time() + timeout
     given["techniques"] = [str(Path(one).absolute()) for one in given["techniques"]]
     return Orders(
-        recipe=kept(study.recipe), name=study.name, storage=study.storage, budget=budget, timeout=timeout,
+        recipe=kept(study.recipe), name=study.name, storage=study.storage, budget=budget, until=until,
         extend=extend, **given,
     )  # fmt: skip

@@ -170,6 +170,7 @@ class Study:
                 identity.confirm(study, self.recipe, self.space, self.data, self.loss)
                 if RECIPE not in study.user_attrs:
                     study.set_user_attr(RECIPE, kept(self.recipe))
+            self.claims.release()  # a run makes its own connection: a report needs none
             self.space = extending.widened(self.resolved, extending.stored(study.user_attrs))
             self._optuna = study
         return self._optuna

@@ -1,7 +1,7 @@
-"""Claims of processes on many machines: locks of the PostgreSQL server that holds the study (`search.advisory`).
+"""Claims of processes on many machines: locks of the PostgreSQL server that holds the study (`search.locks`).
 
-After a restart of the server a process takes its own claims again at its next turn; if another has been quicker, both
-train that cohort, to the same values, and the first of them is told (`search.loop`).
+After a restart of the server a process takes its own claims again at its next turn. Until then another that looks for
+work may take them: both then train that cohort, to the same values, and the first of them is told (`search.loop`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.advisory import AdvisoryLocks
+from search.locks import AdvisoryLocks
 
 _TURN = "turn"
 
@@ -23,7 +23,7 @@ class AdvisoryClaims:
         url: of the study's storage.
         study: its name.
 
-    Methods raise SQLAlchemy's errors where the server cannot be reached.
+    Methods raise SQLAlchemy's errors where the server cannot be reached; a turn, where it was lost before its end.
     """
 
     def __init__(self, url: str, study: str) -> None:
@@ -34,15 +34,17 @@ class AdvisoryClaims:
         self._locks.wait(_TURN)
         try:
             yield
-        finally:
+        except BaseException:
             with suppress(SQLAlchemyError):  # the lock has gone with the connection
                 self._locks.give(_TURN)
+            raise
+        self._locks.give(_TURN)  # which fails where it was lost in the meantime
 
     def take(self, cohort: int) -> bool:
         return self._locks.take(str(cohort))
 
     def finish(self) -> None:
-        for cohort in self._locks.kept() - {_TURN}:
+        for cohort in self._locks.taken:
             self._locks.give(cohort)
 
     def release(self) -> None:

@@ -93,7 +93,7 @@ class Asker:
             # Another process may have decided on one.
             if (extensions := extending.stored(self.study.user_attrs)) != self._extensions:
                 self._follow(extensions)
-            everyone = self._without_half_asked()
+            everyone = self._without_unsound()
             trials = [t for t in everyone if t.state not in (TrialState.FAIL, TrialState.WAITING)]
             running = [t for t in trials if t.state == TrialState.RUNNING]
             cohorts = sorted({t.user_attrs[COHORT] for t in running})
@@ -103,7 +103,8 @@ class Asker:
                 return (last, []) if running else None
             if mine is None:
                 mine = last + 1
-                self._claims.take(mine)
+                if not self._claims.take(mine):  # another's, who has lost its turn and not looked yet
+                    return last, []
             asked = [self._adopt(trial) for trial in running if trial.user_attrs[COHORT] == mine]
             return mine, asked + self._missing(mine, trials, everyone)
 
@@ -172,13 +173,21 @@ class Asker:
         assert values is not None, "half-asked trials have been failed"
         return Asked(handle(self.study, self._storage, frozen.number), values)
 
-    def _without_half_asked(self) -> list[FrozenTrial]:
-        """All trials, after those whose asking was cut off are failed: they have no parameters to be trained with."""
+    def _without_unsound(self) -> list[FrozenTrial]:
+        """All trials, after those are failed that have no parameters to be trained with, or another's ticket.
+
+        The asking of the former was cut off; the latter were asked by a process that had lost its turn.
+        """
         trials = self.study.get_trials(deepcopy=False)
-        cut_off = [t.number for t in trials if t.state == TrialState.RUNNING and not self._is_asked(t)]
-        for number in cut_off:
+        unsound, tickets = [], set()
+        for trial in trials:
+            if trial.state == TrialState.RUNNING and (not self._is_asked(trial) or trial.user_attrs[TICKET] in tickets):
+                unsound.append(trial.number)
+            elif trial.state not in (TrialState.FAIL, TrialState.WAITING):
+                tickets.add(trial.user_attrs[TICKET])
+        for number in unsound:
             self.study.tell(number, state=TrialState.FAIL)
-        return self.study.get_trials(deepcopy=False) if cut_off else trials
+        return self.study.get_trials(deepcopy=False) if unsound else trials
 
     def _is_asked(self, trial: FrozenTrial) -> bool:
         return EPOCHS in trial.user_attrs and self.space.complete(trial.params) is not None

@@ -33,7 +33,7 @@ class Claims(Protocol):
         ...
 
     def finish(self) -> None:
-        """Give up all claims, in one's turn: the cohorts are done, and nobody looks for their locks again."""
+        """Give up all claims, in one's turn: most cohorts are done, and nobody looks for their locks again."""
         ...
 
     def release(self) -> None:

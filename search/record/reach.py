@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from search.database import shown
+from search.database import cause, shown
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -69,11 +69,13 @@ def answering(storage: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        from optuna.exceptions import StorageInternalError
-        from sqlalchemy.exc import SQLAlchemyError
+        from search.away import FAULTS
 
-        if not isinstance(error, StorageInternalError | SQLAlchemyError):
+        if not isinstance(error, FAULTS):
             raise
-        cause = (error.__cause__ if isinstance(error, StorageInternalError) else None) or error
-        told = reason(getattr(cause, "orig", None) or cause)
-        raise StorageAway(f"storage {shown(storage)} is not answering ({told})") from error
+        raise StorageAway(f"storage {shown(storage)} is not answering ({_deepest(error)})") from error
+
+
+def _deepest(error: Exception) -> str:
+    found = cause(error)
+    return reason(getattr(found, "orig", None) or found)

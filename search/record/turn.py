@@ -1,7 +1,7 @@
 """Whose turn it is to write a study to a tracking store: one process at a time, of this machine and of all others.
 
 On one machine a lock on a file, for each tracking store. Where the study is in PostgreSQL, its commands may be on many
-machines: two locks of that server (`search.advisory`), for each store and study, pass the turn on.
+machines: two locks of that server (`search.locks`), for each store and study, pass the turn on.
 
     first    held by whoever will look through the whole study once more, or waits to do so; given up by a writer whose
              command has ended, before it looks for the last time
@@ -33,7 +33,7 @@ from search.record.reach import StorageAway, answering
 from search.record.said import say
 
 if TYPE_CHECKING:
-    from search.advisory import AdvisoryLocks
+    from search.locks import AdvisoryLocks
 
 _FIRST, _WRITING = "first", "writing"
 _PAUSE = 0.5  # seconds between two tries
@@ -74,8 +74,9 @@ class Turn:
         self._file = _file_lock(uri)
         self._locks: AdvisoryLocks | None = None
         # A store in a file is of one machine; and elsewhere only PostgreSQL holds the study for several.
+        # Told by the URL's beginning, as `search.database.backend` would import SQLAlchemy for it.
         if not uri.startswith("sqlite:") and storage.startswith(("postgresql:", "postgresql+")):
-            from search.advisory import AdvisoryLocks
+            from search.locks import AdvisoryLocks
 
             self._locks = AdvisoryLocks(storage, f"mlflow\x1f{resolved(uri)}\x1f{study}")
         self._last = False

@@ -30,6 +30,7 @@ from search.scale.team import Ended
 
 _AGREE = "install the same versions of Python, Ray, torch and regsearch on every node"
 _ANSWER = 20.0  # seconds that a cluster has to answer in
+_given: str | None = None  # the address by which this process has joined a cluster: Ray's own may be another
 _UNPLACED = 10.0  # seconds without a place after which that is said
 
 
@@ -103,9 +104,10 @@ def _connect(address: str) -> None:
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     import ray
 
+    global _given
     if ray.is_initialized():
         connected = ray.get_runtime_context().gcs_address
-        if address not in ("auto", connected):
+        if address not in ("auto", _given, connected):
             raise RequestError(f"this process belongs to the Ray cluster at {connected}, got address {clip(address)}")
         return
     host, _, port = address.rpartition(":")
@@ -113,6 +115,7 @@ def _connect(address: str) -> None:
         if port.isdecimal():  # else Ray looks for one
             socket.create_connection((host, int(port)), timeout=5).close()
         _init(address)
+        _given = address
     except RuntimeError as error:
         raise EnvironmentFault(f"Ray at address {clip(address)}: {_sentence(error)}; {_AGREE}") from None
     except (OSError, OverflowError, ValueError) as error:
@@ -188,17 +191,22 @@ class RayEngine:
     def _listen(self, index: int, life: Any, hear: Callable[[str | Ended], None]) -> None:
         import ray
 
-        if not ray.wait([life], timeout=_UNPLACED)[0]:
-            waiting = f"worker {index} waits for a place: it asks for {self._share}, which the cluster has not free now"
-            print(waiting, file=sys.stderr, flush=True)
+        end = Ended(None, "its task has ended without a word")
         try:
+            if not ray.wait([life], timeout=_UNPLACED)[0]:
+                waits = f"waits for a place: it asks for {self._share}, which the cluster has not free now"
+                print(f"worker {index} {waits}", file=sys.stderr, flush=True)
             for some in life:
                 for said in ray.get(some):
                     hear(said)
+                    if isinstance(said, Ended):
+                        return
         except ray.exceptions.RayTaskError as error:
-            hear(Ended(1, f"{_first_line(error.cause)}: {_AGREE}"))
-        except ray.exceptions.RayError as error:
-            hear(Ended(None, _sentence(error)))
+            advice = f": {_AGREE}" if isinstance(error.cause, ImportError) else ""
+            end = Ended(1, f"{_first_line(error.cause)}{advice}")
+        except Exception as error:
+            end = Ended(None, _sentence(error))
+        hear(end)
 
 
 def _first_line(error: object) -> str:

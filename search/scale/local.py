@@ -50,7 +50,8 @@ class LocalEngine:
     def close(self) -> None:
         for process in self._processes.values():
             if process.stdin is not None:
-                process.stdin.close()
+                with suppress(OSError):  # of a process that has died with its orders unread
+                    process.stdin.close()
         for process in self._processes.values():
             try:
                 process.wait(timeout=2)

@@ -14,7 +14,8 @@ class Orders:
     Attributes:
         recipe: with every change, as the storage keeps it.
         name, storage, device, slots, checkpoint, data_dir, offline, techniques: as `Study` takes them.
-        budget, timeout, extend: as `Study.run` does.
+        budget, extend: as `Study.run` does.
+        until: when to stop, in seconds since the Unix epoch: a worker may wait long for its place.
         threads: of the CPU; the engine's choice, as the device may be.
     """
 
@@ -28,7 +29,7 @@ class Orders:
     offline: bool
     techniques: list[str]
     budget: int
-    timeout: float | None
+    until: float | None
     extend: bool
     threads: int = 1
 

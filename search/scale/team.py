@@ -16,25 +16,16 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import optuna
-from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import SQLAlchemyError
 
+from search import away
 from search.errors import EnvironmentFault, RequestError
 from search.observer import Observer
 from search.scale.events import pass_on
 from search.scale.orders import Orders
-
-PATIENCE = 4
-"""Failures in a row, without anything done in between, that end a run."""
-
-
-def pause(failures: int) -> float:
-    """Seconds to wait after so many in a row, twice as many after each: a server may come back."""
-    return 2.0**failures
 
 
 @dataclass(frozen=True)
@@ -62,7 +53,7 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """End all workers; nobody is left."""
+        """End all workers."""
         ...
 
 
@@ -103,15 +94,14 @@ def run(
         EnvironmentFault: a worker cannot do its work, or dies again and again.
     """
     team = [Worker(index) for index in range(workers)]
-    end = None if orders.timeout is None else time.monotonic() + orders.timeout
     heard: queue.Queue[tuple[Worker, str | Ended]] = queue.Queue()
 
     def left() -> float | None:
-        return None if end is None else max(0.001, end - time.monotonic())
+        return None if orders.until is None else max(0.001, orders.until - time.time())
 
     def start(worker: Worker) -> None:
         worker.begun = False
-        engine.start(worker.index, replace(orders, timeout=left()), lambda said: heard.put((worker, said)))
+        engine.start(worker.index, orders, lambda said: heard.put((worker, said)))
 
     with closing(engine):
         for worker in team:
@@ -132,7 +122,7 @@ def run(
                 _dismiss(engine, team, working)
             else:
                 print(f"worker {worker.index} has ended ({said.why}): starting it again", file=sys.stderr, flush=True)
-                time.sleep(pause(worker.deaths))
+                time.sleep(away.pause(worker.deaths))
                 start(worker)
     return team
 
@@ -156,7 +146,7 @@ def _take(worker: Worker, line: str, handle: Callable[[int], optuna.Trial], obse
     elif event["event"] == "epoch":
         worker.epochs += sum(len(next(iter(one["curves"].values()))[-1]) for one in event["members"])
     # A server that is away for a while: what is shown has a gap, the study has none.
-    with suppress(StorageInternalError, SQLAlchemyError):
+    with suppress(*away.FAULTS):
         pass_on(event, handle, observer)
 
 
@@ -165,6 +155,6 @@ def _is_done(worker: Worker, ended: Ended) -> bool:
     if ended.status == 2:
         raise RequestError(ended.why)
     worker.deaths += ended.status != 0
-    if worker.deaths == PATIENCE or (ended.status == 1 and not worker.heard):
+    if worker.deaths == away.PATIENCE or (ended.status == 1 and not worker.heard):
         raise EnvironmentFault(f"worker {worker.index}: {ended.why}")
     return ended.status == 0

@@ -1,7 +1,8 @@
-"""A worker: `python -m search.scale.worker`, started by `search.scale.local`. It runs one study until nothing is left.
+"""A worker, which runs one study until nothing is left (`train`), and its process, `python -m search.scale.worker`.
 
-Its orders are the first line of its standard input; the end of that input is the end of the command that started it,
-and its own. What it does goes to standard output, line by line (`events.py`). Its exit status is a command's.
+`search.scale.local` starts that. Its orders are the first line of its standard input; the end of that input is the end
+of the command that started it, and its own. What it does goes to standard output, line by line (`events.py`). Its exit
+status is a command's.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +58,8 @@ def train(orders: Orders, write: Callable[[str], object], data: Data | None = No
         device=orders.device, slots=orders.slots, checkpoint=orders.checkpoint, data_dir=Path(orders.data_dir),
         offline=orders.offline, techniques=orders.techniques, loaded=data,
     )  # fmt: skip
-    study.run(orders.budget, timeout=orders.timeout, extend=orders.extend, observers=[Teller(write)])
+    timeout = None if orders.until is None else max(0.001, orders.until - time.time())
+    study.run(orders.budget, timeout=timeout, extend=orders.extend, observers=[Teller(write)])
 
 
 def main() -> int:
@@ -65,7 +68,8 @@ def main() -> int:
 
 
 def _end_with_input() -> None:
-    sys.stdin.read()
+    while os.read(0, 1 << 16):  # not by a buffered read, which would be fatal to the interpreter's exit
+        pass
     # As after a kill: what was in training is adopted by the next run.
     os._exit(INTERRUPTED)
 

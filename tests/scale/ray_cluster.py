@@ -29,6 +29,11 @@ class Nodes:
         """At once, with what runs there."""
         self._cluster.remove_node(self._second, allow_graceful=False)
 
+    def processes_at_work(self) -> list[int]:
+        """Of this cluster's processes, those that run a worker."""
+        raylets = ",".join(_found("-f", f"raylet.*gcs-address={self.address}"))
+        return [int(one) for one in _found("-P", raylets, "-f", "^ray::work")]
+
     def close(self) -> None:
         import ray
 
@@ -36,7 +41,5 @@ class Nodes:
         self._cluster.shutdown()
 
 
-def processes_at_work() -> list[int]:
-    """Of Ray's workers, those that have a task of ours."""
-    found = subprocess.run(["pgrep", "-f", "^ray::work"], capture_output=True, text=True)
-    return [int(one) for one in found.stdout.split()]
+def _found(*words: str) -> list[str]:
+    return subprocess.run(["pgrep", *words], capture_output=True, text=True).stdout.split()

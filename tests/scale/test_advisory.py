@@ -5,16 +5,23 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState
 from postgres_server import Server, server
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 from studies_for_tests import SMALL, Quiet, outcome, small
 
-from search import EnvironmentFault, Study
+from search import EnvironmentFault, Study, away
 from search.choose.advisory import AdvisoryClaims
+from search.choose.asking import Asker
+from search.choose.claims import Claims
 from search.recipe import Recipe
 
 
@@ -62,7 +69,10 @@ def test_turns_are_taken_one_after_the_other(claims: Callable[[], AdvisoryClaims
 
 def test_a_killed_process_holds_nothing(claims: Callable[[], AdvisoryClaims], postgres: Server) -> None:
     holds = f"""
+from search import EnvironmentFault, Study, away
 from search.choose.advisory import AdvisoryClaims
+from search.choose.asking import Asker
+from search.choose.claims import Claims
 claims = AdvisoryClaims({postgres.url!r}, "a study")
 with claims.turn():
     assert claims.take(7)
@@ -81,6 +91,7 @@ input()
         with mine.turn():
             if mine.take(7):
                 break
+        time.sleep(0.1)
     else:
         pytest.fail("the claim has outlived its holder")
     mine.release()
@@ -125,3 +136,89 @@ def test_faults_are_told_in_a_line_without_the_password(postgres: Server) -> Non
     nobody = postgres.url.replace(str(postgres.port), "1")
     with pytest.raises(EnvironmentFault, match=r"127\.0\.0\.1.*refused"):
         _ = Study(Recipe.parse(SMALL, "test"), storage=nobody, tracking_uri=None).optuna_study
+
+
+@pytest.mark.usefixtures("postgres")
+def test_who_waits_for_its_turn_waits_for_a_restart_of_the_server_too() -> None:
+    with server() as running:
+        waiting = study(running, "waiting")
+        _ = waiting.optuna_study
+        holder = AdvisoryClaims(running.url, waiting.name)
+        with suppress(SQLAlchemyError), holder.turn():  # which it loses
+            thread = threading.Thread(target=waiting.run, kwargs={"observers": [Quiet()]})
+            thread.start()
+            time.sleep(2)
+            assert waiting.optuna_study.get_trials() == []
+            running.stop()
+            running.start()
+        thread.join(60)
+        assert len(waiting.optuna_study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))) == SMALL["trials"]
+
+
+def test_only_a_server_that_is_away_is_waited_for(postgres: Server) -> None:
+    def told(statement: str) -> SQLAlchemyError:
+        with create_engine(postgres.url).connect() as connection, pytest.raises(SQLAlchemyError) as caught:
+            connection.execute(text(statement))
+        return caught.value
+
+    assert away.is_away(postgres.url, told("SELECT pg_terminate_backend(pg_backend_pid())"))
+    full = "DO $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$"
+    assert not away.is_away(postgres.url, told(full))
+    assert not away.is_away(postgres.url, told("SELECT nothing"))
+    with pytest.raises(SQLAlchemyError) as refused:
+        create_engine(postgres.url.replace(str(postgres.port), "1")).connect()
+    assert away.is_away(postgres.url, refused.value)
+
+
+def test_patience_ends_where_nothing_is_done(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(away, "pause", lambda _: 0.0)
+    calls: list[int] = []
+
+    def fails() -> None:
+        calls.append(1)
+        create_engine(postgres.url.replace(str(postgres.port), "1")).connect()
+
+    with pytest.raises(SQLAlchemyError):
+        away.persist(fails, lambda: 7, postgres.url)
+    assert len(calls) == away.PATIENCE
+    calls.clear()
+    with pytest.raises(SQLAlchemyError):
+        away.persist(fails, lambda: min(len(calls), 5), postgres.url)  # does something five times
+    assert len(calls) == 5 + away.PATIENCE - 1
+
+
+def test_a_turn_that_is_lost_leaves_no_ticket_twice(postgres: Server) -> None:
+    """The server ends one process's connection in the middle of its turn, and another asks meanwhile."""
+    changes = {"trials": 2, "ask_batch": 2, "pruner": {"name": "none"}}
+    unlucky, other = (study(postgres, "lost", **changes) for _ in range(2))
+    theirs = other.claims
+
+    class Loses(AdvisoryClaims):
+        asked: Any = None
+
+        def take(self, cohort: int) -> bool:
+            taken = super().take(cohort)
+            if self.asked is None:
+                with create_engine(postgres.url, isolation_level="AUTOCOMMIT").connect() as connection:
+                    holders = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                    connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM ({holders}) AS holding"))
+                self.asked = asker(other, theirs).next_cohort()
+            return taken
+
+    def asker(of: Study, claims: Claims) -> Asker:
+        assert of.backend is not None or of.optuna_study
+        assert of.backend is not None
+        return Asker(of.optuna_study, of.backend, of.recipe, of.space, 2, claims)
+
+    _ = other.optuna_study
+    losing = Loses(postgres.url, "lost")
+    mine = asker(unlucky, losing)
+    with pytest.raises(SQLAlchemyError):
+        mine.next_cohort()
+    assert [one.number for one in losing.asked[1]] == [0, 1]
+    assert mine.next_cohort() == (0, [])  # it is the other's
+    trials = unlucky.optuna_study.get_trials()
+    assert [trial.state for trial in trials if trial.state != TrialState.FAIL] == [TrialState.RUNNING] * 2
+    theirs.release()
+    assert [one.number for one in mine.next_cohort()[1]] == [0, 1]  # type: ignore[index]
+    losing.release()

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from postgres_server import Server
-from ray_cluster import Nodes, processes_at_work
+from ray_cluster import Nodes
 from studies_for_tests import ALONE, SMALL, Quiet, in_any_order, small
 
 from search import RequestError, Study
@@ -69,7 +69,7 @@ def test_a_cluster_comes_to_what_one_process_does_with_data_and_techniques_that_
 def test_a_killed_process_of_the_cluster_is_replaced(
     tmp_path: Path, nodes: Nodes, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    kills = Once(lambda: os.kill(processes_at_work()[0], signal.SIGKILL))
+    kills = Once(lambda: os.kill(nodes.processes_at_work()[0], signal.SIGKILL))
     shared = small(tmp_path, storage="shared.db", **LONGER)
     shared.run(workers=2, engine="ray", address=nodes.address, observers=[kills])
     assert "starting it again" in capfd.readouterr().err
@@ -96,7 +96,7 @@ def test_the_command_is_killed_and_run_again(tmp_path: Path, nodes: Nodes, postg
     run = [sys.executable, "-m", "search.run"]
     killed = subprocess.Popen([*run, *ours], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
-    while not (there := processes_at_work()):
+    while not (there := nodes.processes_at_work()):
         assert time.monotonic() < until
         time.sleep(0.1)
     time.sleep(3)

@@ -40,25 +40,33 @@ class AdvisoryLocks:
 
     def wait(self, name: str) -> None:
         """Take a lock for a moment, as soon as it is free; where its connection is lost it is not taken again."""
-        self._call(self._connected(), "pg_advisory_lock", name)
+        self._call(self._alive(), "pg_advisory_lock", name)
 
     def take(self, name: str) -> bool:
-        """Take a lock, to be kept; whether it is not another living process's."""
-        connection = self._connected()
+        """Take a lock, to be kept; whether it is not another living process's.
+
+        Where the connection is lost, this fails instead of making another: a lock that was waited for is lost with it.
+        """
+        connection = self._connection or self._connected()
         if name not in self._mine and self._call(connection, "pg_try_advisory_lock", name):
             self._mine.add(name)
         return name in self._mine
 
     def give(self, name: str) -> None:
-        """Give a lock up that is held, or has gone with its connection."""
+        """Give a lock up, which goes with its connection where that is lost."""
         if self._connection is not None:
             self._call(self._connection, "pg_advisory_unlock", name)
         self._mine.discard(name)
 
+    @property
+    def taken(self) -> Set[str]:
+        """The locks that were taken to be kept; the server may have forgotten them."""
+        return frozenset(self._mine)
+
     def kept(self) -> Set[str]:
-        """Which of the locks taken are held now: not one that a restart has freed and another process has taken."""
-        self._connected()
-        return self._mine
+        """Which of these are held now: not one that a restart has freed and another process has taken."""
+        self._alive()
+        return self.taken
 
     def release(self) -> None:
         """Give all up, and the connection."""
@@ -70,12 +78,16 @@ class AdvisoryLocks:
             self._engine.dispose()
         self._connection = self._engine = None
 
-    def _connected(self) -> Connection:
+    def _alive(self) -> Connection:
+        """The connection, a new one where it was lost."""
         if self._connection is not None:
             with suppress(SQLAlchemyError):
                 self._connection.execute(text("SELECT 1"))
                 return self._connection
             self._connection.close()
+        return self._connected()
+
+    def _connected(self) -> Connection:
         self._engine = self._engine or create_engine(
             self._url, isolation_level="AUTOCOMMIT", pool_size=1, **patience(self._url)
         )
@@ -87,4 +99,9 @@ class AdvisoryLocks:
     def _call(self, connection: Connection, function: str, name: str) -> bool:
         digest = hashlib.sha256(f"{self._scope}\x1f{name}".encode()).digest()
         key = int.from_bytes(digest[:8], "big", signed=True)
-        return bool(connection.execute(text(f"SELECT {function}(:key)"), {"key": key}).scalar())
+        try:
+            return bool(connection.execute(text(f"SELECT {function}(:key)"), {"key": key}).scalar())
+        except SQLAlchemyError:
+            connection.close()
+            self._connection = None
+            raise
