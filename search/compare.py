@@ -55,7 +55,7 @@ def compare(
     from search.contenders import enter
 
     contenders = enter(
-        studies, storage=storage, tracking_uri=None if tracking_uri == "none" else tracking_uri, trials=trials,
+        studies, storage=storage, tracking_uri=tracking_uri, trials=trials,
         replicates=replicates, dataset=dataset, target=target, data_dir=data_dir, offline=offline, device=device,
         techniques=technique or (),
     )  # fmt: skip

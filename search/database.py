@@ -171,8 +171,14 @@ def faults(url: str) -> Iterator[None]:
 
     try:
         yield
+    except ImportError as error:
+        raise _no_driver(url, error) from None
     except (StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
         raise EnvironmentFault(f"storage {shown(url)} failed: {reason(error)}") from error
+
+
+def _no_driver(url: str, error: ImportError) -> EnvironmentFault:
+    return EnvironmentFault(f"storage {shown(url)}: no driver for it is installed: {error.__cause__ or error}")
 
 
 def reason(error: Exception) -> str:
@@ -189,9 +195,11 @@ def cause(error: Exception) -> BaseException:
 
 
 def shown(url: str) -> str:
-    """A URL without its password."""
+    """A URL without its password; what is mistyped, too."""
     scheme, slashes, rest = url.partition("://")
     credentials, at, place = rest.rpartition("@")
+    if not slashes and "@" in url:
+        return f"...@{url.rpartition('@')[2]}"
     return re.sub(r"([?&]password=)[^&]*", r"\1...", f"{scheme}{slashes}{credentials.partition(':')[0]}{at}{place}")
 
 
@@ -241,7 +249,7 @@ def connect(url: str) -> RDBStorage:
     try:
         return RDBStorage(url, engine_kwargs=options)
     except ImportError as error:
-        raise EnvironmentFault(f"storage {shown(url)}: no driver for it is installed: {error.__cause__}") from None
+        raise _no_driver(url, error) from None
     except RuntimeError as error:
         raise EnvironmentFault(f"storage {shown(url)}: {str(error).splitlines()[0]}") from None
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from search.command import leave, pairs, parse_range, parse_value, parse_values, serve
-from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
+from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING, shown
 from search.errors import RequestError
 from search.options import DataDir, Device, Offline, Storage, Techniques, application, option
 
@@ -117,7 +117,7 @@ def run(
         offline=offline,
         study_name=study_name,
         storage=storage,
-        tracking_uri=None if tracking_uri == "none" else tracking_uri,
+        tracking_uri=tracking_uri,
         device=device,
         slots=_slots(slots),
         checkpoint=checkpoint,
@@ -174,6 +174,7 @@ def _open(study: Study, words: Sequence[str]) -> None:
             at = kept.index("--study-name")
             del kept[at : at + 2]
         python = sys.executable.removeprefix(f"{os.getcwd()}{os.sep}")
+        kept = [shown(word) if "://" in word else word for word in kept]
         again = shlex.join([python, "-m", "search.run", f"--study-name={name}", *kept])
         raise RequestError(f"{mismatch}; to make a study of its own: {again}") from None
 

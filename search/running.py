@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -9,10 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import optuna
+from optuna.trial import TrialState
+
 from search import away, compose, database, identity, loop
 from search.choose import asking, extending, pruners
 from search.choose.asking import Asker
-from search.errors import RequestError, unknown
+from search.errors import RequestError, counted, unknown
 from search.observer import Observer, Stop
 from search.progress import Deadline, Progress, Watchers
 from search.record import environment
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = Path("checkpoints")
 ENGINES = ("local", "ray")
+_COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
+_MOST_A_CORE = 8  # workers, each of which takes some 300 MB
 
 
 def run(
@@ -58,7 +64,8 @@ def run(
                 assert study.backend is not None
                 orders = _orders(study, budget, timeout, extend=extend)
                 handle = partial(asking.handle, opened, study.backend)
-                study.team = team.run(make(orders), orders, workers, handle, Watchers(watching))
+                finished = partial(_is_finished, opened, budget, extend=extend)
+                study.team = team.run(make(orders), orders, workers, handle, finished, Watchers(watching))
                 return
             watching.append(environment.Noting(opened, study.environment()))
             if timeout is not None:
@@ -91,6 +98,9 @@ def confirm(
         raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
     if workers < 1:
         raise RequestError(f"workers must be >= 1, got {workers}")
+    cores = os.cpu_count() or 1
+    if engine == "local" and workers > (most := _MOST_A_CORE * cores):
+        raise RequestError(f"workers must be <= {most} on this machine of {counted(cores, 'core')}, got {workers}")
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
     if address is not None and engine != "ray":
@@ -114,6 +124,14 @@ def _search(study: Study, budget: int, observer: Observer, *, extend: bool) -> N
         asker, study, pruner, study.batches, replicates=study.recipe.replicates, width=study.width,
         checkpoints=Checkpoints(folder, f"{study.storage}/{study.name}", made_by), observer=observer,
     )  # fmt: skip
+
+
+def _is_finished(opened: optuna.Study, budget: int, *, extend: bool) -> bool:
+    """Whether no worker has anything to do; one that is to extend the study may decide on that."""
+    with suppress(*away.FAULTS):
+        trials = opened.get_trials(deepcopy=False, states=(TrialState.RUNNING, *_COUNTED))
+        return not extend and len(trials) >= budget and all(trial.state in _COUNTED for trial in trials)
+    return False
 
 
 def _follow_extensions(study: Study) -> None:

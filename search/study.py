@@ -59,7 +59,7 @@ class Study:
         target: the column of a table that is predicted.
         study_name: default recipe and data set, ``l2-digits``.
         storage: URL of the Optuna database, the truth about the study.
-        tracking_uri: MLflow's, a view of it; None for no MLflow.
+        tracking_uri: MLflow's, a view of it; None, or "none", for no MLflow.
         device: "auto" (CUDA where there is one), "cpu" or "cuda".
         slots: the most slots that train as one network, or "auto"; changes the time a study takes, not its results.
         checkpoint: keep what is in training at each rung in `checkpoints/`, and go on from there after a crash.
@@ -95,7 +95,7 @@ class Study:
         if data := {name: value for name, value in given.items() if value is not None}:
             changes["data"] = data | dict(changes.get("data", {}))
         self.recipe = self.original.but(self.original.name, **changes) if changes else self.original
-        self.storage, self.tracking_uri = storage, tracking_uri
+        self.storage, self.tracking_uri = storage, None if tracking_uri == "none" else tracking_uri
         self.objectives = Objectives(self.recipe.objective)
         self.techniques = select(self.recipe.techniques, techniques)
         self.space = self.resolved = Space.resolve(self.recipe, self.techniques)

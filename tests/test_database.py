@@ -8,7 +8,10 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from studies_for_tests import Quiet, small
+
+from search import database
 
 LOOK = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM trials').fetchall(); c.close()"
 
@@ -30,3 +33,19 @@ def test_a_second_study_and_another_process_leave_an_open_file_whole(tmp_path: P
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("SELECT COUNT(*) FROM trials").fetchone() == (24,)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:///a.db", "sqlite:///a.db"),
+        ("postgresql://me@db/studies", "postgresql://me@db/studies"),
+        ("postgresql://me:s3cret@db:5432/studies", "postgresql://me@db:5432/studies"),
+        ("postgresql://me:s3@cr:et@db/studies", "postgresql://me@db/studies"),
+        ("postgresql://me@db/studies?password=s3cret&sslmode=require", "postgresql://me@db/studies?password=...&sslmode=require"),
+        ("postgresql:/me:s3cret@db/studies", "...@db/studies"),
+        ("postgresql//me:s3cret@db/studies", "...@db/studies"),
+    ],
+)  # fmt: skip
+def test_no_password_is_shown(url: str, shown: str) -> None:
+    assert database.shown(url) == shown

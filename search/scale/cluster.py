@@ -10,10 +10,7 @@ Source: Ray, "Dynamic generators", "Resources", "Fault tolerance".
 from __future__ import annotations
 
 import importlib.util
-import logging
 import os
-import queue
-import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -23,14 +20,12 @@ from typing import Any
 
 from search import database
 from search.data import Data
-from search.errors import EnvironmentFault, RequestError, clip, counted
+from search.errors import EnvironmentFault, RequestError, counted
 from search.scale import task
+from search.scale.connection import AGREE, join, sentence
 from search.scale.orders import Orders
 from search.scale.team import Ended
 
-_AGREE = "install the same versions of Python, Ray, torch and regsearch on every node"
-_ANSWER = 20.0  # seconds that a cluster has to answer in
-_given: str | None = None  # the address by which this process has joined a cluster: Ray's own may be another
 _UNPLACED = 10.0  # seconds without a place after which that is said
 
 
@@ -71,11 +66,11 @@ def share(nodes: Sequence[Mapping[str, float]], workers: int, device: str) -> Sh
 
 
 def confirm(storage: str, workers: int, device: str, address: str | None) -> Share:
-    """Connect this process to the cluster, to which it then belongs to its end, and see that it has what is asked for.
+    """Join the cluster, and see that it has what is asked for.
 
     Args:
         storage: URL of the study's.
-        address: of the cluster's head; None for the cluster that this machine belongs to.
+        address: as `connection.join` takes it.
 
     Raises:
         EnvironmentFault: Ray is not installed, or its cluster cannot be reached or is of another version.
@@ -83,7 +78,7 @@ def confirm(storage: str, workers: int, device: str, address: str | None) -> Sha
     """
     if importlib.util.find_spec("ray") is None:
         raise EnvironmentFault("engine ray: Ray is not installed: pip install 'regsearch[ray,postgres]'")
-    _connect(address or "auto")
+    join(address)
     import ray
 
     nodes = [node for node in ray.nodes() if node["Alive"]]
@@ -95,56 +90,6 @@ def confirm(storage: str, workers: int, device: str, address: str | None) -> Sha
             " nodes cannot reach: give --storage postgresql://USER@HOST/DATABASE"
         )
     return share([node["Resources"] for node in nodes], workers, device)
-
-
-def _connect(address: str) -> None:
-    if address.startswith("ray://"):
-        raise RequestError(f"address {clip(address)} is Ray Client's: run the command on a node, with address auto")
-    # Else workers are started by `uv run` in a copy of the working folder where this process is.
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    import ray
-
-    global _given
-    if ray.is_initialized():
-        connected = ray.get_runtime_context().gcs_address
-        if address not in ("auto", _given, connected):
-            raise RequestError(f"this process belongs to the Ray cluster at {connected}, got address {clip(address)}")
-        return
-    host, _, port = address.rpartition(":")
-    try:
-        if port.isdecimal():  # else Ray looks for one
-            socket.create_connection((host, int(port)), timeout=5).close()
-        _init(address)
-        _given = address
-    except RuntimeError as error:
-        raise EnvironmentFault(f"Ray at address {clip(address)}: {_sentence(error)}; {_AGREE}") from None
-    except (OSError, OverflowError, ValueError) as error:
-        raise EnvironmentFault(
-            f"no Ray cluster at address {clip(address)} ({_sentence(error)}): start one with `ray start --head`"
-        ) from None
-
-
-def _init(address: str) -> None:
-    """`ray.init` with less patience, which is for minutes, and on no main thread, where it would take SIGTERM."""
-    import ray
-
-    said: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
-
-    def init() -> None:
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:
-            said.put(error)
-        else:
-            said.put(None)
-
-    threading.Thread(target=init, daemon=True).start()
-    try:
-        error = said.get(timeout=_ANSWER)
-    except queue.Empty:
-        raise TimeoutError(f"no answer within {_ANSWER:.0f} s") from None
-    if error is not None:
-        raise error
 
 
 class RayEngine:
@@ -194,7 +139,7 @@ class RayEngine:
         end = Ended(None, "its task has ended without a word")
         try:
             if not ray.wait([life], timeout=_UNPLACED)[0]:
-                waits = f"waits for a place: it asks for {self._share}, which the cluster has not free now"
+                waits = f"waits for its place: it asks for {self._share}, and for as long as it takes to start there"
                 print(f"worker {index} {waits}", file=sys.stderr, flush=True)
             for some in life:
                 for said in ray.get(some):
@@ -202,17 +147,8 @@ class RayEngine:
                     if isinstance(said, Ended):
                         return
         except ray.exceptions.RayTaskError as error:
-            advice = f": {_AGREE}" if isinstance(error.cause, ImportError) else ""
-            end = Ended(1, f"{_first_line(error.cause)}{advice}")
+            advice = f": {AGREE}" if isinstance(error.cause, ImportError) else ""
+            end = Ended(1, f"{sentence(error.cause)}{advice}")
         except Exception as error:
-            end = Ended(None, _sentence(error))
+            end = Ended(None, sentence(error))
         hear(end)
-
-
-def _first_line(error: object) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".:")
-
-
-def _sentence(error: Exception) -> str:
-    """The first of what Ray says, on one line: advice on its logs follows."""
-    return " ".join(str(error).split()).partition(". ")[0].rstrip(".")

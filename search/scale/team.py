@@ -27,6 +27,8 @@ from search.observer import Observer
 from search.scale.events import pass_on
 from search.scale.orders import Orders
 
+_SILENCE = 5.0  # seconds without a word, after which somebody sees whether there is anything left to do
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -81,12 +83,18 @@ class Worker:
 
 
 def run(
-    engine: Engine, orders: Orders, workers: int, handle: Callable[[int], optuna.Trial], observer: Observer
+    engine: Engine,
+    orders: Orders,
+    workers: int,
+    handle: Callable[[int], optuna.Trial],
+    is_finished: Callable[[], bool],
+    observer: Observer,
 ) -> list[Worker]:
     """Run a study by so many workers until nothing is left of its budget; the engine is closed then.
 
     Args:
         handle: Optuna's handle on a trial by its number.
+        is_finished: whether the study needs nobody any more, as where others run it too.
         observer: sees what every worker's observer saw, in the order in which it comes.
 
     Raises:
@@ -96,8 +104,8 @@ def run(
     team = [Worker(index) for index in range(workers)]
     heard: queue.Queue[tuple[Worker, str | Ended]] = queue.Queue()
 
-    def left() -> float | None:
-        return None if orders.until is None else max(0.001, orders.until - time.time())
+    def over() -> bool:
+        return (orders.until is not None and time.time() >= orders.until) or is_finished()
 
     def start(worker: Worker) -> None:
         worker.begun = False
@@ -109,9 +117,10 @@ def run(
         working = set(range(workers))
         while working:
             try:
-                worker, said = heard.get(timeout=left() if any(not team[one].begun for one in working) else None)
+                worker, said = heard.get(timeout=_SILENCE)
             except queue.Empty:
-                _dismiss(engine, team, working)
+                if over():
+                    _dismiss(engine, team, working)
                 continue
             if worker.index not in working:
                 continue

@@ -109,8 +109,9 @@ def render(study: Study, outcome: dict[str, Any]) -> str:
     """The best trials, and where the rest is to be seen."""
     lines = [f"{tally(outcome['trials'])}; {counted(outcome['epochs'], 'epoch')} trained in {outcome['seconds']:.1f} s"]
     if study.tracking_uri is not None:
-        local = study.tracking_uri == DEFAULT_TRACKING
-        lines.append("curves: mlflow ui" + ("" if local else f" --backend-store-uri {shown(study.tracking_uri)}"))
+        uri = shown(study.tracking_uri)
+        server = f"mlflow ui{'' if uri == DEFAULT_TRACKING else f' --backend-store-uri {uri}'}"
+        lines.append(f"curves: {uri if uri.startswith('http') else server}")
     return f"{best(study, study.optuna_study.get_trials(deepcopy=False))}" + "\n".join(lines)
 
 

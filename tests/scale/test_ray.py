@@ -92,7 +92,8 @@ def test_a_node_is_removed_and_the_study_goes_on_without(
 def test_the_command_is_killed_and_run_again(tmp_path: Path, nodes: Nodes, postgres: Server) -> None:
     words = ["l2", "--dataset", "wine", "--epochs", "300", "--sampler", "random", "--pruner", "none", "--trials", "12"]
     words += ["--ask-batch", "2", "--tracking-uri", "none", "--study-name", "again"]
-    ours = [*words, "--storage", postgres.url, "--engine", "ray", "--address", nodes.address, "--workers", "2"]
+    address = f"localhost:{nodes.address.rpartition(':')[2]}"
+    ours = [*words, "--storage", postgres.url, "--engine", "ray", "--address", address, "--workers", "2"]
     run = [sys.executable, "-m", "search.run"]
     killed = subprocess.Popen([*run, *ours], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
@@ -124,6 +125,12 @@ def test_what_a_cluster_cannot_do_is_told_in_a_line(
         study.run(engine="ray", address="127.0.0.1:1")
     with pytest.raises(RequestError, match="Ray Client"):
         study.run(engine="ray", address="ray://127.0.0.1:10001")
+    for wrong in (":", "a:b", "local", "127.0.0.1:99999999", "127.0.0.1", "a b:1"):
+        with pytest.raises(RequestError, match="address takes HOST:PORT"):
+            study.run(engine="ray", address=wrong)
+    with pytest.raises(RequestError) as told:
+        study.run(engine="ray", address="postgresql://me:s3cret@127.0.0.1/db")
+    assert "s3cret" not in str(told.value)
     with pytest.raises(RequestError, match=r"unknown engine 'rai': did you mean 'ray'"):
         study.run(engine="rai")
     with pytest.raises(RequestError, match="it goes with engine ray"):

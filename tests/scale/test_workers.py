@@ -129,6 +129,8 @@ def test_a_restart_of_the_database_costs_a_pause(
 def test_what_workers_cannot_do_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="workers must be >= 1, got 0"):
         small(tmp_path).run(workers=0)
+    with pytest.raises(RequestError, match=r"workers must be <= \d+ on this machine of \d+ cores?"):
+        small(tmp_path).run(workers=1_000_000)
     own = Study(
         "baseline", dataset="wine", techniques=[Technique(name="own")], storage=f"sqlite:///{tmp_path}/o.db",
         tracking_uri=None,
