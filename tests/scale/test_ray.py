@@ -24,7 +24,6 @@ from search.recipe import Recipe
 from search.scale import task
 from search.scale.cluster import Share, share
 
-pytestmark = pytest.mark.xdist_group("ray")
 LONGER = ALONE | {"sampler": "random", "set": SMALL["set"] | {"epochs": 40}}
 
 
