@@ -8,6 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ from search.errors import RequestError
 from search.options import DataDir, Device, Offline, Storage, Techniques, application, option
 
 if TYPE_CHECKING:
+    from search.running import Manner
     from search.study import Study
 
 app = application()
@@ -125,13 +127,12 @@ def run(
         **_given(changes),
     )
     # Before the study is opened, which writes: a wrong budget leaves nothing behind.
-    how: dict[str, Any] = {"timeout": timeout, "extend": extend}
-    how |= {"workers": workers, "engine": engine, "address": address}
-    running.confirm(made, trials, **how)
+    manner = running.Manner(timeout, extend, workers, engine, address)
+    running.confirm(made, trials, manner)
     if check:
         return _check(made, started, as_json=json_)
     _open(made, context.obj)
-    _go(made, made.budget(trials), started, as_json=json_, **how)
+    _go(made, made.budget(trials), started, manner, as_json=json_)
     return 0
 
 
@@ -179,7 +180,7 @@ def _open(study: Study, words: Sequence[str]) -> None:
         raise RequestError(f"{mismatch}; to make a study of its own: {again}") from None
 
 
-def _go(study: Study, budget: int, started: float, *, as_json: bool, extend: bool, **options: Any) -> None:
+def _go(study: Study, budget: int, started: float, manner: Manner, *, as_json: bool) -> None:
     """Run, then show what came of it."""
     from search.choose import extending
     from search.show import published, table
@@ -187,9 +188,9 @@ def _go(study: Study, budget: int, started: float, *, as_json: bool, extend: boo
     for note in study.notes():
         print(f"note: {note}", file=sys.stderr)
     before = table.count_finished(study)
-    study.run(budget, extend=extend, **options)
+    study.run(budget, **asdict(manner))
     if before >= study.budget(budget):
-        why = "its best trial lies at no edge to widen" if extend else "give a larger --trials to go on"
+        why = "its best trial lies at no edge to widen" if manner.extend else "give a larger --trials to go on"
         print(f"study {study.name} already has its {budget} trials: nothing to train ({why})", file=sys.stderr)
     outcome = table.outcome(study, seconds=time.monotonic() - started)
     if as_json:

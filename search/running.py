@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,19 +38,21 @@ _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
 _MOST_A_CORE = 8  # workers, each of which takes some 300 MB
 
 
-def run(
-    study: Study,
-    trials: int | None,
-    *,
-    timeout: float | None,
-    extend: bool,
-    workers: int,
-    engine: str,
-    address: str | None,
-    observers: Sequence[Observer] | None,
-) -> None:
+@dataclass(frozen=True)
+class Manner:
+    """How a study is run; see `Study.run`."""
+
+    timeout: float | None
+    extend: bool
+    workers: int
+    engine: str
+    address: str | None
+
+
+def run(study: Study, trials: int | None, manner: Manner, observers: Sequence[Observer] | None) -> None:
     """See `Study.run`."""
-    make = confirm(study, trials, timeout=timeout, extend=extend, workers=workers, engine=engine, address=address)
+    make = confirm(study, trials, manner)
+    timeout, extend = manner.timeout, manner.extend
     with ExitStack() as stack:
         stack.callback(study.claims.release)
         opened, budget = study.optuna_study, study.budget(trials)
@@ -65,7 +68,7 @@ def run(
                 orders = _orders(study, budget, timeout, extend=extend)
                 handle = partial(asking.handle, opened, study.backend)
                 finished = partial(_is_finished, opened, budget, extend=extend)
-                study.team = team.run(make(orders), orders, workers, handle, finished, Watchers(watching))
+                study.team = team.run(make(orders), orders, manner.workers, handle, finished, Watchers(watching))
                 return
             watching.append(environment.Noting(opened, study.environment()))
             if timeout is not None:
@@ -74,24 +77,16 @@ def run(
             away.persist(search, lambda: study.trained.trials, study.storage)
 
 
-def confirm(
-    study: Study,
-    trials: int | None,
-    *,
-    timeout: float | None,
-    extend: bool,
-    workers: int,
-    engine: str,
-    address: str | None,
-) -> Callable[[Orders], Engine] | None:
+def confirm(study: Study, trials: int | None, manner: Manner) -> Callable[[Orders], Engine] | None:
     """Refuse what cannot be run, before anything is written; what makes the workers' engine, None for no workers.
 
     Raises:
         RequestError: which says why.
         EnvironmentFault: there is no cluster to run it on.
     """
+    timeout, workers, engine = manner.timeout, manner.workers, manner.engine
     study.budget(trials)
-    if extend:
+    if manner.extend:
         extending.check(study.recipe, study.space)
     # Not `<= 0`, which NaN is not.
     if timeout is not None and not timeout > 0:
@@ -103,13 +98,13 @@ def confirm(
         raise RequestError(f"workers must be <= {most} on this machine of {counted(cores, 'core')}, got {workers}")
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
-    if address is not None and engine != "ray":
+    if manner.address is not None and engine != "ray":
         raise RequestError(f"address is a Ray cluster's: it goes with engine ray, got engine {engine}")
     if engine == "local":
         return None if workers == 1 else lambda _: LocalEngine(workers)
     from search.scale import cluster
 
-    share = cluster.confirm(study.storage, workers, study.given["device"], address)
+    share = cluster.confirm(study.storage, workers, study.given["device"], manner.address)
     return lambda orders: cluster.RayEngine(share, study.data, orders.techniques)
 
 

@@ -212,10 +212,7 @@ class Study:
             address: of the Ray cluster; default the one that this machine belongs to.
             observers: who watches; default a progress bar. The MLflow writer watches in any case.
         """
-        running.run(
-            self, trials, timeout=timeout, extend=extend, workers=workers, engine=engine, address=address,
-            observers=observers,
-        )  # fmt: skip
+        running.run(self, trials, running.Manner(timeout, extend, workers, engine, address), observers)
         return self
 
     @property

@@ -6,15 +6,13 @@ import json
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
 import requests
+import waiting
 from mlflow import MlflowClient
 from mlflow_runs import assert_equal, runs
 from mlflow_server import free_port, serving
@@ -110,11 +108,7 @@ def test_what_a_failure_comes_to() -> None:
     assert reach.unreachable("http://127.0.0.1:notaport") is None
 
 
-def until(condition: Callable[[], Any], seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "not within the time"
-        time.sleep(0.1)
+until = partial(waiting.until, seconds=90)
 
 
 @pytest.mark.slow

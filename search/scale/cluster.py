@@ -107,6 +107,7 @@ class RayEngine:
         self._share = share
         self._data = ray.put(task.portable(data))
         self._sources = {path: Path(path).read_text() for path in techniques}
+        self._versions = task.versions()
         task_of = ray.remote(
             num_cpus=share.cpus, num_gpus=share.gpus, scheduling_strategy="SPREAD", num_returns="streaming",
             max_calls=1,  # a process of its own for each life
@@ -120,7 +121,7 @@ class RayEngine:
             orders = replace(orders, storage=f"sqlite:///{path}")
         orders = replace(orders, threads=self._share.cpus, device="cuda" if self._share.gpus else "cpu")
         # In a list, the data are fetched by the task, after it has compared versions.
-        life = self._work.remote(orders.line(), [self._data], self._sources, task.versions(), os.getcwd())
+        life = self._work.remote(orders.line(), [self._data], self._sources, self._versions, os.getcwd())
         self._lives[index] = life
         threading.Thread(target=self._listen, args=(index, life, hear), daemon=True).start()
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as some
 from postgres_server import Server
 from ray_cluster import Nodes
 from studies_for_tests import ALONE, SMALL, Quiet, in_any_order, small
+from waiting import until
 
 from search import RequestError, Study
 from search.observer import Trained
@@ -95,16 +96,12 @@ def test_the_command_is_killed_and_run_again(tmp_path: Path, nodes: Nodes, postg
     ours = [*words, "--storage", postgres.url, "--engine", "ray", "--address", address, "--workers", "2"]
     run = [sys.executable, "-m", "search.run"]
     killed = subprocess.Popen([*run, *ours], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 120
-    while not (there := nodes.processes_at_work()):
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    until(nodes.processes_at_work, 120)
     time.sleep(3)
+    there = nodes.processes_at_work()
     killed.kill()
     killed.wait()
-    while any(Path(f"/proc/{one}").exists() for one in there):
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    until(lambda: not any(Path(f"/proc/{one}").exists() for one in there), 120)
     subprocess.run([*run, *ours], cwd=tmp_path, check=True, capture_output=True, timeout=120)
     subprocess.run([*run, *words], cwd=tmp_path, check=True, capture_output=True, timeout=120)
     recipe = Recipe.load("l2").but("l2", data={"dataset": "wine"}, set={"epochs": 300}, sampler="random",

@@ -15,6 +15,7 @@ import pytest
 from optuna.trial import TrialState
 from postgres_server import server
 from studies_for_tests import ALONE, SMALL, Quiet, in_any_order, small
+from waiting import until
 
 from search import RequestError, Study
 from search.observer import Trained
@@ -86,15 +87,11 @@ def test_workers_end_with_the_command_that_started_them(tmp_path: Path) -> None:
     command = subprocess.Popen(
         [sys.executable, "-m", "search.run", *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
-    until = time.monotonic() + 60
-    while len(there := workers_of(command.pid)) < 2:
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    until(lambda: len(workers_of(command.pid)) == 2, 60)
+    there = workers_of(command.pid)
     command.kill()
     command.communicate()
-    while any(Path(f"/proc/{one}").exists() for one in there):
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    until(lambda: not any(Path(f"/proc/{one}").exists() for one in there), 60)
 
 
 @pytest.mark.slow

@@ -15,11 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import waiting
 from mlflow import MlflowClient
 from mlflow_runs import assert_equal, runs
 from mlflow_server import free_port, serving
@@ -162,11 +164,7 @@ space = {{ l2 = {{ low = 1e-6, high = 1e-1, log = true }}, lr = {{ low = 1e-4, h
 """
 
 
-def until(condition: Callable[[], Any], seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "not within the time"
-        time.sleep(0.1)
+until = partial(waiting.until, seconds=180)
 
 
 def has_runs(mlflow: Path) -> bool:
