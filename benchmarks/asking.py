@@ -50,9 +50,9 @@ from search.choose.asking import Asked, Asker
 from search.choose.claims import Claims
 from search.loop import INFEASIBLE
 from search.recipe import Recipe
+from search.recipe.space import Space
 from search.record.curves import Curves
 from search.record.summary import objective
-from search.space import Space
 from search.technique import Value
 from search.train import streams
 from search.train.cohort import Cohort, Member

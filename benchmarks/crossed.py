@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from search.show.comparison import Floats, crossed, root
+from search.compare.crossed import Floats, crossed, root
 
 _CELLS = 4_000_000  # of tables at once
 

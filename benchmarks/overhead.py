@@ -48,9 +48,9 @@ import torch
 from search import Study, loop
 from search.choose.asking import Asker
 from search.choose.peers import COHORT, TICKET, PeerPruner
-from search.identity import IDENTITY
 from search.record.curves import ENVIRONMENT, EPOCHS, RECIPE, Curves
-from search.record.mirror import MlflowMirror
+from search.study.identity import IDENTITY
+from search.tracking.mirror import MlflowMirror
 from search.train.cohort import Member
 from search.train.pack import Pack
 

@@ -28,10 +28,10 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from search import Study
-from search.choose.objectives import hypervolume
 from search.choose.pareto import ParetoPruner
 from search.choose.peers import COHORT
 from search.record.curves import CURVES, Curves
+from search.record.objectives import hypervolume
 from search.train.constant import constant_loss
 
 TRIALS, EPOCHS, COHORT_SIZE = 48, 60, 8

@@ -33,8 +33,8 @@ from optuna.trial import FrozenTrial, TrialState
 from search import Study
 from search.choose.peers import COHORT, TICKET, PeerPruner
 from search.choose.pruners import build
+from search.recipe.schema import Pruner
 from search.record.curves import CURVES, Curves
-from search.schema import Pruner
 
 TRIALS = 64
 COHORTS = (8, 16)

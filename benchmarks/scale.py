@@ -36,13 +36,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "tests"))
-sys.path.insert(2, str(Path(__file__).resolve().parents[1] / "tests" / "scale"))
 
 import measure
-from mlflow_server import serving
-from postgres_server import Server, server
-from ray_cluster import Nodes
 from sqlalchemy import create_engine, text
+from support.mlflow_server import serving
+from support.postgres_server import Server, server
+from support.ray_cluster import Nodes
 
 from search import Study
 from search.choose.claims import Claims

@@ -1,10 +1,10 @@
 """Kill a command and its MLflow writer again and again, at random instants, and compare with an undisturbed study.
 
-Each study is killed up to six times, at calls that are drawn from the seed (`tests/killed.py` has the places: in an
-ask, an epoch, a transaction, the drain ...), before it may finish; a third of them (`--mlflow`) with MLflow, where the
+Each study is killed up to six times, at calls that are drawn from the seed (`tests/support/killed.py` has the places:
+in an ask, an epoch, a transaction, the drain ...), before it may finish; a third of them (`--mlflow`) with MLflow, where the
 command, the writer or both die. Then it must equal the undisturbed study of its kind, trial by trial and bit by bit,
-and MLflow must equal the study (`tests/soundness.py`). Studies are in SQLite files, or in a PostgreSQL server that is
-started for them.
+and MLflow must equal the study (`tests/support/soundness.py`). Studies are in SQLite files, or in a PostgreSQL server that
+is started for them.
 
     python benchmarks/soak.py [--kills 200] [--minutes 60] [--seed 0] [--mlflow 0.33] [--postgres] [--json FILE]
 
@@ -27,12 +27,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "scale"))
 
 import measure
-from killed import Commands, Kill, settled
-from postgres_server import Server, server
-from soundness import mlflow_problems, study_problems
+from support.killed import Commands, Kill, settled
+from support.postgres_server import Server, server
+from support.soundness import mlflow_problems, study_problems
 
 NAME = "small-wine"
 TRIALS, ASK_BATCH = 12, 4

@@ -26,7 +26,7 @@ import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search import Study
-from search.discovery import discover
+from search.recipe.discovery import discover
 from search.technique import Structural, Technique, Value
 from search.train.pack import Pack, Slot
 

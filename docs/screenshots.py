@@ -9,8 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from browser import Browser, element
-from mlflow_server import serving
+from support.browser import Browser, element
+from support.mlflow_server import serving
 
 _DRAWN = "document.querySelectorAll('.scatterlayer .trace').length >= {count}"
 _REST = "new Promise(done => setTimeout(() => done(true), 2000))"  # plots grow into their places

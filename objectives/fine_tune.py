@@ -33,8 +33,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from search.model_file import Model, load
 from search.technique import Numeric, Setting, Structural, Technique, Value, Values
+from search.train.model_file import Model, load
 
 if TYPE_CHECKING:
     from search.data import Data

@@ -20,10 +20,10 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from search.choose.asking import Asker
-from search.choose.objectives import Objectives, reported
 from search.choose.peers import PeerPruner
-from search.observer import Observer
 from search.record.curves import Curves
+from search.record.objectives import Objectives, reported
+from search.record.observer import Observer
 from search.record.summary import keep
 from search.technique import Value
 from search.train.batches import Batches

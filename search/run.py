@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from search.command import leave, pairs, parse_range, parse_value, parse_values, serve
-from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING, shown
+from search.cli.command import leave, pairs, parse_range, parse_value, parse_values, serve
+from search.cli.options import DataDir, Device, Offline, Storage, Techniques, application, option
 from search.errors import RequestError
-from search.options import DataDir, Device, Offline, Storage, Techniques, application, option
+from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING, shown
 
 if TYPE_CHECKING:
-    from search.running import Manner
-    from search.study import Study
+    from search.study.running import Manner
+    from search.study.study import Study
 
 app = application()
 
@@ -110,8 +110,8 @@ def run(
         "data": _given({"dataset": dataset, "target": target, "scale": scale, "options": options or None}) or None,
     }
 
-    from search import running
-    from search.study import Study
+    from search.study import running
+    from search.study.study import Study
 
     made = Study(
         study,
@@ -147,7 +147,7 @@ def _slots(text: str) -> int | str:
 
 def _check(study: Study, started: float, *, as_json: bool) -> int:
     """The overfit check instead of a search; returns 1 where it finds something wrong with the study."""
-    from search.check import check
+    from search.check.check import check
 
     found = check(study, lambda line: print(f"training {line}", file=sys.stderr))
     if as_json:
@@ -163,8 +163,8 @@ def _open(study: Study, words: Sequence[str]) -> None:
     Raises:
         Mismatch: which ends with that command.
     """
-    from search.identity import Mismatch, free_name
-    from search.stored import names
+    from search.study.identity import Mismatch, free_name
+    from search.study.lookup import names
 
     try:
         _ = study.optuna_study
@@ -183,20 +183,20 @@ def _open(study: Study, words: Sequence[str]) -> None:
 def _go(study: Study, budget: int, started: float, manner: Manner, *, as_json: bool) -> None:
     """Run, then show what came of it."""
     from search.choose import extending
-    from search.show import published, table
+    from search.study import published, results
 
     for note in study.notes():
         print(f"note: {note}", file=sys.stderr)
-    before = table.count_finished(study)
+    before = results.count_finished(study)
     study.run(budget, **asdict(manner))
     if before >= study.budget(budget):
         why = "its best trial lies at no edge to widen" if manner.extend else "give a larger --trials to go on"
         print(f"study {study.name} already has its {budget} trials: nothing to train ({why})", file=sys.stderr)
-    outcome = table.outcome(study, seconds=time.monotonic() - started)
+    outcome = results.outcome(study, seconds=time.monotonic() - started)
     if as_json:
         print(json.dumps(outcome | published.outcome(study), allow_nan=False))
     else:
-        print(table.render(study, outcome))
+        print(results.render(study, outcome))
         if shown := published.render(study):
             print(f"\n{shown}")
     for line in extending.warnings(study.recipe, study.space, study.optuna_study.get_trials(deepcopy=False)):

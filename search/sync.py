@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search import database
-from search.command import serve
-from search.database import DEFAULT_STORAGE, DEFAULT_TRACKING
+from search.cli.command import serve
+from search.cli.options import Json, Storage, TrackingUri, application
 from search.errors import counted
-from search.options import Json, Storage, TrackingUri, application
+from search.storage import database
+from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING
 
 if TYPE_CHECKING:
-    from search.record.catch_up import Caught
+    from search.tracking.catch_up import Caught
 
 app = application()
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from search import database
 from search.errors import RequestError
-from search.stored import find, ours
+from search.storage import database
+from search.study.lookup import find, ours
 
 if TYPE_CHECKING:
-    from search.record.catch_up import Caught
+    from search.tracking.catch_up import Caught
 
 
 def sync_studies(
@@ -31,7 +31,7 @@ def sync_studies(
     Raises:
         RequestError: there is no such study, or one of the two URLs is no place for what it is to hold.
     """
-    from search.record.catch_up import catch_up
+    from search.tracking.catch_up import catch_up
 
     if tracking_uri == "none":
         raise RequestError("tracking-uri takes sqlite:///FILE, http://SERVER or another database's URL, got 'none'")

@@ -13,7 +13,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # Threads that spin while they wait make small products crawl wherever another process wants the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from data_for_tests import random_data
+from support.data import random_data
 
 from search.data import Data
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import optuna
 import pytest
 import requests
-import waiting
 from mlflow import MlflowClient
-from mlflow_runs import assert_equal, runs
-from mlflow_server import free_port, serving
 from optuna.trial import TrialState
-from studies_for_tests import Quiet, small
+from support import waiting
+from support.mlflow_runs import assert_equal, runs
+from support.mlflow_server import free_port, serving
+from support.studies import Quiet, small
 
 from search import Study, sync
-from search.record import catch_up, reach
+from search.tracking import catch_up, reach
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Claims of processes on many machines: locks of the PostgreSQL server that holds the study (`search.locks`).
+"""Claims of processes on many machines: locks of the PostgreSQL server that holds the study (`search.storage.locks`).
 
 After a restart of the server a process takes its own claims again at its next turn. Until then another that looks for
 work may take them: both then train that cohort, to the same values, and the first of them is told (`search.loop`).
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.locks import AdvisoryLocks
+from search.storage.locks import AdvisoryLocks
 
 _TURN = "turn"
 

@@ -14,13 +14,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from search.choose import extending, pruners, samplers
 from search.choose.claims import Claims
 from search.choose.extending import EXTENSIONS, Extension
-from search.choose.objectives import Objectives, reported
 from search.choose.peers import COHORT, TICKET
 from search.choose.replica import Replica
 from search.errors import RequestError
 from search.recipe import Recipe
+from search.recipe.space import Space
 from search.record.curves import CELL, EPOCHS
-from search.space import Space
+from search.record.objectives import Objectives, reported
 from search.technique import Value
 
 _MOST_CELLS = 100_000

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 
-from search.database import backend, sqlite_path
+from search.storage.database import backend, sqlite_path
 
 
 class Claims(Protocol):

@@ -9,9 +9,9 @@ from typing import Literal
 
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
-from search.distributions import position
 from search.errors import RequestError
-from search.hyperparameter import Hyperparameter, Numeric, Value
+from search.recipe.distributions import position
+from search.technique import Hyperparameter, Numeric, Value
 
 SHARE = 0.05
 """A value within this share of its range from an end lies at the edge."""

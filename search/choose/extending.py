@@ -20,11 +20,11 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.trial import FrozenTrial, TrialState
 
 from search.choose.edges import Edge, End, Interval, edges, ranging
-from search.distributions import grid_values
 from search.errors import RequestError
-from search.hyperparameter import Value
 from search.recipe import Recipe
-from search.space import Space
+from search.recipe.distributions import grid_values
+from search.recipe.space import Space
+from search.technique import Value
 
 EXTENSIONS = "extensions"
 """Study attribute: a list of `Extension`s, as dicts."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial
 
-from search.choose.objectives import Losses, Objectives, dominated, hoped
 from search.choose.peers import PeerPruner, at
+from search.record.objectives import Losses, Objectives, dominated, hoped
 
 
 class ParetoPruner(PeerPruner):

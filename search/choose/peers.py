@@ -15,7 +15,7 @@ from optuna.pruners import BasePruner
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from search.choose.objectives import reported
+from search.record.objectives import reported
 
 COHORT = "cohort"
 """Trial attribute: the index of the trial's cohort."""

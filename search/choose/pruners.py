@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial
 
-from search.choose.objectives import VAL_LOSS, Objectives
 from search.choose.pareto import ParetoPruner
 from search.choose.peers import TICKET, PeerPruner, at
 from search.recipe import Recipe
-from search.schema import Pruner
-from search.space import Space
+from search.recipe.schema import Pruner
+from search.recipe.space import Space
+from search.record.objectives import VAL_LOSS, Objectives
 from search.train import streams
 from search.train.batches import Batches
 from search.train.constant import constant_loss

@@ -29,7 +29,7 @@ from optuna.trial import FrozenTrial
 from search.choose.extending import Widened
 from search.errors import RequestError
 from search.recipe import Recipe
-from search.space import Space
+from search.recipe.space import Space
 from search.train import streams
 
 _UNCONDITIONAL = ("gp", "cmaes", "qmc")

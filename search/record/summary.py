@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from search.recipe.schema import MEASURED, WATCHED
 from search.record.curves import CURVES, DIVERGED_AT, SUMMARY, TIMES, Curves, encode_times
-from search.schema import MEASURED, WATCHED
 
 if TYPE_CHECKING:
     import optuna

@@ -15,28 +15,28 @@ from typing import TYPE_CHECKING
 import optuna
 from optuna.trial import FrozenTrial
 
-from search import database, stored
 from search.choose import extending
-from search.distributions import as_text
 from search.errors import EnvironmentFault, RequestError, counted
-from search.show import table
+from search.recipe.distributions import as_text
 from search.show.sheet import Sheet
+from search.storage import database
+from search.study import lookup, results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from search.check import Check
+    from search.check.check import Check
+    from search.check.diagnosis import Fit
+    from search.compare.verdict import Comparison
     from search.data import Data
-    from search.diagnosis import Fit
-    from search.exported import Exported
+    from search.export.network import Exported
     from search.recipe import Recipe
-    from search.replayed import Replay
-    from search.show.report.build import Report
-    from search.show.uncertainty import Uncertainty
-    from search.show.verdict import Comparison
-    from search.space import Space
-    from search.study import Study
+    from search.recipe.space import Space
+    from search.replay.replay import Replay
+    from search.report.build import Report
+    from search.study.study import Study
     from search.technique import Value
+    from search.uncertainty.monte_carlo import Uncertainty
 
 _LEFT, _RIGHT = "text-align:left", "text-align:right;white-space:nowrap"
 _DPI = 80  # 12 inches are then about as wide as a notebook's column
@@ -54,23 +54,25 @@ def study(study: Study, opened: optuna.Study | None) -> str:
         "techniques": " + ".join(recipe.techniques) or "none",
         "data": _described(study.data),
         "searched": _searched(study.space),
-        "set": ", ".join(f"{name} {table.number(value)}" for name, value in recipe.set.items()),
+        "set": ", ".join(f"{name} {results.number(value)}" for name, value in recipe.set.items()),
         "search": ", ".join(_search(recipe)),
     }
     trials: list[FrozenTrial] = []
     try:
-        found = opened or stored.glance(study)
+        found = opened or lookup.glance(study)
         with database.faults(study.storage):
             trials = [] if found is None else found.get_trials(deepcopy=False)
             extensions = [] if found is None else extending.stored(found.user_attrs)
         widened = extending.widened(study.resolved, extensions)
         facts["searched"] = _searched(widened)
-        budget = max(study.budget(), extending.total(widened), len(table.finished(trials)))
-        states = table.tally(table.by_state(trials))
-        facts["trials"] = f"{len(table.finished(trials))} of {budget}: {states}" if trials else f"none yet, of {budget}"
+        budget = max(study.budget(), extending.total(widened), len(results.finished(trials)))
+        states = results.tally(results.by_state(trials))
+        facts["trials"] = (
+            f"{len(results.finished(trials))} of {budget}: {states}" if trials else f"none yet, of {budget}"
+        )
     except (RequestError, EnvironmentFault) as fault:
         facts["trials"] = str(fault)
-    best = table.best(study, trials)
+    best = results.best(study, trials)
     return _block(_facts(study.name, facts), _table(best) if best.rows else "")
 
 
@@ -94,7 +96,7 @@ def space(space: Space) -> str:
         if any(closed(*condition) for condition in declared.when.items()):
             continue
         over = space.searched.get(name)
-        value = table.number(space.fixed.get(name)) if over is None else f"searched: {as_text(over)}"
+        value = results.number(space.fixed.get(name)) if over is None else f"searched: {as_text(over)}"
         where = ", ".join(f"{parent}={' or '.join(map(str, some))}" for parent, some in declared.when.items())
         rows.append((name, value, space.owners.get(name, ""), where))
     headings = ("hyperparameter", "value", "technique", "exists where")
@@ -127,21 +129,21 @@ def replay(found: Replay) -> str:
 
 def comparison(found: Comparison) -> str:
     """The trials, the figure of their intervals, a sentence for each pair, and what a reader should know."""
-    from search.show import intervals
+    from search.compare import figure
 
     pairs = [f"<p>{escape(found.sentence(pair))}<br><small>{escape(found.details(pair))}</small></p>"
              for pair in found.pairs]  # fmt: skip
-    picture = _picture(intervals.figure(found), "every trial and every difference with its interval")
+    picture = _picture(figure.figure(found), "every trial and every difference with its interval")
     return _block(_table(found.table()), picture, *pairs, _bullets(found.remarks()))
 
 
 def uncertainty(found: Uncertainty) -> str:
     """The figures of each network, and the band where there is one."""
-    from search.show import bands
-    from search.show.uncertainty import notes
-    from search.show.uncertainty import table as figures
+    from search.uncertainty import figure
+    from search.uncertainty.monte_carlo import notes
+    from search.uncertainty.monte_carlo import table as figures
 
-    made = bands.figure(found)
+    made = figure.figure(found)
     picture = "" if made is None else _picture(made, "validation rows, mean of the passes and band")
     return _block(_table(figures(found)), picture, _lines(notes(found)))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 
 from search.errors import EnvironmentFault, unknown
-from search.hyperparameter import Structural
+from search.technique import Structural
 from search.train.batches import Batches
 from search.train.evaluate import EVAL_ROWS
 from search.train.layout import Layout, padded

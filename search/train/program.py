@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from search.compose import at_work
-from search.hyperparameter import Value
-from search.technique import Technique
+from search.recipe.compose import at_work
+from search.technique import Technique, Value
 from search.train.batches import Batches
 from search.train.layout import Layout
 from search.train.losses import CLASSIFICATION, REGRESSION, LossFunction

@@ -9,8 +9,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search.choose.edges import edges, wider
-from search.declared import CORE
-from search.hyperparameter import Numeric
+from search.recipe.declared import CORE
+from search.technique import Numeric
 
 RATE = Numeric(above=0.0)
 SHARE = Numeric(minimum=0.0, below=1.0, neutral=0.0)

@@ -17,10 +17,10 @@ from search.choose import extending, samplers
 from search.choose.asking import Asker
 from search.choose.claims import FileClaims
 from search.choose.extending import EXTENSIONS, Extension
-from search.discovery import select
 from search.errors import RequestError
 from search.recipe import Recipe
-from search.space import Space
+from search.recipe.discovery import select
+from search.recipe.space import Space
 
 LOW = {"l2": {"low": 1e-6, "high": 1e-4, "log": True}}
 BOTH = LOW | {"lr": {"low": 1e-4, "high": 1e-2, "log": True}}

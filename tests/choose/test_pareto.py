@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from optuna.trial import FrozenTrial, TrialState
-from studies_for_tests import Crash, Quiet, outcome, small
+from support.studies import Crash, Quiet, outcome, small
 
 from search import RequestError
-from search.choose.objectives import Objectives, hypervolume
 from search.choose.pareto import ParetoPruner
 from search.choose.peers import COHORT
-from search.show.table import best
+from search.record.objectives import Objectives, hypervolume
+from search.study.results import best
 from search.train.constant import constant_loss
 
 BOTH = Objectives(("val_loss", "sparsity"))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
-from studies_for_tests import Crash, Quiet, outcome, small
+from support.studies import Crash, Quiet, outcome, small
 
 from search.choose.peers import COHORT, TICKET
 from search.choose.pruners import (
@@ -24,7 +24,7 @@ from search.choose.pruners import (
     NoPruner,
     build,
 )
-from search.schema import Pruner
+from search.recipe.schema import Pruner
 
 
 def frozen(

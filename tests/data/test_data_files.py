@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from data_for_tests import HOMES, table
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+from support.data import HOMES, table
 
 from search.data import Data, Feature, load
 

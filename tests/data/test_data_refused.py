@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data_for_tests import HOMES, table
+from support.data import HOMES, table
 
 from search.data import load
 from search.errors import EnvironmentFault, RequestError

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from data_for_tests import random_images
-from packs import Fixed, adam, make_pack
 from reference import Draws, stored
+from support.data import random_images
+from support.packs import Fixed, adam, make_pack
 from torch import Tensor
 
 from search.data import Data
-from search.discovery import discover
 from search.errors import RequestError
-from search.study import Study
+from search.recipe.discovery import discover
+from search.study.study import Study
 from search.technique import Numeric, Technique
 from search.train import streams
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from packs import adam, make_pack
 from reference import train
+from support.packs import adam, make_pack
 from torch import nn
 
 from search import RequestError, Study
 from search.data import Data
-from search.discovery import discover
 from search.recipe import Recipe
+from search.recipe.discovery import discover
 
 
 def test_running_estimates_are_torchs(make_data: Callable[..., Data]) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from data_for_tests import random_images
-from packs import adam, make_pack
-from studies_for_tests import small
+from support.data import random_images
+from support.packs import adam, make_pack
+from support.studies import small
 
 from search.data import Data
-from search.discovery import discover
 from search.errors import RequestError
+from search.recipe.discovery import discover
 from search.technique import Technique, Values
 from search.train.pack import Pack
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from contract import CASES, Bench, bench, load_cases
-from packs import agree, agree_on_curves
 from reference import train
+from support.contract import CASES, Bench, bench, load_cases
+from support.packs import agree, agree_on_curves
 
-from search.compose import at_work
-from search.discovery import discover, load_technique
 from search.recipe import Recipe
-from search.space import Space
+from search.recipe.compose import at_work
+from search.recipe.discovery import discover, load_technique
+from search.recipe.space import Space
 from search.technique import Numeric, Structural
 from search.train.pack import Pack
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from packs import adam, make_pack
+from support.packs import adam, make_pack
 
 from search import RequestError, Study
 from search.data import Data
-from search.discovery import discover
 from search.recipe import Recipe
+from search.recipe.discovery import discover
 from search.train.values import stand
 
 STRENGTHS = (0.0, 0.2, 0.7)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from packs import adam, make_pack
+from support.packs import adam, make_pack
 
 from search import RequestError, Study
 from search.data import Data
-from search.discovery import discover
 from search.recipe import Recipe
+from search.recipe.discovery import discover
 
 
 def test_without_dropout_it_is_refused() -> None:

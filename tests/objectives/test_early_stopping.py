@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 from optuna.trial import TrialState
-from packs import adam, make_pack
-from studies_for_tests import Quiet, outcome, small
+from support.packs import adam, make_pack
+from support.studies import Quiet, outcome, small
 
 from search.data import Data
-from search.discovery import discover
 from search.errors import RequestError
+from search.recipe.discovery import discover
 from search.record.curves import CURVES, Curves
-from search.study import Study
+from search.study.study import Study
 from search.train.cohort import Cohort, Member
 
 MakeData = Callable[..., Data]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from data_for_tests import random_data
-from packs import adam, agree, packed
 from reference import train
+from support.data import random_data
+from support.packs import adam, agree, packed
 
-from search.discovery import discover
 from search.recipe import Recipe
+from search.recipe.discovery import discover
 
 
 def test_the_recipe_trains_with_both_penalties() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from optuna.trial import FixedTrial, TrialState
-from packs import adam, make_pack
-from studies_for_tests import Quiet, small
+from support.packs import adam, make_pack
+from support.studies import Quiet, small
 from torch import nn
 
 from search.data import Data
-from search.discovery import discover
+from search.recipe.discovery import discover
 
 MakeData = Callable[..., Data]
 INPUTS, HIDDEN = 300, 200

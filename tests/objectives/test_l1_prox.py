@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from data_for_tests import random_data
-from packs import adam, make_pack
+from support.data import random_data
+from support.packs import adam, make_pack
 
 from search.data import load
-from search.discovery import discover
+from search.recipe.discovery import discover
 from search.technique import Numeric, Technique
 
 

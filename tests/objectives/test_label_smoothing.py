@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from data_for_tests import random_data
-from packs import make_pack
+from support.data import random_data
+from support.packs import make_pack
 from torch import nn
 
-from search.discovery import discover
 from search.errors import RequestError
-from search.study import Study
+from search.recipe.discovery import discover
+from search.study.study import Study
 
 
 def test_the_loss_is_torchs() -> None:

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 import torch
-from packs import adam, make_pack
-from studies_for_tests import Quiet, outcome, small
+from support.packs import adam, make_pack
+from support.studies import Quiet, outcome, small
 from torch.optim import lr_scheduler
 
-from search.discovery import discover
 from search.errors import RequestError
 from search.recipe import Recipe
+from search.recipe.discovery import discover
 from search.record.curves import CURVES, Curves
-from search.study import Study
+from search.study.study import Study
 from search.technique import Numeric
 from search.train.values import TechniqueValues
 

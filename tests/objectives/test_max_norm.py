@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from data_for_tests import random_data
-from packs import make_pack
+from support.data import random_data
+from support.packs import make_pack
 
-from search.discovery import discover
+from search.recipe.discovery import discover
 from search.technique import Technique
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from data_for_tests import random_data
-from packs import adam, make_pack
+from support.data import random_data
+from support.packs import adam, make_pack
 from torch import Tensor
 
-from search.discovery import discover
 from search.errors import RequestError
+from search.recipe.discovery import discover
 from search.technique import Technique, Value, Values
 
 

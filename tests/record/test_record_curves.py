@@ -78,6 +78,6 @@ def test_logged_epochs_are_distinct_evenly_spaced_and_hold_both_ends() -> None:
 
 
 def test_the_training_side_imports_no_mlflow() -> None:
-    code = "import sys, search.record.link, search.record.plan, search.record.curves as c; print(*sys.modules)"
+    code = "import sys, search.tracking.link, search.tracking.plan, search.record.curves as c; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"mlflow", "pandas", "sqlalchemy", "torch", "optuna"} & set(loaded)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from optuna.trial import TrialState
-from studies_for_tests import Crash, Quiet, small
+from support.studies import Crash, Quiet, small
 
 from search.record import environment
 from search.record.curves import ENVIRONMENT
-from search.record.plan import plan_trial
+from search.tracking.plan import plan_trial
 
 
 def test_what_is_recorded(tmp_path: Path) -> None:

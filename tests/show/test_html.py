@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 from PIL import Image
-from studies_for_tests import Crash, Quiet, small
+from support.studies import Crash, Quiet, small
 
 import search
 from search import Study, compare_studies
-from search.progress import Progress
-from search.replayed import Difference, Replay
-from search.show.pairs import Arm
+from search.compare.pairs import Arm
+from search.compare.verdict import Comparison
+from search.replay.replay import Difference, Replay
 from search.show.sheet import Sheet
-from search.show.verdict import Comparison
+from search.study.progress import Progress
 
 EVIL = "<script>alert('1')</script> & \"co\""
 _EMPTY = {"img", "br"}

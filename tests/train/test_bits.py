@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from packs import adam, make_pack
+from support.packs import adam, make_pack
 
 from search.data import Data
-from search.discovery import discover
+from search.recipe.discovery import discover
 from search.technique import Numeric, Structural
 from search.train.optimisers import OPTIMISERS
 from search.train.pack import Pack, Slot

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from studies_for_tests import Crash, Quiet, outcome, small
+from support.studies import Crash, Quiet, outcome, small
 
-from search.study import Study
+from search.study.study import Study
 from search.train.checkpoint import Checkpoints
 from search.train.cohort import Cohort, Member
 

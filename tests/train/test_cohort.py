@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from packs import adam, make_pack
+from support.packs import adam, make_pack
 
 from search.data import Data
 from search.train.batches import Batches

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from packs import STRUCTURE, adam
-from studies_for_tests import Quiet, small
+from support.packs import STRUCTURE, adam
+from support.studies import Quiet, small
 
 from search import Study
 from search.data import Data
-from search.discovery import discover
+from search.recipe.discovery import discover
 from search.train import streams
 from search.train.batches import Batches
 from search.train.pack import Pack, Slot

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import torch
-from contract import CASES, Case, bench, load_cases
+from support.contract import CASES, Case, bench, load_cases
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from search.discovery import discover
+from search.recipe.discovery import discover
 from search.technique import Technique
 from search.train.trainer import Trainer
 

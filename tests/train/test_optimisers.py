@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from packs import TOLERANCE, adam, agree, packed
 from reference import train
+from support.packs import TOLERANCE, adam, agree, packed
 from torch import Tensor
 
 from search.data import Data
-from search.discovery import discover
+from search.recipe.discovery import discover
 from search.technique import Numeric, Value
 from search.train.optimisers import OPTIMISERS
 

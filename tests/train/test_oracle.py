@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from packs import adam, agree, packed
 from reference import train
+from support.packs import adam, agree, packed
 
 from search.data import Data
-from search.discovery import discover
+from search.recipe.discovery import discover
 from search.technique import Numeric, Technique
 
 MakeData = Callable[..., Data]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from packs import STRUCTURE, adam
+from support.packs import STRUCTURE, adam
 from torch import nn
 from torch.nn import functional as F
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 from cases.dropout import Dropout
-from packs import adam, make_pack
 from reference import Draws, train
+from support.packs import adam, make_pack
 from torch import nn
 
 from search.data import Data
-from search.discovery import discover
+from search.recipe.discovery import discover
 from search.train.evaluate import per_example
 from search.train.pack import Slot
 from search.train.sampling import best_networks, monte_carlo

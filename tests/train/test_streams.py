@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from packs import make_pack
+from support.packs import make_pack
 
 from search.data import Data
 from search.train import streams

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contract import Case
 from reference import Draws
+from support.contract import Case
 
 from objectives.architecture import technique
 

@@ -7,8 +7,8 @@ from math import floor
 from typing import Any
 
 import torch
-from contract import Case
 from reference import Draws, stored
+from support.contract import Case
 from torch import Tensor
 
 HEIGHT, WIDTH = 6, 5

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from contract import Case
 from reference import Draws, stored
+from support.contract import Case
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contract import Case
 from reference import Draws, stored
+from support.contract import Case
 from torch import Tensor, nn
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from cases.dropout import Dropout
-from contract import Case
 from reference import Draws
+from support.contract import Case
 from torch import Tensor
 
 

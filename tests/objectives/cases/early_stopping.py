@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contract import Case
 from reference import Draws
+from support.contract import Case
 
 
 def plain(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:

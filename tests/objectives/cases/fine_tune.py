@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from contract import Case
 from reference import Draws
+from support.contract import Case
 from torch import Tensor, nn
 
-from search.discovery import discover
-from search.model_file import Meta, Model, save
+from search.recipe.discovery import discover
+from search.train.model_file import Meta, Model, save
 
 # For as long as the module is loaded.
 _FOLDER = tempfile.TemporaryDirectory(prefix="regsearch-")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from contract import Case
 from reference import Draws
+from support.contract import Case
 
 
 def plain(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:

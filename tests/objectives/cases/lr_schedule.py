@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from contract import Case
 from reference import Draws
+from support.contract import Case
 from torch.optim import lr_scheduler
 
 STEPS = 4  # of an epoch: 100 rows in minibatches of 32

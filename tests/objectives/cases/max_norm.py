@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from math import inf
 from typing import Any
 
-from contract import Case
 from reference import Draws
+from support.contract import Case
 from torch import Tensor, nn
 
 

@@ -1,0 +1,58 @@
+"""A study's settings where they regularise least: what ought to learn a batch by heart, if anything does."""
+
+from __future__ import annotations
+
+import math
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from search.recipe.space import Space
+from search.technique import Numeric, Value
+
+_RATES = 9
+
+
+def weakest(space: Space) -> dict[str, Value]:
+    """A trial's values: fixed ones as they are, searched ones where they regularise least, or at their default."""
+    values = space.complete({name: _weakest(space, name) for name in space.searched})
+    assert values is not None
+    return values
+
+
+def _weakest(space: Space, name: str) -> Value:
+    declared, possible = space.declared[name], space.possible(name)
+    searched = space.searched[name]
+    choices = isinstance(searched, CategoricalDistribution)
+
+    def allowed(value: Value | None) -> bool:
+        if choices:
+            return value in possible
+        return isinstance(value, int | float) and possible[0] <= value <= possible[-1]  # type: ignore[operator]
+
+    if isinstance(declared, Numeric):
+        for wanted in (declared.neutral, None if declared.stronger else declared.default):
+            if wanted is not None and allowed(wanted):
+                return wanted
+        if declared.stronger is not None:
+            return (min if declared.stronger == "up" else max)(map(float, possible))
+    elif allowed(declared.default):
+        return declared.default
+    if choices:
+        return possible[0]
+    low, high = map(float, possible)
+    assert isinstance(searched, FloatDistribution | IntDistribution)
+    middle = math.sqrt(low * high) if searched.log else (low + high) / 2
+    return round(middle) if isinstance(searched, IntDistribution) else middle
+
+
+def learning_rates(space: Space, lr: float) -> tuple[float, ...]:
+    """Those to try: over the range searched, or a decade either side of the fixed one, evenly in the logarithm."""
+    searched = space.searched.get("lr")
+    if isinstance(searched, CategoricalDistribution):
+        choices = sorted(float(choice) for choice in searched.choices if choice is not None)
+        return tuple(choices[:: -(-len(choices) // _RATES)])
+    shares = [place / (_RATES - 1) for place in range(_RATES)]
+    if searched is None:
+        return tuple(lr * 10.0 ** (2 * share - 1) for share in shares)  # lr itself in the middle
+    low, high = map(float, space.possible("lr"))
+    return tuple(min(low * (high / low) ** share, high) for share in shares)

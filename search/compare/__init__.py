@@ -1,0 +1,1 @@
+"""Studies compared on fresh replicates and the test split."""

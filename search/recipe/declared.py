@@ -1,0 +1,62 @@
+"""Every hyperparameter that a study may have: the model's, the optimisers', the techniques'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from search.errors import RequestError, unknown
+from search.technique import Hyperparameter, Numeric, Structural, Technique, Value
+from search.train.activations import ACTIVATIONS
+from search.train.optimisers import OPTIMISERS
+
+
+def parse_hidden(value: object) -> str:
+    """Hidden widths in their standard form, ``"128x128"``; "0" is a linear model."""
+    parts = [part.strip() for part in str(value).replace(",", "x").split("x")]
+    widths = [int(part) if part.isascii() and part.isdecimal() and len(part) < 6 else 0 for part in parts]
+    if parts != ["0"] and (min(widths) < 1 or max(widths) > 65536 or len(widths) > 64):
+        raise ValueError("takes widths joined by 'x', such as 128x128, each from 1 to 65536; 0 for none")
+    return "x".join(map(str, widths))
+
+
+CORE: Mapping[str, Hyperparameter] = {
+    "optimizer": Structural(default="adam", choices=tuple(OPTIMISERS)),
+    "lr": Numeric(default=1e-3, low=1e-4, high=1e-1, log=True, above=0.0),
+    "batch_size": Structural(default=128),
+    "epochs": Structural(default=100),
+    "hidden": Structural(default="128x128", parse=parse_hidden),
+    "activation": Structural(default="leaky_relu", choices=tuple(ACTIVATIONS)),
+}
+
+
+def declare(techniques: Sequence[Technique]) -> dict[str, Hyperparameter]:
+    """Core, optimisers' and techniques' hyperparameters; an optimiser's exists where that optimiser is chosen.
+
+    Raises:
+        RequestError: a technique declares a name that is taken or is none, or speaks of one that there is not.
+    """
+    declared: dict[str, Hyperparameter] = dict(CORE)
+    choosers: dict[str, list[Value]] = {}
+    specific: dict[str, Hyperparameter] = {}
+    for optimiser, made in OPTIMISERS.items():
+        for name, declaration in made.hyperparameters.items():
+            choosers.setdefault(name, []).append(optimiser)
+            specific[name] = declaration
+    for name, declaration in specific.items():
+        declared[name] = replace(declaration, when={"optimizer": tuple(choosers[name])})
+    for technique in techniques:
+        for name in (*technique.set, *technique.space, *technique.derive):
+            if name not in declared:
+                raise unknown(f"hyperparameter of technique {technique.name!r}", name, declared)
+        for name, declaration in technique.hyperparameters.items():
+            if name in declared:
+                raise RequestError(f"technique {technique.name!r} declares {name!r}, which every study has already")
+            if not name.isidentifier():
+                raise RequestError(f"technique {technique.name!r} declares {name!r}, which is not a name like 'l2'")
+            for parent in declaration.when:
+                # Declared before it: values are drawn in this order.
+                if parent not in declared:
+                    raise unknown(f"hyperparameter in `when` of {name}", parent, declared)
+            declared[name] = declaration
+    return declared

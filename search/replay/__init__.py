@@ -1,0 +1,1 @@
+"""A trial trained again, alone, and compared with its record."""

@@ -1,0 +1,254 @@
+"""A study as a report reads it, once: its trials with their curves decoded, and what was searched over what."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from search.choose import extending, pruners
+from search.record import added, summary
+from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
+from search.record.objectives import DIRECTIONS, VAL_LOSS, Objectives, front, reported, value
+from search.study.results import tally
+from search.technique import Hyperparameter, Value
+from search.train.constant import constant_loss
+
+if TYPE_CHECKING:
+    from search.study.study import Study
+
+Floats = NDArray[np.float64]
+_LOSSES = {
+    "cross_entropy": "cross-entropy, nats",
+    "mse": "squared error, standardised targets",
+    "l1": "absolute error, standardised targets",
+    "huber": "Huber loss, standardised targets",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One trial.
+
+    Attributes:
+        state: complete, pruned, fail, running or waiting.
+        value: the objective; None where there is none that is finite.
+        params: what the sampler chose.
+        reported: the objective so far at each rung that judged it.
+        curves: None before it is told.
+        planned: epochs that it would train if nothing stopped it.
+        diverged_at: the epoch, from 1, at which it stopped being finite.
+        seconds: from its first epoch's end to its last one's, beside its cohort.
+        label: its row's name where the study lists its settings.
+    """
+
+    number: int
+    state: str
+    value: float | None = None
+    params: Mapping[str, Value] = field(default_factory=dict)
+    reported: Mapping[int, float] = field(default_factory=dict)
+    curves: Curves | None = None
+    planned: int = 0
+    diverged_at: int | None = None
+    seconds: float = 0.0
+    label: str = ""
+
+    @property
+    def objective(self) -> float:
+        """The value, infinite where there is none."""
+        return math.inf if self.value is None else self.value
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained."""
+        return 0 if self.curves is None else self.curves.epochs
+
+    @cached_property
+    def objectives(self) -> Floats:
+        """Validation loss at each replicate's best epoch, ``(replicates,)``; their mean is the value."""
+        return summary.objectives(self.curves) if self.curves is not None and self.epochs else np.empty(0)
+
+    @property
+    def best_epochs(self) -> NDArray[np.int64]:
+        """Each replicate's best epoch, counted from 1; none where none was trained."""
+        return summary.best_epochs(self.curves) if self.curves is not None and self.epochs else np.empty(0, np.int64)
+
+    def at_best(self, metric: str) -> Floats:
+        """A metric at each replicate's best epoch, ``(replicates,)``; NaN where it was not measured."""
+        if self.curves is None or not self.epochs:
+            return np.full(1, np.nan)
+        if metric not in self.curves.metrics:
+            return np.full(self.curves.replicates, np.nan)
+        return summary.at_best(self.curves, metric)
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What a study holds.
+
+    Attributes:
+        facts: what the head of the page tells, by name.
+        loss: the name of the loss in `search.train.losses`. metric: val_accuracy or val_rmse.
+        searched, declared: as in `Space`.
+        noisy: searched hyperparameters of techniques that draw anew in Monte Carlo passes, such as dropout's.
+        rungs: the epochs at which the pruner judges.
+        objectives: what the study minimises and maximises. constant: the best constant predictor's validation loss.
+        slots: of a cohort.
+        added: of trials that were trained on more replicates after the search, the objectives on those.
+        fixed_ends: those of ranges that a search with ``--extend`` does not move.
+        shared: whether validation and test are the same rows. watched: whether the test split was measured each epoch.
+    """
+
+    study: str
+    entries: Sequence[Entry]
+    searched: Mapping[str, BaseDistribution]
+    declared: Mapping[str, Hyperparameter]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    replicates: int = 1
+    loss: str = "cross_entropy"
+    metric: str = "val_accuracy"
+    noisy: Sequence[str] = ()
+    rungs: Sequence[int] = ()
+    objectives: Objectives = VAL_LOSS
+    constant: float | None = None
+    slots: int = 1
+    added: Mapping[int, Floats] = field(default_factory=dict)
+    fixed_ends: Collection[tuple[str, str]] = ()
+    shared: bool = False
+    watched: bool = False
+
+    @cached_property
+    def complete(self) -> list[Entry]:
+        """Complete trials, the best first."""
+        found = [entry for entry in self.entries if entry.state == "complete" and entry.value is not None]
+        return sorted(found, key=lambda entry: (entry.objective, entry.number))
+
+    @cached_property
+    def pruned(self) -> list[Entry]:
+        """Pruned trials that have a value, in order."""
+        return [entry for entry in self.entries if entry.state == "pruned" and entry.value is not None]
+
+    @property
+    def finished(self) -> list[Entry]:
+        """Complete and pruned trials that have a value, in order."""
+        return sorted([*self.complete, *self.pruned], key=lambda entry: entry.number)
+
+    @property
+    def never_finite(self) -> list[Entry]:
+        """Trials whose loss never was finite."""
+        return [entry for entry in self.entries if entry.state == "pruned" and entry.value is None]
+
+    @property
+    def best(self) -> Entry:
+        """The complete trial of the lowest value; there must be one."""
+        return self.complete[0]
+
+    def values(self, entry: Entry) -> list[float]:
+        """A trial's objectives, in order: the validation loss, then the others at the best epochs."""
+        return [entry.objective, *(float(entry.at_best(name).mean()) for name in self.objectives.names[1:])]
+
+    @cached_property
+    def front(self) -> list[Entry]:
+        """The complete trials that no other dominates, by validation loss."""
+        losses = self.objectives.losses([self.values(one) for one in self.complete])
+        return [self.complete[index] for index in front(losses)]
+
+    @property
+    def loss_label(self) -> str:
+        """The loss and its unit, as an axis says it."""
+        return f"loss ({_LOSSES.get(self.loss, self.loss)})"
+
+
+def read(study: Study) -> Record:
+    """A study's record."""
+    trials = study.optuna_study.get_trials(deepcopy=False)
+    attributes, space, recipe = study.optuna_study.user_attrs, study.space, study.recipe
+    labels = [row.label for row in recipe.rows]
+    entries = [_entry(trial, labels) for trial in trials]
+    noisy = {name for one in study.techniques if one.monte_carlo for name in one.hyperparameters}
+    return Record(
+        study=study.name,
+        entries=entries,
+        searched=space.searched,
+        declared=space.declared,
+        facts=_facts(study, entries, trials, attributes.get(ENVIRONMENT, {})),
+        replicates=recipe.replicates,
+        loss=study.loss,
+        metric="val_accuracy" if study.data.task == "classification" else "val_rmse",
+        noisy=[name for name in space.searched if name in noisy],
+        rungs=pruners.build(recipe.pruner, space.longest()).rungs(),
+        objectives=study.objectives,
+        constant=constant_loss(study.batches, study.loss) if study.objectives.several else None,
+        slots=recipe.ask_batch * recipe.replicates,
+        added=added.noted(attributes),
+        fixed_ends=extending.spent(recipe.sampler, space),
+        shared=recipe.data.validation == "test",
+        watched="test" in recipe.watch,
+    )
+
+
+def _entry(trial: FrozenTrial, labels: Sequence[str]) -> Entry:
+    attributes = trial.user_attrs
+    curves = Curves.decode(attributes[CURVES]) if CURVES in attributes else None
+    times = decode_times(attributes[TIMES]) if TIMES in attributes else np.empty(0)
+    found = value(trial) if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None
+    cell = attributes.get(CELL)
+    return Entry(
+        number=trial.number,
+        state=trial.state.name.lower(),
+        value=found if found is not None and math.isfinite(found) else None,
+        params=trial.params,
+        reported={rung: values[0] for rung, values in reported(trial).items()},
+        curves=curves,
+        planned=int(attributes.get(EPOCHS, 0)),
+        diverged_at=attributes.get(DIVERGED_AT),
+        seconds=float(times[-1] - times[0]) / 1000 if len(times) else 0.0,
+        label=labels[cell] if labels and cell is not None else "",
+    )
+
+
+def _facts(
+    study: Study, entries: Sequence[Entry], trials: Sequence[FrozenTrial], environment: Mapping[str, str]
+) -> dict[str, str]:
+    recipe, data, space = study.recipe, study.data, study.space
+    rows = " / ".join(f"{len(x):,}" for x in (data.x_train, data.x_val, data.x_test))
+    trained = sum(entry.epochs for entry in entries)
+    epochs = f"{trained:,}" if recipe.replicates == 1 else f"{trained:,} x {recipe.replicates} replicates"
+    starts = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
+    ends = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
+    pruner = recipe.pruner.name
+    return {
+        "recipe": f"{recipe.name}{f': {recipe.title}' if recipe.title else ''}",
+        "techniques": " + ".join(recipe.techniques) or "none",
+        "data": f"{data.name}, {data.task}; training / validation / test rows {rows}; scale {recipe.data.scale}",
+        "trials": tally(Counter(entry.state for entry in entries)) or "none",
+        "epochs trained": epochs,
+        "searched": ", ".join(space.searched) or "nothing",
+        "fixed": ", ".join(
+            f"{name} = {space.fixed[name]}"
+            for name in ("optimizer", "lr", "batch_size", "epochs", "hidden", "activation")
+            if name in space.fixed
+        ),
+        "search": f"sampler {recipe.sampler}, pruner {pruner}, cohorts of {recipe.ask_batch}",
+        "objective": f"validation {study.loss} without penalties at the best epoch, mean over replicates"
+        + "".join(f"; {name} ({DIRECTIONS[name]})" for name in study.objectives.names[1:]),
+        "seed": f"{recipe.seed} (of the split: {recipe.data.seed})",
+        "run": _span(starts, ends),
+        "environment": ", ".join(f"{name} {value}" for name, value in environment.items()) or "not recorded",
+    }
+
+
+def _span(starts: Sequence[datetime], ends: Sequence[datetime]) -> str:
+    if not starts:
+        return "not yet"
+    last = max(ends, default=max(starts))
+    return f"{min(starts):%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"

@@ -1,0 +1,80 @@
+"""The objective against each hyperparameter that was searched, and against each listed setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from search.report import style
+from search.report.record import Entry, Record
+
+
+def draw(record: Record) -> style.Shown:
+    """One panel for each hyperparameter, on the scale it was searched on."""
+    names = list(record.searched)
+    rows, columns = style.grid(len(names))
+    figure, panels = style.canvas(rows, columns, sharey=True)
+    for panel, name in zip(panels.flat, names, strict=False):
+        for entries, look, label in _groups(record):
+            here = style.having(record, name, entries)
+            places = style.along(panel, name, record.searched[name], here)
+            _points(panel, places, here, look, label, vertical=True)
+        broken = style.having(record, name, record.never_finite)
+        style.mark_never_finite(panel, style.along(panel, name, record.searched[name], broken))
+    for panel in panels.flat[len(names) :]:
+        panel.set_visible(False)
+    style.widen(panels[0, 0], [entry.objective for entry in record.finished])
+    for row in panels:
+        row[0].set_ylabel(f"validation {record.loss_label}")
+    style.legend(figure, panels.flat)
+    return style.Shown(figure, _caption(record))
+
+
+def draw_rows(record: Record) -> style.Shown:
+    """One line for each setting that the recipe lists, in its order."""
+    labelled = [entry for entry in record.finished if entry.label]
+    if not labelled:
+        return style.Shown(None, "The study searches a space; it lists no settings.")
+    figure, panels = style.canvas(1, 1, (7.4, 0.6 + 0.3 * len(labelled)))
+    panel = panels[0, 0]
+    for entries, look, label in _groups(record):
+        _points(panel, np.array([labelled.index(one) for one in entries]), entries, look, label, vertical=False)
+    panel.set_yticks(range(len(labelled)), [style.text(one.label) for one in labelled])
+    panel.set_ylim(len(labelled) - 0.4, -0.6)
+    panel.set_xlabel(f"validation {record.loss_label}")
+    style.legend(figure, [panel])
+    return style.Shown(figure, _caption(record))
+
+
+def _groups(record: Record) -> list[tuple[Sequence[Entry], dict[str, Any], str]]:
+    return [
+        (record.pruned, style.PRUNED, "pruned (best until then)"),
+        (record.complete, style.COMPLETE, "complete"),
+        ([record.best], style.BEST, f"best: trial {record.best.number}"),
+    ]
+
+
+def _points(
+    panel: Axes, places: Any, entries: Sequence[Entry], look: dict[str, Any], label: str, *, vertical: bool
+) -> None:
+    if not entries:
+        return
+    values = [one.objective for one in entries]
+    spreads = [float(np.std(one.objectives, ddof=1)) if len(one.objectives) > 1 else 0.0 for one in entries]
+    bars = style.BARS | {"capsize": 2}
+    if vertical:
+        panel.errorbar(places, values, yerr=spreads if any(spreads) else None, label=label, **bars, **look)
+    else:
+        panel.errorbar(values, places, xerr=spreads if any(spreads) else None, label=label, **bars, **look)
+
+
+def _caption(record: Record) -> str:
+    told = "Validation loss without penalties at the best epoch."
+    if record.replicates > 1:
+        told += f" Bars: one standard deviation over {record.replicates} replicates either way."
+    if record.pruned:
+        told += " Pruned trials show what they had reached: an upper bound of what they would have."
+    return told

@@ -1,0 +1,107 @@
+"""Locks among processes of many machines: PostgreSQL's advisory locks, held by a connection and gone with it.
+
+A process that is killed closes its connection, and its locks are free at once. One whose machine vanishes is given up
+by the server after a minute without an answer (`search.storage.database.patience`); one that vanished while it waited
+for a lock may still be given that, for another minute. A server that was restarted has forgotten all locks: a process that
+goes on takes its own again, where no other has been quicker.
+
+Source: PostgreSQL, "Explicit locking", section 13.3.5.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Set
+from contextlib import suppress
+
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from search.storage.database import patience
+
+
+class AdvisoryLocks:
+    """One process's locks in a database, each with a name.
+
+    Needs a connection of its own for as long as a lock is held: not one that a pooler shares out by transaction.
+
+    Args:
+        url: of the database.
+        scope: what the names belong to, such as a study: locks of different scopes are different locks.
+
+    Methods raise SQLAlchemy's errors where the server cannot be reached.
+    """
+
+    def __init__(self, url: str, scope: str) -> None:
+        self._url, self._scope = url, scope
+        self._engine: Engine | None = None
+        self._connection: Connection | None = None
+        self._mine: set[str] = set()
+
+    def wait(self, name: str) -> None:
+        """Take a lock for a moment, as soon as it is free; where its connection is lost it is not taken again."""
+        self._call(self._alive(), "pg_advisory_lock", name)
+
+    def take(self, name: str) -> bool:
+        """Take a lock, to be kept; whether it is not another living process's.
+
+        Where the connection is lost, this fails instead of making another: a lock that was waited for is lost with it.
+        """
+        connection = self._connection or self._connected()
+        if name not in self._mine and self._call(connection, "pg_try_advisory_lock", name):
+            self._mine.add(name)
+        return name in self._mine
+
+    def give(self, name: str) -> None:
+        """Give a lock up, which goes with its connection where that is lost."""
+        if self._connection is not None:
+            self._call(self._connection, "pg_advisory_unlock", name)
+        self._mine.discard(name)
+
+    @property
+    def taken(self) -> Set[str]:
+        """The locks that were taken to be kept; the server may have forgotten them."""
+        return frozenset(self._mine)
+
+    def kept(self) -> Set[str]:
+        """Which of these are held now: not one that a restart has freed and another process has taken."""
+        self._alive()
+        return self.taken
+
+    def release(self) -> None:
+        """Give all up, and the connection."""
+        self._mine = set()
+        if self._connection is not None:
+            with suppress(SQLAlchemyError):
+                self._connection.close()
+        if self._engine is not None:
+            self._engine.dispose()
+        self._connection = self._engine = None
+
+    def _alive(self) -> Connection:
+        """The connection, a new one where it was lost."""
+        if self._connection is not None:
+            with suppress(SQLAlchemyError):
+                self._connection.execute(text("SELECT 1"))
+                return self._connection
+            self._connection.close()
+        return self._connected()
+
+    def _connected(self) -> Connection:
+        self._engine = self._engine or create_engine(
+            self._url, isolation_level="AUTOCOMMIT", pool_size=1, **patience(self._url)
+        )
+        self._connection = self._engine.connect()
+        # What the server has forgotten, if nobody else has it by now.
+        self._mine = {name for name in self._mine if self._call(self._connection, "pg_try_advisory_lock", name)}
+        return self._connection
+
+    def _call(self, connection: Connection, function: str, name: str) -> bool:
+        digest = hashlib.sha256(f"{self._scope}\x1f{name}".encode()).digest()
+        key = int.from_bytes(digest[:8], "big", signed=True)
+        try:
+            return bool(connection.execute(text(f"SELECT {function}(:key)"), {"key": key}).scalar())
+        except SQLAlchemyError:
+            connection.close()
+            self._connection = None
+            raise

@@ -1,0 +1,172 @@
+"""Studies that a storage has already, and the recipe that each was run with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from search.data import is_path, located, named
+from search.errors import EnvironmentFault, RequestError, unknown, unknown_among
+from search.recipe import Recipe, packaged
+from search.record.curves import RECIPE
+from search.storage import database
+from search.study.identity import IDENTITY, Mismatch, compare, describe
+
+if TYPE_CHECKING:
+    from search.study.study import Study
+
+
+def find(storage: str, study: str, *, study_name: str | None = None, dataset: str | None = None) -> tuple[str, Recipe]:
+    """A study's name and recipe, with every change that it was run with.
+
+    Args:
+        storage: the database's URL.
+        study: a study's own name, or what it was made of: a recipe's name, a path, techniques joined by '+'.
+        study_name: its name where it is not that of recipe and data set.
+        dataset: overrides the recipe's data set, for the name; if it is a path, it is where the data are now.
+
+    Raises:
+        RequestError: there is none.
+    """
+    _check_there(storage)
+    with database.faults(storage):
+        backend = database.connect(storage)
+        known = optuna.get_all_study_names(backend)
+        name = study_name or (study if study in known else usual_name(study, dataset, known))
+        if name not in known:
+            raise unknown(f"study in {database.shown(storage)}", name, known)
+        attributes = optuna.load_study(study_name=name, storage=backend).user_attrs
+    if RECIPE not in attributes:
+        raise RequestError(f"study {name!r} was not made by regsearch")
+    recipe = Recipe.parse(attributes[RECIPE], name)
+    if dataset is not None and is_path(dataset):
+        recipe = recipe.but(name, data={"dataset": dataset})
+    elif dataset not in (None, recipe.data.dataset):
+        raise RequestError(f"study {name!r} was run with dataset {recipe.data.dataset}, got {dataset!r}")
+    return name, recipe
+
+
+def names(storage: str) -> list[str]:
+    """The names of all studies in a storage that is there."""
+    with database.faults(storage):
+        return optuna.get_all_study_names(database.connect(storage))
+
+
+def ours(storage: str) -> list[str]:
+    """The names of the studies in a storage that regsearch made, in the order of their making."""
+    _check_there(storage)
+    with database.faults(storage):
+        studies = database.connect(storage).get_all_studies()
+    return [study.study_name for study in studies if RECIPE in study.user_attrs]
+
+
+def reopened(
+    storage: str, study: str, *, study_name: str | None = None, dataset: str | None = None, **options: Any
+) -> Study:
+    """A study that is there already, as it was run, to be read: without MLflow.
+
+    Args:
+        storage, study, study_name, dataset: see `find`.
+        options: others of `Study`, which say where it is to be trained again: device, data_dir, techniques ...
+    """
+    from search.study.study import Study
+
+    name, recipe = find(storage, study, study_name=study_name, dataset=dataset)
+    made = Study(recipe, study_name=name, storage=storage, tracking_uri=None, **options)
+    try:
+        _ = made.optuna_study
+    except Mismatch as mismatch:
+        # Its recipe is the one it was run with: what is missing comes from outside.
+        raise RequestError(f"{mismatch}: give the data, and the --technique files, that it was run with") from None
+    return made
+
+
+def load_study(
+    study: str,
+    *,
+    study_name: str | None = None,
+    dataset: str | None = None,
+    storage: str = database.DEFAULT_STORAGE,
+    **options: Any,
+) -> Study:
+    """A study that is there already, with every change it was run with: what commands take as STUDY.
+
+    Args:
+        study: its own name, ``l2-digits``, or what it was made of: a recipe's name, a path, techniques joined by '+'.
+        study_name: its name where it is not that of recipe and data set.
+        dataset: of the recipe, for the name; if it is a path, it is where the data are now.
+        storage: URL of the Optuna database.
+        options: of `Study`, which say where it trains: device, data_dir, offline, techniques ...
+
+    Raises:
+        RequestError: there is none, or its data or techniques are not the ones it was run with.
+    """
+    return reopened(storage, study, study_name=study_name, dataset=dataset, **options)
+
+
+def glance(study: Study) -> optuna.Study | None:
+    """The Optuna study of a study that is not open, to read; None where there is none. Nothing is written or made.
+
+    Raises:
+        RequestError: the one of this name is another study.
+        EnvironmentFault: its storage can't be read, or not without opening the study: only a file can.
+    """
+    path = database.sqlite_path(study.storage)
+    if path is None:
+        raise EnvironmentFault(f"not read yet from {database.shown(study.storage)}")
+    if not database.has_studies(path):
+        return None
+    with database.faults(study.storage):
+        backend = database.connect(study.storage)
+        if study.name not in optuna.get_all_study_names(backend):
+            return None
+        found = optuna.load_study(study_name=study.name, storage=backend)
+        compare(found, describe(study.recipe, study.space, study.data, study.loss))
+    return found
+
+
+def kept(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as the storage keeps it, from which other commands, wherever they run, find the data again."""
+    fields = recipe.model_dump(mode="json")
+    fields["data"]["dataset"] = located(recipe.data.dataset)
+    return fields
+
+
+def _check_there(storage: str) -> None:
+    path = database.sqlite_path(storage)
+    if path is not None and not path.exists():
+        raise RequestError(f"storage: there is no {path}: run a study first, or name its database with --storage")
+    database.check_sqlite(storage, "storage", ours=True)
+
+
+def recipes(storage: str) -> dict[str, tuple[Recipe, dict[str, str]]]:
+    """Every study of ours in a storage: its recipe and its identity, by name; a storage that is not there has none."""
+    path = database.sqlite_path(storage)
+    database.check_sqlite(storage, "storage", ours=True)
+    if path is not None and not path.exists():
+        return {}
+    found = {}
+    with database.faults(storage):
+        for one in optuna.get_all_study_summaries(database.connect(storage), include_best_trial=False):
+            if RECIPE in one.user_attrs:
+                recipe = Recipe.parse(one.user_attrs[RECIPE], one.study_name)
+                found[one.study_name] = recipe, one.user_attrs.get(IDENTITY, {})
+    return found
+
+
+def usual_name(study: str, dataset: str | None, known: Iterable[str], kind: str = "study") -> str:
+    """The name of a recipe's study; for a word that is no recipe, the error names the studies there are as well.
+
+    Args:
+        known: the studies there are.
+        kind: what the word was to be.
+    """
+    try:
+        recipe = Recipe.load(study)
+    except RequestError:
+        if study in packaged() or "+" in study or study.endswith(".toml"):
+            raise
+        raise unknown_among(kind, study, {"studies": known, "recipes": packaged()}) from None
+    return f"{recipe.name}-{named(dataset or recipe.data.dataset)}"

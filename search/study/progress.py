@@ -1,0 +1,204 @@
+"""What a person sees while a study runs: on stderr a live bar on a terminal, else plain lines; in a notebook one line.
+
+A notebook's line is written over as the study runs, so that what is saved with the notebook is the last one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from search.choose import extending
+from search.choose.asking import Asked
+from search.record.observer import Observer, Stop, Trained
+
+_SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_UPDATES = 0.5
+# Of the time so far: a run of hours is not to fill a page with lines that say the same.
+_SHARE_BETWEEN_LINES = 0.05
+
+
+class Progress:
+    """Shows trials told, epochs a second and the best value.
+
+    Args:
+        study: what has been told before counts as done.
+        budget: trials in total.
+        epochs: the most epochs of a trial.
+        width: the most slots of a pack.
+    """
+
+    def __init__(self, study: optuna.Study, budget: int, epochs: int, width: int) -> None:
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        self._study, self._budget, self._longest, self._width = study, budget, epochs, width
+        self._extensions = extending.stored(study.user_attrs)
+        self._done = len(finished)
+        self._best = min((t.values[0] for t in finished if t.state == TrialState.COMPLETE), default=None)
+        self._pruned = sum(t.state == TrialState.PRUNED for t in finished)
+        self._in_flight: dict[int, float] = {}
+        self._console = Console(stderr=True)
+        # rich would draw there through ipywidgets, which are not always there, nor in what is saved.
+        self._notebook = _NotebookLine() if self._console.is_jupyter else None
+        self._live = self._console.is_terminal and not self._console.is_jupyter
+        self._bar = Bar(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            console=self._console, disable=not self._live, refresh_per_second=5,
+        )  # fmt: skip
+        self.epochs = 0
+        self._waiting = False
+        self._start = self._last_line = time.monotonic()
+        self._between = _SECONDS_BETWEEN_LINES if self._notebook is None else _SECONDS_BETWEEN_UPDATES
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        self._task = self._bar.add_task("searching", total=self._budget, completed=self._done)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._live and self.epochs:
+            self._line()
+        self._bar.stop()
+
+    def asked(self, cohort: Sequence[Asked]) -> None:
+        if not self._in_flight and not self.epochs:
+            self._print(f"at most {self._width} slots train as one network")
+        self._follow_extensions()
+        asked = dict.fromkeys((one.number for one in cohort), 0.0)
+        self._in_flight |= asked
+        if not self._live:
+            first, last = min(asked), max(asked)
+            which = f"trials {first} to {last}" if first < last else f"trial {first}"
+            self._print(f"training {which} of {self._budget}")
+
+    def _follow_extensions(self) -> None:
+        """Say which ranges have been widened since, and count with the trials that it adds."""
+        extensions = extending.stored(self._study.user_attrs)
+        for one in extensions[len(self._extensions) :]:
+            told = f"the best {one.name} lies at the edge of its range: searching {one.low:.4g} to {one.high:.4g}"
+            self._print(f"{told}, {one.trials} trials more")
+            self._budget = max(self._budget, one.ticket + one.trials)
+        self._extensions = extensions
+        self._bar.update(self._task, total=self._budget)
+
+    def epoch(self, members: Sequence[Trained]) -> None:
+        if not members and not self._waiting:
+            self._waiting = True
+            self._print("another process trains what is left: waiting for it")
+        self.epochs += sum(member.replicates for member in members)
+        for member in members:
+            self._in_flight[member.number] = member.epoch / self._longest
+        if self._live:
+            self._bar.update(
+                self._task, completed=int(self._done + sum(self._in_flight.values())), description=self._says()
+            )
+        else:
+            now = time.monotonic()
+            share = 0.0 if self._notebook is not None else _SHARE_BETWEEN_LINES
+            if now - self._last_line > max(self._between, share * (now - self._start)):
+                self._line()
+
+    def told(self, number: int, state: TrialState, value: float | None) -> None:
+        self._in_flight.pop(number, None)
+        self._done += 1
+        self._pruned += state == TrialState.PRUNED
+        if state == TrialState.COMPLETE and value is not None:
+            self._best = value if self._best is None else min(self._best, value)
+
+    def _says(self) -> str:
+        best = "" if self._best is None else f"best {self._best:.4g}, "
+        rate = self.epochs / max(time.monotonic() - self._start, 1e-9)
+        shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+        return f"{best}{self._pruned} pruned, {shown} epochs/s"
+
+    def _line(self) -> None:
+        self._last_line = time.monotonic()
+        within = ""
+        if any(self._in_flight.values()):
+            low, high = (round(end(self._in_flight.values()) * self._longest) for end in (min, max))
+            within = f"the next ones at epoch {f'{low:,} to ' if low < high else ''}{high:,}, "
+        self._print(f"{self._done} of {self._budget} trials done, {within}{self._says()}")
+
+    def _print(self, line: str) -> None:
+        if self._notebook is None:
+            self._console.print(line, highlight=False)
+        else:
+            self._notebook.show(line)
+
+
+class _NotebookLine:
+    """One line of a cell's output."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, line: str) -> None:
+        """Put a line in the place of the one before."""
+        import IPython.display
+
+        display: Any = IPython.display.display  # which has no types
+        text = {"text/plain": line}
+        if self._handle is None:
+            self._handle = display(text, raw=True, display_id=True)
+        else:
+            self._handle.update(text, raw=True)
+
+
+class EpochCount:
+    """Counts trials told, and epochs trained over all slots."""
+
+    def __init__(self) -> None:
+        self.trials = self.epochs = 0
+
+    def asked(self, cohort: Sequence[Asked]) -> None: ...
+
+    def epoch(self, members: Sequence[Trained]) -> None:
+        self.epochs += sum(member.replicates for member in members)
+
+    def told(self, number: int, state: TrialState, value: float | None) -> None:
+        del number, state, value
+        self.trials += 1
+
+
+class Deadline:
+    """Ends a run some seconds after it began; trials in flight are adopted by the next run."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def asked(self, cohort: Sequence[Asked]) -> None: ...
+
+    def epoch(self, members: Sequence[Trained]) -> None:
+        del members
+        if time.monotonic() > self._end:
+            raise Stop
+
+    def told(self, number: int, state: TrialState, value: float | None) -> None: ...
+
+
+class Watchers:
+    """Several observers as one."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def asked(self, cohort: Sequence[Asked]) -> None:
+        for observer in self._observers:
+            observer.asked(cohort)
+
+    def epoch(self, members: Sequence[Trained]) -> None:
+        for observer in self._observers:
+            observer.epoch(members)
+
+    def told(self, number: int, state: TrialState, value: float | None) -> None:
+        for observer in self._observers:
+            observer.told(number, state, value)

@@ -1,0 +1,117 @@
+"""Published figures beside a study's own, for the rows that a recipe gives figures for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from optuna.trial import TrialState
+
+from search.errors import RequestError, counted
+from search.record.curves import CELL, CURVES, Curves
+from search.record.summary import by_replicate
+from search.show.sheet import Sheet
+from search.study.results import number, plain
+from search.technique import Hyperparameter, Value
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from search.study.study import Study
+
+_DATA = ("dataset", "target", "scale", "split", "validation", "options")
+_SHARES = ("accuracy", "sparsity")
+_RULE = "agrees: theirs lies within 2 SD + 0.02 of ours (accuracy, sparsity), or within 2 SD + 5% of theirs (the rest)"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One published figure and ours.
+
+    Attributes:
+        row: the row's label.
+        metric: a summary metric, such as ``final_test_accuracy``.
+        theirs: as published.
+        ours: the mean over replicates; None where the row's trial is not complete, or has no such metric.
+        sd: the standard deviation over replicates; None with one.
+        agrees: whether theirs lies within ``2 sd + 0.02`` of ours (accuracies and sparsity), or within ``2 sd`` and 5%
+            of theirs (anything else), with sd 0 for one replicate.
+    """
+
+    row: str
+    metric: str
+    theirs: float
+    ours: float | None = None
+    sd: float | None = None
+    agrees: bool | None = None
+
+
+def compare(study: Study) -> list[Figure]:
+    """Every published figure of a study's recipe, row by row."""
+    trials = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    measured = {t.user_attrs.get(CELL): by_replicate(Curves.decode(t.user_attrs[CURVES])) for t in trials}
+    return [
+        _figure(row.label, metric, theirs, measured.get(index, {}).get(metric))
+        for index, row in enumerate(study.recipe.rows)
+        for metric, theirs in row.published.items()
+    ]
+
+
+def _figure(row: str, metric: str, theirs: float, values: NDArray[np.float64] | None) -> Figure:
+    if values is None:
+        return Figure(row, metric, theirs)
+    ours = float(values.mean())
+    sd = float(values.std(ddof=1)) if len(values) > 1 else None
+    margin = 0.02 if any(share in metric for share in _SHARES) else 0.05 * abs(theirs)
+    return Figure(row, metric, theirs, ours, sd, abs(theirs - ours) <= 2 * (sd or 0.0) + margin)
+
+
+def differences(study: Study) -> list[str]:
+    """What was changed of the recipe that the figures are published for, as ``epochs 2 (published: 200)``."""
+    written, now, fixed = study.original, study.recipe, study.space.fixed
+    found: list[tuple[str, Any, Any]] = []
+    for name in (name for name in fixed if name in now.set or name in written.set):
+        declaration = study.space.declared[name]
+        was = written.set.get(name, declaration.fixed)
+        if not _same(declaration, name, was, fixed[name]):
+            found.append((name, fixed[name], was))
+    fields = [(field, getattr(now.data, field), getattr(written.data, field)) for field in _DATA]
+    found += [
+        (field, is_now, was) for field, is_now, was in [*fields, ("loss", now.loss, written.loss)] if is_now != was
+    ]
+    return [f"{name} {is_now} (published: {'default' if was is None else was})" for name, is_now, was in found]
+
+
+def _same(declaration: Hyperparameter, name: str, was: Value | None, is_now: Value) -> bool:
+    """Whether a value as a recipe writes it is this one in its standard form."""
+    try:
+        return was is not None and declaration.check(name, was) == is_now
+    except RequestError:
+        return False
+
+
+def outcome(study: Study) -> dict[str, Any]:
+    """The figures and the differences, as JSON can hold them; nothing for a recipe that has no figures."""
+    figures = compare(study)
+    if not figures:
+        return {}
+    return {"published": [plain(asdict(figure)) for figure in figures], "differs": differences(study)}
+
+
+def render(study: Study) -> str:
+    """The figures as a table and the rule of its verdicts; nothing for a recipe that has no figures."""
+    figures = compare(study)
+    if not figures:
+        return ""
+    rows = []
+    for figure in figures:
+        verdict = {True: "yes", False: "no", None: ""}[figure.agrees]
+        sd = "-" if figure.sd is None else number(figure.sd)
+        rows.append((figure.row, figure.metric, number(figure.theirs), number(figure.ours), sd, verdict))
+    headings, words = ("row", "metric", "theirs", "ours", "SD", "agrees"), ("row", "metric", "agrees")
+    table = Sheet(headings, rows, words, "published figures beside this study's")
+    lines = [_RULE, f"ours: the mean over {counted(study.recipe.replicates, 'replicate')}, SD over the same"]
+    if changed := differences(study):
+        lines.append(f"settings differ from the published ones: {', '.join(changed)}")
+    return f"{table}" + "\n".join(lines)

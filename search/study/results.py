@@ -1,0 +1,136 @@
+"""What a study has come to: the best trials as a table, and the same as one JSON object."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from optuna.trial import FrozenTrial, TrialState
+
+from search.errors import counted
+from search.record.curves import CELL, DIVERGED_AT, SUMMARY
+from search.record.objectives import value
+from search.show.sheet import Sheet
+from search.storage.database import DEFAULT_TRACKING, shown
+
+if TYPE_CHECKING:
+    from search.study.study import Study
+
+_ROWS, _FRONT_ROWS = 10, 20
+Item = TypeVar("Item")
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+def count_finished(study: Study) -> int:
+    """Trials that are complete or pruned."""
+    return len(finished(study.optuna_study.get_trials(deepcopy=False)))
+
+
+def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Those that are complete or pruned."""
+    return [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+
+
+def outcome(study: Study, *, seconds: float) -> dict[str, Any]:
+    """What a run came to, as JSON can hold it: study, trials by state, best, epochs trained, seconds, urls."""
+    trials = study.optuna_study.get_trials(deepcopy=False)
+    found = study.best
+    best_one = None if found is None else {"number": found.number, "value": found.values[0], "params": found.params}
+    return {
+        "study": study.name,
+        "trials": by_state(trials),
+        "best": plain(best_one),
+        **({"front": [_point(study, trial) for trial in study.front]} if study.objectives.several else {}),
+        "epochs": study.epochs_trained,
+        **({"workers": [one.outcome() for one in study.team]} if study.team else {}),
+        "seconds": round(seconds, 3),
+        "urls": {"storage": shown(study.storage), "tracking": study.tracking_uri and shown(study.tracking_uri)},
+    }
+
+
+def _point(study: Study, trial: FrozenTrial) -> dict[str, Any]:
+    values = dict(zip(study.objectives.names, trial.values, strict=True))
+    return {"number": trial.number, "values": values, "params": plain(trial.params)}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: of a number that JSON has no word for, the text, "inf" or "nan"."""
+    if isinstance(value, Mapping):
+        return {name: plain(inner) for name, inner in value.items()}
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def best(study: Study, trials: Sequence[FrozenTrial]) -> Sheet:
+    """The best of a study's trials, complete ones first by value, or those of their front."""
+    title, ranked = _ranked(study, finished(trials))
+    labels = [row.label for row in study.recipe.rows] if any(row.name for row in study.recipe.rows) else []
+    # A label stands for its row's values: columns for them all would leave no room to read any.
+    names = [name for name in study.space.searched if not labels and any(name in t.params for t in ranked)]
+    metric, others = study.data.metric, study.objectives.names[1:]
+    rows = []
+    for trial in ranked:
+        summary = trial.user_attrs.get(SUMMARY, {})
+        state = STATES[trial.state] + (" (diverged)" if DIVERGED_AT in trial.user_attrs else "")
+        rows.append([
+            str(trial.number), *([labels[trial.user_attrs[CELL]]] if labels else []),
+            number(value(trial)), *(number(at) for at in (trial.values or [None] * (1 + len(others)))[1:]),
+            number(summary.get(f"best_{metric}")),
+            *(number(trial.params.get(name)) for name in names), number(summary.get("best_epoch")), state,
+        ])  # fmt: skip
+    headings = ["trial", *(["row"] if labels else []), "val_loss", *others, metric, *names, "best epoch", "state"]
+    return Sheet(headings, rows, ("row", "state"), f"{study.name}: {title}")
+
+
+def evenly(front: Sequence[Item], most: int = _FRONT_ROWS) -> list[Item]:
+    """So many of a front at most, its ends among them."""
+    if len(front) <= most:
+        return list(front)
+    return [front[round(place * (len(front) - 1) / (most - 1))] for place in range(most)]
+
+
+def by_state(trials: Sequence[FrozenTrial]) -> dict[str, int]:
+    """How many trials there are in each state that there are some in."""
+    return {name: count for state, name in STATES.items() if (count := sum(t.state == state for t in trials))}
+
+
+def tally(states: Mapping[str, int]) -> str:
+    """``8 complete, 4 pruned``."""
+    return ", ".join(f"{count} {name}" for name, count in states.items())
+
+
+def render(study: Study, outcome: dict[str, Any]) -> str:
+    """The best trials, and where the rest is to be seen."""
+    lines = [f"{tally(outcome['trials'])}; {counted(outcome['epochs'], 'epoch')} trained in {outcome['seconds']:.1f} s"]
+    if study.tracking_uri is not None:
+        uri = shown(study.tracking_uri)
+        server = f"mlflow ui{'' if uri == DEFAULT_TRACKING else f' --backend-store-uri {uri}'}"
+        lines.append(f"curves: {uri if uri.startswith('http') else server}")
+    return f"{best(study, study.optuna_study.get_trials(deepcopy=False))}" + "\n".join(lines)
+
+
+def _ranked(study: Study, trials: Sequence[FrozenTrial]) -> tuple[str, list[FrozenTrial]]:
+    """What the table has, and the trials of it."""
+    if study.objectives.several and (front := study.objectives.front(trials)):
+        title = f"the Pareto front of {counted(len(trials), 'trial')}, {len(front)} of them"
+        kept = evenly(front)
+        return title if len(kept) == len(front) else f"{title}; here {len(kept)}, evenly", kept
+
+    def order(trial: FrozenTrial) -> tuple[bool, float, int]:
+        found = value(trial)
+        return trial.state != TrialState.COMPLETE, math.inf if found is None else found, trial.number
+
+    return f"the best of {counted(len(trials), 'trial')}", sorted(trials, key=order)[:_ROWS]
+
+
+def number(value: object) -> str:
+    """A cell of a table: four digits of a number, nothing for None."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

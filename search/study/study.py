@@ -1,0 +1,293 @@
+"""`Study`: a recipe with its data, its Optuna study and its budget; what a notebook holds, and commands are thin over.
+
+study = Study("l2", dataset="digits")
+study.run(trials=32)
+study.best, study.trials(), study.curves()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from search.choose import asking, extending, samplers
+from search.choose.claims import claims
+from search.data import Data, named
+from search.errors import RequestError, clip
+from search.recipe import Recipe, compose
+from search.recipe.discovery import select
+from search.recipe.space import Space
+from search.record import environment
+from search.record.curves import RECIPE
+from search.record.objectives import Objectives
+from search.record.observer import Observer
+from search.show import html
+from search.storage import database
+from search.study import identity, running
+from search.study.lookup import kept
+from search.study.progress import EpochCount
+from search.technique import Technique, Value
+from search.train import losses, precision
+from search.train.batches import Batches
+from search.train.device import auto_width, choose_device
+from search.train.program import Program
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from search.check.check import Check
+    from search.export.network import Exported
+    from search.replay.replay import Replay
+    from search.report.build import Report
+    from search.uncertainty.monte_carlo import Uncertainty
+    from search.workers.team import Worker
+
+# Trials are reported by the progress bar; Optuna's line for each would tear it apart.
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class Study:
+    """A hyperparameter search: made from a recipe, run to a budget, read as tables.
+
+    Args:
+        recipe: a name in `studies/`, a path to a .toml, techniques joined by '+', or a `Recipe`.
+        dataset: overrides the recipe's data set: a name, or a path relative to the working directory; `data_dir` and
+            `offline` are for those that torchvision fetches.
+        target: the column of a table that is predicted.
+        study_name: default recipe and data set, ``l2-digits``.
+        storage: URL of the Optuna database, the truth about the study.
+        tracking_uri: MLflow's, a view of it; None, or "none", for no MLflow.
+        device: "auto" (CUDA where there is one), "cpu" or "cuda".
+        slots: the most slots that train as one network, or "auto"; changes the time a study takes, not its results.
+        checkpoint: keep what is in training at each rung in `checkpoints/`, and go on from there after a crash.
+        techniques: techniques from outside the package, or paths of files that define one.
+        loaded: what `Study.data` is in another process that has loaded the recipe's data set; default: load it here.
+        changes: other fields of the recipe, such as ``trials=32``, ``set={"lr": 0.01}``, ``sampler="grid"``.
+
+    Raises:
+        RequestError: something asked for is wrong. Nothing has been written then.
+        EnvironmentFault: the machine does not do what the request needs.
+    """
+
+    def __init__(
+        self,
+        recipe: str | Recipe,
+        *,
+        dataset: str | Path | None = None,
+        target: str | None = None,
+        data_dir: Path | str = "data",
+        offline: bool = False,
+        study_name: str | None = None,
+        storage: str = database.DEFAULT_STORAGE,
+        tracking_uri: str | None = database.DEFAULT_TRACKING,
+        device: str = "auto",
+        slots: int | str = "auto",
+        checkpoint: bool = False,
+        techniques: Sequence[Technique | Path | str] = (),
+        loaded: Data | None = None,
+        **changes: Any,
+    ) -> None:
+        self.original = Recipe.load(recipe) if isinstance(recipe, str) else recipe
+        given = {"dataset": None if dataset is None else str(dataset), "target": target}
+        if data := {name: value for name, value in given.items() if value is not None}:
+            changes["data"] = data | dict(changes.get("data", {}))
+        self.recipe = self.original.but(self.original.name, **changes) if changes else self.original
+        self.storage, self.tracking_uri = storage, None if tracking_uri == "none" else tracking_uri
+        self.objectives = Objectives(self.recipe.objective)
+        self.techniques = select(self.recipe.techniques, techniques)
+        self.space = self.resolved = Space.resolve(self.recipe, self.techniques)
+        self.device = choose_device(device)
+        precision.confirm(self.recipe.precision, self.device)
+        if slots != "auto" and (not isinstance(slots, int) or isinstance(slots, bool) or slots < 1):
+            raise RequestError(f"slots takes a whole number >= 1 or auto, got {clip(repr(slots))}")
+        self._slots = slots
+        self.given: dict[str, Any] = {
+            "device": device, "slots": slots, "checkpoint": checkpoint, "data_dir": str(data_dir), "offline": offline,
+            "techniques": list(techniques),
+        }  # fmt: skip
+        self.data = loaded or compose.prepared_data(
+            self.recipe, self.techniques, self.space, Path(data_dir), offline=offline
+        )
+        self.name = identity.checked_name(study_name or f"{self.recipe.name}-{named(self.recipe.data.dataset)}")
+        self.loss = losses.named(self.recipe.loss, self.data)
+        self._batches: Batches | None = None
+        self._programs: dict[tuple[Any, ...], Program] = {}
+        self._optuna: optuna.Study | None = None
+        self.backend: optuna.storages.RDBStorage | None = None
+        self.claims = claims(storage, self.name)
+        self.trained = EpochCount()
+        self.team: Sequence[Worker] = ()
+
+    def __repr__(self) -> str:
+        return f"<Study {self.name}: {self.recipe.name} on {self.data.name}, {clip(database.shown(self.storage))}>"
+
+    def _repr_html_(self) -> str:
+        return html.study(self, self._optuna)
+
+    @property
+    def batches(self) -> Batches:
+        """The data on the device."""
+        if self._batches is None:
+            self._batches = Batches(self.data, self.device)
+            self.data = self._batches.shared(self.data)
+        return self._batches
+
+    def program(self, values: Mapping[str, Value]) -> Program:
+        """What the trials of these values' signature have in common; the same object for all of them."""
+        structure, numeric = self.space.structure(values), tuple(self.space.numeric(values))
+        signature = (*sorted(structure.items()), numeric)
+        if signature not in self._programs:
+            self._programs[signature] = Program.build(
+                structure, numeric, self.techniques, self.batches, loss=self.loss,
+                seed=self.recipe.seed, watch=self.recipe.watch, precision=self.recipe.precision,
+            )  # fmt: skip
+        return self._programs[signature]
+
+    def numeric(self, values: Mapping[str, Value]) -> dict[str, float]:
+        """The numeric hyperparameters among a trial's values that training uses."""
+        return self.space.numeric(values)
+
+    @property
+    def optuna_study(self) -> optuna.Study:
+        """The Optuna study, created in its storage at first use.
+
+        Raises:
+            EnvironmentFault: the storage cannot be used.
+            RequestError: nothing is searched, or a study of this name is there already and is another study.
+        """
+        if self._optuna is None:
+            samplers.check(self.recipe.sampler, self.space)
+            database.check_places(self.storage, self.tracking_uri)
+            with database.faults(self.storage), self.claims.turn():
+                self.backend = database.connect(self.storage)
+                study = optuna.create_study(
+                    storage=self.backend, study_name=self.name, directions=self.objectives.directions,
+                    load_if_exists=True,
+                )  # fmt: skip
+                identity.confirm(study, self.recipe, self.space, self.data, self.loss)
+                if RECIPE not in study.user_attrs:
+                    study.set_user_attr(RECIPE, kept(self.recipe))
+            self.claims.release()  # a run makes its own connection: a report needs none
+            self.space = extending.widened(self.resolved, extending.stored(study.user_attrs))
+            self._optuna = study
+        return self._optuna
+
+    def budget(self, trials: int | None = None) -> int:
+        """The total number of trials: as asked, else the recipe's, else every cell of a grid; a grid has no more."""
+        if trials is not None and trials < 1:
+            raise RequestError(f"trials must be >= 1, got {trials}")
+        if self.recipe.sampler == "grid":
+            cells = asking.grid_size(self.space)
+            trials = cells if trials is None else min(trials, cells)
+        return max(self.recipe.trials if trials is None else trials, extending.total(self.space))
+
+    def check(self) -> Check:
+        """Whether the study learns one batch, and one of noise, by heart, and if not, why not; writes nothing."""
+        from search.check.check import check
+
+        return check(self)
+
+    def run(
+        self,
+        trials: int | None = None,
+        *,
+        timeout: float | None = None,
+        extend: bool = False,
+        workers: int = 1,
+        engine: str = "local",
+        address: str | None = None,
+        observers: Sequence[Observer] | None = None,
+    ) -> Study:
+        """Search until the study has `trials` trials in total; call it again to go on, with a larger total to extend.
+
+        Args:
+            trials: total budget, failed trials not counted; default the recipe's, or the whole grid.
+            timeout: seconds after which to stop; trials in flight are kept and adopted by the next run.
+            extend: then widen a range at whose edge the best trial lies, and go on: `search.choose.extending`.
+            workers: processes that share the work, each with its share of the cores, or a GPU of its own.
+            engine: where they run: "local", this machine, or "ray", a cluster, with the storage in PostgreSQL.
+            address: of the Ray cluster; default the one that this machine belongs to.
+            observers: who watches; default a progress bar. The MLflow writer watches in any case.
+        """
+        running.run(self, trials, running.Manner(timeout, extend, workers, engine, address), observers)
+        return self
+
+    @property
+    def width(self) -> int:
+        """The most slots of a pack on this device."""
+        if isinstance(self._slots, int):
+            return self._slots
+        hidden, batch_sizes, optimisers = map(self.space.possible, ("hidden", "batch_size", "optimizer"))
+        return auto_width(map(str, hidden), map(int, batch_sizes), map(str, optimisers), self.batches)
+
+    def notes(self) -> list[str]:
+        """What the user of this study should know before it runs, a line each."""
+        return [*self.data.notes, *samplers.notes(self.recipe, self.space), *self.recipe.notes()]
+
+    def environment(self) -> dict[str, str]:
+        """Where this object trains: device, CPU, precision, data and versions, as its trials are recorded with."""
+        noted = self.optuna_study.user_attrs[identity.IDENTITY]  # confirmed: large data is not read for it again
+        return environment.describe(self.device, self.recipe.precision, noted["data"])
+
+    @property
+    def epochs_trained(self) -> int:
+        """Epochs that this object has trained, over all slots."""
+        return self.trained.epochs
+
+    @property
+    def best(self) -> FrozenTrial | None:
+        """The complete trial of the lowest validation loss, None before there is one; it is on the front."""
+        return next(iter(self.front), None)
+
+    @property
+    def front(self) -> list[FrozenTrial]:
+        """The complete trials that no other dominates, by validation loss; of one objective the best alone."""
+        return self.objectives.front(self.optuna_study.get_trials(deepcopy=False))
+
+    def trials(self) -> pd.DataFrame:
+        """One row per trial: number, state, value, its hyperparameters, best and final metrics."""
+        from search.study.frames import trials
+
+        return trials(self)
+
+    def curves(self) -> pd.DataFrame:
+        """Every trial's curves in long form: trial, replicate, epoch (from 1) and one column per metric."""
+        from search.study.frames import curves
+
+        return curves(self)
+
+    def export(self, path: Path | str, trial: int | None = None, *, one_se: bool = False) -> Exported:
+        """Save a trial's network (the best, or within one SE of it), trained again: `search.export.network.export`."""
+        from search.export.network import export
+
+        return export(self, Path(path), trial, one_se=one_se)
+
+    def report(self, folder: Path | str | None = None, *, training: bool | None = None) -> Report:
+        """Write a page of figures and what they say into a folder (report-NAME): `search.report.build.write`."""
+        from search.report import build
+
+        return build.write(self, folder, training=training)
+
+    def replay(self, trial: int) -> Replay:
+        """Train a finished trial again, alone, and compare every number with its record."""
+        from search.replay.replay import replay
+
+        return replay(self, trial)
+
+    def published(self) -> pd.DataFrame:
+        """The figures that the recipe's rows give beside this study's: row, metric, theirs, ours, sd, agrees."""
+        from search.study.frames import published
+
+        return published(self)
+
+    def uncertainty(
+        self, trial: int | None = None, *, passes: int = 100, activations: Sequence[str] = ()
+    ) -> Uncertainty:
+        """How uncertain the predictions of a trial (the best) for validation rows are, by Monte Carlo dropout."""
+        from search.uncertainty.monte_carlo import measure
+
+        return measure(self, trial, passes=passes, activations=activations)

@@ -1,0 +1,78 @@
+"""A worker, which runs one study until nothing is left (`train`), and its process, `python -m search.study.worker`.
+
+`search.workers.local` starts that. Its orders are the first line of its standard input; the end of that input is the
+end of the command that started it, and its own. What it does goes to standard output, line by line (`events.py`). Its exit
+status is a command's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search.cli.command import INTERRUPTED, leave, serve
+from search.cli.options import application
+from search.workers.orders import Orders
+
+if TYPE_CHECKING:
+    from search.data import Data
+
+app = application()
+
+
+@app.command()
+def work() -> int:
+    """Run the study that the orders name."""
+    orders = Orders(**json.loads(sys.stdin.readline()))
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    # Whatever else writes to standard output, a C library too, must not get between the lines.
+    lines = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)
+
+    train(orders, lambda line: print(line, file=lines, flush=True))
+    return 0
+
+
+def train(orders: Orders, write: Callable[[str], object], data: Data | None = None) -> None:
+    """Run the study that the orders name until nothing is left of it.
+
+    Args:
+        write: gets each event, a line.
+        data: the study's, where they are at hand.
+    """
+    import torch
+
+    from search.recipe import Recipe
+    from search.study.study import Study
+    from search.workers.events import Teller
+
+    torch.set_num_threads(orders.threads)
+    study = Study(
+        Recipe.parse(orders.recipe, orders.name), study_name=orders.name, storage=orders.storage, tracking_uri=None,
+        device=orders.device, slots=orders.slots, checkpoint=orders.checkpoint, data_dir=Path(orders.data_dir),
+        offline=orders.offline, techniques=orders.techniques, loaded=data,
+    )  # fmt: skip
+    timeout = None if orders.until is None else max(0.001, orders.until - time.time())
+    study.run(orders.budget, timeout=timeout, extend=orders.extend, observers=[Teller(write)])
+
+
+def main() -> int:
+    """The exit status."""
+    return serve(app, [])
+
+
+def _end_with_input() -> None:
+    while os.read(0, 1 << 16):  # not by a buffered read, which would be fatal to the interpreter's exit
+        pass
+    # As after a kill: what was in training is adopted by the next run.
+    os._exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    leave(main())

@@ -1,0 +1,84 @@
+"""The lines between training and the writer process, and what of them waits to be logged.
+
+One JSON object a line, from the training side (`link.py`) to the writer's standard input; its end means "drain":
+
+    {"event": "started", "trial": 12, "name": "trial-12 l2=3.1e-4", "params": {"l2": 3.1e-4}, "epochs": 50, "start": ms}
+    {"event": "epoch", "trials": [12, 13], "epochs": [7, 7], "time": ms, "metrics": {"val_loss": [0.3, 0.4]}}
+    {"event": "told", "trial": 12}
+
+Lines may be lost (a full queue, a killed process): they only make MLflow live, the record makes it complete.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from search.tracking.plan import Point, clean_key, live_epochs, loggable
+
+AGAIN = "run the command again, or python -m search.sync, to bring MLflow up to date"
+"""What both sides advise where something has come between them and MLflow."""
+
+
+@dataclass
+class LiveTrial:
+    """A trial in training: what its run is called, and the points that are not logged yet."""
+
+    name: str
+    params: Mapping[str, Any]
+    epochs: int
+    start_ms: int
+    points: list[Point] = field(default_factory=list)
+    announced: bool = False
+
+
+class Live:
+    """The trials in training. A trial holds at most its thinned points, so this stays small however MLflow does."""
+
+    def __init__(self) -> None:
+        self.trials: dict[int, LiveTrial] = {}
+        self.told: set[int] = set()
+
+    def take(self, line: bytes) -> None:
+        """Take in one line; a torn or unknown one is passed over, the record will make up for it."""
+        try:
+            event = json.loads(line)
+            match event["event"]:
+                case "started":
+                    self.trials[event["trial"]] = LiveTrial(
+                        event["name"], event["params"], int(event["epochs"]), int(event["start"])
+                    )
+                case "epoch":
+                    self._epoch(event["trials"], event["epochs"], int(event["time"]), event["metrics"])
+                case "told":
+                    # What is still buffered is in the record, where it comes with everything else.
+                    self.trials.pop(event["trial"], None)
+                    self.told.add(int(event["trial"]))
+        except (ValueError, KeyError, TypeError, IndexError):
+            return
+
+    def _epoch(self, trials: list[int], epochs: list[int], time_ms: int, metrics: dict[str, list[float]]) -> None:
+        for place, (number, epoch) in enumerate(zip(trials, epochs, strict=True)):
+            trial = self.trials.get(number)
+            if trial is None:
+                continue
+            for metric, values in metrics.items():
+                if epoch in live_epochs(metric, trial.epochs) and loggable(values[place]):
+                    trial.points.append(Point(clean_key(metric), values[place], time_ms, epoch))
+
+
+class Lines(Protocol):
+    """What the training side says, as it comes.
+
+    Attributes:
+        ended: whether it has no more to say.
+    """
+
+    @property
+    def ended(self) -> bool: ...
+
+    def take(self, live: Live, seconds: float) -> None:
+        """Move what comes within so many seconds to `live`; returns early where there will be no more."""
+        ...

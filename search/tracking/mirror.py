@@ -1,0 +1,91 @@
+"""The observer that keeps MLflow's view of a study: it hands every epoch and result to the writer process."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from optuna.trial import TrialState
+
+from search.record.curves import RECIPE
+from search.tracking.link import WriterLink
+from search.tracking.plan import OBJECTIVE, row_name, trial_name
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from search.choose.asking import Asked
+    from search.record.observer import Trained
+
+
+class MlflowMirror:
+    """As a context: starts the writer, and on a normal exit waits until MLflow is up to date, saying so.
+
+    Args:
+        study: the Optuna study's name.
+        storage: its storage's URL.
+        tracking_uri: MLflow's.
+    """
+
+    def __init__(self, study: str, storage: str, tracking_uri: str) -> None:
+        self._arguments = {"study": study, "storage": storage, "tracking_uri": tracking_uri}
+        self._least: dict[int, list[float]] = {}  # of each trial in training: its replicates' least validation losses
+
+    def __enter__(self) -> MlflowMirror:
+        self._link = WriterLink(**self._arguments)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            print("bringing MLflow up to date ...", file=sys.stderr, flush=True)
+        start = time.monotonic()
+        if self._link.close(wait=kind is None):
+            print(f"MLflow is up to date ({time.monotonic() - start:.1f} s)", file=sys.stderr, flush=True)
+
+    def asked(self, cohort: Sequence[Asked]) -> None:
+        recipe = cohort[0].trial.study.user_attrs.get(RECIPE, {}) if cohort else {}
+        for one in cohort:
+            trial = one.trial
+            start = trial.datetime_start
+            assert start is not None
+            planned = int(trial.user_attrs["epochs"])
+            name = trial_name(trial.number, trial.params, row_name(trial.user_attrs, recipe))
+            self._least.pop(trial.number, None)  # where it is trained again after a worker's death
+            self._link.started(trial.number, name, trial.params, planned, round(start.timestamp() * 1000))
+
+    def epoch(self, members: Sequence[Trained]) -> None:
+        if not members:
+            return
+        curves = [member.curves for member in members]
+        # First, as in the record: MLflow keeps the order in which it first met a run's metrics.
+        metrics = {OBJECTIVE: [self._so_far(m.number, one["val_loss"]) for m, one in zip(members, curves, strict=True)]}
+        metrics |= {name: [_mean(one[name][-1].tolist()) for one in curves] for name in curves[0]}
+        numbers, epochs = [m.number for m in members], [m.epoch for m in members]
+        self._link.epoch(numbers, epochs, members[0].times[-1], metrics)
+
+    def told(self, number: int, state: TrialState, value: float | None) -> None:
+        del state, value
+        self._least.pop(number, None)
+        self._link.told(number)
+
+    def _so_far(self, number: int, losses: NDArray[np.float64]) -> float:
+        """`summary.objective_so_far` after the last epoch of validation losses, ``epochs x replicates``."""
+        # What is seen first may have trained before, up to a checkpoint.
+        fresh = losses[-1:] if number in self._least else losses
+        least = self._least.get(number, [math.inf] * losses.shape[1])
+        for epoch in fresh.tolist():
+            least = [loss if loss < old else old for loss, old in zip(epoch, least, strict=True)]  # NaN is not less
+        self._least[number] = least
+        return _mean(least)
+
+
+def _mean(values: list[float]) -> float:
+    """The mean of a few values: a tenth of what NumPy takes for it, many times an epoch."""
+    return sum(values) / len(values)

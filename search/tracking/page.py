@@ -1,0 +1,72 @@
+"""What MLflow's page shows before anybody has chosen anything: a description, and a saved view of each study.
+
+A saved view is what the page's own menu "Views" keeps, a tag of the experiment: filter, order, columns and charts. A
+page that does not know its form leaves it out of the menu.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from search.tracking.plan import OBJECTIVE, STUDY_TAG, clean_key
+from search.tracking.store import tagged
+
+NOTE_TAG = "mlflow.note.content"
+EXPERIMENT_TAGS = {
+    NOTE_TAG: "Hyperparameter searches: a run for each study, under it one for each trial. "
+    "Under **Views** each study has its trials, the best first, with hyperparameters and curves.",
+    "mlflow.experimentKind": "custom_model_development",  # not prompts and agents
+}
+"""The tags of a new experiment."""
+_VIEW_TAG = "mlflow.sharedViewState."
+_MOST = 5000  # MLflow's own limit of an experiment's tag
+_CURVES = ("val_loss", "train_loss", "val_accuracy", "val_rmse")
+_SECTION = "curves"
+
+
+def study_view(study: str, params: Sequence[str], metrics: Collection[str], created_ms: int) -> tuple[str, str] | None:
+    """The tag, key and value, that is the saved view of a study: its trials that have an objective, the best first.
+
+    Args:
+        study: its name, which is also the view's.
+        params: the hyperparameters that are searched.
+        metrics: the names of a trial's metrics.
+        created_ms: when the study started, in ms since the Unix epoch.
+
+    Returns:
+        None if it is longer than MLflow takes.
+    """
+    names = [clean_key(name) for name in params]
+    shown = [f"best_{name}" for name in _CURVES if name != "train_loss"] + ["best_epoch"]
+    columns = [f"metrics.`{name}`" for name in shown if name in metrics] + [f"params.`{name}`" for name in names]
+    state = {
+        "searchFilter": f"{tagged(STUDY_TAG, study)} and metrics.{OBJECTIVE} >= 0",
+        "orderByKey": f"metrics.`{OBJECTIVE}`",
+        "orderByAsc": True,
+        "selectedColumns": columns,
+        "compareRunSections": [{"uuid": _SECTION, "name": "Study", "display": True}],
+        "compareRunCharts": [
+            _chart("PARALLEL", "parallel", selectedParams=names, selectedMetrics=[OBJECTIVE], showAllRuns=True),
+            *(_line(name) for name in _CURVES if f"best_{name}" in metrics),
+        ],
+    }
+    view = {"name": study, "createdAt": created_ms, "updatedAt": created_ms, "state": json.dumps(state)}
+    value = json.dumps(view)
+    digest = hashlib.sha256(study.encode()).hexdigest()[:16]
+    return (f"{_VIEW_TAG}{digest}", value) if len(value) <= _MOST else None
+
+
+def _line(metric: str) -> dict[str, Any]:
+    scale = "log" if metric.endswith("_loss") else "linear"
+    return _chart(
+        "LINE", metric, metricKey=metric, selectedMetricKeys=[metric], displayName=metric, xAxisKey="step",
+        yAxisKey="metric", xAxisScaleType="linear", scaleType=scale, range={}, lineSmoothness=0,
+        useGlobalXaxisKey=True, useGlobalLineSmoothing=True,
+    )  # fmt: skip
+
+
+def _chart(kind: str, name: str, **fields: Any) -> dict[str, Any]:
+    return {"type": kind, "uuid": name, "metricSectionId": _SECTION, "runsCountToCompare": 10, **fields}

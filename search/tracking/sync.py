@@ -1,0 +1,182 @@
+"""The study on one side, MLflow on the other: what is to be made equal now. Imports mlflow and optuna."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+import requests
+import sqlalchemy.exc
+from mlflow.exceptions import MlflowException
+from optuna.trial import FrozenTrial
+
+from search.errors import EnvironmentFault
+from search.record import curves as record
+from search.record.objectives import VAL_LOSS, Objectives
+from search.storage.database import connect
+from search.tracking.live import Live
+from search.tracking.page import NOTE_TAG, study_view
+from search.tracking.plan import as_text, clean_key, params_text, plan_trial, trial_times
+from search.tracking.reach import StorageAway, answering
+from search.tracking.view import MlflowView
+
+_SLICE = 5.0  # seconds of catching up after which the live trials have their turn
+_LOOK = 10.0  # seconds after which the study is read though nobody has told of a trial: other machines tell none
+
+
+class StudySync:
+    """Keeps one study's MLflow view equal to it, a go at a time.
+
+    Args:
+        study: the study's name.
+        storage: the URL of its storage.
+        tracking_uri: as MLflow takes it.
+        experiment: MLflow's experiment.
+
+    Attributes:
+        progressed: whether the last go got something done before it ended or failed.
+        unreadable: the trials whose record can't be read, with what is wrong.
+        finished: how many trials of the study are, as last read.
+        written: the trials whose runs were not yet equal to their record.
+    """
+
+    FAULTS: tuple[type[Exception], ...] = (
+        *(StorageAway, MlflowException, sqlalchemy.exc.SQLAlchemyError),
+        *(requests.RequestException, sqlite3.Error, OSError),
+    )
+
+    def __init__(self, study: str, storage: str, tracking_uri: str, experiment: str) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._name = study
+        self._storage = storage
+        self._study: optuna.Study | None = None
+        self._view = MlflowView(tracking_uri, experiment, study)
+        self._done: set[int] = set()  # the finished trials that are not to be looked at again
+        self._left = True  # whether others were left at the end of the last go
+        self._looked = 0.0
+        self._stumbles: Counter[int] = Counter()
+        self._checked_at_end = False
+        self.progressed = False
+        self.unreadable: dict[int, str] = {}
+        self.finished = 0
+        self.written: set[int] = set()
+
+    def forget(self) -> None:
+        """After a fault: read MLflow again, and look at every finished trial again."""
+        self._view.forget()
+        self._done.clear()
+        self._left = True
+
+    def go(self, live: Live, *, ended: bool) -> bool:
+        """Log what waits; complete the runs of the trials that have finished, whoever trained them; at the end, of all.
+
+        Args:
+            live: the trials in training; what is logged or taken up is removed from it.
+            ended: whether no more will come: the view is then closed when all is done.
+
+        Returns:
+            Whether there is nothing left to do now.
+
+        Raises:
+            FAULTS: whatever MLflow, or either store, fails with; `forget`, then go again.
+        """
+        self.progressed = False
+        due = time.monotonic() - self._looked >= _LOOK
+        if self._view.connected and not (ended or live.told or self._left or due):
+            self._flush(live)  # nothing to be read from the study
+            return True
+        trials, attributes = self._read()
+        finished = {number for number, trial in trials.items() if trial.state.is_finished()}
+        self.finished = len(finished)
+        if not self._view.connected:
+            self._view.connect(_study_start(trials))
+        if ended and not self._checked_at_end:
+            self._done.clear()
+            self._checked_at_end = True
+        self._done -= live.told
+        live.told.clear()
+        for number in live.trials.keys() & finished:  # read sooner than heard
+            del live.trials[number]
+        self._flush(live)
+        pending = finished - self._done
+        self._left = True  # should the next line fail
+        self._complete(pending, trials, attributes, hurry=ended)
+        self._left = not pending <= self._done
+        self._describe(trials, attributes)
+        if not self._left and ended:
+            for number in self._view.running():
+                if number in trials:
+                    self._view.interrupt(number, trials[number].state.name)
+            ends = [trial_times(trials[number])[1] for number in finished]
+            self._view.finish(max(ends, default=time.time_ns() // 1_000_000))
+        return not self._left
+
+    def _read(self) -> tuple[dict[int, FrozenTrial], Mapping[str, Any]]:
+        """The trials by number, and the study's attributes."""
+        with answering(self._storage):
+            try:
+                self._study = self._study or optuna.load_study(study_name=self._name, storage=connect(self._storage))
+            except KeyError:
+                raise EnvironmentFault(f"there is no study {self._name!r} in the storage") from None
+            trials = {trial.number: trial for trial in self._study.get_trials(deepcopy=False)}
+            self._looked = time.monotonic()
+            return trials, self._study.user_attrs
+
+    def _flush(self, live: Live) -> None:
+        for number, trial in live.trials.items():
+            if trial.points or not trial.announced:
+                self._view.live(number, trial)
+                self.progressed = True
+
+    def _complete(
+        self, pending: set[int], trials: Mapping[int, FrozenTrial], attributes: Mapping[str, Any], hurry: bool
+    ) -> None:
+        """Make the pending trials' runs equal to their record, in order, for a while (to the end if in a hurry)."""
+        recipe, environment = attributes.get(record.RECIPE, {}), attributes.get(record.ENVIRONMENT, {})
+        until = time.monotonic() + _SLICE
+        # What MLflow has refused comes last: it must not keep the others from their turn.
+        for number in sorted(pending, key=lambda number: (self._stumbles[number], number)):
+            self._stumbles[number] += 1
+            try:
+                if self._view.reconcile(plan_trial(self._name, trials[number], recipe, environment)):
+                    self.progressed = True
+                    self.written.add(number)
+            except EnvironmentFault as fault:
+                self.unreadable[number] = str(fault)
+            self._done.add(number)
+            del self._stumbles[number]
+            if not hurry and time.monotonic() > until:
+                return
+
+    def _describe(self, trials: Mapping[int, FrozenTrial], attributes: Mapping[str, Any]) -> None:
+        states = Counter(trial.state.name for trial in trials.values())
+        recipe = attributes.get(record.RECIPE, {})
+        tags = {f"trials.{state.lower()}": str(states[state]) for state in ("COMPLETE", "PRUNED", "FAIL", "RUNNING")}
+        tags |= {clean_key(name): as_text(value) for name, value in attributes.get(record.ENVIRONMENT, {}).items()}
+        if "seed" in recipe:
+            tags["seed"] = str(recipe["seed"])
+        if recipe.get("title"):
+            tags[NOTE_TAG] = as_text(recipe["title"])
+        best: tuple[float, int] | None = None
+        objectives = Objectives(tuple(recipe.get("objective", VAL_LOSS.names)))
+        if front := objectives.front([trials[number] for number in sorted(trials)]):
+            tags["best_trial"] = str(front[0].number)
+            best = front[0].values[0], sum(1 for one in trials.values() if one.state.is_finished())
+            if objectives.several:
+                tags["pareto_front"] = ", ".join(str(trial.number) for trial in front)[:8000]
+        self._view.describe(params_text(recipe), tags, best)
+        params = dict.fromkeys(name for trial in trials.values() for name in trial.params)
+        metrics = {name for trial in trials.values() for name in trial.user_attrs.get(record.SUMMARY, {})}
+        view = study_view(self._name, list(params), metrics, _study_start(trials)) if metrics else None
+        if view is not None:
+            self._view.offer(*view)
+
+
+def _study_start(trials: Mapping[int, FrozenTrial]) -> int:
+    """When the first trial started, in ms since the Unix epoch; now, where none has."""
+    starts = [trial.datetime_start.timestamp() for trial in trials.values() if trial.datetime_start is not None]
+    return round(1000 * min(starts)) if starts else time.time_ns() // 1_000_000

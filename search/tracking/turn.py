@@ -1,0 +1,203 @@
+"""Whose turn it is to write a study to a tracking store: one process at a time, of this machine and of all others.
+
+On one machine a lock on a file, for each tracking store. Where the study is in PostgreSQL, its commands may be on many
+machines: two locks of that server (`search.storage.locks`), for each store and study, pass the turn on.
+
+    first    held by whoever will look through the whole study once more, or waits to do so; given up by a writer whose
+             command has ended, before it looks for the last time
+    writing  held as long as MLflow is written to
+
+So whoever finds `first` taken when its own command ends may leave: all that its command has told will be looked at.
+And whoever has got it waits for `writing` only until another writer has brought over what there is. All of them are
+gone with their process, however it dies. Does not import mlflow, nor SQLAlchemy where there is only this machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import socket
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from filelock import FileLock, Timeout
+
+from search.tracking.live import AGAIN, Lines, Live
+from search.tracking.reach import StorageAway, answering
+from search.tracking.said import say
+
+if TYPE_CHECKING:
+    from search.storage.locks import AdvisoryLocks
+
+_FIRST, _WRITING = "first", "writing"
+_PAUSE = 0.5  # seconds between two tries
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+@dataclass(frozen=True)
+class _Hindrance:
+    """Why it is not this writer's turn.
+
+    Attributes:
+        while_training, at_end: what is said of it, where anything is.
+        patience: seconds after the end of the lines in which it may go away.
+        elsewhere: as `Turn.elsewhere`.
+    """
+
+    while_training: str = ""
+    at_end: str = ""
+    patience: float = math.inf
+    elsewhere: bool = False
+
+
+class Turn:
+    """As a context: nothing is held before `wait`, nor afterwards.
+
+    Args:
+        uri: MLflow's.
+        storage: URL of the study's storage.
+        study: its name.
+        patience: seconds that the end of the lines waits for another study's writer, or a storage that is away.
+
+    Attributes:
+        elsewhere: whether `wait` was in vain because another writer brings over this one's trials.
+    """
+
+    def __init__(self, uri: str, storage: str, study: str, patience: float) -> None:
+        self._storage = storage
+        self._file = _file_lock(uri)
+        self._locks: AdvisoryLocks | None = None
+        # A store in a file is of one machine; and elsewhere only PostgreSQL holds the study for several.
+        # Told by the URL's beginning, as `search.storage.database.backend` would import SQLAlchemy for it.
+        if not uri.startswith("sqlite:") and storage.startswith(("postgresql:", "postgresql+")):
+            from search.storage.locks import AdvisoryLocks
+
+            self._locks = AdvisoryLocks(storage, f"mlflow\x1f{resolved(uri)}\x1f{study}")
+        self._last = False
+        self.elsewhere = False
+        self._patience = patience
+        busy = f"another search is writing to MLflow at {uri}"
+        self._store_is_taken = _Hindrance(
+            f"{busy}: this one's runs will appear when it is done", f"it is still writing: {AGAIN}", patience
+        )
+        kept = f"MLflow at {uri} is kept up to date by another command's writer, with this one's trials"
+        self._study_is_taken = _Hindrance(f"{kept}; this one's takes over when that ends", kept, 0, elsewhere=True)
+        self._nearly_done = _Hindrance()
+
+    def __enter__(self) -> Turn:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def wait(self, lines: Lines, live: Live) -> bool:
+        """Until it has come; not for long after the lines have ended.
+
+        Args:
+            lines: are taken in all the while.
+            live: by this, which is bounded, however long it takes.
+
+        Returns:
+            Whether it has come; where not, a line has said why.
+        """
+        told = {""}
+        self.elsewhere = False
+        end: float | None = None
+        while (hindrance := self._hindrance()) is not None:
+            lines.take(live, _PAUSE)
+            if hindrance.while_training not in told and not (lines.ended and hindrance.elsewhere):
+                told.add(hindrance.while_training)
+                say(hindrance.while_training)
+            if lines.ended:
+                end = end or time.monotonic()
+                if time.monotonic() - end >= hindrance.patience:
+                    say(hindrance.at_end)
+                    self.elsewhere = hindrance.elsewhere
+                    return False
+                time.sleep(_PAUSE)
+        return True
+
+    def kept(self, *, last: bool) -> bool:
+        """Whether it is still this writer's: a restart of the server frees locks, and another may have been quicker.
+
+        Args:
+            last: whether the study is going to be looked through for the last time.
+
+        Raises:
+            StorageAway: there is no saying now.
+        """
+        if self._locks is None:
+            return True
+        with answering(self._storage):
+            if self._locks.kept() != ({_WRITING} if self._last else {_FIRST, _WRITING}):
+                self.release()
+                return False
+            if last and not self._last:
+                self._locks.give(_FIRST)
+                self._last = True
+        return True
+
+    def release(self) -> None:
+        """Leave it to another."""
+        self._file.release()
+        self._last = False
+        if self._locks is not None:
+            self._locks.release()
+
+    def _hindrance(self) -> _Hindrance | None:
+        """Take what there is to be taken; what is in the way, if anything is."""
+        try:
+            with answering(self._storage):
+                return self._in_the_way()
+        except StorageAway as away:
+            self._file.release()
+            return _Hindrance(at_end=f"{away}: {AGAIN}", patience=self._patience)
+
+    def _in_the_way(self) -> _Hindrance | None:
+        if self._locks is not None and not self._locks.take(_FIRST):
+            self._file.release()
+            return self._study_is_taken
+        if not self._file.is_locked:
+            try:
+                self._file.acquire(timeout=0)
+            except Timeout:
+                if self._locks is not None:  # a writer of another machine need not wait for what is in the way here
+                    self._locks.give(_FIRST)
+                return self._store_is_taken
+        return None if self._locks is None or self._locks.take(_WRITING) else self._nearly_done
+
+
+def _file_lock(uri: str) -> FileLock:
+    # The user is part of the name: in a shared /tmp one user's lock file can't be opened by another.
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    digest = hashlib.sha256(f"{user} {resolved(uri)}".encode()).hexdigest()[:16]
+    return FileLock(Path(tempfile.gettempdir()) / f"regsearch-mlflow-{digest}.lock")
+
+
+def resolved(uri: str) -> str:
+    """A tracking URI by which two processes know that they mean the same store.
+
+    A SQLite path is made absolute. Of a server's address the credentials do not matter, and 127.0.0.1 is this machine.
+    """
+    if uri.startswith("sqlite:///"):
+        return "sqlite:///" + os.path.realpath(uri.removeprefix("sqlite:///").split("?")[0])
+    try:
+        parts = urlsplit(uri)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # MLflow's to refuse
+        return uri
+    if not host:
+        return uri.rstrip("/") if "://" in uri or uri == "databricks" else os.path.realpath(uri)
+    if host in ("localhost", "::1") or host.startswith("127."):
+        host = socket.gethostname().lower()
+    port = port or _PORTS.get(parts.scheme.partition("+")[0])
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}{query}"

@@ -1,0 +1,293 @@
+"""MLflow as a view of the study: one run per trial under one parent, made equal to the record.
+
+What is here never trusts its memory after an error: `forget` and everything is read again from the store. A run that
+was made equal carries a digest of its record as a tag, written after its points, and its final status, set last: a
+thousand finished trials are checked by one search.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage, Metric, Param, Run, RunTag
+
+from search.tracking.live import LiveTrial
+from search.tracking.page import EXPERIMENT_TAGS, NOTE_TAG
+from search.tracking.plan import KEY_TAG, STATE_TAG, STUDY_TAG, Point, TrialPlan, params_text, trial_tags
+from search.tracking.store import opened, tagged
+
+PARENT_TAG = "mlflow.parentRunId"
+RECORD_TAG = "regsearch.record"
+_PAGE = 1000
+_BATCH = 1000  # MLflow's own limit of metrics a call
+
+Known = dict[str, dict[int, float]]
+"""What a run holds already: key -> step -> value."""
+
+
+@dataclass
+class _RunState:
+    """What is known of one run; `known` is None until its histories have been read."""
+
+    run_id: str
+    status: str
+    tags: dict[str, str]
+    params: dict[str, str]
+    latest: dict[str, float]
+    known: Known | None = field(default=None, repr=False)
+
+
+class MlflowView:
+    """The runs of one study in one tracking store.
+
+    Args:
+        tracking_uri: as MLflow takes it; a SQLite file is created where there is none.
+        experiment: its name; created where it is missing, restored where it was deleted.
+        study: the study's name, which is also the parent run's.
+
+    Every method may raise what MLflow, SQLAlchemy or requests raise; call `forget` then, and try again.
+    """
+
+    def __init__(self, tracking_uri: str, experiment: str, study: str) -> None:
+        self._uri = tracking_uri
+        self._experiment = experiment
+        self._study = study
+        self._client: MlflowClient | None = None
+        self._experiment_id = ""
+        self._experiment_tags: dict[str, str] = {}
+        self._parent: _RunState | None = None
+        self._runs: dict[int, _RunState] = {}
+
+    def forget(self) -> None:
+        """Drop all that is remembered of the store."""
+        self._client, self._parent, self._runs = None, None, {}
+
+    @property
+    def connected(self) -> bool:
+        """Whether the store has been read since the last `forget`."""
+        return self._parent is not None
+
+    def connect(self, start_ms: int) -> None:
+        """Find the experiment, the parent and the trials' runs; create what is missing but the trials' runs.
+
+        Args:
+            start_ms: when the study started, in ms since the Unix epoch; the start of a parent run that is new.
+        """
+        self._client = client = opened(self._uri)
+        experiment = client.get_experiment_by_name(self._experiment)
+        if experiment is None:
+            self._experiment_id = client.create_experiment(self._experiment, tags=EXPERIMENT_TAGS)
+            self._experiment_tags = {}
+        else:
+            self._experiment_id = experiment.experiment_id
+            self._experiment_tags = dict(experiment.tags)
+            if experiment.lifecycle_stage == LifecycleStage.DELETED:
+                client.restore_experiment(self._experiment_id)
+        runs = self._search()
+        parent = runs.pop(self._study, None)
+        if parent is None:
+            tags = {KEY_TAG: self._study, STUDY_TAG: self._study}
+            parent = self._create(self._study, start_ms, tags)
+        elif parent.status != "RUNNING":
+            client.update_run(parent.run_id, status="RUNNING")
+        # The search has compared the study's name; what is left of a key is the number.
+        self._runs = {int(key.removeprefix(f"{self._study}/")): run for key, run in runs.items()}
+        self._parent = parent
+
+    def running(self) -> list[int]:
+        """The numbers of the trials whose runs MLflow shows as running."""
+        return [number for number, run in self._runs.items() if run.status == "RUNNING"]
+
+    def live(self, number: int, trial: LiveTrial) -> None:
+        """Log a running trial's waiting points, and take them off its list."""
+        run = self._runs.get(number)
+        if run is None:
+            tags = trial_tags(self._study, number, "RUNNING") | {PARENT_TAG: self._parent_id}
+            run = self._runs[number] = self._create(trial.name, trial.start_ms, tags)
+        elif run.status != "RUNNING":  # interrupted before, adopted now
+            self._api.update_run(run.run_id, status="RUNNING")
+            run.status = "RUNNING"
+        self._log(run, trial.points, params_text(trial.params), {STATE_TAG: "RUNNING"})
+        trial.points.clear()
+        trial.announced = True
+
+    def reconcile(self, plan: TrialPlan) -> bool:
+        """Make a finished trial's run equal to its record.
+
+        Points that are in the run already are not logged again, whatever their timestamp. MLflow can't take a point
+        back: a run that holds what the record does not (a trial trained again after a crash, on a machine that rounds
+        differently) is deleted and made anew.
+
+        Returns:
+            Whether there was anything to do.
+
+        Raises:
+            EnvironmentFault: if the record can't be read.
+        """
+        run = self._runs.get(plan.number)
+        tags = plan.tags | {PARENT_TAG: self._parent_id}
+        if run is not None and run.tags.get(RECORD_TAG) == plan.digest and run.status == plan.status:
+            # Its environment's tags stay: they are those of the day it was trained.
+            self._log(run, (), {}, {PARENT_TAG: self._parent_id})
+            return False
+        points = plan.points()
+        if run is not None and _contradicts(run, self._known(run), points, plan.params):
+            self._api.delete_run(run.run_id)
+            run = None
+        if run is None:
+            run = self._runs[plan.number] = self._create(plan.name, plan.start_ms, tags)
+        self._log(run, points, plan.params, tags | {RECORD_TAG: plan.digest})
+        self._api.set_terminated(run.run_id, plan.status, plan.end_ms)  # last: what is cut short before is done again
+        run.status = plan.status
+        run.known = None  # a thousand trials' points are not kept in memory
+        # As a search would tell: the keys under which histories are to be read, should there be a next time.
+        run.latest = {point.key: point.value for point in points}
+        return True
+
+    def interrupt(self, number: int, state: str) -> None:
+        """Say of a run whose trial Optuna has as unfinished (`state`), and nobody trains, that it was cut short."""
+        run = self._runs[number]
+        self._log(run, (), {}, {STATE_TAG: state})
+        self._api.set_terminated(run.run_id, "KILLED", time.time_ns() // 1_000_000)
+        run.status = "KILLED"
+
+    def describe(self, params: Mapping[str, str], tags: Mapping[str, str], best: tuple[float, int] | None) -> None:
+        """Bring the parent run up to date: recipe, counts, and the best value at the number of finished trials."""
+        parent = self._parent_run
+        # MLflow never changes a parameter: where the recipe did (a larger budget), a tag says what it is now.
+        changed = [f"{key}={value}" for key, value in params.items() if parent.params.get(key, value) != value]
+        kept = {key: value for key, value in params.items() if key not in parent.params}
+        tags = dict(tags)
+        if NOTE_TAG in parent.tags:
+            tags.pop(NOTE_TAG, None)  # whoever has written another one keeps it
+        if changed or "recipe.changed" in parent.tags:
+            tags["recipe.changed"] = ", ".join(changed)[:8000]
+        points = []
+        if best is not None and parent.latest.get("best_value") != best[0]:
+            points.append(Point("best_value", best[0], time.time_ns() // 1_000_000, best[1]))
+            parent.latest["best_value"] = best[0]
+        self._log(parent, points, kept, tags)
+
+    def offer(self, key: str, value: str) -> None:
+        """Have a saved view (`mlflow_page.study_view`) among those of the experiment."""
+        if self._experiment_tags.get(key) != value:
+            self._api.set_experiment_tag(self._experiment_id, key, value)
+            self._experiment_tags[key] = value
+
+    def finish(self, end_ms: int) -> None:
+        """Close the parent run."""
+        self._api.set_terminated(self._parent_id, "FINISHED", end_ms)
+
+    @property
+    def _api(self) -> MlflowClient:
+        if self._client is None:
+            raise RuntimeError("connect() comes first")
+        return self._client
+
+    @property
+    def _parent_run(self) -> _RunState:
+        if self._parent is None:
+            raise RuntimeError("connect() comes first")
+        return self._parent
+
+    @property
+    def _parent_id(self) -> str:
+        return self._parent_run.run_id
+
+    def _search(self) -> dict[str, _RunState]:
+        """The study's runs by key; of several with one key (writers that knew nothing of each other) one is left."""
+        found: dict[str, Run] = {}
+        name = tagged(STUDY_TAG, self._study)
+        token: str | None = None
+        while True:
+            page = self._api.search_runs([self._experiment_id], name, max_results=_PAGE, page_token=token)
+            for run in page:
+                key = run.data.tags.get(KEY_TAG, "")
+                if not self._owns(key):
+                    continue
+                if key in found:
+                    run, other = sorted((run, found[key]), key=_rank)
+                    self._api.delete_run(other.info.run_id)
+                found[key] = run
+            token = page.token
+            if not token:
+                return {key: _state(run) for key, run in found.items()}
+
+    def _owns(self, key: str) -> bool:
+        """Whether a key is this study's: its name, or its name and a trial's number."""
+        study, _, number = key.rpartition("/")
+        return key == self._study or (study == self._study and number.isdigit())
+
+    def _create(self, name: str, start_ms: int, tags: Mapping[str, str]) -> _RunState:
+        run = self._api.create_run(self._experiment_id, start_time=start_ms, tags=dict(tags), run_name=name)
+        return _RunState(run.info.run_id, "RUNNING", dict(tags), {}, {}, known={})
+
+    def _known(self, run: _RunState) -> Known:
+        """What the run holds, read from the store the first time."""
+        if run.known is None:
+            histories = ((key, self._api.get_metric_history(run.run_id, key)) for key in run.latest)
+            run.known = {key: {point.step: point.value for point in history} for key, history in histories}
+        return run.known
+
+    def _log(self, run: _RunState, points: Iterable[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Log what the run does not have yet: one call for each 1000 points, none where nothing is new.
+
+        The tags come with the last points: one that says that the run is complete is never there before it is.
+        """
+        points = list(points)
+        fresh: list[Point] = []
+        if points:
+            known = self._known(run)
+            for point in points:
+                steps = known.setdefault(point.key, {})
+                if point.step not in steps:
+                    steps[point.step] = point.value
+                    fresh.append(point)
+        # In the plan's order of metrics, which is that of MLflow's pages; of each the latest first: MLflow then updates
+        # its latest value once, not with every value.
+        order = {key: place for place, key in enumerate(dict.fromkeys(point.key for point in points))}
+        fresh.sort(key=lambda point: (order[point.key], -point.step))
+        new_params = [Param(key, value) for key, value in params.items() if key not in run.params]
+        new_tags = [RunTag(key, value) for key, value in tags.items() if run.tags.get(key) != value]
+        last = max(_BATCH - len(new_params) - len(new_tags), 1)
+        while len(fresh) > last:
+            self._api.log_batch(run.run_id, [Metric(*point) for point in fresh[:_BATCH]])
+            del fresh[:_BATCH]
+        if fresh or new_params or new_tags:
+            self._api.log_batch(run.run_id, [Metric(*point) for point in fresh], new_params, new_tags)
+        run.params |= params
+        run.tags |= tags
+
+
+def _contradicts(run: _RunState, known: Known, points: list[Point], params: Mapping[str, str]) -> bool:
+    """Whether the run holds a point or a parameter that the record does not have, or has otherwise.
+
+    Up to 1e-5 relative is the same: the live mean over replicates may have been summed in another order.
+    """
+    if any(run.params.get(key, value) != value for key, value in params.items()):
+        return True
+    wanted: Known = {}
+    for point in points:
+        wanted.setdefault(point.key, {})[point.step] = point.value
+    return not all(
+        step in wanted.get(key, {}) and _same(value, wanted[key][step])
+        for key, steps in known.items()
+        for step, value in steps.items()
+    )
+
+
+def _same(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-9) or (math.isnan(one) and math.isnan(other))
+
+
+def _rank(run: Run) -> tuple[int, str]:
+    return run.info.start_time, run.info.run_id
+
+
+def _state(run: Run) -> _RunState:
+    data = run.data
+    return _RunState(run.info.run_id, run.info.status, dict(data.tags), dict(data.params), dict(data.metrics))

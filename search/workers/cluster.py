@@ -1,0 +1,155 @@
+"""Workers on a Ray cluster: tasks, placed by Ray where the CPUs and GPUs are that each asks for.
+
+A task runs a worker's whole life, so what Ray schedules is not a trial but cohort after cohort of packs. The data are
+in the cluster's object store once, whatever reads them. A task that dies with its process or its node is started again
+(`search.workers.team`) wherever there is room then.
+
+Source: Ray, "Dynamic generators", "Resources", "Fault tolerance".
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from search.data import Data
+from search.errors import EnvironmentFault, RequestError, counted
+from search.storage import database
+from search.workers import task
+from search.workers.connection import AGREE, join, sentence
+from search.workers.orders import Orders
+from search.workers.team import Ended
+
+_UNPLACED = 10.0  # seconds without a place after which that is said
+
+
+@dataclass(frozen=True)
+class Share:
+    """What each worker asks of the cluster."""
+
+    cpus: int
+    gpus: int
+
+    def room(self, nodes: Sequence[Mapping[str, float]]) -> int:
+        """How many workers nodes of these resources have room for."""
+        fits = [[node.get("CPU", 0) // self.cpus, *([node.get("GPU", 0) // self.gpus] if self.gpus else [])]
+                for node in nodes]  # fmt: skip
+        return int(sum(min(each) for each in fits))
+
+    def __str__(self) -> str:
+        return counted(self.cpus, "CPU") + (f" and {counted(self.gpus, 'GPU')}" if self.gpus else "")
+
+
+def share(nodes: Sequence[Mapping[str, float]], workers: int, device: str) -> Share:
+    """A GPU and a CPU for each worker where the cluster has GPUs; else as many CPUs as all can have.
+
+    Raises:
+        RequestError: the cluster has not so many.
+    """
+    gpus = int(device == "cuda" or (device == "auto" and any(node.get("GPU", 0) >= 1 for node in nodes)))
+    least = Share(1, gpus)
+    if (room := least.room(nodes)) < workers:
+        there = {name: sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU")}
+        raise RequestError(
+            f"the cluster has room for {counted(room, 'worker')} of {least}, asked for {workers}: it has"
+            f" {counted(int(there['CPU']), 'CPU')} and {counted(int(there['GPU']), 'GPU')} on"
+            f" {counted(len(nodes), 'node')}" + (f"; give --workers {room}" if room else "")
+        )
+    most = 1 if gpus else int(max(node.get("CPU", 0) for node in nodes))
+    return next(each for cpus in range(most, 0, -1) if (each := Share(cpus, gpus)).room(nodes) >= workers)
+
+
+def confirm(storage: str, workers: int, device: str, address: str | None) -> Share:
+    """Join the cluster, and see that it has what is asked for.
+
+    Args:
+        storage: URL of the study's.
+        address: as `connection.join` takes it.
+
+    Raises:
+        EnvironmentFault: Ray is not installed, or its cluster cannot be reached or is of another version.
+        RequestError: the cluster lacks the resources, or its nodes cannot reach the storage.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise EnvironmentFault("engine ray: Ray is not installed: pip install 'regsearch[ray,postgres]'")
+    join(address)
+    import ray
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    here = ray.util.get_node_ip_address()
+    elsewhere = [node["NodeManagerAddress"] for node in nodes if node["NodeManagerAddress"] != here]
+    if elsewhere and database.sqlite_path(storage) is not None:
+        raise RequestError(
+            f"storage {database.shown(storage)} is a file of this machine, which {elsewhere[0]} and the cluster's other"
+            " nodes cannot reach: give --storage postgresql://USER@HOST/DATABASE"
+        )
+    return share([node["Resources"] for node in nodes], workers, device)
+
+
+class RayEngine:
+    """Starts each worker as a task.
+
+    Args:
+        share: what each asks for.
+        data: the study's.
+        techniques: paths of the files that define those from outside; their text goes with the orders.
+    """
+
+    def __init__(self, share: Share, data: Data, techniques: Sequence[str]) -> None:
+        import ray
+
+        self._share = share
+        self._data = ray.put(task.portable(data))
+        self._sources = {path: Path(path).read_text() for path in techniques}
+        self._versions = task.versions()
+        task_of = ray.remote(
+            num_cpus=share.cpus, num_gpus=share.gpus, scheduling_strategy="SPREAD", num_returns="streaming",
+            max_calls=1,  # a process of its own for each life
+            max_retries=0,  # which would leave out as many events as the life before has told: the command starts it
+        )  # fmt: skip
+        self._work = task_of(task.work)
+        self._lives: dict[int, Any] = {}
+
+    def start(self, index: int, orders: Orders, hear: Callable[[str | Ended], None]) -> None:
+        if (path := database.sqlite_path(orders.storage)) is not None:
+            orders = replace(orders, storage=f"sqlite:///{path}")
+        orders = replace(orders, threads=self._share.cpus, device="cuda" if self._share.gpus else "cpu")
+        # In a list, the data are fetched by the task, after it has compared versions.
+        life = self._work.remote(orders.line(), [self._data], self._sources, self._versions, os.getcwd())
+        self._lives[index] = life
+        threading.Thread(target=self._listen, args=(index, life, hear), daemon=True).start()
+
+    def stop(self, index: int) -> None:
+        import ray
+
+        ray.cancel(self._lives[index], force=True)
+
+    def close(self) -> None:
+        for index in self._lives:
+            self.stop(index)
+
+    def _listen(self, index: int, life: Any, hear: Callable[[str | Ended], None]) -> None:
+        import ray
+
+        end = Ended(None, "its task has ended without a word")
+        try:
+            if not ray.wait([life], timeout=_UNPLACED)[0]:
+                waits = f"waits for its place: it asks for {self._share}, and for as long as it takes to start there"
+                print(f"worker {index} {waits}", file=sys.stderr, flush=True)
+            for some in life:
+                for said in ray.get(some):
+                    hear(said)
+                    if isinstance(said, Ended):
+                        return
+        except ray.exceptions.RayTaskError as error:
+            advice = f": {AGREE}" if isinstance(error.cause, ImportError) else ""
+            end = Ended(1, f"{sentence(error.cause)}{advice}")
+        except Exception as error:
+            end = Ended(None, sentence(error))
+        hear(end)

@@ -1,0 +1,89 @@
+"""Workers on this machine: processes, each with its share of the cores, or a GPU."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+import torch
+
+from search.cli import child
+from search.workers.orders import Orders
+from search.workers.team import Ended
+
+
+class LocalEngine:
+    """Starts `python -m search.study.worker`; the end of this process is the end of them all.
+
+    Args:
+        workers: how many share the cores.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._threads = max(1, torch.get_num_threads() // workers)
+        self._processes: dict[int, subprocess.Popen[str]] = {}
+
+    def start(self, index: int, orders: Orders, hear: Callable[[str | Ended], None]) -> None:
+        environment = child.environment() | {"OMP_NUM_THREADS": str(self._threads)}
+        if (gpus := torch.cuda.device_count() if orders.device != "cpu" else 0) > 1:
+            environment["CUDA_VISIBLE_DEVICES"] = _visible(index % gpus)
+        process = self._processes[index] = subprocess.Popen(
+            [sys.executable, "-m", "search.study.worker"], env=environment, text=True, bufsize=1,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the command, which ends its workers
+        )  # fmt: skip
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # it has died already, which its end tells
+            process.stdin.write(replace(orders, threads=self._threads).line())
+            process.stdin.flush()
+        threading.Thread(target=_read, args=(index, process, hear), daemon=True).start()
+
+    def stop(self, index: int) -> None:
+        self._processes[index].kill()
+        self._processes[index].wait()
+
+    def close(self) -> None:
+        for process in self._processes.values():
+            if process.stdin is not None:
+                with suppress(OSError):  # of a process that has died with its orders unread
+                    process.stdin.close()
+        for process in self._processes.values():
+            try:
+                process.wait(timeout=2)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _read(index: int, process: subprocess.Popen[str], hear: Callable[[str | Ended], None]) -> None:
+    """Hear a worker until it has ended."""
+    last = ""
+
+    def read_errors() -> None:
+        nonlocal last
+        assert process.stderr is not None
+        for line in process.stderr:
+            last = line.strip() or last
+            if line.strip() and not line.startswith("error: "):  # which is told when it has ended
+                print(f"worker {index}: {line.rstrip()}", file=sys.stderr, flush=True)
+
+    errors = threading.Thread(target=read_errors, daemon=True)
+    errors.start()
+    assert process.stdout is not None
+    for line in process.stdout:
+        hear(line)
+    errors.join()
+    status = process.wait()
+    killed = f"killed by signal {-status}" if status < 0 else ""
+    hear(Ended(None if killed else status, killed or last.removeprefix("error: ")))
+
+
+def _visible(index: int) -> str:
+    """The name of a GPU among those that this process sees."""
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return seen.split(",")[index] if seen else str(index)

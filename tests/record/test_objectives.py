@@ -1,0 +1,94 @@
+"""Objectives and fronts against Optuna's own front, counted cells and cases done by hand."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.trial import TrialState, create_trial
+
+from search.record.curves import Curves
+from search.record.objectives import VAL_LOSS, Objectives, dominated, front, hypervolume, reported, value
+
+POINTS = st.integers(2, 3).flatmap(
+    lambda dimensions: st.lists(st.tuples(*[st.integers(0, 6)] * dimensions), min_size=1, max_size=12)
+)
+
+
+@given(POINTS)
+def test_the_front_is_optunas(points: list[tuple[int, ...]]) -> None:
+    names = ("val_loss", "sparsity", "weight_norm")[: len(points[0])]
+    objectives = Objectives(names)
+    study = optuna.create_study(directions=objectives.directions)
+    study.add_trials([create_trial(values=[float(one) for one in point]) for point in points])
+    found = objectives.front(study.trials)
+    theirs = {tuple(trial.values) for trial in study.best_trials}
+    # Of equal ones the first alone; Optuna gives them all.
+    assert len(found) == len(theirs)
+    assert {tuple(trial.values) for trial in found} == theirs
+    assert [trial.values[0] for trial in found] == sorted(trial.values[0] for trial in found)
+    assert all(trial.number == min(t.number for t in study.trials if t.values == trial.values) for trial in found)
+
+
+@given(POINTS)
+def test_the_hypervolume_is_that_of_the_cells_below_some_point(points: list[tuple[int, ...]]) -> None:
+    bound = [5] * len(points[0])
+    cells = itertools.product(range(5), repeat=len(bound))
+    inside = [cell for cell in cells if any(all(p <= c for p, c in zip(point, cell, strict=True)) for point in points)]
+    assert hypervolume(np.array(points, dtype=float), bound) == pytest.approx(len(inside))
+
+
+def test_one_objective_is_a_front_of_one() -> None:
+    assert front(np.array([[3.0], [1.0], [2.0], [1.0]])) == [1]
+    assert front(np.empty((0, 1))) == []
+    assert hypervolume(np.array([[3.0], [1.0]]), [4.0]) == 3.0
+
+
+def test_to_dominate_is_to_be_no_worse_and_somewhere_better() -> None:
+    losses = np.array([[1.0, 1.0], [1.0, 2.0], [2.0, 1.0], [0.0, 3.0], [1.0, 1.0]])
+    assert [dominated(one, losses) for one in losses] == [0, 2, 2, 0, 0]
+
+
+def curves(loss: list[list[float]], sparsity: list[list[float]]) -> Curves:
+    return Curves(("val_loss", "sparsity"), np.array([loss, sparsity], dtype=np.float32))
+
+
+def test_all_objectives_are_those_of_each_replicates_best_epoch() -> None:
+    objectives = Objectives(("val_loss", "sparsity"))
+    found = curves([[3.0, 1.0, 2.0], [4.0, 3.0, 2.0]], [[0.0, 0.25, 0.5], [0.0, 0.25, 0.75]])
+    assert objectives.of(found) == [1.5, 0.5]
+    assert objectives.losses([[1.5, 0.5]]).tolist() == [[1.5, -0.5]]
+    never = curves([[math.nan, math.inf]], [[0.5, 0.5]])
+    assert objectives.of(never)[0] == math.inf
+
+
+def test_what_is_reported_at_a_rung_is_read_again() -> None:
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    trial = study.ask()
+    # Best at the second epoch; it is sparser now.
+    objectives = Objectives(("val_loss", "sparsity"))
+    objectives.report(trial, 3, curves([[3.0, 1.0, 2.0]], [[0.0, 0.25, 0.5]]))
+    assert reported(study.trials[0]) == {3: [1.0, 0.25]}
+    assert study.trials[0].user_attrs["rung:3"]["hoped"] == [1.0, 0.5]
+    alone = optuna.create_study()
+    trial = alone.ask()
+    VAL_LOSS.report(trial, 2, curves([[3.0, 1.0]], [[0.0, 0.25]]))
+    assert reported(alone.trials[0]) == alone_reported(alone) == {2: [1.0]}
+
+
+def alone_reported(study: optuna.Study) -> dict[int, list[float]]:
+    return {step: [one] for step, one in study.trials[0].intermediate_values.items()}
+
+
+def test_a_pruned_trials_value_is_its_best_so_far() -> None:
+    # Optuna gives a pruned trial of several objectives no value.
+    pruned = create_trial(state=TrialState.PRUNED, user_attrs={"summary": {"best_val_loss": 0.5}})
+    assert value(pruned) == 0.5
+    assert value(create_trial(state=TrialState.PRUNED, value=0.25)) == 0.25
+    assert value(create_trial(values=[0.125, 0.9])) == 0.125
+    assert value(create_trial(state=TrialState.FAIL)) is None

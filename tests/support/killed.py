@@ -1,0 +1,151 @@
+"""Commands that die where a test says: by SIGKILL at the n-th call of a function, not at a time of the clock.
+
+A command is started by a process that has everything imported and forks (`Commands`): 200 kills would otherwise be 200
+times the imports. What is forked is `search.run.main` as in a shell, in a session of its own; the MLflow writer is
+forked too, before the command has opened anything. Nothing in the package knows of it: the functions are wrapped, in
+`killing.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PLACES = {
+    # Of the command's process.
+    "a study's creation": "optuna.storages:RDBStorage.create_new_study",
+    "a study's attribute": "optuna.storages:RDBStorage.set_study_user_attr",
+    "an ask": "optuna.study:Study.ask",
+    "a queued trial": "optuna.study:Study.enqueue_trial",
+    "an asked trial": "optuna.storages:RDBStorage.create_new_trial",
+    "a parameter": "optuna.trial:Trial.suggest_float",
+    "a trial's attribute": "optuna.storages:RDBStorage.set_trial_user_attr",
+    "a report": "optuna.storages:RDBStorage.set_trial_intermediate_value",
+    "a tell": "optuna.storages:RDBStorage.set_trial_state_values",
+    "a transaction": "sqlalchemy.engine.default:DefaultDialect.do_commit",
+    "an epoch": "search.train.pack:Pack.run_epoch",
+    "a compaction": "search.train.pack:Pack.regroup",
+    "a compacted tensor": "torch:Tensor.index_copy_",
+    "an observer's turn": "search.study.progress:EpochCount.told",
+    "the word to the writer": "search.tracking.mirror:MlflowMirror.told",
+    "the drain": "search.tracking.link:WriterLink.close",
+    "the results": "search.study.results:outcome",
+    # Of the writer's.
+    "a logged batch": "mlflow:MlflowClient.log_batch",
+    "a new run": "mlflow:MlflowClient.create_run",
+    "a run's end": "mlflow:MlflowClient.set_terminated",
+    "the writer's transaction": "sqlalchemy.engine.default:DefaultDialect.do_commit",
+    "a column of MLflow's tables": "alembic.ddl.impl:DefaultImpl.add_column",
+}
+WRITERS = ("a logged batch", "a new run", "a run's end", "the writer's transaction", "a column of MLflow's tables")
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Where and how a command dies.
+
+    Attributes:
+        place: of `PLACES`.
+        count: at which call, counted from 1.
+        after: once the call has returned; else before it is made.
+        whom: "all" (the command and its writer), "command" or "writer".
+        how: the signal.
+        pause: seconds that the call takes longer afterwards.
+    """
+
+    place: str
+    count: int
+    after: bool = False
+    whom: str = "all"
+    how: int = signal.SIGKILL
+    pause: float = 0.0
+
+    @property
+    def in_writer(self) -> bool:
+        return self.place in WRITERS
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command's end.
+
+    Attributes:
+        status: its exit status, minus the signal's number where one has ended it.
+        seconds: that it took.
+        struck: how often a `Kill` has struck.
+        since: seconds from the last of them to its end.
+        out: what it said on stdout; `err` on stderr.
+    """
+
+    status: int
+    seconds: float
+    struck: int
+    since: float
+    out: str
+    err: str
+
+    @property
+    def killed(self) -> bool:
+        return self.status == -signal.SIGKILL
+
+
+class Commands:
+    """Runs commands by forking a process that has their imports done; as a context, ends it."""
+
+    def __enter__(self) -> Commands:
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+            "OMP_WAIT_POLICY": "PASSIVE",
+        }
+        self._server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).resolve().with_name("killing.py"))],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._server.stdin is not None
+        self._server.stdin.close()
+        self._server.wait()
+        assert self._server.stdout is not None
+        self._server.stdout.close()
+
+    def run(self, words: Sequence[str], folder: Path, *kills: Kill, learn: bool = False) -> Ended:
+        """Run the command to its end.
+
+        Args:
+            words: of ``python -m search.run``.
+            folder: where it runs.
+            kills: what happens to it on the way.
+            learn: whether to import for all later commands what this one imported.
+        """
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        request = {"words": list(words), "folder": str(folder), "kills": [asdict(kill) for kill in kills]}
+        print(json.dumps(request | {"learn": learn}), file=self._server.stdin, flush=True)
+        answer = json.loads(self._server.stdout.readline())
+        return Ended(**answer, **{name: (folder / name).read_text(encoding="utf-8") for name in ("out", "err")})
+
+
+def settled(folder: Path, seconds: float = 60) -> None:
+    """Wait until the writers that have outlived their commands in a folder have ended."""
+    until = time.monotonic() + seconds
+    for pid in _writers(folder):
+        while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+
+
+def _writers(folder: Path) -> list[int]:
+    noted = folder / "writers"
+    return [int(pid) for pid in noted.read_text().split()] if noted.exists() else []

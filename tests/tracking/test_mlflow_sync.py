@@ -1,0 +1,277 @@
+"""MLflow made equal to the study; read back by MLflow's own client. In this process: no writer is started."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import optuna
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from optuna.trial import TrialState
+from support.record_studies import Bench
+
+from search.record import curves as record
+from search.tracking.live import Live
+from search.tracking.sync import StudySync
+from search.tracking.view import RECORD_TAG
+
+
+def test_every_state_is_told_truly_and_a_second_writer_changes_nothing(bench: Bench) -> None:
+    trials = [bench.ask() for _ in range(4)]
+    bench.tell(trials[0], TrialState.COMPLETE)
+    bench.tell(trials[1], TrialState.PRUNED, epochs=17)
+    bench.tell(trials[2], TrialState.FAIL)
+    bench.sync()
+    before = {key: (run.info.run_id, run.data.metrics, run.info.end_time) for key, run in bench.runs().items()}
+    for number in (0, 1):
+        bench.assert_equal(number)
+    assert bench.history(2) == {}
+    states = {0: ("FINISHED", "COMPLETE"), 1: ("KILLED", "PRUNED"), 2: ("FAILED", "FAIL")}
+    parent = bench.runs()[bench.name]
+    for trial in bench.study.get_trials()[:3]:
+        run = bench.run(trial.number)
+        assert (run.info.status, run.data.tags["optuna.state"]) == states[trial.number]
+        assert run.info.start_time == round(trial.datetime_start.timestamp() * 1000)
+        assert run.info.end_time == round(trial.datetime_complete.timestamp() * 1000)
+        assert run.data.params == {"l2": str(trial.params["l2"])}
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        wanted = {"seed": "7", "device": "cpu", "regsearch.study": bench.name, "regsearch.trial": str(trial.number)}
+        assert wanted.items() <= run.data.tags.items()
+        assert run.info.run_name.startswith(f"trial-{trial.number} l2=")
+    assert f"{bench.name}/3" not in bench.runs()  # in training, and never announced
+    bench.sync()
+    assert {key: (run.info.run_id, run.data.metrics, run.info.end_time) for key, run in bench.runs().items()} == before
+    bench.assert_equal(0)
+
+
+def test_timestamps_are_the_epochs_own(bench: Bench) -> None:
+    trial = bench.ask()
+    bench.tell(trial, TrialState.COMPLETE)
+    bench.sync()
+    end = bench.run(0).info.end_time
+    for (_key, step), (_, timestamp) in bench.history(0).items():
+        assert timestamp == (bench.times[0][step - 1] if step else end)
+
+
+def test_the_parent_carries_the_recipe_the_counts_and_the_best(bench: Bench) -> None:
+    for _ in range(2):
+        bench.tell(bench.ask(), TrialState.COMPLETE)
+    bench.sync()
+    bench.study.set_user_attr(record.RECIPE, {"seed": 7, "trials": 9, "model": {"hidden": [128, 64]}})
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    bench.sync()
+    parent = bench.runs()[bench.name]
+    assert parent.info.status == "FINISHED"
+    assert parent.info.run_name == bench.name
+    assert parent.data.params == {"seed": "7", "trials": "4", "model.hidden": "[128, 64]"}
+    wanted = {"recipe.changed": "trials=9", "best_trial": "0", "trials.complete": "3", "trials.pruned": "0"}
+    assert wanted.items() <= parent.data.tags.items()
+    best = bench.client().get_metric_history(parent.info.run_id, "best_value")
+    assert [(point.step, point.value) for point in best] == [(2, 0.25)]
+
+
+def test_of_several_objectives_the_parent_names_the_front(bench: Bench) -> None:
+    study = optuna.create_study(study_name="several", storage=bench.storage, directions=["minimize", "maximize"])
+    study.set_user_attr(record.RECIPE, {"seed": 7, "objective": ["val_loss", "sparsity"]})
+    for values in ([0.5, 0.5], [0.75, 0.25], [0.25, 0.0], [1.0, 0.75]):
+        study.tell(study.ask(), values)
+    study.tell(study.ask(), state=TrialState.PRUNED)
+    assert StudySync("several", bench.storage, bench.uri, "regsearch").go(Live(), ended=True)
+    parent = bench.runs()["several"]
+    assert parent.data.tags["pareto_front"] == "2, 0, 3"
+    assert parent.data.tags["best_trial"] == "2"
+    assert parent.data.metrics["best_value"] == 0.25
+    assert parent.data.tags["trials.pruned"] == "1"
+
+
+def live_of(bench: Bench, trial: optuna.Trial, epochs: range) -> Live:
+    live = Live()
+    for line in bench.lines(trial, epochs):
+        live.take(json.dumps(line).encode())
+    return live
+
+
+def test_an_interrupted_trial_is_killed_adopted_and_ends_well_in_one_run(bench: Bench) -> None:
+    trial = bench.ask()
+    live = live_of(bench, trial, range(1, 21))
+    sync = bench.sync(live, ended=False)
+    run = bench.run(0)
+    assert (run.info.status, run.data.tags["optuna.state"]) == ("RUNNING", "RUNNING")
+    assert bench.runs()[bench.name].info.status == "RUNNING"
+    expected = {("val_loss", epoch) for epoch in range(1, 21)}
+    assert {key for key in bench.history(0) if key[0] == "val_loss"} == expected
+    assert sync.go(live, ended=True)
+    cut = bench.run(0)
+    assert (cut.info.run_id, cut.info.status, cut.data.tags["optuna.state"]) == (run.info.run_id, "KILLED", "RUNNING")
+    bench.times[0] += 5  # trained again, a little later: what is there already is not logged a second time
+    sync = bench.sync(live := live_of(bench, trial, range(11, 41)), ended=False)
+    assert bench.run(0).info.status == "RUNNING"
+    bench.tell(trial, TrialState.COMPLETE)
+    live.take(b'{"event": "told", "trial": 0}')
+    assert sync.go(live, ended=False)
+    assert (bench.run(0).info.run_id, bench.run(0).info.status) == (run.info.run_id, "FINISHED")
+    assert sync.go(live, ended=True)
+    bench.assert_equal(0)
+
+
+def test_of_two_runs_of_one_trial_one_is_left(bench: Bench) -> None:
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    bench.sync()
+    kept, parent = bench.run(0), bench.runs()[bench.name]
+    for run in (kept, parent):
+        bench.client().create_run(run.info.experiment_id, start_time=run.info.start_time + 1, tags=run.data.tags)
+    bench.sync()
+    assert (bench.run(0).info.run_id, bench.runs()[bench.name].info.run_id) == (kept.info.run_id, parent.info.run_id)
+    bench.assert_equal(0)
+
+
+def test_trials_that_nobody_tells_of_are_seen(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync = bench.sync(ended=False)
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    assert sync.go(Live(), ended=False)
+    assert f"{bench.name}/0" not in bench.runs()
+    monkeypatch.setattr("search.tracking.sync._LOOK", 0.0)
+    assert sync.go(Live(), ended=False)
+    bench.assert_equal(0)
+
+
+def test_a_result_that_is_read_sooner_than_heard_is_not_taken_back(bench: Bench) -> None:
+    trial, other = bench.ask(), bench.ask()
+    live = live_of(bench, trial, range(1, 21))
+    sync = bench.sync(live, ended=False)
+    bench.tell(trial, TrialState.COMPLETE)
+    bench.tell(other, TrialState.COMPLETE)
+    live.take(b'{"event": "told", "trial": 1}')
+    assert sync.go(live, ended=False)
+    for line in bench.lines(trial, range(59, 61))[1:]:
+        live.take(json.dumps(line).encode())
+    assert sync.go(live, ended=False)
+    assert bench.run(0).info.status == "FINISHED"
+    bench.assert_equal(0)
+
+
+@pytest.mark.parametrize("otherwise", ["another value", "a later epoch"])
+def test_a_run_that_contradicts_the_record_is_made_anew(bench: Bench, otherwise: str) -> None:
+    trial = bench.ask()
+    bench.sync(live_of(bench, trial, range(1, 21)), ended=False)
+    old = bench.run(0).info.run_id
+    if otherwise == "another value":
+        bench.values[0][1, :, 3] += 0.01
+    bench.tell(trial, TrialState.PRUNED, epochs=10 if otherwise == "a later epoch" else 30)
+    bench.sync()
+    assert bench.run(0).info.run_id != old
+    bench.assert_equal(0)
+
+
+def test_deleted_runs_and_experiments_do_not_matter(bench: Bench) -> None:
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    bench.sync()
+    client = bench.client()
+    client.delete_run(bench.run(0).info.run_id)
+    client.delete_experiment(bench.runs()[bench.name].info.experiment_id)
+    bench.sync()
+    bench.assert_equal(0)
+
+
+def test_nan_is_shown_and_infinity_is_left_out(bench: Bench) -> None:
+    trial = bench.ask()
+    bench.values[0][1, 0, 5] = math.nan
+    bench.values[0][1, 0, 6] = math.inf
+    bench.tell(trial, TrialState.COMPLETE)
+    bench.sync()
+    history = bench.history(0)
+    assert math.isnan(history[("val_loss", 6)][0])
+    assert ("val_loss", 7) not in history
+    assert len([key for key in history if key[0] == "val_loss"]) == bench.planned - 1
+
+
+def test_an_unreadable_record_does_not_keep_the_others_from_mlflow(bench: Bench) -> None:
+    broken, sound = bench.ask(), bench.ask()
+    broken.set_user_attr(record.CURVES, {"metrics": ["a"], "shape": [1, 1, 1], "data": "?"})
+    bench.study.tell(broken, 1.0)
+    bench.tell(sound, TrialState.COMPLETE)
+    sync = bench.sync()
+    assert "trial 0" in sync.unreadable[0]
+    bench.assert_equal(1)
+
+
+def test_one_trial_that_mlflow_refuses_comes_last(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        bench.tell(bench.ask(), TrialState.COMPLETE)
+    from search.tracking.view import MlflowView
+
+    reconcile = MlflowView.reconcile
+
+    def refusing(view: MlflowView, plan: object) -> bool:
+        if plan.number == 0:  # type: ignore[attr-defined]
+            raise MlflowException("refused")
+        return reconcile(view, plan)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MlflowView, "reconcile", refusing)
+    sync = StudySync(bench.name, bench.storage, bench.uri, "regsearch")
+    for _ in range(2):
+        with pytest.raises(MlflowException):
+            sync.go(Live(), ended=True)
+        sync.forget()
+    assert sync.progressed
+    assert {f"{bench.name}/1", f"{bench.name}/2"} <= bench.runs().keys()
+
+
+@pytest.mark.parametrize("call", ["log_batch", "set_terminated"])
+def test_a_run_cut_short_is_never_taken_for_complete(
+    tmp_path: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    bench = Bench(tmp_path, empty_mlflow, planned=300)
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    log_batch, logged = MlflowClient.log_batch, []
+
+    def cut(client: MlflowClient, run_id: str, *rest: object) -> None:
+        if call == "set_terminated" or logged:
+            raise MlflowException("cut short")
+        logged.append(run_id)
+        log_batch(client, run_id, *rest)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, call, cut)
+        with pytest.raises(MlflowException):
+            StudySync(bench.name, bench.storage, bench.uri, "regsearch").go(Live(), ended=True)
+    partial = bench.run(0)
+    assert partial.info.status == "RUNNING"
+    assert (RECORD_TAG in partial.data.tags) == (call == "set_terminated")
+    bench.sync()
+    assert (bench.run(0).info.run_id, bench.run(0).info.status) == (partial.info.run_id, "FINISHED")
+    bench.assert_equal(0)
+
+
+def test_a_trial_costs_one_call_for_a_thousand_points(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    log_batch, logged = MlflowClient.log_batch, []
+
+    def counting(client: MlflowClient, run_id: str, *rest: object) -> None:
+        logged.append(run_id)
+        log_batch(client, run_id, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MlflowClient, "log_batch", counting)
+    bench.sync()
+    assert logged.count(bench.run(0).info.run_id) == 1
+    bench.assert_equal(0)
+
+
+@pytest.mark.parametrize("name", ["it's", 'a "b" %', "a/1"])
+def test_a_studys_name_may_hold_anything(tmp_path: Path, empty_mlflow: Path, name: str) -> None:
+    bench = Bench(tmp_path, empty_mlflow, name=name, planned=2)
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    bench.sync()
+    bench.sync()
+    bench.assert_equal(0)
+    assert bench.runs().keys() == {name, f"{name}/0"}
+
+
+def test_no_files_beside_the_database(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(bench.folder)
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    bench.sync()
+    assert {path.name for path in bench.folder.iterdir()} == {"mlflow.db", "optuna.db"}

@@ -1,0 +1,34 @@
+"""A PostgreSQL server and a Ray cluster, where there is one to be started."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from support.postgres_server import Server, programs, server
+from support.ray_cluster import Nodes
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    if programs() is None:
+        pytest.skip("no PostgreSQL here (Debian: apt-get install postgresql)")
+    pytest.importorskip("psycopg", reason="no psycopg here: uv sync --extra postgres")
+    with server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def nodes() -> Iterator[Nodes]:
+    pytest.importorskip("ray", reason="no Ray here: uv sync --extra ray")
+    before = signal.getsignal(signal.SIGTERM)
+    # As `search.workers.cluster` does: else workers are started by the `uv run` that pytest may be run with.
+    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+    running = Nodes()
+    try:
+        yield running
+    finally:
+        running.close()
+        signal.signal(signal.SIGTERM, before)
