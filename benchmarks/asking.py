@@ -46,12 +46,13 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from search import Study
-from search.choose.asking import Asked, Asker
+from search.choose.asking import Asker
 from search.choose.claims import Claims
 from search.loop import INFEASIBLE
 from search.recipe import Recipe
 from search.recipe.space import Space
 from search.record.curves import Curves
+from search.record.observer import Asked
 from search.record.summary import objective
 from search.technique import Value
 from search.train import streams

@@ -1,10 +1,10 @@
 """Kill a command and its MLflow writer again and again, at random instants, and compare with an undisturbed study.
 
 Each study is killed up to six times, at calls that are drawn from the seed (`tests/support/killed.py` has the places:
-in an ask, an epoch, a transaction, the drain ...), before it may finish; a third of them (`--mlflow`) with MLflow, where the
-command, the writer or both die. Then it must equal the undisturbed study of its kind, trial by trial and bit by bit,
-and MLflow must equal the study (`tests/support/soundness.py`). Studies are in SQLite files, or in a PostgreSQL server that
-is started for them.
+in an ask, an epoch, a transaction, the drain ...), before it may finish; a third of them (`--mlflow`) with MLflow,
+where the command, the writer or both die. Then it must equal the undisturbed study of its kind, trial by trial and
+bit by bit, and MLflow must equal the study (`tests/support/soundness.py`). Studies are in SQLite files, or in a
+PostgreSQL server that is started for them.
 
     python benchmarks/soak.py [--kills 200] [--minutes 60] [--seed 0] [--mlflow 0.33] [--postgres] [--json FILE]
 

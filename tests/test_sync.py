@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from support import waiting
 from support.mlflow_runs import assert_equal, runs
 from support.mlflow_server import free_port, serving
-from support.studies import Quiet, small
+from support.small_studies import Quiet, small
 
 from search import Study, sync
 from search.tracking import catch_up, reach

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler
@@ -21,21 +21,10 @@ from search.recipe import Recipe
 from search.recipe.space import Space
 from search.record.curves import CELL, EPOCHS
 from search.record.objectives import Objectives, reported
+from search.record.observer import Asked
 from search.technique import Value
 
 _MOST_CELLS = 100_000
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A trial that is to be trained: Optuna's handle on it and all its values, fixed ones too."""
-
-    trial: optuna.Trial
-    values: Mapping[str, Value]
-
-    @property
-    def number(self) -> int:
-        return self.trial.number
 
 
 class Asker:

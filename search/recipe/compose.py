@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
@@ -61,21 +61,6 @@ def settings(techniques: Sequence[Technique]) -> dict[str, Value]:
                 )
             by.setdefault(name, technique.name)
     return found
-
-
-def at_work(technique: Technique, numeric: Collection[str], structure: Mapping[str, Value]) -> bool:
-    """Whether a technique does anything to trials of this signature.
-
-    It does if a numeric hyperparameter of its own is in use, or a structural one is not at its neutral value; one
-    that has neither, so that nothing could ever say no, always does.
-    """
-    declared = technique.hyperparameters
-    if any(isinstance(one, Numeric) and name in numeric for name, one in declared.items()):
-        return True
-    switches = {name: one for name, one in declared.items() if isinstance(one, Structural) and one.neutral is not None}
-    if any(structure.get(name, one.neutral) != one.neutral for name, one in switches.items()):
-        return True
-    return not switches and not any(isinstance(one, Numeric) for one in declared.values())
 
 
 class Possible(Protocol):

@@ -23,7 +23,6 @@ from search.recipe.schema import (
     DataSet,
     LossName,
     ObjectiveName,
-    Part,
     PrecisionName,
     Pruner,
     Range,
@@ -33,6 +32,7 @@ from search.recipe.schema import (
     WatchName,
     Whole,
 )
+from search.storage.fields import Part
 
 _LONGEST_FILE = 2**20
 # What these samplers ask depends on what they were told: of larger cohorts they need more trials. Measured by

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
+from pydantic import Field, PlainValidator, field_validator, model_validator
 
-from search.errors import RequestError, clip, unknown
+from search.errors import clip
+from search.storage.fields import Part
 
 SamplerName = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc", "nsgaii"]
 PrunerName = Literal["halving", "hyperband", "median", "curve", "pareto", "none"]
@@ -43,24 +44,6 @@ Whole = Annotated[int, Field(strict=True)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 # One validator, not a union's branches: the complaint is then about the value, not about its not being a boolean.
 Scalar = Annotated[bool | int | float | str, PlainValidator(_scalar)]
-
-
-class Part(BaseModel):
-    """A table of a recipe: immutable, and without fields that nobody declared."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
-
-    @classmethod
-    def parse(cls, fields: Mapping[str, Any], source: str) -> Self:
-        """One from plain data; `source` is what an error message calls it.
-
-        Raises:
-            RequestError: a field of it is wrong; the message names field, value and rule.
-        """
-        try:
-            return cls.model_validate(fields)
-        except ValidationError as error:
-            raise RequestError(f"{source}: {_explain(error, cls)}") from None
 
 
 class Range(Part):
@@ -135,34 +118,3 @@ class Row(Part):
             if when not in ("best", "final") or metric not in metrics:
                 raise ValueError(f"{clip(name)!r} is neither best_METRIC nor final_METRIC of {', '.join(metrics)}")
         return published
-
-
-_MODELS: Mapping[str, type[BaseModel]] = {"pruner": Pruner, "data": DataSet, "space": Range, "rows": Row}
-_KINDS = {"model_type": "takes a table", "dict_type": "takes a table", "tuple_type": "takes a list"}
-
-
-def _explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first complaint in one line: the field as the TOML names it, its value and what is allowed."""
-    first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
-    if len(place) == 2 and place[0] not in _MODELS and isinstance(first["loc"][1], int):
-        place.pop()  # which of a list of names it is, its value says
-    inner = _MODELS.get(place[0], model) if len(place) > 1 else model
-    if inner is Row:
-        place[:2] = [f"row {int(place[1]) + 1}"]
-    field = ".".join(map(clip, place))
-    if first["type"] == "extra_forbidden":
-        where = f"field of {'.'.join(map(clip, place[:-1]))}" if len(place) > 1 else "field"
-        return str(unknown(where, place[-1], inner.model_fields))
-    value = first["input"]
-    if first["type"] == "literal_error" and isinstance(value, str):
-        allowed = str(first["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-        return str(unknown(field, value, allowed))
-    message = _KINDS.get(first["type"], first["msg"])
-    if message.startswith("Value error, "):
-        message = message.removeprefix("Value error, ")
-    elif first["type"] not in _KINDS:
-        field, message = f"{field}:", f"{message[0].lower()}{message[1:]}"
-    message = f"{field} {message}".strip()
-    # A rule over several fields says itself which values break it.
-    return message if isinstance(value, Mapping) else f"{message}, got {clip(repr(value))}"

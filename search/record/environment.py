@@ -17,8 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search.record.curves import ENVIRONMENT
 
 if TYPE_CHECKING:
-    from search.choose.asking import Asked
-    from search.record.observer import Trained
+    from search.record.observer import Asked, Trained
 
 # What the bits of a result follow from on the CPU, besides recipe, hyperparameters, replicate and data.
 _DECISIVE = ("device", "cpu", "precision", "torch")

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import optuna
 from optuna.trial import TrialState
+
+from search.technique import Value
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from search.choose.asking import Asked
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial that is to be trained: Optuna's handle on it and all its values, fixed ones too."""
+
+    trial: optuna.Trial
+    values: Mapping[str, Value]
+
+    @property
+    def number(self) -> int:
+        return self.trial.number
 
 
 class Trained(Protocol):

@@ -2,8 +2,8 @@
 
 A process that is killed closes its connection, and its locks are free at once. One whose machine vanishes is given up
 by the server after a minute without an answer (`search.storage.database.patience`); one that vanished while it waited
-for a lock may still be given that, for another minute. A server that was restarted has forgotten all locks: a process that
-goes on takes its own again, where no other has been quicker.
+for a lock may still be given that, for another minute. A server that was restarted has forgotten all locks: a process
+that goes on takes its own again, where no other has been quicker.
 
 Source: PostgreSQL, "Explicit locking", section 13.3.5.
 """

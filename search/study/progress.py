@@ -17,8 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from search.choose import extending
-from search.choose.asking import Asked
-from search.record.observer import Observer, Stop, Trained
+from search.record.observer import Asked, Observer, Stop, Trained
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_UPDATES = 0.5

@@ -1,8 +1,8 @@
 """A worker, which runs one study until nothing is left (`train`), and its process, `python -m search.study.worker`.
 
 `search.workers.local` starts that. Its orders are the first line of its standard input; the end of that input is the
-end of the command that started it, and its own. What it does goes to standard output, line by line (`events.py`). Its exit
-status is a command's.
+end of the command that started it, and its own. What it does goes to standard output, line by line (`events.py`). Its
+exit status is a command's.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ not: torch rounds them differently where a vector register is not full.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -231,3 +231,23 @@ class Technique:
         for name, declared in dict(self.hyperparameters).items():
             if not isinstance(name, str) or not isinstance(declared, Numeric | Structural):
                 raise RequestError(f"technique {self.name!r}: {name!r} is neither Numeric nor Structural")
+
+    def is_active(self, numeric: Collection[str], structure: Mapping[str, Value]) -> bool:
+        """Whether the technique does anything to trials with these hyperparameters.
+
+        It does if a numeric hyperparameter of its own is in use, or a structural one is not at its neutral value. A
+        technique that has neither, so that nothing could switch it off, is always active.
+
+        Args:
+            numeric: the names of the numeric hyperparameters in use.
+            structure: the structural hyperparameters and their values.
+        """
+        declared = self.hyperparameters
+        if any(isinstance(one, Numeric) and name in numeric for name, one in declared.items()):
+            return True
+        switches = {
+            name: one for name, one in declared.items() if isinstance(one, Structural) and one.neutral is not None
+        }
+        if any(structure.get(name, one.neutral) != one.neutral for name, one in switches.items()):
+            return True
+        return not switches and not any(isinstance(one, Numeric) for one in declared.values())

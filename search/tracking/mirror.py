@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from search.choose.asking import Asked
-    from search.record.observer import Trained
+    from search.record.observer import Asked, Trained
 
 
 class MlflowMirror:

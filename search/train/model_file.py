@@ -28,7 +28,7 @@ from torch import Tensor
 
 from search.data import Feature, Scaling
 from search.errors import EnvironmentFault, RequestError, clip
-from search.recipe.schema import Part
+from search.storage.fields import Part
 
 FORMAT: Literal[1] = 1
 _HEADER = "regsearch"

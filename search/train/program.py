@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from search.recipe.compose import at_work
 from search.technique import Technique, Value
 from search.train.batches import Batches
 from search.train.layout import Layout
@@ -64,7 +63,7 @@ class Program:
             numeric: the numeric hyperparameters in use; one that is fixed at its neutral value is not among them,
                 and a technique that has only such is left out with its work.
         """
-        active = tuple(technique for technique in techniques if at_work(technique, numeric, structure))
+        active = tuple(technique for technique in techniques if technique.is_active(numeric, structure))
         widths = (batches.features, *hidden_widths(str(structure["hidden"])), batches.outputs)
         vectors = [
             (layer, technique.name, name)

@@ -12,8 +12,7 @@ import optuna
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
-from search.choose.asking import Asked
-from search.record.observer import Observer, Trained
+from search.record.observer import Asked, Observer, Trained
 
 
 class Teller:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.studies import Crash, Quiet, outcome, small
+from support.small_studies import Crash, Quiet, outcome, small
 
 from search import run
 from search.choose.extending import EXTENSIONS

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from optuna.trial import FrozenTrial, TrialState
-from support.studies import Crash, Quiet, outcome, small
+from support.small_studies import Crash, Quiet, outcome, small
 
 from search import RequestError
 from search.choose.pareto import ParetoPruner

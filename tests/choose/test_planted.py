@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.studies import Quiet
+from support.small_studies import Quiet
 
 from search.choose import extending
 from search.choose.extending import EXTENSIONS

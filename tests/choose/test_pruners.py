@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
-from support.studies import Crash, Quiet, outcome, small
+from support.small_studies import Crash, Quiet, outcome, small
 
 from search.choose.peers import COHORT, TICKET
 from search.choose.pruners import (

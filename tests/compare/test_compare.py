@@ -14,7 +14,7 @@ import pytest
 import torch
 from reference import train
 from scipy.stats import binomtest
-from support.studies import small
+from support.small_studies import small
 from torch.nn import functional as F
 
 from search import RequestError, Study, compare_studies

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from optuna.trial import TrialState
-from support.studies import Quiet, small
+from support.small_studies import Quiet, small
 from torch.nn import functional as F
 
 from search import run

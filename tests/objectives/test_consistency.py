@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.data import random_images
 from support.packs import adam, make_pack
-from support.studies import small
+from support.small_studies import small
 
 from search.data import Data
 from search.errors import RequestError

@@ -17,7 +17,6 @@ from support.contract import CASES, Bench, bench, load_cases
 from support.packs import agree, agree_on_curves
 
 from search.recipe import Recipe
-from search.recipe.compose import at_work
 from search.recipe.discovery import discover, load_technique
 from search.recipe.space import Space
 from search.technique import Numeric, Structural
@@ -189,4 +188,4 @@ def test_a_neutral_study_has_no_such_technique(name: str) -> None:
     space = Space.resolve(recipe, [technique])
     values: Sequence[str] = tuple(space.numeric({n: v for n, v in space.fixed.items() if space.exists(n, space.fixed)}))
     structure = space.structure(dict(space.fixed))
-    assert not at_work(technique, values, structure)
+    assert not technique.is_active(values, structure)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from optuna.trial import TrialState
 from support.packs import adam, make_pack
-from support.studies import Quiet, outcome, small
+from support.small_studies import Quiet, outcome, small
 
 from search.data import Data
 from search.errors import RequestError

@@ -9,7 +9,7 @@ import pytest
 import torch
 from optuna.trial import FixedTrial, TrialState
 from support.packs import adam, make_pack
-from support.studies import Quiet, small
+from support.small_studies import Quiet, small
 from torch import nn
 
 from search.data import Data

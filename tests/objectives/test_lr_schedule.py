@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from support.packs import adam, make_pack
-from support.studies import Quiet, outcome, small
+from support.small_studies import Quiet, outcome, small
 from torch.optim import lr_scheduler
 
 from search.errors import RequestError

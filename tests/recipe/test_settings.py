@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
-from support.studies import Crash, Quiet
+from support.small_studies import Crash, Quiet
 
 from search import Study
 from search.errors import RequestError

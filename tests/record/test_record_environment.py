@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from optuna.trial import TrialState
-from support.studies import Crash, Quiet, small
+from support.small_studies import Crash, Quiet, small
 
 from search.record import environment
 from search.record.curves import ENVIRONMENT

@@ -14,7 +14,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
-from support.studies import Quiet, small
+from support.small_studies import Quiet, small
 
 from search import Study
 from search.data import tables

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.studies import Crash, Quiet, outcome, small
+from support.small_studies import Crash, Quiet, outcome, small
 
 from search.compare.studies import FRESH
 from search.export import __main__ as export

@@ -12,7 +12,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from PIL import Image
 from support.records import DECLARED, L2, entry, record
-from support.studies import small
+from support.small_studies import small
 
 from search import RequestError
 from search.record.readings import readings

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.studies import small
+from support.small_studies import small
 
 from search import EnvironmentFault
 from search.report import build

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.records import entry, record
-from support.studies import small
+from support.small_studies import small
 
 from search.record.curves import Curves
 from search.record.objectives import Objectives

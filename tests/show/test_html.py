@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 from PIL import Image
-from support.studies import Crash, Quiet, small
+from support.small_studies import Crash, Quiet, small
 
 import search
 from search import Study, compare_studies

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support.studies import Quiet, small
+from support.small_studies import Quiet, small
 
 from search.storage import database
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from optuna.trial import TrialState
-from support.studies import Crash, Quiet, outcome, small
+from support.small_studies import Crash, Quiet, outcome, small
 
 from search.choose.peers import COHORT
 

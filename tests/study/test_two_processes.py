@@ -12,7 +12,7 @@ from pathlib import Path
 
 import optuna
 from optuna.trial import TrialState
-from support.studies import Quiet, outcome, small
+from support.small_studies import Quiet, outcome, small
 
 from search.choose.claims import FileClaims
 from search.record.observer import Trained

@@ -103,13 +103,13 @@ class Commands:
 
     def __enter__(self) -> Commands:
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH")])),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_LOGGING_LEVEL": "CRITICAL",
             "OMP_WAIT_POLICY": "PASSIVE",
         }
         self._server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).resolve().with_name("killing.py"))],
+            [sys.executable, "-m", "support.killing"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
         return self

@@ -30,10 +30,9 @@ _OF_THE_WRITER = ("search.tracking.sync", "mlflow.store.tracking.sqlalchemy_stor
 
 def _serve() -> None:
     """Fork a process for each request on stdin, and answer with its end on stdout."""
-    import search.show.table
-
     import search.run
-    import search.study  # noqa: F401
+    import search.study.results
+    import search.study.study  # noqa: F401
 
     for line in sys.stdin:
         request = json.loads(line)

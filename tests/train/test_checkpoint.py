@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.studies import Crash, Quiet, outcome, small
+from support.small_studies import Crash, Quiet, outcome, small
 
 from search.study.study import Study
 from search.train.checkpoint import Checkpoints

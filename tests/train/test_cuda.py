@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.packs import STRUCTURE, adam
-from support.studies import Quiet, small
+from support.small_studies import Quiet, small
 
 from search import Study
 from search.data import Data

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from support.postgres_server import Server, server
-from support.studies import SMALL, Quiet, outcome, small
+from support.small_studies import SMALL, Quiet, outcome, small
 
 from search import EnvironmentFault, Study
 from search.choose.advisory import AdvisoryClaims

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from support.postgres_server import Server
 from support.ray_cluster import Nodes
-from support.studies import ALONE, SMALL, Quiet, in_any_order, small
+from support.small_studies import ALONE, SMALL, Quiet, in_any_order, small
 from support.waiting import until
 
 from search import RequestError, Study

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 from support.postgres_server import server
-from support.studies import ALONE, SMALL, Quiet, in_any_order, small
+from support.small_studies import ALONE, SMALL, Quiet, in_any_order, small
 from support.waiting import until
 
 from search import RequestError, Study

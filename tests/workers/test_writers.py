@@ -27,7 +27,7 @@ from support import waiting
 from support.mlflow_runs import assert_equal, runs
 from support.mlflow_server import free_port, serving
 from support.postgres_server import Server, server
-from support.studies import SMALL, Quiet
+from support.small_studies import SMALL, Quiet
 
 from search import Study
 from search.recipe import Recipe

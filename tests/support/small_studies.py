@@ -8,9 +8,9 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from search.choose.asking import Asked
 from search.recipe import Recipe
 from search.record.curves import CURVES, SUMMARY
+from search.record.observer import Asked
 from search.study.study import Study
 from search.train.cohort import Member
 
