@@ -60,8 +60,10 @@ def _chosen(record: Record) -> tuple[dict[str, Entry], str]:
     last = by_strength(record, [*record.pruned, most])[-1]
     if last.state == "pruned" and strength(record, last) > strength(record, most):
         shown[f"strongest, pruned at epoch {last.epochs}"] = last
-    how = "place in its range" if len(names) == 1 else "mean place in their ranges"
-    return shown, f"The weakest and the strongest regularisation go by the {how} of {', '.join(names)}."
+    place = f"the place of {names[0]} in its range"
+    if len(names) > 1:
+        place = f"the mean place of {', '.join(names)} in their ranges"
+    return shown, f"Regularisation is ranked by {place}, from the weakest to the strongest."
 
 
 def draw_noise(record: Record) -> CaptionedFigure:

@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import MaxNLocator
 
-from search.errors import counted
 from search.report.drawing import CaptionedFigure
 from search.report.networks import HeldOut
 from search.report.record import Record
@@ -22,7 +21,7 @@ def draw(record: Record, held_out: HeldOut, classes: Sequence[str]) -> Captioned
     caption = (
         f"The figure shows the first replicate of trial {record.best.number} on {len(held_out.truth):,} test rows."
     )
-    caption += f" The test split of this study has been read {counted(held_out.readings, 'time')};"
+    caption += f" The test split of this study has been read {held_out.times_read};"
     caption += " each reading that guides a choice makes its results more optimistic."
     return _confusion(held_out, classes, caption) if classes else _scatter(held_out, caption)
 

@@ -55,6 +55,11 @@ class HeldOut:
     predicted: NDArray[np.generic]
     readings: int
 
+    @property
+    def times_read(self) -> str:
+        """How often the test split has been read, in words."""
+        return "once" if self.readings == 1 else f"{self.readings:,} times"
+
 
 def least(record: Record) -> Entry | None:
     """Return the least regularised complete trial, or None if that is the best one itself."""

@@ -169,8 +169,7 @@ def _validation_and_test(record: Record, held_out: HeldOut) -> Statement:
         if record.watched:
             text += " However, the recipe measures the test split in each epoch: a choice that was guided by these"
             text += " curves has used it."
-    times = "once" if held_out.readings == 1 else f"{held_out.readings} times"
-    text += f" The test split has been read {times}."
+    text += f" The test split has been read {held_out.times_read}."
     return Statement("validation and test", text, warning=held_out.readings > 5)
 
 

@@ -236,7 +236,7 @@ def test_test_split_of_classes_and_values() -> None:
     held = HeldOut(np.array([0.1]), np.array([0.5]), np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2]), readings=1)
     shown = heldout.draw(of, held, ["a", "$b", "c" * 40])
     assert "right for 3 of them" in shown.caption
-    assert "has been read 1 time;" in shown.caption
+    assert "has been read once;" in shown.caption
     build._pictures(shown)
     values = HeldOut(np.array([0.1]), np.array([0.5]), np.ones((3, 2)), np.zeros((3, 2)), readings=2)
     build._pictures(heldout.draw(of, values, ()))
