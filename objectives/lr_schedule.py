@@ -139,7 +139,12 @@ technique = Technique(
             default=0.1, low=0.1, high=0.7, above=0.0, maximum=1.0, neutral=1.0, when={"lr_schedule": ("step",)}
         ),
         "exponential_gamma": Numeric(
-            default=0.97, low=0.9, high=0.995, above=0.0, maximum=1.0, neutral=1.0,
+            default=0.97,
+            low=0.9,
+            high=0.995,
+            above=0.0,
+            maximum=1.0,
+            neutral=1.0,
             when={"lr_schedule": ("exponential",)},
         ),
         "eta_min_fraction": Numeric(
@@ -151,7 +156,12 @@ technique = Technique(
         "div_factor": Numeric(default=25.0, minimum=1.0, neutral=1.0, when={"lr_schedule": ("one_cycle",)}),
         "final_div_factor": Numeric(default=1e4, minimum=1.0, neutral=1.0, when={"lr_schedule": ("one_cycle",)}),
         "plateau_factor": Numeric(
-            default=0.1, low=0.1, high=0.7, above=0.0, maximum=1.0, neutral=1.0,
+            default=0.1,
+            low=0.1,
+            high=0.7,
+            above=0.0,
+            maximum=1.0,
+            neutral=1.0,
             when={"lr_schedule": ("reduce_on_plateau",)},
         ),
         "plateau_patience": Numeric(
@@ -165,4 +175,4 @@ technique = Technique(
     start=start,
     rate=rate,
     after_epoch=after_epoch,
-)  # fmt: skip
+)

@@ -25,6 +25,8 @@ from search.train.cohort import Cohort, Member
 from search.train.pack import Saved
 
 _HEADER = "regsearch"
+# Format 1 had no number, and held the best weights of each slot beside the present ones.
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Checkpoints:
         try:
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
+                if header.get("format", 1) != _FORMAT:
+                    raise ValueError("another version of regsearch wrote it")
                 if header.get("made_by") != dict(self.made_by):
                     raise ValueError("it was made by another study, version or device")
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -97,6 +101,7 @@ def _written(cohort: Cohort) -> tuple[dict[str, Tensor], dict[str, Any]]:
             # A copy: of an array with room for all epochs this is the first part.
             tensors[f"curve/{member.number}/{name}"] = torch.from_numpy(curve.copy())
     return tensors, {
+        "format": _FORMAT,
         "packs": [{"epoch": pack.epoch, "slots": pack.slots, "names": list(pack.state)} for pack in saved],
         "members": [
             {

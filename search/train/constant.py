@@ -13,11 +13,9 @@ _SEARCHES = 80  # each leaves two thirds of an interval: down to the rounding of
 
 def constant_loss(batches: Batches, loss: str) -> float:
     """The validation loss of the best constant predictor."""
-    rows = batches.y_val
-    return least_loss(
-        (CLASSIFICATION | REGRESSION)[loss], rows, batches.outputs, batches.task,
-        torch.zeros(len(rows), dtype=torch.int64),
-    )  # fmt: skip
+    function, targets = (CLASSIFICATION | REGRESSION)[loss], batches.y_val
+    one_group = torch.zeros(len(targets), dtype=torch.int64)
+    return least_loss(function, targets, batches.outputs, batches.task, one_group)
 
 
 def least_loss(loss: LossFunction, targets: Tensor, outputs: int, task: str, groups: Tensor) -> float:

@@ -22,9 +22,8 @@ _CPU_MOST = 64
 # the libraries' own room, and what their allocator cannot use.
 _GPU_SHARE = 0.5
 _GPU_MOST = 1024
-# Weights, gradient, best copy, and one temporary of that size: a product, or in a penalty. Beside them stands what the
-# optimiser keeps.
-_COPIES = 4
+# Weights, gradient, and one temporary of that size: a product, or a penalty's. The optimiser's state comes on top.
+_COPIES = 3
 
 
 def choose_device(name: str) -> torch.device:

@@ -79,8 +79,6 @@ class Pack:
             if technique.start is not None:
                 state |= {f"{own(technique.name)}/{name}": one for name, one in technique.start(values).items()}
         state["theta"] = theta
-        state["best"] = theta.clone()
-        state["best_loss"] = torch.full((len(theta),), torch.inf, dtype=torch.float64, device=device)
         state["stopped"] = torch.zeros(len(theta), dtype=torch.bool, device=device)
         return state
 
@@ -158,9 +156,9 @@ class Pack:
         self._replicates = [self.slots[i].replicate for i in self._slot_of]
         self._trainer: Trainer | None = None
 
-    def weights(self, slot: int, *, best: bool = True) -> dict[str, Tensor]:
-        """A slot's weights as `torch.nn.Sequential` of Linear and activation would name them."""
-        return self.program.layout.unpack(self.state["best" if best else "theta"][self._rows[slot]])
+    def weights(self, slot: int) -> dict[str, Tensor]:
+        """Return a slot's present weights, named and shaped as by `torch.nn.Sequential` (`Layout.unpack`)."""
+        return self.program.layout.unpack(self.state["theta"][self._rows[slot]])
 
     def rest(self, device: torch.device | str) -> None:
         """Let go of what only training needs, such as the gradient; the state waits on a device for what comes next."""

@@ -60,18 +60,19 @@ class Trainer:
         self._inputs, self._targets = self._bound("input"), self._bound("targets")
         self._gradients, self._rates, self._projections = map(self._bound, ("gradient", "rate", "project"))
         self._network = Network(
-            layout, self._program.activation, theta, self._gradient, self._moment.groups, self._bound("layer"),
+            layout,
+            self._program.activation,
+            theta,
+            self._gradient,
+            self._moment.groups,
+            self._bound("layer"),
             compute_type(program.precision, theta.dtype),
-        )  # fmt: skip
+        )
 
     def run_epoch(self) -> dict[str, Tensor]:
         """Train every row for one epoch and measure it: metric name to float64 ``(rows,)``."""
         measured = self._train() | self._evaluate()
         state = self._state
-        # How long a stopped slot stays in the pack is a matter of the machine; its best weights are not.
-        improved = (measured["val_loss"] < state["best_loss"]) & ~state["stopped"]
-        state["best_loss"] = torch.where(improved, measured["val_loss"], state["best_loss"])
-        torch.where(improved[:, None], state["theta"], state["best"], out=state["best"])
         for after in self._bound("after_epoch"):
             if (stop := after(measured)) is not None:
                 state["stopped"] = state["stopped"] | stop

@@ -119,10 +119,20 @@ def stand(
     groups = [slice(at := replicates.index(one), at + replicates.count(one)) for one in distinct]
     numeric = part(state, "values")
     moment = Moment(
-        seed=program.seed, numeric=numeric, structure=program.structure, layout=program.layout, inputs=batches.inputs,
-        classes=batches.classes, replicates=distinct, groups=groups, slots=len(replicates), device=batches.device,
-        dtype=batches.dtype, lr=numeric["lr"][:, None], epoch=epoch,
-    )  # fmt: skip
+        seed=program.seed,
+        numeric=numeric,
+        structure=program.structure,
+        layout=program.layout,
+        inputs=batches.inputs,
+        classes=batches.classes,
+        replicates=distinct,
+        groups=groups,
+        slots=len(replicates),
+        device=batches.device,
+        dtype=batches.dtype,
+        lr=numeric["lr"][:, None],
+        epoch=epoch,
+    )
     return moment, [TechniqueValues(one.name, moment, one.monte_carlo) for one in program.techniques]
 
 

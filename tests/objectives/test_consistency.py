@@ -77,8 +77,8 @@ def test_bits_where_threads_share_a_tensor(make_data: MakeData, distance: str) -
         for threads in (1, 3):
             torch.set_num_threads(threads)
             for slot in (0, 1, 10, 21, 32):
-                alone = trained([slots[slot]]).weights(0, best=False)
-                for name, weight in wide.weights(slot, best=False).items():
+                alone = trained([slots[slot]]).weights(0)
+                for name, weight in wide.weights(slot).items():
                     assert torch.equal(weight, alone[name]), (slot, threads, name)
     finally:
         torch.set_num_threads(before)

@@ -20,7 +20,7 @@ def test_the_loss_is_torchs() -> None:
         data, slots, techniques=[discover()["label_smoothing"]], optimizer="sgd", batch_size=100, dtype=torch.float64
     )
     measured = pack.run_epoch()
-    weights = pack.weights(0, best=False)
+    weights = pack.weights(0)
     model = nn.Sequential(nn.Linear(13, 12), nn.LeakyReLU(), nn.Linear(12, 3)).double()
     model.load_state_dict(weights)
     logits = model(data.x_train.double())

@@ -27,9 +27,7 @@ def trained(data: Data, slots: list[dict[str, float]], epochs: int = 2, **struct
 def same(one: Pack, i: int, other: Pack, j: int) -> bool:
     curves = zip(one.curves, other.curves, strict=True)  # type: ignore[attr-defined]
     return all(torch.equal(a[name][i], b[name][j]) for a, b in curves for name in a) and all(
-        torch.equal(a, b)
-        for best in (True, False)
-        for a, b in zip(one.weights(i, best=best).values(), other.weights(j, best=best).values(), strict=True)
+        torch.equal(a, b) for a, b in zip(one.weights(i).values(), other.weights(j).values(), strict=True)
     )
 
 
@@ -79,7 +77,7 @@ def test_threads_optimisers_and_activations(
     structure = {"optimizer": optimizer, "activation": activation, "hidden": "12x20"}
     structure |= {n: flag for n, d in OPTIMISERS[optimizer].hyperparameters.items() if isinstance(d, Structural)}
     wide = trained(data, base, **structure)
-    assert all(weight.isfinite().all() for slot in range(7) for weight in wide.weights(slot, best=False).values())
+    assert all(weight.isfinite().all() for slot in range(7) for weight in wide.weights(slot).values())
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

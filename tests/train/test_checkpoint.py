@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from support.small_studies import Crash, Quiet, outcome, small
 
 from search.study.study import Study
@@ -41,6 +44,19 @@ def members(study: Study, count: int = 5, replicates: int = 2) -> list[Member]:
         assert values is not None
         made.append(Member(number, study.program(values), study.numeric(values), replicates))
     return made
+
+
+def as_format_1(path: Path) -> None:
+    """Rewrite a checkpoint as the versions before did: no number, and the best weights beside the present ones."""
+    with safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()["regsearch"])
+    del header["format"]
+    tensors = load_file(path)
+    for at, pack in enumerate(header["packs"]):
+        pack["names"] += ["best", "best_loss"]
+        tensors[f"pack/{at}/best"] = tensors[f"pack/{at}/theta"].clone()
+        tensors[f"pack/{at}/best_loss"] = tensors[f"pack/{at}/theta"][:, 0].double()
+    save_file(tensors, path, {"regsearch": json.dumps(header)})
 
 
 def trained(cohort: Cohort, epoch: int) -> Cohort:
@@ -86,7 +102,7 @@ def test_trials_that_were_told_since_are_left_out(tmp_path: Path) -> None:
     assert all(member.epoch == 2 for member in left.values())
 
 
-@pytest.mark.parametrize("damage", ["cut short", "another version", "no checkpoint", "a pickle"])
+@pytest.mark.parametrize("damage", ["cut short", "another version", "no checkpoint", "a pickle", "format 1"])
 def test_what_is_of_no_use_is_said_and_not_used(
     tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,6 +114,8 @@ def test_what_is_of_no_use_is_said_and_not_used(
         path.write_bytes(path.read_bytes()[:-100])
     elif damage == "a pickle":
         path.write_bytes(b"\x80\x04K\x01.")
+    elif damage == "format 1":
+        as_format_1(path)
     made_by: Mapping[str, str] = {"torch": "2" if damage == "another version" else "1"}
     index = 1 if damage == "no checkpoint" else 0
     mine = {member.number: member for member in members(study)}

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases.dropout import Dropout
-from reference import Draws, train
+from reference import Draws, Dropout, train
 from support.packs import adam, make_pack
 from torch import nn
 
@@ -41,12 +40,18 @@ def test_passes_are_those_of_torchs_modules(make_data: MakeData) -> None:
 
     for slot, values in enumerate(SLOTS):
         model, _ = train(
-            data, widths=(13, 12, 3), epochs=2, batch_size=32, inputs=dropped, draws=draws,
+            data,
+            widths=(13, 12, 3),
+            epochs=2,
+            batch_size=32,
+            inputs=dropped,
+            draws=draws,
             optimiser=lambda parameters: torch.optim.Adam(parameters, lr=1e-2),
             modules=lambda number, width, p=values["dropout"]: [
-                Dropout(f"layer {number}", p, draws), nn.BatchNorm1d(width, momentum=0.3)
+                Dropout(f"layer {number}", p, draws),
+                nn.BatchNorm1d(width, momentum=0.3),
             ],
-        )  # fmt: skip
+        )
         model.eval()
         x = data.x_val.double()
         with torch.no_grad():
@@ -94,13 +99,17 @@ def test_networks_are_as_they_were_at_their_best(make_data: MakeData, patience: 
     techniques = [discover()[name] for name in ("dropout", "batch_norm", *(["early_stopping"] if patience else []))]
     options: dict[str, Any] = {"techniques": techniques, "batch_norm": True, "epochs": epochs, "replicates": (0, 1)}
     whole = make_pack(data, [numbers], **options)
-    curves = torch.stack([whole.run_epoch()["val_loss"] for _ in range(epochs)]).T.tolist()
+    losses, weights = [], []
+    for _ in range(epochs):
+        losses.append(whole.run_epoch()["val_loss"])
+        weights.append([whole.weights(replicate) for replicate in (0, 1)])
+    curves = torch.stack(losses).T.tolist()
     found = best_networks(whole.program, whole.batches, [Slot(0, replicate, numbers) for replicate in (0, 1)])
     for replicate, (network, loss) in enumerate(found):
         curve, best = curves[replicate], network.epoch - 1
         assert loss == curve[best] == min(curve[: best + (patience or epochs) + 1])
-        for name, weight in whole.weights(replicate).items():
-            assert torch.equal(network.weights(0, best=False)[name], weight)
+        for name, weight in weights[best][replicate].items():
+            assert torch.equal(network.weights(0)[name], weight)
         assert network.score(network.batches.x_val, network.batches.y_val)[0][0] == loss
         assert monte_carlo(network, network.batches.x_val, 3).shape == (3, 40, 3)
     assert all(network.epoch < epochs for network, _ in found)
