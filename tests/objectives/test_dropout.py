@@ -12,7 +12,7 @@ from search import RequestError, Study
 from search.data import Data
 from search.recipe import Recipe
 from search.recipe.discovery import discover
-from search.train.values import stand
+from search.train.values import make_values
 
 STRENGTHS = (0.0, 0.2, 0.7)
 
@@ -28,7 +28,7 @@ def test_shares_scales_and_nests(make_data: Callable[..., Data], name: str, numb
         replicates=(0, 1),
         hidden="12x20",
     )
-    moment, (values,) = stand(pack.program, pack.batches, pack.state, [slot.replicate for slot in pack.slots])
+    moment, (values,) = make_values(pack.program, pack.batches, pack.state, [slot.replicate for slot in pack.slots])
     ones = torch.ones(2 if number == 0 else 6, 400, 32)
     assert technique.layer is not None
     out = technique.layer(ones, number, values)

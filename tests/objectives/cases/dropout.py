@@ -8,6 +8,7 @@ from typing import Any
 from reference import Draws, Dropout
 from support.contract import Case
 
+
 def plain(values: Mapping[str, Any], draws: Draws) -> dict[str, Any]:
     return {"modules": lambda number, _width: [Dropout(f"layer {number}", values["dropout"], draws)]}
 
