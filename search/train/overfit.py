@@ -50,7 +50,7 @@ class OneBatch(Batches):
         return self.least_loss(loss, torch.zeros(self.rows, dtype=torch.int64))
 
     def conflicts(self, loss: LossFunction) -> tuple[int, float]:
-        """Count rows that share their inputs with a row of other targets; return the least loss they allow, too."""
+        """Return the number of rows that contradict another (same inputs, other targets), and the least loss."""
         _, groups = torch.unique(self.x_train, dim=0, return_inverse=True)
         first = torch.full((int(groups.max()) + 1,), self.rows, device=self.device)
         first = first.scatter_reduce(0, groups, torch.arange(self.rows, device=self.device), "amin")

@@ -43,8 +43,8 @@ class Trainer:
         theta = self._state["theta"]
         self._optimiser = owned(self._state, "optimiser")
         self._gradient = torch.zeros_like(theta)
-        # Techniques differentiate through these leaves, which share the weights' memory. One leaf holds all weights. The
-        # techniques' own vectors have leaves of their own: through the one leaf, each gradient would have its full size.
+        # Techniques differentiate through these leaves, which share the weights' memory. One leaf holds all weights.
+        # The techniques' own vectors have leaves of their own, because a gradient through that leaf has its full size.
         self._leaf = theta.detach().requires_grad_()
         self._vectors: list[tuple[Tensor, Tensor]] = []
         layout = self._program.layout

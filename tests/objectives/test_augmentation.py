@@ -125,7 +125,7 @@ def test_pixels_of_a_channel_have_one_scale(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dataset", ["wine", "breast-cancer"])
 def test_what_is_no_image_is_refused(dataset: str, tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=f"augmentation needs images; {dataset} has .* features that are no pixels"):
+    with pytest.raises(RequestError, match=f"augmentation needs images; {dataset} has .* features that are not pixels"):
         Study("augmentation", dataset=dataset, storage=f"sqlite:///{tmp_path}/study.db", tracking_uri=None)
     # At rest it needs nothing.
     rest = {"shift": 0.0, "crop": 0.0, "noise": 0.0}

@@ -51,12 +51,15 @@ def test_running_estimates_are_torchs(make_data: Callable[..., Data]) -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"batch_size": 1}, "at least 2 rows: 106 rows in minibatches of 1 leave one alone"),
-        ({"batch_size": 15}, "at least 2 rows: 106 rows in minibatches of 15 leave one alone"),
+        ({"batch_size": 1}, "at least 2 rows, but 106 rows in minibatches of 1 leave one of 1: change batch_size"),
+        ({"batch_size": 15}, "at least 2 rows, but 106 rows in minibatches of 15 leave one of 1: change batch_size"),
         # The part of 0.2 has ceil(21.2) rows; 0.5 has 53, of which 13 leaves one.
-        ({"batch_size": 7, "train_fraction": 0.2}, "at least 2 rows: 22 rows in minibatches of 7 leave one alone"),
-        ({"batch_size": 13}, "at least 2 rows: 53 rows in minibatches of 13 leave one alone"),
-        ({"hidden": "0"}, "takes a hidden layer, got hidden 0"),
+        (
+            {"batch_size": 7, "train_fraction": 0.2},
+            "at least 2 rows, but 22 rows in minibatches of 7 leave one of 1: change batch_size",
+        ),
+        ({"batch_size": 13}, "at least 2 rows, but 53 rows in minibatches of 13 leave one of 1: change batch_size"),
+        ({"hidden": "0"}, "it needs a hidden layer, got hidden 0"),
     ],
 )
 def test_a_minibatch_of_one_row_is_refused(changes: dict[str, Any], says: str) -> None:

@@ -46,6 +46,6 @@ def test_shares_scales_and_nests(make_data: Callable[..., Data], name: str, numb
 
 def test_a_linear_model_has_no_units_to_drop() -> None:
     fields = {"name": "x", "techniques": ["dropout"], "data": {"dataset": "wine"}, "set": {"hidden": "0"}}
-    with pytest.raises(RequestError, match=r"technique 'dropout': takes a hidden layer, got hidden 0"):
+    with pytest.raises(RequestError, match=r"technique 'dropout': it needs a hidden layer, got hidden 0"):
         Study(Recipe.parse(fields, "test"), tracking_uri=None)
     Study(Recipe.parse(fields | {"techniques": ["input_dropout"]}, "test"), tracking_uri=None)

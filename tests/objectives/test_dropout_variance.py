@@ -15,7 +15,9 @@ from search.recipe.discovery import discover
 
 def test_without_dropout_it_is_refused() -> None:
     fields = {"name": "x", "techniques": ["l2", "dropout_variance"], "data": {"dataset": "wine"}}
-    with pytest.raises(RequestError, match=r"takes dropout or input_dropout beside it, got l2\+dropout_variance"):
+    with pytest.raises(
+        RequestError, match=r"it needs dropout or input_dropout in the same study, got l2\+dropout_variance"
+    ):
         Study(Recipe.parse(fields, "test"), tracking_uri=None)
     once = fields | {"techniques": ["dropout", "dropout_variance"], "set": {"dropout_variance_passes": 1}}
     with pytest.raises(RequestError, match="dropout_variance_passes takes a whole number >= 2, got 1"):

@@ -128,7 +128,7 @@ def test_a_folder_that_cannot_be_written_costs_a_line(tmp_path: Path, capsys: py
     study = small(tmp_path, **CHANGES)
     (tmp_path / "file").write_text("")
     Checkpoints(tmp_path / "file", "study", {}).save(0, trained(Cohort(members(study, 2), study.batches, 64), 1))
-    assert "checkpoint not written" in capsys.readouterr().err
+    assert "could not be written" in capsys.readouterr().err
 
 
 def test_a_study_that_dies_goes_on_from_its_last_rung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,7 +163,7 @@ def test_a_pack_for_which_there_is_no_room_is_split(
         assert one.epoch == other.epoch
         np.testing.assert_array_equal(one.table()[1], other.table()[1])
     assert cohort.width <= room
-    assert "out of memory: training goes on in packs of at most" in capsys.readouterr().err
+    assert "out of memory: training continues in packs of at most" in capsys.readouterr().err
 
 
 def test_where_there_is_no_room_for_one_it_is_the_devices_fault(
