@@ -1,4 +1,4 @@
-"""What dropout draws, and where it has nothing to drop."""
+"""Dropout drops the right share of units, and refuses a model without hidden units."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STRENGTHS = (0.0, 0.2, 0.7)
 
 @pytest.mark.parametrize(("name", "number"), [("dropout", 2), ("input_dropout", 0)])
 def test_shares_scales_and_nests(make_data: Callable[..., Data], name: str, number: int) -> None:
-    """The share p is dropped, the rest grows by 1 / (1 - p), and what a weak p drops a strong one drops too."""
+    """A share p is dropped, the rest is divided by 1 - p, and units dropped by a small p are dropped by a large one."""
     technique = discover()[name]
     pack = make_pack(
         make_data(100, 13, 3),

@@ -1,4 +1,4 @@
-"""Early stopping where replicates, packs and pruners meet: who stops when, what is recorded then, what it ends."""
+"""Early stopping with replicates, packs and pruners: when slots stop, what is recorded then, when trials end."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ CHANGES: dict[str, Any] = {
     "space": {
         "patience": {"low": 1, "high": 4},
         "lr": {"low": 1e-3, "high": 1.0, "log": True},
-        # Two signatures, and so packs that are not equally fast.
+        # Two signatures, so that packs are not equally fast.
         "hidden": {"choices": ["16", "128x128"]},
     },
 }
 
 
 def stops(losses: list[float], patience: int, min_delta: float) -> int:
-    """The epoch, from 1, at which the rule ends a training of these validation losses."""
+    """Return the epoch, from 1, at which the rule ends a training with these validation losses."""
     record, bad = math.inf, 0
     for epoch, loss in enumerate(losses, 1):
         if loss < record - min_delta:
@@ -66,7 +66,7 @@ def curves_of(study: Study) -> dict[int, Curves]:
 def test_each_replicate_is_trained_as_without_until_it_stops_and_then_repeats_itself(
     done: Study, tmp_path: Path
 ) -> None:
-    """The same trials without the technique, and the rule as a plain loop over their curves."""
+    """Trials stop where the rule, as a plain loop over the curves of trials without the technique, says."""
     trials = done.optuna_study.get_trials(deepcopy=False)
     rows = [{"set": {name: trial.params[name] for name in ("lr", "hidden")}} for trial in trials]
     changes = CHANGES | {"techniques": [], "rows": rows, "set": {"epochs": EPOCHS, "batch_size": 50}, "space": {}}
@@ -103,8 +103,8 @@ def test_packs_and_threads_change_no_bit(done: Study, tmp_path: Path, slots: int
 
 
 def test_a_trial_that_stopped_counts_at_the_rungs_after_it(tmp_path: Path) -> None:
-    """Two trials that stop before the rung do well: of the four that go on to it only one is in the better half."""
-    # With min_delta 100 nothing after the first epoch improves: these stop at the end of epoch 3.
+    """Two trials stop before the rung with low losses, so only one of the four that reach it is in the better half."""
+    # With min_delta 100 no epoch after the first improves, so these stop at the end of epoch 3.
     early = [{"lr": lr, "patience": 2, "min_delta": 100.0} for lr in (3e-2, 2e-2)]
     late = [{"lr": lr, "patience": 8, "min_delta": 0.0} for lr in (3e-3, 1e-3, 3e-4, 1e-4)]
     changes: dict[str, Any] = CHANGES | {
@@ -137,7 +137,7 @@ def test_the_best_network_is_from_before_the_stop(make_data: MakeData) -> None:
 
 
 def test_a_pack_may_lose_its_last_trial_at_any_moment(make_data: MakeData) -> None:
-    """Trials end in the thread that records them: between two looks of the thread that trains."""
+    """Trials end in the thread that records them, perhaps between two checks of the thread that trains."""
 
     class Brief(Member):
         looks = 0

@@ -12,7 +12,7 @@ from search.technique import Numeric, Technique
 
 
 def ends(technique: Technique) -> tuple[float, float]:
-    """The range that a study of the technique searches."""
+    """Return the ends of the range that a study of the technique searches."""
     declared = technique.hyperparameters[technique.name]
     assert isinstance(declared, Numeric)
     assert declared.low is not None

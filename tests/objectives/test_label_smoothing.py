@@ -1,4 +1,4 @@
-"""Label smoothing is that of `torch.nn.CrossEntropyLoss`, and is for classes only."""
+"""Label smoothing agrees with `torch.nn.CrossEntropyLoss`, and is for classification only."""
 
 from __future__ import annotations
 

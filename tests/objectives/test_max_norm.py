@@ -1,4 +1,4 @@
-"""Max-norm: within the bound a vector keeps its bits; beyond it, it is scaled as `torch.renorm` scales."""
+"""Max-norm keeps the bits of vectors within the bound, and scales the others as `torch.renorm` does."""
 
 from __future__ import annotations
 

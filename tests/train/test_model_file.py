@@ -1,4 +1,4 @@
-"""Model files: what is saved comes back, in plain torch too; whatever is no whole model file is refused."""
+"""A saved model can be loaded again, also in plain torch; any file that is not a complete model file is refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def model(**meta: Any) -> Model:
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     path, saved = tmp_path / "model.safetensors", model(pixel_max=16.0, trial=3, val_loss=0.1)
-    # As views of a larger tensor, as `torch.nn.Linear` transposes them.
+    # The tensors are views of larger ones, like transposed weights.
     saved = replace(saved, tensors=dict(saved.tensors) | {"0.weight": torch.arange(12.0).view(3, 4).T})
     save(path, saved)
     found = load(path)
@@ -50,7 +50,7 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_header_may_have_any_length(tmp_path: Path) -> None:
-    """A safetensors file begins with the length of its header: with 0x80, as a pickle does, as with any other byte."""
+    """A safetensors file begins with the length of its header, whose first byte may be 0x80, as in a pickle."""
     starts = set()
     for length in range(300):
         save(tmp_path / "model", model(study="x" * length))
@@ -68,7 +68,7 @@ def test_the_digest_is_of_the_whole_content() -> None:
 
 
 def header(**change: Any) -> Callable[[Path], None]:
-    """A file like `model`'s with other words in its header."""
+    """Return a writer of `model`'s file with other fields in its header."""
 
     def write(path: Path) -> None:
         fields = json.loads(model().meta.model_dump_json()) | change
@@ -78,7 +78,7 @@ def header(**change: Any) -> Callable[[Path], None]:
 
 
 def tensors(**change: Tensor | None) -> Callable[[Path], None]:
-    """A file like `model`'s with other tensors; None leaves one out, and `_` stands for a dot."""
+    """Return a writer of `model`'s file with other tensors; None leaves one out, and `_` stands for a dot."""
 
     def write(path: Path) -> None:
         changed = dict(model().tensors) | {name.replace("_", "."): tensor for name, tensor in change.items()}
@@ -95,7 +95,7 @@ def whole() -> bytes:
 
 
 class Trap:
-    """Makes a folder when it is unpickled."""
+    """Creates a folder when it is unpickled."""
 
     def __reduce__(self) -> Any:
         return os.mkdir, ("unpickled",)
@@ -133,7 +133,7 @@ class Trap:
         (tensors(inputs_scale=torch.tensor([1.0, 0.0, 1.0])), "its tensor inputs.scale contains 0"),
     ],
 )
-def test_what_is_no_model_file_is_refused(
+def test_a_file_that_is_not_a_model_file_is_refused(
     write: Callable[[Path], Any], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
