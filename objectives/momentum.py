@@ -1,4 +1,4 @@
-"""Momentum searches the momentum of stochastic gradient descent, classical or Nesterov's.
+"""Momentum makes each step of SGD follow a running sum of past gradients, in the classical form or Nesterov's.
 
 ``b <- momentum * b + (1 - dampening) * g``,  ``w <- w - lr * (g + momentum * b if nesterov else b)``
 

@@ -1,4 +1,4 @@
-"""Weight decay searches the weight decay of the optimiser.
+"""Weight decay pulls the weights towards zero at each step, by the rule of the optimiser.
 
 It is coupled in SGD, Adam, Adagrad and RMSprop: ``g <- g + weight_decay * w``, which equals an L2 penalty of half that
 strength. It is decoupled in AdamW: ``w <- w (1 - lr * weight_decay)``, beside Adam's step.

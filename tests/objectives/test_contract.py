@@ -51,6 +51,8 @@ def test_has_a_case_a_recipe_and_words(name: str) -> None:
     assert recipe.title
     words = import_module(f"objectives.{name}").__doc__ if packaged_name else (OUTSIDE / f"{name}.py").read_text()
     assert "Source:" in (words or ""), "the docstring names no source"
+    if packaged_name:
+        assert "Hyperparameters searched:" in " ".join((words or "").split()), "the docstring names no hyperparameters"
     assert TECHNIQUES[name].name == name
 
 
