@@ -102,10 +102,10 @@ def check(context: StudyContext) -> None:
                     f"give --set activation={model.meta.activation}"
                 )
         for hidden in context.possible("hidden"):
-            _fit(kept, name, model, (data.features, *_widths(str(hidden)), data.outputs))
+            _validate_kept_layers(kept, name, model, (data.features, *_widths(str(hidden)), data.outputs))
 
 
-def _fit(kept: int, name: str, model: Model, widths: tuple[int, ...]) -> None:
+def _validate_kept_layers(kept: int, name: str, model: Model, widths: tuple[int, ...]) -> None:
     """Refuse a source whose kept hidden layers differ in shape; a head that does not fit is drawn anew."""
     ours, theirs = list(pairwise(widths))[:-1], list(pairwise(model.meta.widths))
     for number, shape in enumerate(ours[:kept]):
