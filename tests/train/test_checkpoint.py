@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from support.small_studies import Crash, Quiet, outcome, small
 
-from search.study.study import Study
+from search import Study
 from search.train.checkpoint import Checkpoints
 from search.train.cohort import Cohort, Member
 
