@@ -133,7 +133,7 @@ def test_what_a_cluster_cannot_do_is_told_in_a_line(
         study.run(address="auto")
     assert not (tmp_path / "study.db").exists()
     there = shipping.versions()
-    monkeypatch.setattr(task, "versions", lambda: there | {"torch": "1.0"})
+    monkeypatch.setattr(shipping, "versions", lambda: there | {"torch": "1.0"})
     with pytest.raises(RequestError, match=r"node [\d.]+ has torch .*, not 1\.0: install the same"):
         study.run(engine="ray", address=nodes.address)
 
