@@ -148,7 +148,7 @@ class BaseStudy:
         """
         if self._optuna is None:
             samplers.check(self.recipe.sampler, self.space)
-            database.check_places(self.storage, self.tracking_uri)
+            database.validate_databases(self.storage, self.tracking_uri)
             with database.faults(self.storage), self.claims.turn():
                 self.backend = database.connect(self.storage)
                 study = optuna.create_study(
