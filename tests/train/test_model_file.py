@@ -123,7 +123,7 @@ class Trap:
         (header(task="dancing"), "unknown task 'dancing'"),
         (header(task="regression"), "its tensor targets.shift should be 2, but is missing"),
         (header(columns=[{"column": "a"}]), "its description: columns should describe 3 inputs, got 1"),
-        (header(columns=[{"column": 3}] * 3), r"its description: columns\S*\.column: input should be a valid string"),
+        (header(columns=[{"column": 3}] * 3), r"its description: columns.0.column: input should be a valid string"),
         (header(colour="red"), "unknown field 'colour'"),
         (tensors(**{"2_weight": None}), "its tensor 2.weight should be 2 x 4, but is missing"),
         (tensors(**{"2_weight": torch.zeros(4, 2)}), "its tensor 2.weight should be 2 x 4, but is 4 x 2"),
