@@ -91,7 +91,7 @@ class BaseStudy:
         self.techniques = select(self.recipe.techniques, techniques)
         self.space = self.resolved = Space.resolve(self.recipe, self.techniques)
         self.device = choose_device(device)
-        precision.confirm(self.recipe.precision, self.device)
+        precision.validate_precision(self.recipe.precision, self.device)
         if slots != "auto" and (not isinstance(slots, int) or isinstance(slots, bool) or slots < 1):
             raise RequestError(f"slots takes a whole number >= 1 or auto, got {clip(repr(slots))}")
         self._slots = slots
