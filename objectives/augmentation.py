@@ -33,20 +33,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from search.technique import Numeric, Setting, Technique, Values
+from search.technique import Numeric, StudyContext, Technique, Values
 
 if TYPE_CHECKING:
     from search.data import Data
 
 
-def check(setting: Setting) -> None:
+def check(context: StudyContext) -> None:
     """Only pixels can be moved about."""
-    data = setting.data
+    data = context.data
     if data.image_shape is None or data.pixel_max is None:
         raise ValueError(f"augmentation needs images; {data.name} has {data.features} features that are no pixels")
 
 
-def prepare(data: Data, _setting: Setting) -> Data:
+def prepare(data: Data, _context: StudyContext) -> Data:
     """The data with one scale for all pixels of a channel: a pixel means the same wherever it is moved."""
     assert data.image_shape is not None
     assert data.pixel_max is not None

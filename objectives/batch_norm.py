@@ -17,16 +17,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from search.technique import Numeric, Setting, Structural, Technique, Values
+from search.technique import Numeric, Structural, StudyContext, Technique, Values
 
 _EPSILON = 1e-5
 
 
-def check(setting: Setting) -> None:
+def check(context: StudyContext) -> None:
     """One row has no variance: no minibatch may be of one. A linear model has no hidden units."""
-    if setting.possible("hidden") == ["0"]:
+    if context.possible("hidden") == ["0"]:
         raise ValueError("takes a hidden layer, got hidden 0")
-    for rows, size in product(setting.train_rows, map(int, setting.possible("batch_size"))):
+    for rows, size in product(context.train_rows, map(int, context.possible("batch_size"))):
         if size == 1 or rows % size == 1:
             raise ValueError(
                 f"takes minibatches of at least 2 rows: {rows} rows in minibatches of {size} leave one alone"

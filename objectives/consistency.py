@@ -24,13 +24,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from search.technique import Batch, Numeric, Setting, Structural, Technique, Values
+from search.technique import Batch, Numeric, Structural, StudyContext, Technique, Values
 
 
-def check(setting: Setting) -> None:
+def check(context: StudyContext) -> None:
     """Only classes have probabilities."""
-    for distance in setting.possible("consistency_distance"):
-        if distance in ("bce", "kl") and setting.data.task != "classification":
+    for distance in context.possible("consistency_distance"):
+        if distance in ("bce", "kl") and context.data.task != "classification":
             raise ValueError(f"consistency_distance {distance} is for classification; regression takes mse or l1")
 
 

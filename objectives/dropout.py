@@ -13,12 +13,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from search.technique import Numeric, Setting, Technique, Values
+from search.technique import Numeric, StudyContext, Technique, Values
 
 
-def check(setting: Setting) -> None:
+def check(context: StudyContext) -> None:
     """A linear model has no hidden units to drop."""
-    if setting.possible("hidden") == ["0"]:
+    if context.possible("hidden") == ["0"]:
         raise ValueError("takes a hidden layer, got hidden 0")
 
 

@@ -17,15 +17,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from search.technique import Batch, Numeric, Setting, Structural, Technique, Values
+from search.technique import Batch, Numeric, Structural, StudyContext, Technique, Values
 
 _STOCHASTIC = ("dropout", "input_dropout")
 
 
-def check(setting: Setting) -> None:
+def check(context: StudyContext) -> None:
     """Without noise there is no variance."""
-    if not set(_STOCHASTIC) & set(setting.techniques):
-        raise ValueError(f"takes {' or '.join(_STOCHASTIC)} beside it, got {'+'.join(setting.techniques)}")
+    if not set(_STOCHASTIC) & set(context.techniques):
+        raise ValueError(f"takes {' or '.join(_STOCHASTIC)} beside it, got {'+'.join(context.techniques)}")
 
 
 def loss(batch: Batch, values: Values) -> Tensor:

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from search.technique import Numeric, Setting, Technique, Values
+from search.technique import Numeric, StudyContext, Technique, Values
 
 
-def check(setting: Setting) -> None:
+def check(context: StudyContext) -> None:
     """A patience longer than the training could never stop it."""
-    patience = max(float(value) for value in setting.possible("patience"))
-    epochs = min(int(value) for value in setting.possible("epochs"))
+    patience = max(float(value) for value in context.possible("patience"))
+    epochs = min(int(value) for value in context.possible("epochs"))
     if epochs < patience < float("inf"):
         raise ValueError(f"patience must be <= epochs ({epochs}), got {patience:g}")
 

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from search.technique import Numeric, Setting, Structural, Technique, Value, Values
+from search.technique import Numeric, Structural, StudyContext, Technique, Value, Values
 from search.train.model_file import Model, load
 
 if TYPE_CHECKING:
@@ -71,13 +71,13 @@ def _read(source: str) -> Model:
 _model = lru_cache(maxsize=8)(_read)
 
 
-def check(setting: Setting) -> None:
+def check(context: StudyContext) -> None:
     """Every layer that a trial may keep has to fit, and what it was trained for has to be the same."""
-    sources = _sources(setting)
+    sources = _sources(context)
     if not sources:
         raise ValueError("needs a network to start from: give one with --set source=model.safetensors")
-    kept = max(int(value) for value in setting.possible("kept"))
-    first, data = _model(sources[0]), setting.data
+    kept = max(int(value) for value in context.possible("kept"))
+    first, data = _model(sources[0]), context.data
     for source in sources:
         (name, _), model = _split(source), _model(source)
         if model.meta.widths[0] != data.features:
@@ -91,14 +91,14 @@ def check(setting: Setting) -> None:
             )
         if kept == 0:
             continue
-        for activation in setting.possible("activation"):
+        for activation in context.possible("activation"):
             # Features that one activation was trained to read off are not there behind another.
             if activation != model.meta.activation:
                 raise ValueError(
                     f"{name} has activation {model.meta.activation}, the study {activation}: "
                     f"give --set activation={model.meta.activation}"
                 )
-        for hidden in setting.possible("hidden"):
+        for hidden in context.possible("hidden"):
             _fit(kept, name, model, (data.features, *_widths(str(hidden)), data.outputs))
 
 
@@ -124,13 +124,13 @@ def _widths(hidden: str) -> list[int]:
     return [int(width) for width in hidden.split("x") if width != "0"]
 
 
-def _sources(setting: Setting) -> list[str]:
-    return [str(source) for source in setting.possible("source") if source != _NONE]
+def _sources(context: StudyContext) -> list[str]:
+    return [str(source) for source in context.possible("source") if source != _NONE]
 
 
-def prepare(data: Data, setting: Setting) -> Data:
+def prepare(data: Data, context: StudyContext) -> Data:
     """The data scaled as the source's were; they stay as they are where they are so already."""
-    sources = _sources(setting)
+    sources = _sources(context)
     if not sources:
         return data
     model = _model(sources[0])

@@ -14,13 +14,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from search.technique import Numeric, Setting, Technique, Values
+from search.technique import Numeric, StudyContext, Technique, Values
 
 
-def check(setting: Setting) -> None:
+def check(context: StudyContext) -> None:
     """Only classes have labels."""
-    if setting.data.task != "classification":
-        raise ValueError(f"takes classes to predict, got {setting.data.name!r}, which is {setting.data.task}")
+    if context.data.task != "classification":
+        raise ValueError(f"takes classes to predict, got {context.data.name!r}, which is {context.data.task}")
 
 
 def targets(y: Tensor, values: Values) -> Tensor:

@@ -27,19 +27,19 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from search.technique import Numeric, Setting, Structural, Technique, Values
+from search.technique import Numeric, Structural, StudyContext, Technique, Values
 
 
-def check(setting: Setting) -> None:
+def check(context: StudyContext) -> None:
     """What could only begin after the end of training is refused."""
-    epochs = min(int(value) for value in setting.possible("epochs"))
-    longest = max(float(value) for value in setting.possible("warmup"))
+    epochs = min(int(value) for value in context.possible("epochs"))
+    longest = max(float(value) for value in context.possible("warmup"))
     if longest > epochs:
         raise ValueError(f"warmup must be <= epochs ({epochs}), got {longest:g}")
     # The smallest value: of a range that reaches farther than a short training some values still do something.
     for schedule, name in (("step", "step_size"), ("reduce_on_plateau", "plateau_patience")):
-        smallest = min(float(value) for value in setting.possible(name))
-        if schedule in setting.possible("lr_schedule") and smallest >= epochs:
+        smallest = min(float(value) for value in context.possible(name))
+        if schedule in context.possible("lr_schedule") and smallest >= epochs:
             raise ValueError(f"{name} must be < epochs ({epochs}), got {smallest:g}")
 
 

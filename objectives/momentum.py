@@ -12,13 +12,13 @@ importance of initialization and momentum in deep learning" (ICML 2013); `torch.
 
 from __future__ import annotations
 
-from search.technique import Setting, Technique
+from search.technique import StudyContext, Technique
 
 
-def check(setting: Setting) -> None:
+def check(context: StudyContext) -> None:
     """Nesterov's step is derived without dampening, and torch refuses the two together."""
-    dampening = max(map(float, setting.possible("dampening")))
-    if True in setting.possible("nesterov") and dampening > 0:
+    dampening = max(map(float, context.possible("dampening")))
+    if True in context.possible("nesterov") and dampening > 0:
         raise ValueError(f"nesterov takes dampening 0, got {dampening:g}; --set nesterov=false allows it")
 
 

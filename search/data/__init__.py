@@ -6,8 +6,8 @@ Importing this package imports torch and numpy only; scikit-learn's tables are r
 imported when one of its datasets is asked for; pandas, scikit-learn or Pillow when a file of the user's needs it.
 """
 
-from search.data.catalogue import DATASETS, is_path, load, located, named
+from search.data.catalogue import DATASETS, dataset_name, is_path, load, resolve_dataset
 from search.data.dataset import Data, Feature
 from search.data.scaling import Scaling
 
-__all__ = ["DATASETS", "Data", "Feature", "Scaling", "is_path", "load", "located", "named"]
+__all__ = ["DATASETS", "Data", "Feature", "Scaling", "dataset_name", "is_path", "load", "resolve_dataset"]

@@ -86,7 +86,7 @@ def load(
         raw = synthetic.draw(dataset, seed, options or {})
     else:
         raw = vision.read(dataset, shares, validation, seed, Path(data_dir), offline)
-    return _scaled(named(dataset), raw, scale)
+    return _scaled(dataset_name(dataset), raw, scale)
 
 
 def is_path(dataset: str) -> bool:
@@ -94,7 +94,7 @@ def is_path(dataset: str) -> bool:
     return dataset not in DATASETS and files.is_path(dataset)
 
 
-def located(dataset: str, folder: Path | None = None) -> str:
+def resolve_dataset(dataset: str, folder: Path | None = None) -> str:
     """A path that was relative to `folder`, absolute where that is None; a dataset's name as it is."""
     if dataset in DATASETS or not (is_path(dataset) or (folder and os.path.isdir(folder / dataset))):
         return dataset
@@ -102,7 +102,7 @@ def located(dataset: str, folder: Path | None = None) -> str:
     return os.path.abspath(path) if folder is None else str(folder / path)
 
 
-def named(dataset: str) -> str:
+def dataset_name(dataset: str) -> str:
     """What a study calls a dataset: its name, or ``houses`` where it is the path data/houses.csv."""
     return files.stem(dataset) if is_path(dataset) else dataset
 

@@ -42,7 +42,7 @@ TITLES = {
     "front": "Pareto front",
     "history": "Optimisation history",
     "slices": "Validation loss against each hyperparameter",
-    "rows": "The settings compared",
+    "settings": "The settings compared",
     "curves": "Training and validation curves",
     "dropout": "With and without dropout",
     "path": "Regularisation path",
@@ -56,7 +56,7 @@ TITLES = {
 _RECORDED: dict[str, Callable[[Record], Shown]] = {
     "history": history.draw,
     "slices": slices.draw,
-    "rows": slices.draw_rows,
+    "settings": slices.draw_settings,
     "curves": curves.draw,
     "dropout": curves.draw_noise,
     "path": path.draw,
@@ -188,7 +188,14 @@ def _table(record: Record) -> tuple[list[str], list[list[str]]]:
     named = any(entry.label for entry in ranked)
     names = [] if named else [name for name in record.searched if any(name in one.params for one in ranked)]
     several = record.replicates > 1
-    headings = ["trial", *(["row"] if named else []), "val_loss", *(["SD"] if several else []), *others, record.metric]
+    headings = [
+        "trial",
+        *(["setting"] if named else []),
+        "val_loss",
+        *(["SD"] if several else []),
+        *others,
+        record.metric,
+    ]
     headings += [*names, "best epoch", "epochs", "state"]
     return headings, [_row(record, entry, names, named, several) for entry in ranked]
 

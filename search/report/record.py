@@ -48,7 +48,7 @@ class Entry:
         planned: epochs that it would train if nothing stopped it.
         diverged_at: the epoch, from 1, at which it stopped being finite.
         seconds: from its first epoch's end to its last one's, beside its cohort.
-        label: its row's name where the study lists its settings.
+        label: its setting's name where the study lists its settings.
     """
 
     number: int
@@ -172,7 +172,7 @@ def read(study: Study) -> Record:
     """A study's record."""
     trials = study.optuna_study.get_trials(deepcopy=False)
     attributes, space, recipe = study.optuna_study.user_attrs, study.space, study.recipe
-    labels = [row.label for row in recipe.rows]
+    labels = [setting.label for setting in recipe.settings]
     entries = [_entry(trial, labels) for trial in trials]
     noisy = {name for one in study.techniques if one.monte_carlo for name in one.hyperparameters}
     return Record(

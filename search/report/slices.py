@@ -33,7 +33,7 @@ def draw(record: Record) -> style.Shown:
     return style.Shown(figure, _caption(record))
 
 
-def draw_rows(record: Record) -> style.Shown:
+def draw_settings(record: Record) -> style.Shown:
     """One line for each setting that the recipe lists, in its order."""
     labelled = [entry for entry in record.finished if entry.label]
     if not labelled:

@@ -99,7 +99,7 @@ def apart(*values: float) -> list[str]:
 
 
 def settings(entry: Entry, names: Iterable[str]) -> str:
-    """``l2 = 0.0015, lr = 0.003``, or the row's name."""
+    """``l2 = 0.0015, lr = 0.003``, or the setting's name."""
     if entry.label:
         return entry.label
     return ", ".join(f"{name} = {number(entry.params[name])}" for name in names if name in entry.params)

@@ -113,7 +113,7 @@ def confirm(study: Study, trials: int | None, manner: Manner) -> Callable[[Order
 
 def _search(study: Study, budget: int, observer: Observer, *, extend: bool) -> None:
     assert study.backend is not None
-    sound = partial(compose.check, study.techniques, study.techniques, study.data) if extend else None
+    sound = partial(compose.validate_study, study.techniques, study.techniques, study.data) if extend else None
     asker = Asker(study.optuna_study, study.backend, study.recipe, study.space, budget, study.claims, sound)
     pruner = pruners.of(study.recipe, study.space, study.batches, study.loss)
     made_by = study.optuna_study.user_attrs[identity.IDENTITY] | study.environment()

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 
 from search.choose import asking, extending, samplers
 from search.choose.claims import claims
-from search.data import Data, named
+from search.data import Data, dataset_name
 from search.errors import RequestError, clip
 from search.recipe import Recipe, compose
 from search.recipe.discovery import select
@@ -109,10 +109,10 @@ class Study:
             "device": device, "slots": slots, "checkpoint": checkpoint, "data_dir": str(data_dir), "offline": offline,
             "techniques": list(techniques),
         }  # fmt: skip
-        self.data = loaded or compose.prepared_data(
+        self.data = loaded or compose.load_prepared_data(
             self.recipe, self.techniques, self.space, Path(data_dir), offline=offline
         )
-        self.name = identity.checked_name(study_name or f"{self.recipe.name}-{named(self.recipe.data.dataset)}")
+        self.name = identity.checked_name(study_name or f"{self.recipe.name}-{dataset_name(self.recipe.data.dataset)}")
         self.loss = losses.named(self.recipe.loss, self.data)
         self._batches: Batches | None = None
         self._programs: dict[tuple[Any, ...], Program] = {}
@@ -279,7 +279,7 @@ class Study:
         return replay(self, trial)
 
     def published(self) -> pd.DataFrame:
-        """The figures that the recipe's rows give beside this study's: row, metric, theirs, ours, sd, agrees."""
+        """The recipe's published figures beside this study's: setting, metric, theirs, ours, sd, agrees."""
         from search.study.frames import published
 
         return published(self)

@@ -94,7 +94,7 @@ def plan_trial(study: str, trial: FrozenTrial, recipe: Mapping[str, Any], enviro
     start, end = trial_times(trial)
     return TrialPlan(
         number=trial.number,
-        name=trial_name(trial.number, trial.params, row_name(attributes, recipe)),
+        name=trial_name(trial.number, trial.params, setting_name(attributes, recipe)),
         status=STATUS[trial.state.name],
         start_ms=start,
         end_ms=end,
@@ -157,20 +157,20 @@ def trial_tags(study: str, number: int, state: str) -> dict[str, str]:
     return {KEY_TAG: f"{study}/{number}", STUDY_TAG: study, TRIAL_TAG: str(number), STATE_TAG: state}
 
 
-def trial_name(number: int, params: Mapping[str, Any], row: str = "") -> str:
-    """The name of a trial's run, after its row in a study that lists its settings, else after its hyperparameters.
+def trial_name(number: int, params: Mapping[str, Any], setting: str = "") -> str:
+    """The name of a trial's run, after its setting in a study that lists them, else after its hyperparameters.
 
     >>> trial_name(12, {"l2": 0.00031, "optimizer": "sgd"})
     'trial-12 l2=3.1e-4 optimizer=sgd'
     """
-    setting = [row] if row else [f"{name}={_short(value)}" for name, value in params.items()]
-    return " ".join([f"trial-{number}", *setting])[:200]
+    words = [setting] if setting else [f"{name}={_short(value)}" for name, value in params.items()]
+    return " ".join([f"trial-{number}", *words])[:200]
 
 
-def row_name(attributes: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-    """The name of a trial's row in a recipe that lists its settings; empty where it has none."""
-    rows, cell = recipe.get("rows", ()), attributes.get(record.CELL)
-    return str(rows[cell].get("name", "")) if cell is not None and cell < len(rows) else ""
+def setting_name(attributes: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """The name of a trial's setting in a recipe that lists them; empty where it has none."""
+    settings, cell = recipe.get("settings", ()), attributes.get(record.CELL)
+    return str(settings[cell].get("name", "")) if cell is not None and cell < len(settings) else ""
 
 
 def _short(value: Any) -> str:

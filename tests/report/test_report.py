@@ -88,7 +88,7 @@ def test_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told: dict[str, Any] = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert told["page"] == "report-small-wine/report.html"
     assert set(told["figures"]) == {*RECORDED, "importance", "weights", "test"}
-    assert set(told["left_out"]) == {"rows", "dropout"}
+    assert set(told["left_out"]) == {"settings", "dropout"}
     assert told["test_readings"] == before + 1
     found = parsed(Path(told["page"]))
     assert found.tags.count("img") == len(told["figures"])
@@ -202,7 +202,7 @@ def odd_studies() -> dict[str, Record]:
         "two": record(two),
         "alike": record([entry(0, [0.1]), entry(1, [0.1])]),
         "words": record([entry(n, [0.1], params={"activation": ("relu", "tanh")[n]}) for n in range(2)], words),
-        "rows": record(rows, some, replicates=2),
+        "settings": record(rows, some, replicates=2),
         "diverged": record([*two, broken, entry(3, [0.3], diverged_at=2)], rungs=[1, 2]),
         "regression": record(two, metric="val_rmse", loss="mse"),
         "conditional": record(drops, noisy, noisy=["dropout"], rungs=[2]),
@@ -224,7 +224,7 @@ def test_odd_studies(kind: str, tmp_path: Path) -> None:
             shown.figure.savefig(tmp_path / f"{name}.png", dpi=30)
             drawn.add(name)
     assert {"history", "slices", "curves", "parallel"} <= drawn
-    assert ("rows" in drawn) == (kind == "rows")
+    assert ("settings" in drawn) == (kind == "settings")
     assert ("dropout" in drawn) == (kind == "conditional")
     assert ("path" in drawn) == (kind != "words")
 

@@ -125,9 +125,9 @@ def test_a_narrow_range_has_ticks() -> None:
     assert len(set(ticks(panel, "x"))) > 2
 
 
-def test_rows_are_within_their_panel() -> None:
-    some = [strong(n, 1e-3, 0.1 + n, label=f"row {n}") for n in range(3)]
-    (panel,) = panels(slices.draw_rows(record(some)))
+def test_settings_are_within_their_panel() -> None:
+    some = [strong(n, 1e-3, 0.1 + n, label=f"setting {n}") for n in range(3)]
+    (panel,) = panels(slices.draw_settings(record(some)))
     bottom, top = panel.get_ylim()
     assert top <= -0.5
     assert bottom >= 2.5

@@ -77,10 +77,10 @@ def test_a_value_that_is_not_allowed_is_refused_by_the_rule(
     declared: Numeric | Structural, value: object, rule: str
 ) -> None:
     with pytest.raises(RequestError, match=rule):
-        declared.check("it", value)
+        declared.validate("it", value)
 
 
 def test_a_huge_number_is_a_number_or_refused() -> None:
-    assert Numeric().check("it", 10**300) == 1e300
+    assert Numeric().validate("it", 10**300) == 1e300
     with pytest.raises(RequestError, match="takes a number"):
-        Numeric().check("it", 10**400)
+        Numeric().validate("it", 10**400)

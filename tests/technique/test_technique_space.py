@@ -56,7 +56,7 @@ def test_a_study_cannot_take_away_what_a_technique_searches() -> None:
         (("momentum", "optimizer"), "'momentum' and 'optimizer' both own hyperparameter 'momentum'"),
         (
             (Technique(name="a", set={"lr": 0.1}), Technique(name="b", set={"lr": 0.2})),
-            "'a' needs lr 0.1, technique 'b' lr 0.2",
+            "'a' needs lr 0.1, but technique 'b' needs lr 0.2",
         ),
         (
             (Technique(name="a", set={"lr": 0.1}), Technique(name="b", space={"lr": {"low": 0.1, "high": 1.0}})),
@@ -108,8 +108,8 @@ def test_one_optimiser_of_those_that_a_technique_searches() -> None:
 
 
 def test_hidden_follows_from_depth_and_width() -> None:
-    found = space("architecture", space={"depth": {"choices": [0, 2]}, "width": {"choices": [8, 16]}},
-                  set={"activation": "relu"})  # fmt: skip
+    ranges = {"depth": {"choices": [0, 2]}, "width": {"choices": [8, 16]}}
+    found = space("architecture", space=ranges, set={"activation": "relu"})
     shapes = [found.complete(cell) for cell in found.cells()]
     assert [values["hidden"] for values in shapes if values is not None] == ["0", "8x8", "16x16"]
     assert set(found.possible("hidden")) == {"0", "8x8", "16x16"}
