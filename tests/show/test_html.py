@@ -174,8 +174,8 @@ def test_a_storage_that_holds_no_study_is_told_and_left_as_it_is(tmp_path: Path,
 
 def test_whatever_names_are_made_of_is_shown_as_it_is(tmp_path: Path) -> None:
     settings = [{"name": EVIL, "set": {"lr": 0.01}}, {"name": "[bold]", "set": {"lr": 0.02}}]
-    study = small(tmp_path, title=EVIL, space={}, settings=settings, set={"epochs": 2, "hidden": "16", "l2": 0.0}, name=EVIL,
-                  sampler="grid")  # fmt: skip
+    fixed = {"epochs": 2, "hidden": "16", "l2": 0.0}
+    study = small(tmp_path, title=EVIL, space={}, settings=settings, set=fixed, name=EVIL, sampler="grid")
     shown = page(study.run(observers=()))
     assert shown.facts["question"] == EVIL
     assert f"{EVIL}-wine" in shown.words
