@@ -284,5 +284,5 @@ def test_a_torchvision_that_breaks_on_import_is_a_fault(
 
     monkeypatch.setattr(importlib, "import_module", fail)
     reason = " ".join(str(error).split())
-    with pytest.raises(EnvironmentFault, match=rf"does not import \({reason}\): install the version"):
+    with pytest.raises(EnvironmentFault, match=rf"cannot be imported \({reason}\): install the version"):
         load("mnist", data_dir=small, offline=True)
