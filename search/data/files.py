@@ -125,7 +125,9 @@ def _readable(path: Path) -> bool:
 
 def _validate_without_test_part(path: Path, validation: str) -> None:
     if validation != "train":
-        raise RequestError(f"validation {validation!r} is for data with their own test part, got {path.name}")
+        raise RequestError(
+            f"validation {validation!r} is for data with their own test part, which {path.name} has not: use 'train'"
+        )
 
 
 def _table(path: Path, target: str, split: tuple[float, float, float], seed: int, options: Mapping[str, Any]) -> Raw:

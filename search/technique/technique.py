@@ -235,7 +235,7 @@ class Technique:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise RequestError(f"a technique's name is a text, got {self.name!r}")
+            raise RequestError(f"a technique's name must be a non-empty string, got {self.name!r}")
         for name, declared in dict(self.hyperparameters).items():
             if not isinstance(name, str) or not isinstance(declared, Numeric | Structural):
                 raise RequestError(f"technique {self.name!r}: {name!r} is neither Numeric nor Structural")

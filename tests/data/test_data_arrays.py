@@ -70,7 +70,7 @@ def test_arrays_with_a_test_part_keep_it() -> None:
     same = load("own.npz", scale="none", validation="test")
     assert torch.equal(same.x_val, same.x_test)
     arrays()
-    with pytest.raises(RequestError, match="validation 'test' is for data with their own test part"):
+    with pytest.raises(RequestError, match="validation 'test' needs data with a test part"):
         load("own.npz", validation="test")
 
 

@@ -121,7 +121,10 @@ def test_a_parquet_file_may_hold_what_no_table_should() -> None:
         ({"dataset": "a\x00/b.csv"}, "there is no dataset"),
         ({"dataset": "x" * 5000 + ".csv"}, r"there is no dataset .*\(5,004 characters\)"),
         ({"target": None}, r"needs --target COLUMN, or target .* \(it has: town, rooms, price, garden\)"),
-        ({"validation": "test"}, "validation 'test' is for data with their own test part, got homes.csv"),
+        (
+            {"validation": "test"},
+            "validation 'test' needs data with a test part; for homes.csv use 'train'",
+        ),
         ({"options": {"tsak": 1}}, "unknown option of homes.csv 'tsak': did you mean 'task'"),
         ({"options": {"task": "ranking"}}, "unknown task of homes.csv: target 'price' 'ranking'"),
         ({"options": {"drop": ["town", "rom"]}}, "no column 'rom': did you mean 'rooms'"),

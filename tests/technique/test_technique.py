@@ -92,7 +92,7 @@ def test_named_techniques_come_first_in_their_order() -> None:
 def test_what_is_no_technique_is_refused() -> None:
     with pytest.raises(RequestError, match="'lr' is neither Numeric nor Structural"):
         Technique(name="mine", hyperparameters={"lr": 0.1})  # type: ignore[dict-item]
-    with pytest.raises(RequestError, match="a technique's name is a text"):
+    with pytest.raises(RequestError, match="a technique's name must be a non-empty string"):
         Technique(name="", hyperparameters={})
 
 
