@@ -125,9 +125,7 @@ def _readable(path: Path) -> bool:
 
 def _validate_without_test_part(path: Path, validation: str) -> None:
     if validation != "train":
-        raise RequestError(
-            f"validation {validation!r} is for data with their own test part, which {path.name} has not: use 'train'"
-        )
+        raise RequestError(f"validation {validation!r} needs data with a test part; for {path.name} use 'train'")
 
 
 def _table(path: Path, target: str, split: tuple[float, float, float], seed: int, options: Mapping[str, Any]) -> Raw:
