@@ -8,6 +8,4 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import search
-
-FOLDER = Path(search.__file__).resolve().parent.parent
+FOLDER = Path(__file__).resolve().parents[2]

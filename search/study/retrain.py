@@ -16,10 +16,10 @@ from search.train.pack import Pack, Slot
 from search.train.sampling import best_networks
 
 if TYPE_CHECKING:
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 
-def trained(study: Study, trial: int | None = None) -> Model:
+def trained(study: BaseStudy, trial: int | None = None) -> Model:
     """The first replicate of a trial (the best) at its best epoch, as a model file holds it.
 
     Raises:
@@ -33,7 +33,7 @@ def trained(study: Study, trial: int | None = None) -> Model:
     if not networks:
         raise RequestError(f"trial {found.number} diverges when it is trained again: its loss is never finite")
     ((pack, val_loss),) = networks
-    tensors = {name: tensor.cpu() for name, tensor in pack.weights(0, best=False).items()}
+    tensors = {name: tensor.cpu() for name, tensor in pack.weights(0).items()}
     for name, scaling in (("inputs", data.inputs), ("targets", data.targets)):
         if scaling is not None:
             tensors |= {f"{name}.shift": scaling.shift.cpu(), f"{name}.scale": scaling.scale.cpu()}
@@ -51,7 +51,7 @@ def trained(study: Study, trial: int | None = None) -> Model:
     return model
 
 
-def chosen(study: Study, trial: int | None) -> FrozenTrial:
+def chosen(study: BaseStudy, trial: int | None) -> FrozenTrial:
     """A complete trial by its number; the best where none is given.
 
     Raises:
@@ -67,7 +67,7 @@ def chosen(study: Study, trial: int | None) -> FrozenTrial:
     return found
 
 
-def numbered(study: Study, trial: int) -> FrozenTrial:
+def numbered(study: BaseStudy, trial: int) -> FrozenTrial:
     """A trial by its number, whatever its state.
 
     Raises:

@@ -31,11 +31,10 @@ from torch import Tensor
 
 from search.errors import RequestError
 from search.technique.hyperparameter import Hyperparameter, Numeric, Structural, Value
+from search.technique.layout import Field, Layout
 
 if TYPE_CHECKING:
     from search.data import Data
-    from search.train.layout import Field as Field  # for the annotation of an `init` hook
-    from search.train.layout import Layout
 
 
 class Inputs(Protocol):

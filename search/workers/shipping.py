@@ -1,0 +1,35 @@
+"""What a command sends to the nodes of a cluster: the data, and what must be the same on each of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import torch
+from torch import Tensor
+
+from search.data import Data
+
+
+def portable(data: Data) -> Data:
+    """Return the data as they are sent: on the CPU, and no tensor a view of a larger one, which would be sent whole."""
+
+    def own(one: Tensor) -> Tensor:
+        return one.cpu().clone()
+
+    return replace(
+        data, x_train=own(data.x_train), y_train=own(data.y_train), x_val=own(data.x_val), y_val=own(data.y_val),
+        x_test=own(data.x_test), y_test=own(data.y_test),
+    )  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that must agree on every node; each trial's record names its own build of torch."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parents[2]
+    for file in sorted(file for package in ("search", "objectives") for file in (root / package).rglob("*.py")):
+        digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
+    release = torch.__version__.partition("+")[0]  # the machine of the command may have a build without CUDA
+    return {"torch": release, "optuna": optuna.__version__, "regsearch's source": digest.hexdigest()[:12]}
