@@ -1,4 +1,4 @@
-"""Arrays in an .npz: the same tensors as the data set they were written from, and what may be wrong with them."""
+"""Tests of .npz files: their tensors equal those of the data set they were written from, and faults are named."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_digits_written_to_arrays_are_the_digits() -> None:
         ((6, 5, 3), (3, 6, 5)),
         ((3, 6, 5), (3, 6, 5)),
         ((1, 6, 5), (1, 6, 5)),
-        ((3, 5, 3), (3, 3, 5)),  # the last axis comes first
+        ((3, 5, 3), (3, 3, 5)),  # the last axis is preferred
     ],
 )
 def test_bytes_are_pixels(shape: tuple[int, ...], image_shape: tuple[int, int, int]) -> None:

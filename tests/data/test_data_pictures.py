@@ -1,4 +1,4 @@
-"""Images in a folder by class: their pixels are those that were written, and what is odd about a folder is named."""
+"""Tests of folders of images by class: the pixels are those that were written, and faults of a folder are named."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def draw(name: str, seed: int = 0, *, mode: str = "L", size: tuple[int, int] = (5, 4)) -> NDArray[Any]:
-    """A random image of that width and height."""
+    """Write a random image of this width and height."""
     shape = (size[1], size[0]) if mode == "L" else (size[1], size[0], len(mode))
     pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     path = Path(name)
@@ -71,7 +71,7 @@ def test_hidden_and_other_files_are_ignored() -> None:
         Path(name).write_text("not an image")
     data = load("pets")
     assert data.fingerprint() == before
-    # Hidden ones, and those beside the classes, are not worth a word.
+    # Hidden files, and those beside the folders of classes, are not counted.
     assert data.notes[0].endswith("images of 1 x 4 x 5; 1 file ignored: not .png or .jpg")
 
 

@@ -1,4 +1,4 @@
-"""What may be wrong with a user's table, or with what is asked of it, and what is said of it."""
+"""Tests of what is refused in a user's table, or in a request about it, and of the error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CSV_FAULTS: list[tuple[str, str, str, type[Exception]]] = [
     ("a,price\n1,2\n3\n", "price", "line 3 has 1 cell, the first line names 2 columns", EnvironmentFault),
     ("a,price\n1,2\n3,4,5\n", "price", "line 3 has 3 cells, the first line names 2 columns", EnvironmentFault),
     ('a,price\n1,2\n"3,4\n', "price", "cannot read homes.csv: line 3: unexpected end of data", EnvironmentFault),
-    # A line is an editor's: the one at which the row begins, with blank ones and those within quotes counted.
+    # The line is that of an editor where the row begins: blank lines and those within quotes count.
     ('a,price\n1,2\n"3\n4",5,6\n', "price", "line 3 has 3 cells", EnvironmentFault),
     ('\na,price\n"1\n2",2\n\n3\n', "price", "line 6 has 1 cell,", EnvironmentFault),
     ('a,price\n1,2\n3,4\n"3\n4\n', "price", "cannot read homes.csv: line 4: unexpected end", EnvironmentFault),
@@ -73,7 +73,7 @@ def test_text_of_too_many_values_is_refused_by_name_or_left_out() -> None:
     with pytest.raises(RequestError, match=says):
         load("homes.csv", target="y")
     assert load("homes.csv", target="y", options={"drop": "street"}).features == 1
-    # So is a number among words.
+    # A number among words is text too.
     table("x,z,y\n" + "".join(f"{i % 1500 if i else 'none of these'},{i},{i}.5\n" for i in range(3000)))
     with pytest.raises(RequestError, match="column 'x' holds 1,262 different texts"):
         load("homes.csv", target="y")
@@ -100,7 +100,7 @@ def test_a_parquet_file_may_hold_what_no_table_should() -> None:
     pq.write_table(two, "own.parquet")
     with pytest.raises(RequestError, match=r"own\.parquet has 2 columns called 'x'"):
         load("own.parquet", target="y")
-    # Types are kept: a postcode is no number because it looks like one.
+    # Types are kept: a text that looks like a number, such as a postcode, stays text.
     frame.assign(code=["01", "02"] * 10).to_parquet("own.parquet")
     assert [str(feature) for feature in load("own.parquet", target="y").columns] == ["x", "code = 01", "code = 02"]
 

@@ -1,4 +1,4 @@
-"""The split: disjoint, covering, seeded, stratified where it can be."""
+"""Tests of the split: its parts are disjoint, cover all rows, follow the seed, and are stratified where possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mnist, fashion-mnist, cifar10: the real MNIST where it lies beside the project, else small files of its format."""
+"""Tests of mnist, fashion-mnist and cifar10, on the real MNIST if it is there, and on small files of the formats."""
 
 from __future__ import annotations
 

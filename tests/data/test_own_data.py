@@ -1,4 +1,4 @@
-"""Studies of a user's own data: their names, where their data are, and what a model file says of their columns."""
+"""Tests of studies on a user's own data: their names, the paths of the data, and the columns in a model file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUIET = ["--trials", "2", "--tracking-uri", "none"]
 
 @pytest.fixture
 def homes(in_an_empty_folder: Path) -> pd.DataFrame:
-    """60 homes in data/homes.csv: rooms, some unknown, town and price; and their table."""
+    """Write 60 homes to data/homes.csv (rooms, some of them missing, town and price), and return the table."""
     del in_an_empty_folder
     rows = range(60)
     table = pd.DataFrame(
@@ -52,7 +52,7 @@ def test_a_table_by_the_command_line(capsys: pytest.CaptureFixture[str]) -> None
     out, err = capsys.readouterr()
     assert json.loads(out)["study"] == "l2-homes"
     assert "note: homes.csv: regression, 1 target in price; 2 columns, 5 inputs\n" in err
-    # Another target is another study, and says so.
+    # Another target makes another study, and the error says so.
     assert run.main([*words[:4], "rooms", *words[5:], "--data", "task=regression"]) == 2
     assert "rooms' is missing in line 5" in capsys.readouterr().err
     assert run.main([*words[:4], "town", *words[5:]]) == 2
@@ -89,7 +89,7 @@ def test_a_recipe_names_data_that_lie_beside_it(
     Path("data/rates.toml").write_text(text)
     assert run.main(["data/rates.toml", *FAST, *QUIET, "--json"]) == 0
     assert said(capsys)["study"] == "rates-homes"
-    # From another folder, by the name in the storage: the study knows where its data are.
+    # In another folder the study is opened by its name, and its data are found by the stored path.
     storage = f"sqlite:///{Path('optuna.db').absolute()}"
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
@@ -97,7 +97,7 @@ def test_a_recipe_names_data_that_lie_beside_it(
     assert uncertainty.main(["rates-homes", *ask]) == 0
     assert said(capsys)["study"] == "rates-homes"
     assert uncertainty.main(["../data/rates.toml", *ask]) == 0
-    # Unless they have moved: then --dataset says where to.
+    # If the data have moved, --dataset gives the new path.
     Path("../data/homes.csv").rename("homes.csv")
     capsys.readouterr()
     assert uncertainty.main(["rates-homes", *ask]) == 2
@@ -138,7 +138,7 @@ def test_a_model_file_says_how_to_encode_raw_rows(homes: pd.DataFrame) -> None:
         ("town", "Ulm", False),
         ("town", None, True),
     ]
-    # As a reader of the file would, who has no other part of this program.
+    # The inputs are made from the file alone, without any other part of this package.
     inputs = []
     for feature in model.meta.columns:
         column = homes[feature.column]
@@ -157,7 +157,7 @@ def test_a_model_file_says_how_to_encode_raw_rows(homes: pd.DataFrame) -> None:
         predicted = network((raw - model.tensors["inputs.shift"]) / model.tensors["inputs.scale"])
     price = torch.tensor(homes["price"].to_numpy(), dtype=torch.float32)[:, None]
     scaled = (price - scale.shift) / scale.scale
-    # Prices are all different: they tell which rows validate.
+    # All prices differ, so they tell which rows are validation rows.
     validates = torch.isclose(scaled, study.data.y_val.T, atol=1e-5).any(1)
     assert validates.sum() == len(study.data.y_val)
     assert float(mse_loss(predicted[validates], scaled[validates])) == pytest.approx(model.meta.val_loss, rel=1e-4)

@@ -1,4 +1,4 @@
-"""A recipe's errors name field, value and rule; whatever is wrong with it, it is a RequestError."""
+"""Tests of recipes: every fault in one is a RequestError that names field, value and rule."""
 
 from __future__ import annotations
 
@@ -116,11 +116,11 @@ def test_a_file_that_is_none() -> None:
     Path("folder.toml").mkdir()
     with pytest.raises(RequestError, match="is a folder"):
         Recipe.load("folder.toml")
-    # A device that never ends.
+    # This device never ends.
     Path("zero.toml").symlink_to("/dev/zero")
     with pytest.raises(RequestError, match="there is no recipe file"):
         Recipe.load("zero.toml")
-    # Not even root may read this one.
+    # Not even root may read this file.
     Path("memory.toml").symlink_to("/proc/self/mem")
     with pytest.raises(EnvironmentFault, match=r"cannot read recipe 'memory\.toml': Input/output error"):
         Recipe.load("memory.toml")

@@ -1,4 +1,4 @@
-"""Studies of explicit settings: which trials the settings become, and which lists are refused."""
+"""Tests of studies that list settings: the trials that the settings become, and the lists that are refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from search.recipe.schema import Pruner, Setting
 from search.recipe.space import Space
 from search.technique import Numeric, Structural, Technique
 
-# Without a default range, so it is fixed unless a setting gives it; infinity is "no bound".
+# It has no default range, so it is fixed unless a setting gives it. Infinity means "no bound".
 BOUND = Technique(name="bound", hyperparameters={"bound": Numeric(above=0.0, neutral=math.inf)})
 
 
@@ -90,7 +90,7 @@ def test_values_are_kept_in_their_standard_form() -> None:
             "setting 2 'mine': nesterov exists only where optimizer is sgd; here optimizer is adam",
         ),
         (listing({"lr": 0.1}, {}, {"lr": 0.1}), "setting 1 and setting 3 are the same"),
-        # The default, written out.
+        # The second setting writes out the default.
         (recipe({"name": "a"}, {"name": "b", "set": {"lr": 1e-3}}), "setting 1 'a' and setting 2 'b' are the same"),
         (listing({}, {}), "setting 1 and setting 2 are the same"),
     ],

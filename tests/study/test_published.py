@@ -1,4 +1,4 @@
-"""Published figures beside a study's own, against curves written by hand."""
+"""Tests of published figures beside a study's own, with curves written by hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from search.study import published
 
 
 def study(settings: list[dict[str, Any]], *trials: tuple[int, TrialState, dict[str, Any]], **fields: Any) -> Any:
-    """What `published` reads of a study: its recipe and trials of (setting, state, metric to replicates x epochs)."""
+    """Return a study as `published` reads it, with trials of (cell, state, metric to replicates x epochs)."""
     original = Recipe.parse({"name": "x", "settings": settings, "watch": ["test"], "set": {"hidden": "64, 64"}}, "test")
     recipe = original.but("test", **fields)
     made = optuna.create_study()
@@ -52,7 +52,7 @@ def test_final_figures_are_of_the_last_epoch_and_best_ones_of_each_replicates_be
 @pytest.mark.parametrize(
     ("metric", "ours", "theirs", "agrees"),
     [
-        # One replicate, so no SD: 0.02 for shares, 5% of theirs for anything else.
+        # With one replicate there is no SD: the margin is 0.02 for shares and 5% of theirs for anything else.
         ("test_accuracy", [0.5], 0.5195, True),
         ("test_accuracy", [0.5], 0.5205, False),
         ("sparsity", [0.5], 0.4805, True),
@@ -60,7 +60,7 @@ def test_final_figures_are_of_the_last_epoch_and_best_ones_of_each_replicates_be
         ("train_loss", [0.5], 0.53, False),
         ("train_loss", [50.0], 52.5, True),
         ("train_loss", [50.0], 47.0, False),
-        # SD sqrt 2 over 1 and 3: 2 * 1.414 + 0.05 * theirs.
+        # The SD of 1 and 3 is sqrt 2, so the margin is 2 * 1.414 + 0.05 * theirs.
         ("train_loss", [1.0, 3.0], 5.0, True),
         ("train_loss", [1.0, 3.0], 5.2, False),
         ("train_loss", [math.nan], 1.0, False),
@@ -78,7 +78,7 @@ def test_what_was_not_measured_to_the_end_has_no_figure_of_ours() -> None:
     settings = [{"set": {"lr": 0.1 * number}, "published": {"final_train_loss": 1.0}} for number in (1, 2, 3)]
     settings[0]["published"] = {"final_val_rmse": 1.0}
     metrics = {"val_loss": VAL, "train_loss": VAL}
-    # The first has no such metric, the second was pruned, the third not yet trained.
+    # The first trial has no such metric, the second was pruned, the third has not been trained.
     made = study(settings, (0, TrialState.COMPLETE, metrics), (1, TrialState.PRUNED, metrics))
     figures = published.compare(made)
     assert [(figure.ours, figure.sd, figure.agrees) for figure in figures] == [(None, None, None)] * 3
@@ -129,7 +129,7 @@ def test_a_recipe_without_figures_prints_nothing() -> None:
 def test_the_settings_that_were_changed_are_named() -> None:
     settings = [{"set": {"lr": 0.1}, "published": {"final_train_loss": 1.0}}]
     changed = study(settings, set={"epochs": 2, "batch_size": 128}, data={"dataset": "wine"}, replicates=3, seed=1)
-    # The batch size is the default, the hidden widths are only spelt otherwise; seeds and replicates measure the same.
+    # The batch size is the default and the widths are only written differently; seeds and replicates do not count.
     assert published.differences(changed) == ["epochs 2 (published: 100)", "dataset wine (published: digits)"]
     assert "differ from the published ones: epochs 2 (published: 100), dataset wine" in published.render(changed)
     assert "differ" not in published.render(study(settings))

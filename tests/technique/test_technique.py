@@ -1,4 +1,4 @@
-"""Techniques: found by their file, refused by name, their values checked against their own rules."""
+"""Tests of techniques: they are found by their files, refused by name, and validate values by their own rules."""
 
 from __future__ import annotations
 

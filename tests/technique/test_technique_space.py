@@ -1,4 +1,4 @@
-"""Techniques that choose where to search: what they fix, search and derive of the model's and optimisers' own names."""
+"""Tests of techniques that fix, search or derive hyperparameters of the model and the optimisers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KNOWN = discover()
 
 
 def space(*techniques: str | Technique, **fields: Any) -> Space:
-    """The space of a recipe of these techniques that says nothing but these fields."""
+    """Return the space of a recipe of these techniques with these fields and no others."""
     chosen = [KNOWN[one] if isinstance(one, str) else one for one in techniques]
     return Space.resolve(Recipe.parse({"name": "x"} | fields, "request"), chosen)
 
@@ -40,7 +40,7 @@ def test_the_recipe_has_the_last_word() -> None:
     assert found.fixed["lr"] == 0.3
     assert found.fixed["nesterov"] is True
     assert found.searched == {"momentum": FloatDistribution(0.5, 0.6)}
-    # What a technique fixes, a study may search.
+    # A study may search a hyperparameter that a technique fixes.
     assert "lr" in space("momentum", space={"lr": {"low": 1e-3, "high": 1.0, "log": True}}).searched
     assert "lr" not in space("momentum", space={"lr": {"low": 1e-3, "high": 1.0, "log": True}}).fixed
 
