@@ -171,5 +171,5 @@ def test_a_model_goes_on_only_with_inputs_that_mean_the_same(homes: pd.DataFrame
     source = {"set": {"source": "model.safetensors", "hidden": "8"}}
     assert Study("fine_tune", dataset="data/homes.csv", **source, **settings).data.features == 5
     homes.replace({"town": {"Ulm": "Rom"}}).to_csv("data/others.csv", index=False)
-    with pytest.raises(RequestError, match="an input 'town = Ulm' where others has 'town = Rom'"):
+    with pytest.raises(RequestError, match="an input 'town = Ulm', but others has 'town = Rom'"):
         Study("fine_tune", dataset="data/others.csv", **source, **settings)
