@@ -180,7 +180,7 @@ def read(study: BaseStudy) -> Record:
     """Read a study's record from its storage."""
     trials = study.optuna_study.get_trials(deepcopy=False)
     attributes, space, recipe = study.optuna_study.user_attrs, study.space, study.recipe
-    labels = [row.label for row in recipe.rows]
+    labels = [setting.label for setting in recipe.settings]
     entries = [_entry(trial, labels) for trial in trials]
     noisy = {name for one in study.techniques if one.monte_carlo for name in one.hyperparameters}
     return Record(

@@ -176,20 +176,13 @@ def test_a_storage_that_holds_no_study_is_told_and_left_as_it_is(tmp_path: Path,
 
 
 def test_whatever_names_are_made_of_is_shown_as_it_is(tmp_path: Path) -> None:
-    rows = [{"name": EVIL, "set": {"lr": 0.01}}, {"name": "[bold]", "set": {"lr": 0.02}}]
-    study = small(
-        tmp_path,
-        title=EVIL,
-        space={},
-        rows=rows,
-        set={"epochs": 2, "hidden": "16", "l2": 0.0},
-        name=EVIL,
-        sampler="grid",
-    )
+    settings = [{"name": EVIL, "set": {"lr": 0.01}}, {"name": "[bold]", "set": {"lr": 0.02}}]
+    fixed = {"epochs": 2, "hidden": "16", "l2": 0.0}
+    study = small(tmp_path, title=EVIL, space={}, settings=settings, set=fixed, name=EVIL, sampler="grid")
     shown = page(study.run(observers=()))
     assert shown.facts["question"] == EVIL
     assert f"{EVIL}-wine" in shown.words
-    assert {row[1] for row in shown.rows if len(row) > 2} == {"row", EVIL, "[bold]"}
+    assert {row[1] for row in shown.rows if len(row) > 2} == {"setting", EVIL, "[bold]"}
     differs = Difference(EVIL, 3, float("inf"), 0.25, 2, 0, 0.25)
     replay = page(Replay(EVIL, 0, "complete", 5, 1, 6, True, None, [], [EVIL], 6, [differs]))
     assert [EVIL, "3", "inf", "0.25", "2", "0"] in replay.rows
