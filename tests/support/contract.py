@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 from reference import Draws
-from support.data import random_data, random_images
-from support.packs import STRUCTURE, Fixed, adam, make_pack
 
 from search.data import Data
 from search.recipe.discovery import discover
 from search.technique import Numeric, Structural, Technique, Value
 from search.train.pack import Pack
+from support.data import random_data, random_images
+from support.packs import STRUCTURE, Fixed, adam, make_pack
 
 CASES = Path(__file__).parents[1] / "objectives" / "cases"
 Plain = Callable[[Mapping[str, Any], Draws], Mapping[str, Any]]
@@ -101,8 +101,8 @@ class Bench:
 
     def pack(self, slots: Sequence[Mapping[str, float]] | None = None, **options: Any) -> Pack:
         """A pack of these slots (all of the case's by default); `options` as of `packs.make_pack`."""
-        given = {"techniques": self.techniques, "loss": self.loss} | options
-        return make_pack(_data(self.case.data), self.slots if slots is None else slots, **given, **self.case.structure)
+        given = {"techniques": self.techniques, "loss": self.loss} | options | dict(self.case.structure)
+        return make_pack(_data(self.case.data), self.slots if slots is None else slots, **given)
 
     def without(self) -> dict[str, Any]:
         """Arguments of `pack` for a study that has never heard of the technique: its own numbers, and itself, left out.

@@ -13,10 +13,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -135,15 +136,17 @@ class Commands:
         request = {"words": list(words), "folder": str(folder), "kills": [asdict(kill) for kill in kills]}
         print(json.dumps(request | {"learn": learn}), file=self._server.stdin, flush=True)
         answer = json.loads(self._server.stdout.readline())
-        return Ended(**answer, **{name: (folder / name).read_text(encoding="utf-8") for name in ("out", "err")})
+        out, err = ((folder / name).read_text(encoding="utf-8") for name in ("out", "err"))
+        return Ended(**answer, out=out, err=err)
 
 
 def settled(folder: Path, seconds: float = 60) -> None:
-    """Wait until the writers that have outlived their commands in a folder have ended."""
-    until = time.monotonic() + seconds
-    for pid in _writers(folder):
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
-            time.sleep(0.02)
+    """Wait until the writers that have outlived their commands in a folder have ended.
+
+    Raises:
+        TimeoutError: A writer is still there.
+    """
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in _writers(folder)), seconds)
 
 
 def _writers(folder: Path) -> list[int]:

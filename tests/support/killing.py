@@ -94,7 +94,8 @@ def _command(request: Mapping[str, Any]) -> None:
     from search.tracking import link
 
     writer = _Writer(folder, [kill for kill in kills if kill.in_writer], learn)
-    link.subprocess = SimpleNamespace(Popen=writer.start, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)  # type: ignore[attr-defined]
+    forked = SimpleNamespace(Popen=writer.start, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)
+    vars(link)["subprocess"] = forked
     for kill in kills:
         if not kill.in_writer:
             _arm(kill, {"all": [writer.pid, os.getpid()], "command": [os.getpid()], "writer": [writer.pid]}[kill.whom])
@@ -113,7 +114,8 @@ class _Writer:
     def __init__(self, folder: Path, kills: Sequence[Kill], learn: Path | None) -> None:
         self._folder = folder
         reading, writing = os.pipe()
-        self._lock, self._status = threading.Lock(), None
+        self._lock = threading.Lock()
+        self._status: int | None = None
         command = os.getpid()
         self.pid = os.fork()
         if self.pid:

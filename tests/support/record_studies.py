@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from search.record import curves as record
@@ -18,7 +19,7 @@ from search.tracking.live import Live
 from search.tracking.sync import StudySync
 
 METRICS = ("train_loss", "val_loss", "val_accuracy", "sparsity", "weight_norm")
-SPACE = {"l2": optuna.distributions.FloatDistribution(1e-6, 1.0, log=True)}
+SPACE: dict[str, BaseDistribution] = {"l2": FloatDistribution(1e-6, 1.0, log=True)}
 
 
 @dataclass

@@ -8,14 +8,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 from support.record_studies import METRICS, Bench
+from support.waiting import until
 
 from search.tracking.link import WriterLink
 from search.tracking.turn import resolved
@@ -25,13 +24,6 @@ def writer(bench: Bench, *more: str, uri: str | None = None) -> subprocess.Popen
     command = [sys.executable, "-m", "search.tracking.writer", "--study", bench.name, "--storage", bench.storage]
     command += ["--tracking-uri", uri or bench.uri, *more]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def until(condition: Callable[[], bool], seconds: float = 40) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "not within the time"
-        time.sleep(0.02)
 
 
 def query(bench: Bench, sql: str) -> int:
@@ -128,7 +120,7 @@ def test_without_waiting_the_writer_outlives_the_training(bench: Bench) -> None:
     bench.tell(bench.ask(), TrialState.COMPLETE)
     code = f"""
 import sys, time
-from search.record.link import WriterLink
+from search.tracking.link import WriterLink
 link = WriterLink(study={bench.name!r}, storage={bench.storage!r}, tracking_uri={bench.uri!r})
 for n in range(5000):
     link.epoch([0] * 50, [1] * 50, 1, {{"val_loss": [1.0] * 50}})
@@ -147,11 +139,12 @@ assert "mlflow" not in sys.modules
 
 def test_a_writer_that_dies_is_said_once(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
     link = WriterLink(study="no such study", storage=bench.storage, tracking_uri=bench.uri)
-    end = time.monotonic() + 30
-    while "writer has stopped" not in capfd.readouterr().err:
+
+    def said() -> bool:
         link.epoch([0], [1], 1, {"val_loss": [1.0]})
-        assert time.monotonic() < end
-        time.sleep(0.05)
+        return "writer has stopped" in capfd.readouterr().err
+
+    until(said)
     for _ in range(10):
         link.epoch([0], [1], 1, {"val_loss": [1.0]})
     assert not link.close(wait=True)
@@ -168,8 +161,8 @@ def test_a_second_writer_waits_for_the_first(bench: Bench) -> None:
     assert second.stderr is not None
     second.stdin.close()
     assert b"another search is writing to MLflow" in second.stderr.readline()
-    time.sleep(1)
-    assert second.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(1)
     assert first.communicate()[1] == b""
     assert second.wait(30) == 0
     second.stderr.close()

@@ -101,7 +101,7 @@ def test_a_restart_of_the_database_costs_a_pause(
     tmp_path: Path, workers: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def start_again() -> None:
-        time.sleep(3)
+        time.sleep(3)  # what a restart takes: longer than the first pause of who waits for it
         running.start()
 
     starting = threading.Thread(target=start_again)

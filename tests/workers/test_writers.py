@@ -52,7 +52,7 @@ class Command:
     def take(self, live: Live, seconds: float) -> None:
         del live
         if self._times:
-            time.sleep(seconds)
+            time.sleep(seconds)  # as long as a writer waits for a line: what trains is slow
             self._times -= 1
 
 
@@ -265,11 +265,14 @@ def test_a_restart_of_the_studys_database_does_not_end_its_writer(tmp_path: Path
 
         name = train(4).study_name
         words = ["--study", name, "--storage", running.url, "--tracking-uri", uri, "--patience", "60"]
-        writer = subprocess.Popen([sys.executable, "-m", "search.tracking.writer", *words], stdin=subprocess.PIPE)
+        said = tmp_path / "said"
+        command = [sys.executable, "-m", "search.tracking.writer", *words]
+        with said.open("wb") as stderr:
+            writer = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=stderr)
         try:
             until(lambda: has_runs(tmp_path / "mlflow.db"))
             running.stop()
-            time.sleep(6)  # it looks every five
+            until(lambda: "is not answering" in said.read_text())
             running.start()
             study = train(8)
             until(lambda: f"{name}/7" in runs(f"sqlite:///{tmp_path}/mlflow.db"))  # of which nobody has told it
