@@ -47,7 +47,7 @@ from optuna.trial import TrialState
 
 from search import Study
 from search.choose.asking import Asker
-from search.choose.claims import Claims
+from search.choose.claims import FileClaims
 from search.loop import INFEASIBLE
 from search.recipe import Recipe
 from search.recipe.space import Space
@@ -89,7 +89,7 @@ class Packaged:
     def __init__(self, recipe: Recipe, space: Space, budget: int) -> None:
         storage = InMemoryStorage()
         self.study = optuna.create_study(storage=storage)
-        claims = Claims("memory", self.study.study_name)
+        claims = FileClaims("memory", self.study.study_name)
         self._asker = Asker(self.study, storage, recipe, space, budget, claims)  # type: ignore[arg-type]
 
     def ask(self) -> Sequence[Asked]:

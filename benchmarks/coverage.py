@@ -48,6 +48,7 @@ from search.data import Data, load
 from search.recipe import Recipe
 from search.recipe.discovery import discover
 from search.recipe.space import Space
+from search.technique import Value
 from search.train.batches import Batches
 from search.train.pack import Pack, Slot
 from search.train.program import Program
@@ -129,16 +130,16 @@ class Redraws:
         names = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
         data = Data(**vars(self._data) | dict(zip(names, (x, y, x_val, y_val, x_test, y_test), strict=True)))
         slots = []
+        structure: dict[str, Value] = {}
         for trial, (name, params) in enumerate(ARMS.items()):
             values = self._space.complete(params)
             assert values is not None
+            structure = self._space.structure(values)
             count = self._replicates * (3 if name in ("free", "l2") else 1)
             slots += [Slot(trial, FRESH + number, self._space.numeric(values)) for number in range(count)]
         batches = Batches(data)
-        program = Program.build(
-            self._space.structure(values), tuple(slots[0].values), self._techniques, batches,
-            loss="cross_entropy", seed=0,
-        )  # fmt: skip
+        numeric = tuple(slots[0].values)
+        program = Program.build(structure, numeric, self._techniques, batches, loss="cross_entropy", seed=0)
         pack = Pack(program, batches, slots)
         for _ in range(program.epochs):
             pack.run_epoch()
@@ -169,7 +170,8 @@ class Redraws:
 
 def real(redraws: int, minutes: float, replicates: int, data_dir: Path, offline: bool) -> dict[str, Any]:
     """The shares over redraws of MNIST, and every single redraw."""
-    drawn, started = [], time.monotonic()
+    drawn: list[dict[str, Any]] = []
+    started = time.monotonic()
     trainer = Redraws(load("mnist", scale="unit", data_dir=data_dir, offline=offline), replicates)
     while len(drawn) < redraws and time.monotonic() - started < 60 * minutes:
         drawn.append(trainer.draw(len(drawn)))

@@ -102,7 +102,11 @@ def told(folder: Path, started: datetime) -> Told:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = f"sqlite:///{folder / 'optuna.db'}"
     trials = optuna.load_study(study_name=None, storage=storage).get_trials(states=(TrialState.COMPLETE,))
-    return [((t.datetime_complete - started).total_seconds(), t.value) for t in trials if t.datetime_complete]
+    return [
+        ((trial.datetime_complete - started).total_seconds(), trial.value)
+        for trial in trials
+        if trial.datetime_complete is not None and trial.value is not None
+    ]
 
 
 def measure_all(settings: Mapping[str, Setting], repeats: int) -> dict[str, dict[str, list[Run]]]:

@@ -23,20 +23,18 @@ from __future__ import annotations
 import argparse
 import gc
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import measure
 import torch
 from rivals import LR, Fused, Rows, Serial, Tuned, Vmap
 
 from search.data import Data, Scaling
+from search.technique import Value
 from search.train.batches import Batches
 from search.train.cohort import Cohort, Member
 from search.train.device import auto_width
@@ -93,10 +91,13 @@ class Package:
         )  # fmt: skip
         batches = Batches(data, rows.x.device)
         hidden = "x".join(map(str, shape.widths[1:-1]))
-        structure = {
-            "hidden": hidden, "activation": "leaky_relu", "batch_size": shape.batch, "epochs": 10**6,
+        structure: dict[str, Value] = {
+            "hidden": hidden,
+            "activation": "leaky_relu",
+            "batch_size": shape.batch,
+            "epochs": 10**6,
             "optimizer": "adam",
-        }  # fmt: skip
+        }
         numeric = {"lr": LR, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
         program = Program.build(
             structure, list(numeric), (), batches, loss="cross_entropy", seed=0, precision=precision

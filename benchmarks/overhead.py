@@ -39,8 +39,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import measure
 import optuna
 import torch
@@ -139,15 +137,15 @@ def fill(folder: Path, levels: list[int]) -> tuple[dict[int, Path], float]:
     file = folder / "filled.db"
     made = Study(NAME, storage=f"sqlite:///{file}", tracking_uri=None, device="cpu").run(SIZE, observers=[])
     study, chance = made.optuna_study, random.Random(0)
-    known = study.get_trials()
+    known = [(trial, trial.value) for trial in study.get_trials() if trial.value is not None]
     found, started = {}, time.perf_counter()
     for level in levels:
         for number in range(len(study.get_trials(deepcopy=False)), level):
-            one = chance.choice(known)
+            one, best = chance.choice(known)
             ranges: dict[str, Any] = one.distributions
             params = {name: each.low * (each.high / each.low) ** chance.random() for name, each in ranges.items()}
             attributes = one.user_attrs | {COHORT: number // 16, TICKET: number}
-            value, steps = one.value * chance.uniform(1, 1.3), one.intermediate_values
+            value, steps = best * chance.uniform(1, 1.3), one.intermediate_values
             study.add_trial(
                 optuna.trial.create_trial(state=one.state, value=value, params=params, distributions=one.distributions,
                                           user_attrs=attributes, intermediate_values=steps)
@@ -243,7 +241,7 @@ def on_top_of(level: int, file: Path, repeats: int) -> dict[str, Any]:
     for repeat in range(repeats):
         copy = _copy(file, file.with_name(f"start-{level}-{repeat}.db"))
         words = [sys.executable, "-c", _STARTUP, NAME, f"sqlite:///{copy}", str(level + SIZE)]
-        environment = os.environ | {"BEGAN": repr(time.time()), "PYTHONPATH": sys.path[0]}
+        environment = os.environ | {"BEGAN": repr(time.time())}
         starts.append(json.loads(measure.timed(words, file.parent, environment).stdout))
         made, _, _ = run(_copy(file, file.with_name(f"run-{level}-{repeat}.db")), level + SIZE, real=False)
         runs.append(figures(made, _PHASES))

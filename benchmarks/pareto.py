@@ -22,6 +22,7 @@ import tempfile
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import measure
 import numpy as np
@@ -95,7 +96,7 @@ def judge(values: np.ndarray, pruner: ParetoPruner) -> np.ndarray:
 
 def volume(found: Study, values: np.ndarray, trained: np.ndarray, constant: float) -> float:
     """Of the front of those that trained to their end."""
-    return hypervolume(found.objectives.losses(values[trained == EPOCHS, -1, :2]), [constant, 0.0])
+    return hypervolume(found.objectives.losses(values[trained == EPOCHS, -1, :2].tolist()), [constant, 0.0])
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -113,7 +114,7 @@ def main(words: Sequence[str] | None = None) -> None:
             found = study(folder, techniques, dataset, sampler, "none")
             values, constant = so_far(found), constant_loss(found.batches, found.loss)
             whole = volume(found, values, np.full(TRIALS, EPOCHS), constant)
-            row = {"study": f"{techniques}-{dataset}", "sampler": sampler, "peers": {}}
+            row: dict[str, Any] = {"study": f"{techniques}-{dataset}", "sampler": sampler, "peers": {}}
             for peers in args.peers:
                 pruner = ParetoPruner(EPOCHS, min_epochs=None, objectives=found.objectives, constant=constant)
                 pruner.peers = peers
@@ -129,8 +130,9 @@ def main(words: Sequence[str] | None = None) -> None:
             print(f"{row['study']:28}{sampler:8}{told}  {row.get('live', '')}", flush=True)
     for peers in args.peers:
         of = [row["peers"][peers] for row in results]
-        share, kept = np.mean([one["share"] for one in of]), [one["kept"] for one in of]
-        print(f"{peers} peers: share {share:.1%}, kept {np.mean(kept):.2%} on average, {np.min(kept):.2%} at worst")
+        shares, left = ([one[name] for one in of] for name in ("share", "kept"))
+        means = f"share {np.mean(shares):.1%}, kept {np.mean(left):.2%} on average"
+        print(f"{peers} peers: {means}, {np.min(left):.2%} at worst")
     if args.json is not None:
         measure.write(args.json, "pareto", {"trials": TRIALS, "epochs": EPOCHS, "studies": results})
 

@@ -44,13 +44,13 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if args.mnist is None:
         x, y = load_digits(return_X_y=True)
-        batch_size, hidden = 128, (128, 128)
+        batch_size, hidden = 128, [128, 128]
     else:
         from torchvision.datasets import MNIST
 
         official = MNIST(str(args.mnist), train=True)
         x, y = official.data.flatten(1).float().numpy(), official.targets.numpy()
-        batch_size, hidden = 4096, (128, 128, 128)
+        batch_size, hidden = 4096, [128, 128, 128]
     x_train, x_val, y_train, y_val = train_test_split(x, y, test_size=0.2, stratify=y, random_state=0)
     if args.mnist is None:  # which has no official test rows
         x_train, _, y_train, _ = train_test_split(x_train, y_train, test_size=0.25, stratify=y_train, random_state=0)

@@ -6,7 +6,7 @@ steps for all of them. All leave out what they can: no DataLoader, no `item()`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -36,17 +36,22 @@ class Rows:
         return list(torch.randperm(len(self.x), device=self.x.device).split(self.batch))
 
 
+def network(widths: tuple[int, ...]) -> nn.Sequential:
+    """Return a multilayer perceptron with leaky ReLUs between its linear layers."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), nn.LeakyReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
 class Serial:
     """One network in the plain loop: `nn.Sequential`, `torch.optim.Adam`, one step at a time."""
 
     slots = 1
 
     def __init__(self, widths: tuple[int, ...], rows: Rows, *, fused: bool = False) -> None:
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(widths):
-            layers += [nn.Linear(inputs, outputs), nn.LeakyReLU()]
         self._rows = rows
-        self._model = nn.Sequential(*layers[:-1]).to(rows.x.device)
+        self._model = network(widths).to(rows.x.device)
         self._optimiser = torch.optim.Adam(self._model.parameters(), lr=LR, fused=fused or None)
 
     def epoch(self) -> None:
@@ -103,12 +108,12 @@ class Vmap:
 
     def __init__(self, widths: tuple[int, ...], rows: Rows, slots: int) -> None:
         self.slots, self._rows = slots, rows
-        models = [Serial(widths, rows)._model for _ in range(slots)]
+        models = [network(widths).to(rows.x.device) for _ in range(slots)]
         stacked, _ = torch.func.stack_module_state(models)
-        self._weights: Mapping[str, Tensor] = stacked
+        self._weights: dict[str, Tensor] = stacked
         base = models[0]
 
-        def loss(weights: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        def loss(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
             return F.cross_entropy(torch.func.functional_call(base, weights, (x,)), y)
 
         self._gradients: Callable[..., Any] = torch.func.vmap(torch.func.grad(loss), in_dims=(0, None, None))

@@ -36,12 +36,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import measure
 import torch
 
 from search.data import Data, Scaling
+from search.technique import Value
 from search.train.batches import Batches
 from search.train.cohort import Cohort, Member
 from search.train.device import auto_width, slot_bytes
@@ -114,10 +113,13 @@ def train(point: Point) -> dict[str, Any]:
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew at what is resident now
     idle = peak()
     batches = Batches(random_data(point))  # a study's own data share this memory
-    structure = {
-        "hidden": point.hidden, "activation": "leaky_relu", "batch_size": _BATCH, "epochs": point.epochs + 2,
+    structure: dict[str, Value] = {
+        "hidden": point.hidden,
+        "activation": "leaky_relu",
+        "batch_size": _BATCH,
+        "epochs": point.epochs + 2,
         "optimizer": "adam",
-    }  # fmt: skip
+    }
     numeric = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     program = Program.build(structure, list(numeric), (), batches, loss="cross_entropy", seed=0)
     width = auto_width([point.hidden], [_BATCH], ["adam"], batches) if point.auto else point.slots
