@@ -53,7 +53,7 @@ TITLES = {
     "test": "The best trial on the test split",
 }
 """Every figure: the name of its files and its heading, in the page's order."""
-_RECORDED: dict[str, Callable[[Record], Shown]] = {
+RECORDED: dict[str, Callable[[Record], Shown]] = {
     "history": history.draw,
     "slices": slices.draw,
     "rows": slices.draw_rows,
@@ -64,6 +64,7 @@ _RECORDED: dict[str, Callable[[Record], Shown]] = {
     "importance": importance.draw,
     "pruning": pruning.draw,
 }
+"""The figures that are drawn from the record alone, without training."""
 _ROWS = 10
 
 
@@ -123,7 +124,7 @@ def _write(study: Study, folder: Path, training: bool | None) -> Report:
         quick = training or (training is None and replicates.seconds(record) <= replicates.QUICK)
         if quick and not record.objectives.several:  # the choice among a front is the reader's
             record = replicates.train(study, record)
-        shown = {name: draw(record) for name, draw in _RECORDED.items()}
+        shown = {name: draw(record) for name, draw in RECORDED.items()}
         if record.objectives.several:
             shown["front"] = front.draw(record)
         trained, found = _trained(study, record, training)
@@ -137,7 +138,7 @@ def _write(study: Study, folder: Path, training: bool | None) -> Report:
     for name in (name for name in TITLES if name in shown):
         png = None
         if shown[name].figure is not None:
-            png, files[f"{name}.svg"] = _pictures(shown[name])
+            png, files[f"{name}.svg"] = pictures(shown[name])
             files[f"{name}.png"] = png
             figures[name] = folder / f"{name}.png", folder / f"{name}.svg"
         sections.append(Section(name, TITLES[name], shown[name].caption, png))
@@ -166,8 +167,8 @@ def _trained(study: Study, record: Record, training: bool | None) -> tuple[dict[
     return shown, found
 
 
-def _pictures(shown: Shown) -> tuple[bytes, bytes]:
-    """A figure as PNG and SVG."""
+def pictures(shown: Shown) -> tuple[bytes, bytes]:
+    """Return a figure as PNG and as SVG."""
     assert shown.figure is not None
     png, svg = io.BytesIO(), io.BytesIO()
     with warnings.catch_warnings():

@@ -25,7 +25,8 @@ from search.tracking.reach import StorageAway, answering
 from search.tracking.view import MlflowView
 
 _SLICE = 5.0  # seconds of catching up after which the live trials have their turn
-_LOOK = 10.0  # seconds after which the study is read though nobody has told of a trial: other machines tell none
+LOOK_AGAIN = 10.0
+"""Seconds after which the study is read though nobody has told of a trial; other machines tell of none."""
 
 
 class StudySync:
@@ -85,7 +86,7 @@ class StudySync:
             FAULTS: whatever MLflow, or either store, fails with; `forget`, then go again.
         """
         self.progressed = False
-        due = time.monotonic() - self._looked >= _LOOK
+        due = time.monotonic() - self._looked >= LOOK_AGAIN
         if self._view.connected and not (ended or live.told or self._left or due):
             self._flush(live)  # nothing to be read from the study
             return True

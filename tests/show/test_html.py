@@ -260,16 +260,24 @@ def test_each_command_has_a_twin_in_python(folder: Path, monkeypatch: pytest.Mon
     assert len(loaded.trials()) == 12
 
 
+@pytest.fixture
+def in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let libraries believe that they run in a notebook: they know it by the class of IPython's shell."""
+    shell = type("ZMQInteractiveShell", (), {})
+    monkeypatch.setattr("builtins.get_ipython", shell, raising=False)
+
+
+@pytest.mark.usefixtures("in_a_notebook")
 def test_a_table_is_text_in_a_notebook_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose kernel asks for colours, and where rich would print to the page."""
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     sheet = Sheet(("name", "[n]"), [("[red]x", "1")], ("name",), title="[a] title")
     assert next(filter(None, map(str.strip, str(sheet).splitlines()))) == "[a] title"
     assert "│ [red]x │   1 │" in str(sheet)
     assert "\x1b" not in str(sheet)
 
 
+@pytest.mark.usefixtures("in_a_notebook")
 def test_a_notebook_has_one_line_of_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
 
@@ -285,7 +293,6 @@ def test_a_notebook_has_one_line_of_progress(tmp_path: Path, monkeypatch: pytest
         return Handle()
 
     monkeypatch.setattr("IPython.display.display", display)
-    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     study = small(tmp_path)
     with Progress(study.optuna_study, 12, 6, 4) as progress:
         study.run(observers=[progress])

@@ -133,7 +133,7 @@ def test_trials_that_nobody_tells_of_are_seen(bench: Bench, monkeypatch: pytest.
     bench.tell(bench.ask(), TrialState.COMPLETE)
     assert sync.go(Live(), ended=False)
     assert f"{bench.name}/0" not in bench.runs()
-    monkeypatch.setattr("search.tracking.sync._LOOK", 0.0)
+    monkeypatch.setattr("search.tracking.sync.LOOK_AGAIN", 0.0)
     assert sync.go(Live(), ended=False)
     bench.assert_equal(0)
 

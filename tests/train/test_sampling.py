@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases.dropout import Dropout
-from reference import Draws, train
+from reference import Draws, Dropout, train
 from support.packs import adam, make_pack
 from torch import nn
 

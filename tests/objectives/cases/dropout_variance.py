@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from cases.dropout import Dropout
-from reference import Draws
+from reference import Draws, Dropout
 from support.contract import Case
 from torch import Tensor
 
