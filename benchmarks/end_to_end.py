@@ -124,8 +124,10 @@ def measure_all(settings: Mapping[str, Setting], repeats: int) -> dict[str, dict
                     best = setting.check(contender, done.stdout, Path(folder))
                     trials = told(Path(folder), started)
                 runs[name][contender].append((done.seconds, best, trials))
-                print(f"{repeat + 1}/{repeats} {name}, {contender}: {done.seconds:.1f} s, best {best:.4g}",
-                      file=sys.stderr)  # fmt: skip
+                print(
+                    f"{repeat + 1}/{repeats} {name}, {contender}: {done.seconds:.1f} s, best {best:.4g}",
+                    file=sys.stderr,
+                )
     return runs
 
 
@@ -186,8 +188,10 @@ def main(words: Sequence[str] | None = None) -> None:
     for name, found in results.items():
         cells = [_cell(found[one], " s") for one in _CONTENDERS] + [_cell(found["ratio"], "x")]
         print(f"{name:14}{cells[0]:>24}{cells[1]:>26}{cells[2]:>24}")
-        reached = {one: [None if at is None else round(at, 1) for at in of_one]
-                   for one, of_one in found["seconds_to_plain_best"].items()}  # fmt: skip
+        reached = {
+            one: [None if at is None else round(at, 1) for at in of_one]
+            for one, of_one in found["seconds_to_plain_best"].items()
+        }
         print(f"{'':14}seconds to the plain script's best: {reached}")
     if args.json is not None:
         given = {name: {"trials": one.trials, "epochs": one.epochs} for name, one in settings.items()}

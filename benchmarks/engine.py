@@ -84,11 +84,21 @@ class Package:
         few = 16
         scaling = Scaling(torch.zeros(shape.widths[0]), torch.ones(shape.widths[0]))
         data = Data(
-            name="random", task="classification", x_train=rows.x.cpu(), y_train=rows.y.cpu(),
-            x_val=rows.x[:few].cpu(), y_val=rows.y[:few].cpu(), x_test=rows.x[:few].cpu(), y_test=rows.y[:few].cpu(),
-            outputs=shape.widths[-1], inputs=scaling, targets=None, image_shape=None, pixel_max=None,
+            name="random",
+            task="classification",
+            x_train=rows.x.cpu(),
+            y_train=rows.y.cpu(),
+            x_val=rows.x[:few].cpu(),
+            y_val=rows.y[:few].cpu(),
+            x_test=rows.x[:few].cpu(),
+            y_test=rows.y[:few].cpu(),
+            outputs=shape.widths[-1],
+            inputs=scaling,
+            targets=None,
+            image_shape=None,
+            pixel_max=None,
             classes=tuple(map(str, range(shape.widths[-1]))),
-        )  # fmt: skip
+        )
         batches = Batches(data, rows.x.device)
         hidden = "x".join(map(str, shape.widths[1:-1]))
         structure: dict[str, Value] = {
@@ -145,8 +155,10 @@ def compare(shape: Shape, slots: int, turns: int, device: torch.device, precisio
     y = torch.randint(0, shape.widths[-1], (len(x),), generator=generator).to(device)
     rows = Rows(x, y, shape.batch)
     racing = dict(contenders(shape, slots, rows, precision))
-    turn = {name: max(1, int(_TURN_FLOPS[device.type] / (shape.flops * one.slots * steps * 4)))
-            for name, one in racing.items()}  # fmt: skip
+    turn = {
+        name: max(1, int(_TURN_FLOPS[device.type] / (shape.flops * one.slots * steps * 4)))
+        for name, one in racing.items()
+    }
     taken: dict[str, list[float]] = {name: [] for name in racing}
     peaks = []
     for round_ in range(turns + 1):
@@ -203,9 +215,12 @@ def main() -> None:
             for contender, one in found["contenders"].items():
                 ratio, share = one["package_is_faster"], one["share_of_peak"]["median"]
                 step = 1e3 * one["seconds_per_step"]["median"]
-                print(f"  {contender:8} {step:9.3f} ms a slot-step {one['trials_per_second']:9.3f} trials/s "
-                      f"{share:6.1%} of peak; package {ratio['median']:5.2f}x "
-                      f"({ratio['min']:.2f} to {ratio['max']:.2f})", flush=True)  # fmt: skip
+                print(
+                    f"  {contender:8} {step:9.3f} ms a slot-step {one['trials_per_second']:9.3f} trials/s "
+                    f"{share:6.1%} of peak; package {ratio['median']:5.2f}x "
+                    f"({ratio['min']:.2f} to {ratio['max']:.2f})",
+                    flush=True,
+                )
             gc.collect()
     if args.json is not None:
         measure.write(args.json, "engine", {"turns": args.turns, "results": results}, args.precision)

@@ -147,9 +147,15 @@ def fill(folder: Path, levels: list[int]) -> tuple[dict[int, Path], float]:
             attributes = one.user_attrs | {COHORT: number // 16, TICKET: number}
             value, steps = best * chance.uniform(1, 1.3), one.intermediate_values
             study.add_trial(
-                optuna.trial.create_trial(state=one.state, value=value, params=params, distributions=one.distributions,
-                                          user_attrs=attributes, intermediate_values=steps)
-            )  # fmt: skip
+                optuna.trial.create_trial(
+                    state=one.state,
+                    value=value,
+                    params=params,
+                    distributions=one.distributions,
+                    user_attrs=attributes,
+                    intermediate_values=steps,
+                )
+            )
         found[level] = _copy(file, folder / f"{level}.db")
     return found, (time.perf_counter() - started) / max(1, levels[-1] - SIZE)
 
@@ -258,8 +264,11 @@ def for_real(level: int, file: Path, repeats: int) -> dict[str, Any]:
         calls = by_call(made)
     found = spread(runs)
     met = max(found["not_hidden_share"]["median"], found["share_on_idle_cores"]["median"]) <= BAR
-    print(f"\na real run on top of {level:,}, s: " + ", ".join(f"{n} {_cell(v)}" for n, v in found.items())
-          + f"; the bar, at most {BAR:.0%} not hidden: {'met' if met else 'not met'}")  # fmt: skip
+    print(
+        f"\na real run on top of {level:,}, s: "
+        + ", ".join(f"{n} {_cell(v)}" for n, v in found.items())
+        + f"; the bar, at most {BAR:.0%} not hidden: {'met' if met else 'not met'}"
+    )
     return {"on_top_of": level, "seconds": found, "bar": BAR, "met": met, "calls": calls}
 
 

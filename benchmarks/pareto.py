@@ -45,10 +45,18 @@ PEERS = (1, 2, 3, 5, 8)
 def study(folder: Path, techniques: str, dataset: str, sampler: str, pruner: str) -> Study:
     """A study, trained unless the folder has it; the learning rate is searched too."""
     return Study(
-        techniques, dataset=dataset, storage=f"sqlite:///{folder}/{techniques}-{dataset}-{sampler}-{pruner}.db",
-        tracking_uri=None, objective=["val_loss", "sparsity"], trials=TRIALS, ask_batch=COHORT_SIZE, sampler=sampler,
-        pruner={"name": pruner}, set={"epochs": EPOCHS}, space={"lr": {"low": 1e-4, "high": 1e-1, "log": True}},
-    ).run(observers=[])  # fmt: skip
+        techniques,
+        dataset=dataset,
+        storage=f"sqlite:///{folder}/{techniques}-{dataset}-{sampler}-{pruner}.db",
+        tracking_uri=None,
+        objective=["val_loss", "sparsity"],
+        trials=TRIALS,
+        ask_batch=COHORT_SIZE,
+        sampler=sampler,
+        pruner={"name": pruner},
+        set={"epochs": EPOCHS},
+        space={"lr": {"low": 1e-4, "high": 1e-1, "log": True}},
+    ).run(observers=[])
 
 
 def so_far(found: Study) -> np.ndarray:
@@ -73,11 +81,20 @@ def judge(values: np.ndarray, pruner: ParetoPruner) -> np.ndarray:
     trained = np.full(len(values), EPOCHS)
     trials = [
         FrozenTrial(
-            number, TrialState.RUNNING, None, datetime(2026, 1, 1), None, {}, {}, {COHORT: number // COHORT_SIZE}, {},
-            {}, trial_id=number,
+            number,
+            TrialState.RUNNING,
+            None,
+            datetime(2026, 1, 1),
+            None,
+            {},
+            {},
+            {COHORT: number // COHORT_SIZE},
+            {},
+            {},
+            trial_id=number,
         )
         for number in range(len(values))
-    ]  # fmt: skip
+    ]
     for cohort in range(-(-len(values) // COHORT_SIZE)):
         alive = trials[cohort * COHORT_SIZE : (cohort + 1) * COHORT_SIZE]
         for rung in pruner.rungs():

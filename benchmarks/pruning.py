@@ -54,10 +54,18 @@ class Setting:
     def curves(self, storage: str) -> np.ndarray:
         """The objective so far (trials x epochs), trained unless the storage has it; infinite where never finite."""
         study = Study(
-            self.techniques, dataset=self.dataset, storage=storage, tracking_uri=None, trials=TRIALS, seed=self.seed,
-            sampler="random", ask_batch=32, pruner={"name": "none"}, set={"epochs": self.epochs},
+            self.techniques,
+            dataset=self.dataset,
+            storage=storage,
+            tracking_uri=None,
+            trials=TRIALS,
+            seed=self.seed,
+            sampler="random",
+            ask_batch=32,
+            pruner={"name": "none"},
+            set={"epochs": self.epochs},
             space={"lr": {"low": 1e-4, "high": 1e-1, "log": True}} if self.lr else {},
-        ).run()  # fmt: skip
+        ).run()
         found = np.full((TRIALS, self.epochs), np.inf)
         for row, trial in zip(found, study.optuna_study.get_trials(deepcopy=False), strict=True):
             loss = Curves.decode(trial.user_attrs[CURVES]).of("val_loss")

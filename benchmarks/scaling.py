@@ -89,9 +89,16 @@ def random_data(point: Point) -> Data:
         parts[f"y_{part}"] = torch.randint(0, _OUTPUTS, (rows,), generator=generator)
     scaling = Scaling(torch.zeros(point.features), torch.ones(point.features))
     return Data(
-        name="random", task="classification", outputs=_OUTPUTS, inputs=scaling, targets=None, image_shape=None,
-        pixel_max=None, classes=tuple(map(str, range(_OUTPUTS))), **parts,
-    )  # fmt: skip
+        name="random",
+        task="classification",
+        outputs=_OUTPUTS,
+        inputs=scaling,
+        targets=None,
+        image_shape=None,
+        pixel_max=None,
+        classes=tuple(map(str, range(_OUTPUTS))),
+        **parts,
+    )
 
 
 def formula(point: Point, batches: Batches) -> dict[str, int]:
@@ -181,9 +188,13 @@ def summed_up(axis: str, runs: Sequence[dict[str, Any]], libraries: float) -> di
     quotients = {name: one["median"] / allowed for name, one in memory.items()}
     without = {f"{name}_without_libraries": (one["median"] - libraries) / allowed for name, one in memory.items()}
     return times | {
-        "width": first["width"], "data_mib": first["data"] / 2**20, "allowed_mib": allowed, "memory_mib": memory,
-        "quotients": quotients | without, "met": without["peak_without_libraries"] <= 1,
-    }  # fmt: skip
+        "width": first["width"],
+        "data_mib": first["data"] / 2**20,
+        "allowed_mib": allowed,
+        "memory_mib": memory,
+        "quotients": quotients | without,
+        "met": without["peak_without_libraries"] <= 1,
+    }
 
 
 def linear(points: dict[int, dict[str, Any]], clock: str) -> str:
@@ -212,9 +223,11 @@ def show(axis: str, points: dict[int, dict[str, Any]], verdict: str) -> None:
         steady, peak_, quotient = one["memory_mib"]["steady"], one["memory_mib"]["peak"], one["quotients"]
         note = "" if one["met"] else "  above the bar"
         note += f"  width {one['width']}" if axis == "auto" else ""
-        print(f"  {value:5} {_cell(wall):>28} {_cell(cpu):>28}{one['allowed_mib']:8.1f}{steady['median']:8.1f}"
-              f"{peak_['median']:8.1f}{quotient['peak']:7.2f} ({quotient['peak_without_libraries']:.2f})"
-              f"{note}")  # fmt: skip
+        print(
+            f"  {value:5} {_cell(wall):>28} {_cell(cpu):>28}{one['allowed_mib']:8.1f}{steady['median']:8.1f}"
+            f"{peak_['median']:8.1f}{quotient['peak']:7.2f} ({quotient['peak_without_libraries']:.2f})"
+            f"{note}"
+        )
     print(f"  {verdict}", flush=True)
 
 

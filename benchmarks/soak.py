@@ -58,14 +58,31 @@ KINDS = {
 }
 # The most calls of each that a run may be killed at: about as many as an undisturbed one makes.
 PLACES = {
-    "a study's creation": 1, "a study's attribute": 9, "an ask": 12, "a queued trial": 12, "an asked trial": 12,
-    "a parameter": 24, "a trial's attribute": 48, "a report": 18, "a tell": 12, "a transaction": 150,
-    "an epoch": 24, "a compaction": 12, "a compacted tensor": 60, "an observer's turn": 12, "the results": 1,
-}  # fmt: skip
+    "a study's creation": 1,
+    "a study's attribute": 9,
+    "an ask": 12,
+    "a queued trial": 12,
+    "an asked trial": 12,
+    "a parameter": 24,
+    "a trial's attribute": 48,
+    "a report": 18,
+    "a tell": 12,
+    "a transaction": 150,
+    "an epoch": 24,
+    "a compaction": 12,
+    "a compacted tensor": 60,
+    "an observer's turn": 12,
+    "the results": 1,
+}
 TRACKED_PLACES = {
-    "the word to the writer": 12, "the drain": 1, "a logged batch": 24, "a new run": 12, "a run's end": 13,
-    "the writer's transaction": 120, "a column of MLflow's tables": 40,
-}  # fmt: skip
+    "the word to the writer": 12,
+    "the drain": 1,
+    "a logged batch": 24,
+    "a new run": 12,
+    "a run's end": 13,
+    "the writer's transaction": 120,
+    "a column of MLflow's tables": 40,
+}
 _MOST_KILLS = 6
 
 

@@ -118,8 +118,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "model.safetensors"
         if "fine_tune" in names:
-            trained = Study("baseline", storage=f"sqlite:///{folder}/o.db", tracking_uri=None, device="cpu", trials=1,
-                            set=MODEL | {"epochs": 1})  # fmt: skip
+            trained = Study(
+                "baseline",
+                storage=f"sqlite:///{folder}/o.db",
+                tracking_uri=None,
+                device="cpu",
+                trials=1,
+                set=MODEL | {"epochs": 1},
+            )
             trained.run()
             trained.export(source)
         for name in names:

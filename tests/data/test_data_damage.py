@@ -135,11 +135,15 @@ def test_random_tables_never_surprise(rows: list[list[str]], names: list[str]) -
 @FUZZ
 @given(
     rows=st.lists(
-        st.tuples(st.one_of(st.none(), st.floats(-1e6, 1e6, width=32)), st.sampled_from(["a", "b", "c d", None]),
-                  st.floats(-100, 100)),
-        min_size=12, max_size=40,
+        st.tuples(
+            st.one_of(st.none(), st.floats(-1e6, 1e6, width=32)),
+            st.sampled_from(["a", "b", "c d", None]),
+            st.floats(-100, 100),
+        ),
+        min_size=12,
+        max_size=40,
     )
-)  # fmt: skip
+)
 def test_what_a_column_is_made_of_is_all_there_is_to_know(rows: list[tuple[float | None, str | None, float]]) -> None:
     """The features say how to make an input of any raw row, without scikit-learn."""
     frame = pd.DataFrame(rows, columns=["number", "word", "y"])

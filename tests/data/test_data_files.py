@@ -33,9 +33,13 @@ def test_a_table_by_hand() -> None:
     data = load(table(HOMES), target="price", scale="none")
     assert data.columns == (
         Feature("rooms", fill=3.0),
-        Feature("town", equals="A"), Feature("town", equals="B"), Feature("town", missing=True),
-        Feature("garden", equals="False"), Feature("garden", equals="True"), Feature("garden", missing=True),
-    )  # fmt: skip
+        Feature("town", equals="A"),
+        Feature("town", equals="B"),
+        Feature("town", missing=True),
+        Feature("garden", equals="False"),
+        Feature("garden", equals="True"),
+        Feature("garden", missing=True),
+    )
     assert rows_of(data) == {
         (2, 1, 0, 0, 0, 1, 0, 1.5),
         (3, 0, 1, 0, 1, 0, 0, 2.5),  # rooms missing: the median of 1, 3, 3, 4
@@ -157,10 +161,17 @@ def test_several_targets_are_a_regression_of_several_outputs() -> None:
 
 
 def test_columns_that_say_nothing_are_left_out_and_named() -> None:
-    frame = pd.DataFrame({
-        "": range(30), "name": [f"n{i}" for i in range(30)], "same": 1.5, "none": np.nan, "only": "text",
-        "x": np.arange(30) % 7, "y": np.arange(30) * 1.5,
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "": range(30),
+            "name": [f"n{i}" for i in range(30)],
+            "same": 1.5,
+            "none": np.nan,
+            "only": "text",
+            "x": np.arange(30) % 7,
+            "y": np.arange(30) * 1.5,
+        }
+    )
     frame.to_csv("own.csv", index=False)
     data = load("own.csv", target="y", options={"drop": [""]})
     assert [feature.column for feature in data.columns] == ["x"]

@@ -28,11 +28,13 @@ def homes(in_an_empty_folder: Path) -> pd.DataFrame:
     """60 homes in data/homes.csv: rooms, some unknown, town and price; and their table."""
     del in_an_empty_folder
     rows = range(60)
-    table = pd.DataFrame({
-        "rooms": [None if i % 7 == 3 else i % 5 for i in rows],
-        "town": [("Ulm", "Bern", None)[i % 3] for i in rows],
-        "price": [round(100 + 7.5 * (i % 5) + 3 * (i % 3) + i / 60, 3) for i in rows],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "rooms": [None if i % 7 == 3 else i % 5 for i in rows],
+            "town": [("Ulm", "Bern", None)[i % 3] for i in rows],
+            "price": [round(100 + 7.5 * (i % 5) + 3 * (i % 3) + i / 60, 3) for i in rows],
+        }
+    )
     Path("data").mkdir()
     table.to_csv("data/homes.csv", index=False)
     return table
@@ -118,16 +120,24 @@ def test_from_python() -> None:
 
 def test_a_model_file_says_how_to_encode_raw_rows(homes: pd.DataFrame) -> None:
     study = Study(
-        "l2", dataset="data/homes.csv", target="price", device="cpu", tracking_uri=None,
-        trials=2, set={"epochs": 3, "hidden": "8"},
-    )  # fmt: skip
+        "l2",
+        dataset="data/homes.csv",
+        target="price",
+        device="cpu",
+        tracking_uri=None,
+        trials=2,
+        set={"epochs": 3, "hidden": "8"},
+    )
     study.run(observers=())
     study.export("model.safetensors")
     model = load_model("model.safetensors")
     assert [(one.column, one.equals, one.missing) for one in model.meta.columns] == [
-        ("rooms", None, False), ("rooms", None, True), ("town", "Bern", False), ("town", "Ulm", False),
+        ("rooms", None, False),
+        ("rooms", None, True),
+        ("town", "Bern", False),
+        ("town", "Ulm", False),
         ("town", None, True),
-    ]  # fmt: skip
+    ]
     # As a reader of the file would, who has no other part of this program.
     inputs = []
     for feature in model.meta.columns:

@@ -34,9 +34,12 @@ def augmented(data: Data, slots: list[dict[str, float]]) -> Tensor:
 
     spy = Technique(name="spy", hyperparameters={"spy": Numeric()}, input=look)
     pack = make_pack(
-        data, [adam() | NEUTRAL | slot for slot in slots], dtype=torch.float64,
-        techniques=[discover()["augmentation"], spy], batch_size=BATCH,
-    )  # fmt: skip
+        data,
+        [adam() | NEUTRAL | slot for slot in slots],
+        dtype=torch.float64,
+        techniques=[discover()["augmentation"], spy],
+        batch_size=BATCH,
+    )
     pack.run_epoch()
     (x,) = seen
     return x
@@ -78,8 +81,10 @@ def test_equals_torchvision(shape: tuple[int, int, int], strengths: dict[str, fl
     ):
         image = pixels.view(shape)
         sides = [max(1, round((1 - value["crop"] * smaller) * length)) for length in (height, width)]
-        y, x = (floor(draw * (length - side + 1)) for draw, length, side in
-                zip((top, left), (height, width), sides, strict=True))  # fmt: skip
+        y, x = (
+            floor(draw * (length - side + 1))
+            for draw, length, side in zip((top, left), (height, width), sides, strict=True)
+        )
         image = v2.resized_crop(image, y, x, *sides, size=[height, width], interpolation=exact)
         if mirror < value["flip"]:
             image = v2.horizontal_flip(image)

@@ -22,17 +22,24 @@ def test_running_estimates_are_torchs(make_data: Callable[..., Data]) -> None:
     data = make_data(100, 13, 3)
     alphas = [0.1, 0.7]
     pack = make_pack(
-        data, [adam(bn_alpha=alpha) for alpha in alphas], techniques=[discover()["batch_norm"]],
-        dtype=torch.float64, hidden="12x20", batch_norm=True,
-    )  # fmt: skip
+        data,
+        [adam(bn_alpha=alpha) for alpha in alphas],
+        techniques=[discover()["batch_norm"]],
+        dtype=torch.float64,
+        hidden="12x20",
+        batch_norm=True,
+    )
     for _ in range(2):
         pack.run_epoch()
     for slot, alpha in enumerate(alphas):
         model, _ = train(
-            data, widths=(13, 12, 20, 3), epochs=2, batch_size=32,
+            data,
+            widths=(13, 12, 20, 3),
+            epochs=2,
+            batch_size=32,
             optimiser=lambda parameters: torch.optim.Adam(parameters, lr=1e-3),
             modules=lambda _number, width, alpha=alpha: [nn.BatchNorm1d(width, momentum=alpha)],
-        )  # fmt: skip
+        )
         norms = [module for module in model if isinstance(module, nn.BatchNorm1d)]
         for number, norm in enumerate(norms, 1):
             width = norm.num_features

@@ -22,8 +22,9 @@ PAIRS = list(combinations(discover(), 2))
 def small(study: Study) -> Study:
     """The study on 80 rows of its data."""
     data = study.data
-    study.data = replace(data, x_train=data.x_train[:80], y_train=data.y_train[:80],
-                         x_val=data.x_val[:40], y_val=data.y_val[:40])  # fmt: skip
+    study.data = replace(
+        data, x_train=data.x_train[:80], y_train=data.y_train[:80], x_val=data.x_val[:40], y_val=data.y_val[:40]
+    )
     return study
 
 
@@ -44,8 +45,14 @@ def trained(study: Study) -> list[dict[str, torch.Tensor]]:
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model to fine-tune, trained on the same data by a network of the same shape."""
     folder = tmp_path_factory.mktemp("model")
-    study = Study("baseline", storage=f"sqlite:///{folder}/o.db", tracking_uri=None, trials=1, device="cpu",
-                  set={"epochs": 1, "hidden": "16x16"})  # fmt: skip
+    study = Study(
+        "baseline",
+        storage=f"sqlite:///{folder}/o.db",
+        tracking_uri=None,
+        trials=1,
+        device="cpu",
+        set={"epochs": 1, "hidden": "16x16"},
+    )
     study.run()
     study.export(folder / "model.safetensors")
     return folder / "model.safetensors"

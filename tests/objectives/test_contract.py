@@ -58,8 +58,19 @@ def test_says_where_it_does_nothing(name: str) -> None:
     """Some value of its own turns it off, or it has no hooks to turn off: it only chooses where to search."""
     technique = TECHNIQUES[name]
     declared = technique.hyperparameters.values()
-    hooks = (technique.penalty, technique.loss, technique.layer, technique.input, technique.targets, technique.gradient,
-             technique.rate, technique.project, technique.after_epoch, technique.init, technique.rows)  # fmt: skip
+    hooks = (
+        technique.penalty,
+        technique.loss,
+        technique.layer,
+        technique.input,
+        technique.targets,
+        technique.gradient,
+        technique.rate,
+        technique.project,
+        technique.after_epoch,
+        technique.init,
+        technique.rows,
+    )
     if any(hook is not None for hook in hooks):
         assert any(one.neutral is not None for one in declared), "no hyperparameter has a neutral value"
     for one in declared:
@@ -168,13 +179,20 @@ def test_a_neutral_study_has_no_such_technique(name: str) -> None:
     technique = TECHNIQUES[name]
     neutral = {n: one.neutral for n, one in technique.hyperparameters.items() if one.neutral is not None}
     # Where it is off, a number that belongs to one way of being on does not exist.
-    neutral = {n: value for n, value in neutral.items() if all(
-        neutral.get(parent, allowed[0]) in allowed for parent, allowed in technique.hyperparameters[n].when.items()
-    )}  # fmt: skip
+    neutral = {
+        n: value
+        for n, value in neutral.items()
+        if all(
+            neutral.get(parent, allowed[0]) in allowed for parent, allowed in technique.hyperparameters[n].when.items()
+        )
+    }
     if not neutral:
         pytest.skip("it has no neutral values: it only chooses where to search")
-    required = {n: one.default for n, one in technique.hyperparameters.items()
-                if isinstance(one, Structural) and n not in neutral and one.default is not None}  # fmt: skip
+    required = {
+        n: one.default
+        for n, one in technique.hyperparameters.items()
+        if isinstance(one, Structural) and n not in neutral and one.default is not None
+    }
     recipe = Recipe.parse({"name": "neutral", "techniques": [name], "set": {**required, **neutral}}, "test")
     space = Space.resolve(recipe, [technique])
     values: Sequence[str] = tuple(space.numeric({n: v for n, v in space.fixed.items() if space.exists(n, space.fixed)}))

@@ -22,9 +22,12 @@ def test_shares_scales_and_nests(make_data: Callable[..., Data], name: str, numb
     """The share p is dropped, the rest grows by 1 / (1 - p), and what a weak p drops a strong one drops too."""
     technique = discover()[name]
     pack = make_pack(
-        make_data(100, 13, 3), [adam(**{name: p}) for p in STRENGTHS],
-        techniques=[technique], replicates=(0, 1), hidden="12x20",
-    )  # fmt: skip
+        make_data(100, 13, 3),
+        [adam(**{name: p}) for p in STRENGTHS],
+        techniques=[technique],
+        replicates=(0, 1),
+        hidden="12x20",
+    )
     moment, (values,) = stand(pack.program, pack.batches, pack.state, [slot.replicate for slot in pack.slots])
     ones = torch.ones(2 if number == 0 else 6, 400, 32)
     assert technique.layer is not None

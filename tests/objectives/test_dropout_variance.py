@@ -29,9 +29,11 @@ def test_the_stronger_the_steadier(make_data: Callable[..., Data], noise: str) -
     """The penalty per unit of strength, which is the variance itself, falls from slot to slot."""
     strengths = (0.01, 10.0, 1000.0)
     pack = make_pack(
-        make_data(100, 13, 3), [adam(1e-2, **{noise: 0.3}, dropout_variance=strength) for strength in strengths],
-        techniques=[discover()[noise], discover()["dropout_variance"]], dropout_variance_passes=2,
-    )  # fmt: skip
+        make_data(100, 13, 3),
+        [adam(1e-2, **{noise: 0.3}, dropout_variance=strength) for strength in strengths],
+        techniques=[discover()[noise], discover()["dropout_variance"]],
+        dropout_variance_passes=2,
+    )
     for _ in range(10):
         measured = pack.run_epoch()
     terms = (measured["train_objective"] - measured["train_loss"]).tolist()

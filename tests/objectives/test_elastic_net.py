@@ -18,8 +18,11 @@ def test_the_recipe_trains_with_both_penalties() -> None:
     pack = packed(data, slots, techniques=[discover()[name] for name in recipe.techniques])
     for slot, values in enumerate(slots):
         model, curves = train(
-            data, widths=(13, 12, 3), epochs=3, batch_size=32,
+            data,
+            widths=(13, 12, 3),
+            epochs=3,
+            batch_size=32,
             optimiser=lambda weights: torch.optim.Adam(weights, lr=1e-2),
             penalty=lambda weights, v=values: sum(v["l1"] * w.abs().sum() + v["l2"] * (w * w).sum() for w in weights),
-        )  # fmt: skip
+        )
         agree(pack, slot, model, curves)

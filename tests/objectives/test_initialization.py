@@ -71,9 +71,13 @@ def test_gain_scales_and_schemes_are_paired(make_data: MakeData) -> None:
 def test_vectors_of_other_techniques_are_left_alone(make_data: MakeData) -> None:
     known = discover()
     pack = make_pack(
-        make_data(20, 13, 3), [adam(gain=3.0, bn_alpha=0.1)], hidden="12", batch_norm=True,
-        initialization="kaiming_normal", techniques=[known["batch_norm"], known["initialization"]],
-    )  # fmt: skip
+        make_data(20, 13, 3),
+        [adam(gain=3.0, bn_alpha=0.1)],
+        hidden="12",
+        batch_norm=True,
+        initialization="kaiming_normal",
+        techniques=[known["batch_norm"], known["initialization"]],
+    )
     weights = pack.weights(0)
     assert torch.equal(weights["2.weight"], torch.ones(12))
     assert torch.equal(weights["2.bias"], torch.zeros(12))

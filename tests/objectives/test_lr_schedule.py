@@ -32,8 +32,11 @@ def rates(schedule: str, dtype: torch.dtype = torch.float64, every: int = 1, **n
     given = {"warmup": [0.0] * count} | numbers
     moment: Any = SimpleNamespace(
         numeric={name: torch.tensor(values, dtype=dtype) for name, values in given.items()},
-        structure={"lr_schedule": schedule, "epochs": EPOCHS}, slots=count, device=torch.device("cpu"), dtype=dtype,
-    )  # fmt: skip
+        structure={"lr_schedule": schedule, "epochs": EPOCHS},
+        slots=count,
+        device=torch.device("cpu"),
+        dtype=dtype,
+    )
     values = TechniqueValues("lr_schedule", moment)
     assert SCHEDULE.rate is not None
     return torch.stack([SCHEDULE.rate(step, STEPS, values) for step in range(0, EPOCHS * STEPS, every)])
@@ -70,9 +73,14 @@ def test_exponential_and_cosine_over_a_whole_training() -> None:
 def test_one_cycle_over_a_whole_training(pct: float) -> None:
     def make(optimiser: torch.optim.Optimizer) -> Any:
         return lr_scheduler.OneCycleLR(
-            optimiser, 1.0, total_steps=EPOCHS * STEPS, pct_start=pct, div_factor=20.0, final_div_factor=300.0,
+            optimiser,
+            1.0,
+            total_steps=EPOCHS * STEPS,
+            pct_start=pct,
+            div_factor=20.0,
+            final_div_factor=300.0,
             cycle_momentum=False,
-        )  # fmt: skip
+        )
 
     numbers = {"pct_start": [0.3, pct], "div_factor": [2.0, 20.0], "final_div_factor": [5.0, 300.0]}
     ours = rates("one_cycle", **numbers)[:, 1]

@@ -14,9 +14,13 @@ def test_columns_beyond_the_bound_are_scaled_and_no_other_number_moves() -> None
     frozen = Technique(name="frozen", gradient=lambda gradient, _weights, _values: gradient.zero_())
     bound = 0.55
     pack = make_pack(
-        random_data(100, 13, 3), [{"lr": 0.1, "max_norm": bound}, {"lr": 0.1, "max_norm": 0.2}],
-        techniques=[frozen, discover()["max_norm"]], optimizer="sgd", batch_size=100, dtype=torch.float64,
-    )  # fmt: skip
+        random_data(100, 13, 3),
+        [{"lr": 0.1, "max_norm": bound}, {"lr": 0.1, "max_norm": 0.2}],
+        techniques=[frozen, discover()["max_norm"]],
+        optimizer="sgd",
+        batch_size=100,
+        dtype=torch.float64,
+    )
     before = {name: weight.clone() for name, weight in pack.weights(0, best=False).items()}
     measured = pack.run_epoch()
     beyond = within = 0

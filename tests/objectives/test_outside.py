@@ -15,13 +15,32 @@ OUTSIDE = Path(__file__).with_name("outside")
 def test_a_study_of_a_technique_from_outside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     storage = f"sqlite:///{tmp_path}/o.db"
     words = [
-        str(OUTSIDE / "adaptive_clip.toml"), "--technique", str(OUTSIDE / "adaptive_clip.py"), "--dataset", "wine",
-        "--storage", storage, "--tracking-uri", "none", "--json", "--pruner", "none", "--epochs", "40",
-    ]  # fmt: skip
+        str(OUTSIDE / "adaptive_clip.toml"),
+        "--technique",
+        str(OUTSIDE / "adaptive_clip.py"),
+        "--dataset",
+        "wine",
+        "--storage",
+        storage,
+        "--tracking-uri",
+        "none",
+        "--json",
+        "--pruner",
+        "none",
+        "--epochs",
+        "40",
+    ]
     assert run.main(words) == 0
     assert json.loads(capsys.readouterr().out)["trials"] == {"complete": 8}
-    study = Study(str(OUTSIDE / "adaptive_clip.toml"), techniques=[OUTSIDE / "adaptive_clip.py"], dataset="wine",
-                  storage=storage, tracking_uri=None, set={"epochs": 40}, pruner={"name": "none"})  # fmt: skip
+    study = Study(
+        str(OUTSIDE / "adaptive_clip.toml"),
+        techniques=[OUTSIDE / "adaptive_clip.py"],
+        dataset="wine",
+        storage=storage,
+        tracking_uri=None,
+        set={"epochs": 40},
+        pruner={"name": "none"},
+    )
     trials, curves = study.trials(), study.curves()
     # The conditional hyperparameter exists where its condition holds, and nowhere else.
     euclidean = trials["clip_norm"] == "euclidean"

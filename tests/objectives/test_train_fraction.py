@@ -27,9 +27,13 @@ def used(fraction: float, replicates: Sequence[int]) -> list[list[set[int]]]:
         return x
 
     pack = make_pack(
-        data, [adam(), adam()], techniques=[discover()["train_fraction"], Technique(name="watch", input=watch)],
-        replicates=replicates, batch_size=10, train_fraction=fraction,
-    )  # fmt: skip
+        data,
+        [adam(), adam()],
+        techniques=[discover()["train_fraction"], Technique(name="watch", input=watch)],
+        replicates=replicates,
+        batch_size=10,
+        train_fraction=fraction,
+    )
     pack.run_epoch()
     pack.run_epoch()
     return seen

@@ -191,11 +191,15 @@ def test_whatever_a_recipe_holds_it_is_one_or_a_request_error(fields: dict[str, 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({}, 8), ({"sampler": "gp"}, 8), ({"sampler": "random"}, 32), ({"sampler": "grid"}, 32),
-        ({"ask_batch": 5}, 5), ({"sampler": "random", "ask_batch": 5}, 5),
+        ({}, 8),
+        ({"sampler": "gp"}, 8),
+        ({"sampler": "random"}, 32),
+        ({"sampler": "grid"}, 32),
+        ({"ask_batch": 5}, 5),
+        ({"sampler": "random", "ask_batch": 5}, 5),
         ({"rows": [{"set": {"lr": 0.1}}, {"set": {"lr": 0.2}}]}, 2),
     ],
-)  # fmt: skip
+)
 def test_who_learns_asks_little_at_a_time(fields: dict[str, Any], expected: int) -> None:
     recipe = Recipe.parse({"name": "any"} | fields, "test")
     assert recipe.ask_batch == expected

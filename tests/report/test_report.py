@@ -209,7 +209,7 @@ def odd_studies() -> dict[str, Record]:
         "without curves": record([*two, entry(2, [0.1], state="running", params={})]),
         "huge": record([entry(0, [0.1]), entry(1, [1e30], params={"l2": 0.05}), entry(2, [5.0])]),
         "negative": record([entry(0, [-3.0]), entry(1, [0.0]), entry(2, [5.0])]),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("kind", odd_studies())

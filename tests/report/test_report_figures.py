@@ -34,9 +34,7 @@ def ticks(panel: Axes, axis: str = "y") -> list[str]:
     """The labels within the axis's limits."""
     which = panel.yaxis if axis == "y" else panel.xaxis
     low, high = sorted(which.get_view_interval())
-    return [
-        one.label1.get_text() for one in which.get_major_ticks() if low <= one.get_loc() <= high
-    ]  # fmt: skip
+    return [one.label1.get_text() for one in which.get_major_ticks() if low <= one.get_loc() <= high]
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,10 @@ def test_the_figure_has_the_front_as_steps_and_every_trial() -> None:
 
 def test_a_pareto_study_has_the_figure_and_others_have_not_even_its_heading(tmp_path: Path) -> None:
     common: dict[str, Any] = {"techniques": ["l1_prox"], "space": {"l1_prox": {"low": 1e-4, "high": 1e-1, "log": True}}}
-    several = small(tmp_path, **common | {"objective": ["val_loss", "sparsity", "weight_norm"], "trials": 6,
-                                          "pruner": {"name": "none"}}).run(observers=[])  # fmt: skip
+    several = small(
+        tmp_path,
+        **common | {"objective": ["val_loss", "sparsity", "weight_norm"], "trials": 6, "pruner": {"name": "none"}},
+    ).run(observers=[])
     made = build.write(several, tmp_path / "several")
     assert made.figures["front"][0].stat().st_size > 5_000
     assert any(one.about == "Pareto front" for one in made.said)
@@ -80,8 +82,23 @@ def test_a_pareto_study_has_the_figure_and_others_have_not_even_its_heading(tmp_
 
 def test_from_the_command_line_to_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     storage = f"sqlite:///{tmp_path / 'o.db'}"
-    words = ["l1_prox", "--dataset", "wine", "--trials", "6", "--epochs", "4", "--objective", "val_loss, sparsity",
-             "--storage", storage, "--tracking-uri", "none", "--study-name", "p"]  # fmt: skip
+    words = [
+        "l1_prox",
+        "--dataset",
+        "wine",
+        "--trials",
+        "6",
+        "--epochs",
+        "4",
+        "--objective",
+        "val_loss, sparsity",
+        "--storage",
+        storage,
+        "--tracking-uri",
+        "none",
+        "--study-name",
+        "p",
+    ]
     assert main([*words, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["front"][0]["number"] == said["best"]["number"]

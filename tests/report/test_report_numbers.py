@@ -231,9 +231,11 @@ def test_strengths_of_listed_settings() -> None:
     inf = float("inf")
     searched = {"l2": CategoricalDistribution((0.0, 1e-3)), "max_norm": CategoricalDistribution((inf, 2.0))}
     plain, penalty, bound, both = (
-        entry(0, [0.3], params={"l2": 0.0, "max_norm": inf}), entry(1, [0.2], params={"l2": 1e-3, "max_norm": inf}),
-        entry(2, [0.4], params={"max_norm": 2.0}), entry(3, [0.5], params={"l2": 1e-3, "max_norm": 2.0}),
-    )  # fmt: skip
+        entry(0, [0.3], params={"l2": 0.0, "max_norm": inf}),
+        entry(1, [0.2], params={"l2": 1e-3, "max_norm": inf}),
+        entry(2, [0.4], params={"max_norm": 2.0}),
+        entry(3, [0.5], params={"l2": 1e-3, "max_norm": 2.0}),
+    )
     of = record([plain, penalty, bound, both], searched)
     assert profile(of, bound.params) == {"l2": 0.0, "max_norm": 1.0}
     assert by_strength(of, of.entries) == [plain, penalty, bound, both]

@@ -174,8 +174,15 @@ def test_a_storage_that_holds_no_study_is_told_and_left_as_it_is(tmp_path: Path,
 
 def test_whatever_names_are_made_of_is_shown_as_it_is(tmp_path: Path) -> None:
     rows = [{"name": EVIL, "set": {"lr": 0.01}}, {"name": "[bold]", "set": {"lr": 0.02}}]
-    study = small(tmp_path, title=EVIL, space={}, rows=rows, set={"epochs": 2, "hidden": "16", "l2": 0.0}, name=EVIL,
-                  sampler="grid")  # fmt: skip
+    study = small(
+        tmp_path,
+        title=EVIL,
+        space={},
+        rows=rows,
+        set={"epochs": 2, "hidden": "16", "l2": 0.0},
+        name=EVIL,
+        sampler="grid",
+    )
     shown = page(study.run(observers=()))
     assert shown.facts["question"] == EVIL
     assert f"{EVIL}-wine" in shown.words
@@ -224,9 +231,11 @@ def test_a_comparison_shows_its_figure_and_its_sentence(folder: Path) -> None:
 
 def test_an_uncertainty_shows_its_band_where_there_is_one(tmp_path: Path) -> None:
     dropout: dict[str, Any] = {
-        "techniques": ["dropout"], "space": {"dropout": {"low": 0.1, "high": 0.5}}, "trials": 1,
+        "techniques": ["dropout"],
+        "space": {"dropout": {"low": 0.1, "high": 0.5}},
+        "trials": 1,
         "set": {"epochs": 4, "hidden": "16"},
-    }  # fmt: skip
+    }
     line = small(tmp_path, name="line", data={"dataset": "line"}, **dropout).run(observers=())
     found = line.uncertainty(passes=5)
     shown = page(found)

@@ -44,9 +44,10 @@ def test_a_pruned_trial_keeps_its_best_so_far_and_was_worse_than_its_peers(tmp_p
         cohort = trial.user_attrs["cohort"]
         rung = len(losses)
         peers = [
-            t.intermediate_values[rung] for t in study.optuna_study.trials
+            t.intermediate_values[rung]
+            for t in study.optuna_study.trials
             if t.user_attrs["cohort"] <= cohort and rung in t.intermediate_values
-        ]  # fmt: skip
+        ]
         assert sorted(peers).index(trial.value) >= len(peers) // 2
 
 

@@ -124,8 +124,11 @@ class Bench:
         It has none, or the case turns it on by a structural hyperparameter.
         """
         own, structure = self.case_technique.hyperparameters, self.structure
-        if any(isinstance(one, Structural) and structure.get(n, one.neutral) != one.neutral for n, one in own.items()
-               if one.neutral is not None):  # fmt: skip
+        if any(
+            isinstance(one, Structural) and structure.get(n, one.neutral) != one.neutral
+            for n, one in own.items()
+            if one.neutral is not None
+        ):
             return None
         numeric = {n: one for n, one in own.items() if isinstance(one, Numeric)}
         values = {

@@ -30,15 +30,19 @@ def random_data(rows: int, features: int, outputs: int, *, task: str = "classifi
     return Data(
         name="random",
         task="classification" if task == "classification" else "regression",
-        x_train=x[:rows], y_train=y[:rows], x_val=x[rows : rows + 40], y_val=y[rows : rows + 40],
-        x_test=x[rows + 40 :], y_test=y[rows + 40 :],
+        x_train=x[:rows],
+        y_train=y[:rows],
+        x_val=x[rows : rows + 40],
+        y_val=y[rows : rows + 40],
+        x_test=x[rows + 40 :],
+        y_test=y[rows + 40 :],
         outputs=outputs,
         inputs=scaling,
         targets=None if task == "classification" else Scaling(torch.zeros(outputs), torch.arange(1.0, outputs + 1)),
         image_shape=None,
         classes=tuple(map(str, range(outputs))) if task == "classification" else (),
         pixel_max=None,
-    )  # fmt: skip
+    )
 
 
 def random_images(rows: int, shape: tuple[int, int, int] = (1, 6, 5), *, seed: int = 0) -> Data:
@@ -50,11 +54,21 @@ def random_images(rows: int, shape: tuple[int, int, int] = (1, 6, 5), *, seed: i
     scaling = Scaling(torch.full((features,), 8.0), torch.full((features,), 4.0))
     x = scaling.apply(raw)
     return Data(
-        name="images", task="classification",
-        x_train=x[:rows], y_train=y[:rows], x_val=x[rows : rows + 40], y_val=y[rows : rows + 40],
-        x_test=x[rows + 40 :], y_test=y[rows + 40 :],
-        outputs=2, inputs=scaling, targets=None, image_shape=shape, pixel_max=16.0, classes=("dark", "bright"),
-    )  # fmt: skip
+        name="images",
+        task="classification",
+        x_train=x[:rows],
+        y_train=y[:rows],
+        x_val=x[rows : rows + 40],
+        y_val=y[rows : rows + 40],
+        x_test=x[rows + 40 :],
+        y_test=y[rows + 40 :],
+        outputs=2,
+        inputs=scaling,
+        targets=None,
+        image_shape=shape,
+        pixel_max=16.0,
+        classes=("dark", "bright"),
+    )
 
 
 def table(text: str, name: str = "homes.csv") -> str:

@@ -111,8 +111,11 @@ class Commands:
         }
         self._server = subprocess.Popen(
             [sys.executable, "-m", "support.killing"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
         return self
 
     def __exit__(self, *_: object) -> None:

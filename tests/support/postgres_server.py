@@ -74,9 +74,14 @@ class Server:
     def _run(self, program: str, *words: str) -> None:
         as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
         subprocess.run(
-            [*self._within, *as_user, str(self._bin / program), *words], cwd=self._folder, check=True, timeout=120,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [*self._within, *as_user, str(self._bin / program), *words],
+            cwd=self._folder,
+            check=True,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
 
 @contextmanager

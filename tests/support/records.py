@@ -29,9 +29,12 @@ def entry(number: int, losses: Sequence[float], *, state: str = "complete", epoc
     names = ("train_loss", "train_objective", "val_loss", "val_accuracy", "sparsity", "weight_norm")
     finite = np.isfinite(best).all()
     return Entry(
-        number=number, state=state, value=float(best.mean()) if finite else None,
-        curves=Curves(names, values.astype(np.float32)), **{"planned": 4, "params": {"l2": 1e-3}, **more},
-    )  # fmt: skip
+        number=number,
+        state=state,
+        value=float(best.mean()) if finite else None,
+        curves=Curves(names, values.astype(np.float32)),
+        **{"planned": 4, "params": {"l2": 1e-3}, **more},
+    )
 
 
 def record(entries: Sequence[Entry], searched: Mapping[str, BaseDistribution] | None = None, **more: Any) -> Record:

@@ -108,8 +108,9 @@ def test_one_optimiser_of_those_that_a_technique_searches() -> None:
 
 
 def test_hidden_follows_from_depth_and_width() -> None:
-    found = space("architecture", space={"depth": {"choices": [0, 2]}, "width": {"choices": [8, 16]}},
-                  set={"activation": "relu"})  # fmt: skip
+    found = space(
+        "architecture", space={"depth": {"choices": [0, 2]}, "width": {"choices": [8, 16]}}, set={"activation": "relu"}
+    )
     shapes = [found.complete(cell) for cell in found.cells()]
     assert [values["hidden"] for values in shapes if values is not None] == ["0", "8x8", "16x16"]
     assert set(found.possible("hidden")) == {"0", "8x8", "16x16"}

@@ -24,9 +24,12 @@ def model(**meta: Any) -> Model:
     shapes = {"0.weight": (4, 3), "0.bias": (4,), "2.weight": (2, 4), "2.bias": (2,), "inputs.shift": (3,)}
     tensors = {name: torch.randn(*shape, generator=generator) for name, shape in shapes.items()}
     usual = {
-        "widths": (3, 4, 2), "activation": "relu", "task": "classification", "classes": ("cat", "dog"),
+        "widths": (3, 4, 2),
+        "activation": "relu",
+        "task": "classification",
+        "classes": ("cat", "dog"),
         "dataset": "pets",
-    }  # fmt: skip
+    }
     return Model(Meta(**{**usual, **meta}), tensors | {"inputs.scale": torch.ones(3)})
 
 

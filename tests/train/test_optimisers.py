@@ -90,9 +90,13 @@ def test_packed_equals_torch(make_data: MakeData, case: str) -> None:
     pack = packed(data, c.slots, optimizer=c.optimizer, hidden="12x20", activation="tanh", **c.structure)
     for slot, values in enumerate(c.slots):
         model, curves = train(
-            data, widths=(13, 12, 20, 3), epochs=3, batch_size=32, activation="tanh",
+            data,
+            widths=(13, 12, 20, 3),
+            epochs=3,
+            batch_size=32,
+            activation="tanh",
             optimiser=lambda p, v=values: plain(c, p, v),
-        )  # fmt: skip
+        )
         agree(pack, slot, model, curves)
 
 

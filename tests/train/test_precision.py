@@ -25,9 +25,14 @@ SLOTS = [adam(lr) for lr in (1e-3, 3e-3, 1e-2)]
 def pack(data: Data, precision: str, **structure: object) -> Pack:
     batches = Batches(data)
     program = Program.build(
-        {**STRUCTURE, "hidden": "20x20", **structure}, tuple(SLOTS[0]), (), batches,
-        loss="cross_entropy", seed=0, precision=precision,  # type: ignore[arg-type]
-    )  # fmt: skip
+        {**STRUCTURE, "hidden": "20x20", **structure},
+        tuple(SLOTS[0]),
+        (),
+        batches,
+        loss="cross_entropy",
+        seed=0,
+        precision=precision,  # type: ignore[arg-type]
+    )
     return Pack(program, batches, [Slot(trial, 0, values) for trial, values in enumerate(SLOTS)])
 
 
@@ -81,9 +86,13 @@ def test_techniques_work_on_bf16_activations() -> None:
     losses = {}
     for precision in ("fp32", "bf16"):
         study = Study(
-            "batch_norm+dropout+consistency+l2", dataset="wine", set={"epochs": 20, "hidden": "16"},
-            precision=precision, device="cpu", tracking_uri=None,
-        )  # fmt: skip
+            "batch_norm+dropout+consistency+l2",
+            dataset="wine",
+            set={"epochs": 20, "hidden": "16"},
+            precision=precision,
+            device="cpu",
+            tracking_uri=None,
+        )
         values = study.space.complete(params)
         assert values is not None
         numbers = study.numeric(values)

@@ -40,12 +40,18 @@ def test_passes_are_those_of_torchs_modules(make_data: MakeData) -> None:
 
     for slot, values in enumerate(SLOTS):
         model, _ = train(
-            data, widths=(13, 12, 3), epochs=2, batch_size=32, inputs=dropped, draws=draws,
+            data,
+            widths=(13, 12, 3),
+            epochs=2,
+            batch_size=32,
+            inputs=dropped,
+            draws=draws,
             optimiser=lambda parameters: torch.optim.Adam(parameters, lr=1e-2),
             modules=lambda number, width, p=values["dropout"]: [
-                Dropout(f"layer {number}", p, draws), nn.BatchNorm1d(width, momentum=0.3)
+                Dropout(f"layer {number}", p, draws),
+                nn.BatchNorm1d(width, momentum=0.3),
             ],
-        )  # fmt: skip
+        )
         model.eval()
         x = data.x_val.double()
         with torch.no_grad():

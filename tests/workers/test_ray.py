@@ -112,10 +112,19 @@ def test_the_command_is_killed_and_run_again(tmp_path: Path, nodes: Nodes, postg
     until(lambda: not any(Path(f"/proc/{one}").exists() for one in there), 120)
     subprocess.run([*run, *ours], cwd=tmp_path, check=True, capture_output=True, timeout=120)
     subprocess.run([*run, *words], cwd=tmp_path, check=True, capture_output=True, timeout=120)
-    recipe = Recipe.load("l2").but("l2", data={"dataset": "wine"}, set={"epochs": 300}, sampler="random",
-                                   pruner={"name": "none"}, trials=12, ask_batch=2)  # fmt: skip
-    found = [Study(recipe, study_name="again", storage=url, tracking_uri=None)
-             for url in (postgres.url, f"sqlite:///{tmp_path}/optuna.db")]  # fmt: skip
+    recipe = Recipe.load("l2").but(
+        "l2",
+        data={"dataset": "wine"},
+        set={"epochs": 300},
+        sampler="random",
+        pruner={"name": "none"},
+        trials=12,
+        ask_batch=2,
+    )
+    found = [
+        Study(recipe, study_name="again", storage=url, tracking_uri=None)
+        for url in (postgres.url, f"sqlite:///{tmp_path}/optuna.db")
+    ]
     assert in_any_order(found[0]) == in_any_order(found[1])
 
 

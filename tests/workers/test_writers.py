@@ -148,9 +148,12 @@ def test_after_a_restart_of_the_server_there_is_one_writer_again(
 
 
 LONG: dict[str, Any] = {
-    "trials": 24, "ask_batch": 4, "sampler": "random", "pruner": {"name": "none"},
+    "trials": 24,
+    "ask_batch": 4,
+    "sampler": "random",
+    "pruner": {"name": "none"},
     "set": SMALL["set"] | {"epochs": 300, "batch_size": 10},
-}  # fmt: skip
+}
 TOML = """
 name = "small"
 techniques = ["l2"]
@@ -183,9 +186,12 @@ class Machine:
         self._said = folder / "said"
         with self._said.open("wb") as said:
             self.command = subprocess.Popen(
-                [sys.executable, "-m", "search.run", *words], cwd=folder, stdout=said, stderr=said,
+                [sys.executable, "-m", "search.run", *words],
+                cwd=folder,
+                stdout=said,
+                stderr=said,
                 env=os.environ | {"TMPDIR": str(folder / "tmp"), "OMP_NUM_THREADS": "1"},
-            )  # fmt: skip
+            )
 
     @property
     def said(self) -> str:
@@ -245,9 +251,12 @@ def test_a_restart_of_mlflow_during_a_study_of_workers_leaves_no_gap(tmp_path: P
         uri = life.enter_context(serving(database, port))
         fields = SMALL | LONG
         study = Study(
-            Recipe.parse(fields, "test"), storage=f"sqlite:///{tmp_path}/study.db", tracking_uri=uri, device="cpu",
+            Recipe.parse(fields, "test"),
+            storage=f"sqlite:///{tmp_path}/study.db",
+            tracking_uri=uri,
+            device="cpu",
             slots=4,
-        )  # fmt: skip
+        )
         study.run(workers=2, observers=[Restarts()])
         assert [trial.state for trial in study.optuna_study.trials] == [TrialState.COMPLETE] * fields["trials"]
         assert_equal(study.optuna_study, runs(uri), MlflowClient(uri))

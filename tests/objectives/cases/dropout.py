@@ -14,7 +14,11 @@ def plain(values: Mapping[str, Any], draws: Draws) -> dict[str, Any]:
 
 
 CASES = [
-    Case("two layers", slots=[{"dropout": 0.5}, {"dropout": 0.1}, {"dropout": 0.0}], plain=plain,
-         structure={"hidden": "12x20"}),
+    Case(
+        "two layers",
+        slots=[{"dropout": 0.5}, {"dropout": 0.1}, {"dropout": 0.0}],
+        plain=plain,
+        structure={"hidden": "12x20"},
+    ),
     Case("relu", slots=[{"dropout": 0.3}, {"dropout": 0.7}], plain=plain, structure={"activation": "relu"}),
-]  # fmt: skip
+]

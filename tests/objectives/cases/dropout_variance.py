@@ -30,8 +30,19 @@ SLOTS = [
     {"dropout": 0.0, "dropout_variance": 1.0},
 ]
 CASES = [
-    Case("classes, 2 passes", slots=SLOTS, plain=plain, techniques=("dropout", "dropout_variance"),
-         structure={"dropout_variance_passes": 2, "hidden": "12x20"}),
-    Case("regression, 3 passes", slots=SLOTS, plain=plain, techniques=("dropout", "dropout_variance"),
-         structure={"dropout_variance_passes": 3}, data="regression"),
-]  # fmt: skip
+    Case(
+        "classes, 2 passes",
+        slots=SLOTS,
+        plain=plain,
+        techniques=("dropout", "dropout_variance"),
+        structure={"dropout_variance_passes": 2, "hidden": "12x20"},
+    ),
+    Case(
+        "regression, 3 passes",
+        slots=SLOTS,
+        plain=plain,
+        techniques=("dropout", "dropout_variance"),
+        structure={"dropout_variance_passes": 3},
+        data="regression",
+    ),
+]

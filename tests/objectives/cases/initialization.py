@@ -36,10 +36,18 @@ def plain(values: Mapping[str, Any], draws: Draws) -> dict[str, Any]:
 SLOTS = [{"gain": 1.0}, {"gain": 0.3}, {"gain": 3.0}]
 
 CASES = [
-    Case(f"{scheme} {activation}", slots=SLOTS, plain=plain,
-         structure={"initialization": scheme, "activation": activation, "hidden": "12x20"})
-    for scheme, activation in (
-        ("default", "tanh"), ("xavier_uniform", "relu"), ("xavier_normal", "leaky_relu"),
-        ("kaiming_uniform", "leaky_relu"), ("kaiming_normal", "tanh"), ("kaiming_normal", "gelu"),
+    Case(
+        f"{scheme} {activation}",
+        slots=SLOTS,
+        plain=plain,
+        structure={"initialization": scheme, "activation": activation, "hidden": "12x20"},
     )
-]  # fmt: skip
+    for scheme, activation in (
+        ("default", "tanh"),
+        ("xavier_uniform", "relu"),
+        ("xavier_normal", "leaky_relu"),
+        ("kaiming_uniform", "leaky_relu"),
+        ("kaiming_normal", "tanh"),
+        ("kaiming_normal", "gelu"),
+    )
+]

@@ -23,4 +23,4 @@ def plain(values: Mapping[str, Any], draws: Draws) -> dict[str, Any]:
 CASES = [
     Case("table", slots=[{"input_dropout": 0.5}, {"input_dropout": 0.1}, {"input_dropout": 0.0}], plain=plain),
     Case("images", slots=[{"input_dropout": 0.2}, {"input_dropout": 0.6}], plain=plain, data="images"),
-]  # fmt: skip
+]

@@ -41,11 +41,12 @@ technique = Technique(
     hyperparameters={
         "clip": Numeric(low=0.1, high=2.0, log=True, above=0.0, neutral=math.inf, stronger="down"),
         "clip_norm": Structural(default="euclidean", choices=("euclidean", "largest"), searched=True),
-        "clip_decay": Numeric(default=0.9, low=0.5, high=0.99, minimum=0.0, below=1.0, neutral=0.0,
-                              when={"clip_norm": ("euclidean",)}),
+        "clip_decay": Numeric(
+            default=0.9, low=0.5, high=0.99, minimum=0.0, below=1.0, neutral=0.0, when={"clip_norm": ("euclidean",)}
+        ),
         "clip_stop": Numeric(minimum=0.0, neutral=0.0, low=0.01, high=0.2, stronger="up"),
     },
     start=start,
     gradient=gradient,
     after_epoch=after_epoch,
-)  # fmt: skip
+)
