@@ -82,7 +82,8 @@ import json, os, sys, time
 def mark(name): marks.setdefault(name, time.time() - float(os.environ["BEGAN"]))
 marks = {}
 import search.run
-from search import Study, loop
+from search import Study
+from search.record.observer import Stop
 mark("imports")
 class First:
     def asked(self, cohort): mark("first_ask")

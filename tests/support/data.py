@@ -1,4 +1,4 @@
-"""Small data sets made on the spot."""
+"""Small data sets, made when a test needs them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ B,5,5.5,True
 
 
 def random_data(rows: int, features: int, outputs: int, *, task: str = "classification", seed: int = 0) -> Data:
-    """Random features with targets that depend on them; validation has 40 rows."""
+    """Return random features and targets that depend on them; 40 rows are for validation, 20 for the test."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(rows + 60, features, generator=generator)
     truth = x @ torch.randn(features, outputs, generator=generator)
@@ -46,7 +46,7 @@ def random_data(rows: int, features: int, outputs: int, *, task: str = "classifi
 
 
 def random_images(rows: int, shape: tuple[int, int, int] = (1, 6, 5), *, seed: int = 0) -> Data:
-    """Random images of two classes that differ in brightness: 0 to 16, standardised by one mean and SD."""
+    """Return random images of two classes that differ in brightness; pixels, 0 to 16, share one mean and SD."""
     generator = torch.Generator().manual_seed(seed)
     y = torch.randint(0, 2, (rows + 60,), generator=generator)
     features = shape[0] * shape[1] * shape[2]
@@ -72,6 +72,6 @@ def random_images(rows: int, shape: tuple[int, int, int] = (1, 6, 5), *, seed: i
 
 
 def table(text: str, name: str = "homes.csv") -> str:
-    """Write a table into the working folder; its name."""
+    """Write a table into the working folder, and return the file's name."""
     Path(name).write_text(text)
     return name

@@ -23,7 +23,7 @@ from support.waiting import until
 from search import RequestError, Study
 from search.recipe import Recipe
 from search.record.observer import Trained
-from search.workers import task
+from search.workers import shipping
 from search.workers.cluster import Share, share
 
 LONGER = ALONE | {"sampler": "random", "set": SMALL["set"] | {"epochs": 40}}
@@ -149,8 +149,8 @@ def test_what_a_cluster_cannot_do_is_told_in_a_line(
     with pytest.raises(RequestError, match="it goes with engine ray"):
         study.run(address="auto")
     assert not (tmp_path / "study.db").exists()
-    there = task.versions()
-    monkeypatch.setattr(task, "versions", lambda: there | {"torch": "1.0"})
+    there = shipping.versions()
+    monkeypatch.setattr(shipping, "versions", lambda: there | {"torch": "1.0"})
     with pytest.raises(RequestError, match=r"node [\d.]+ has torch .*, not 1\.0: install the same"):
         study.run(engine="ray", address=nodes.address)
 
