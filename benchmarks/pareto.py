@@ -1,17 +1,20 @@
-"""What pruning saves in Pareto studies (validation loss and sparsity), and how much of the front it keeps.
+"""Measure what pruning saves in Pareto studies of validation loss and sparsity, and how much of the front it keeps.
 
 Studies are searched without pruning, at random and by TPE. Then the pruner judges the recorded curves as it would have
-judged the trials: in the order they were asked, in cohorts of 8. The sampler's own order is kept, so a study by TPE is
-the one that was asked knowing every trial's end. Reported, by how many others dominate a trial that is to stop:
-
-    share   of all epochs that would have been trained
-    kept    hypervolume of the front that is left over that of all trials, up to the constant predictor at no sparsity
-
-With --live the studies are searched again with the pruner, so that the sampler sees what it leaves.
+judged the trials: in the order they were asked, in cohorts of 8. TPE's proposals stay as they were, made with knowledge
+of every trial's end.
 
     python benchmarks/pareto.py [--folder DIR] [--peers 1 2 3 5 8] [--live] [--json FILE]
 
-    --folder   where the studies are kept; one that is there is not trained again
+    --folder   the folder of the studies; a study that is there is not trained again
+    --peers    the numbers of peers that must dominate a trial before it is stopped
+    --live     also search the studies again with the pruner, so that the sampler sees what the pruner leaves
+
+Prints for each study and number of peers:
+
+    share   the share of all epochs that would have been trained
+    kept    the hypervolume of the front that is left over that of all trials; the reference point is the constant
+            predictor at no sparsity
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ PEERS = (1, 2, 3, 5, 8)
 
 
 def study(folder: Path, techniques: str, dataset: str, sampler: str, pruner: str) -> Study:
-    """A study, trained unless the folder has it; the learning rate is searched too."""
+    """Return a study, trained unless the folder has it; the learning rate is searched too."""
     return Study(
         techniques,
         dataset=dataset,
@@ -60,9 +63,9 @@ def study(folder: Path, techniques: str, dataset: str, sampler: str, pruner: str
 
 
 def so_far(found: Study) -> np.ndarray:
-    """Of each epoch validation loss and sparsity at the best epoch so far, and sparsity now; ``trials x epochs x 3``.
+    """Return ``trials x epochs x 3``: validation loss and sparsity at the best epoch so far, and sparsity now.
 
-    Infinite where it never was finite.
+    Values are infinite for a trial whose loss never was finite.
     """
     values = np.full((TRIALS, EPOCHS, 3), np.inf)
     for row, trial in zip(values, found.optuna_study.get_trials(deepcopy=False), strict=True):
@@ -77,7 +80,7 @@ def so_far(found: Study) -> np.ndarray:
 
 
 def judge(values: np.ndarray, pruner: ParetoPruner) -> np.ndarray:
-    """How many epochs each trial would have trained, ``(trials,)``."""
+    """Return the number of epochs that each trial would have trained, ``(trials,)``."""
     trained = np.full(len(values), EPOCHS)
     trials = [
         FrozenTrial(
@@ -112,7 +115,7 @@ def judge(values: np.ndarray, pruner: ParetoPruner) -> np.ndarray:
 
 
 def volume(found: Study, values: np.ndarray, trained: np.ndarray, constant: float) -> float:
-    """Of the front of those that trained to their end."""
+    """Return the hypervolume of the front of the trials that train to their end."""
     return hypervolume(found.objectives.losses(values[trained == EPOCHS, -1, :2].tolist()), [constant, 0.0])
 
 

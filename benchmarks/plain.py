@@ -1,9 +1,12 @@
-"""The script that a practitioner would write: Optuna, a PyTorch loop, MLflow at each epoch. The benchmarks' baseline.
+"""Search as a practitioner's script would, with Optuna, a PyTorch loop and MLflow at each epoch.
 
-Its databases, `optuna.db` and `mlflow.db`, lie in a folder that exists and holds neither.
+This script is the baseline of `end_to_end.py`. It makes its databases, `optuna.db` and
+`mlflow.db`, in a folder that exists and holds neither.
 
     python benchmarks/plain.py --folder DIR [--trials 64] [--epochs 200] [--no-tracking] [--median]
                                [--mnist DATA_DIR]
+
+Prints a JSON object: trials by state, epochs trained, the best value, and the seconds from the imports to the end.
 """
 
 from __future__ import annotations

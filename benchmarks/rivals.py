@@ -1,7 +1,7 @@
-"""Other ways to train the same networks: what `engine.py` compares the package with.
+"""Other ways to train many networks, with which `engine.py` compares the package.
 
-Each trains some networks of one shape with Adam on minibatches of rows that lie on the device, the same number of
-steps for all of them. All leave out what they can: no DataLoader, no `item()`, no metrics.
+Each trains networks of one shape with Adam, on minibatches of rows that lie on the device, and takes the same number of
+steps. All leave out what they can: no DataLoader, no `item()`, no metrics.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Rows:
 
     @property
     def steps(self) -> int:
-        """Of an epoch; every minibatch is full."""
+        """The number of steps of an epoch; every minibatch is full."""
         return len(self.x) // self.batch
 
     def order(self) -> list[Tensor]:
-        """The rows of each minibatch of an epoch, drawn anew."""
+        """Draw the rows of each minibatch of an epoch."""
         return list(torch.randperm(len(self.x), device=self.x.device).split(self.batch))
 
 
@@ -45,7 +45,7 @@ def network(widths: tuple[int, ...]) -> nn.Sequential:
 
 
 class Serial:
-    """One network in the plain loop: `nn.Sequential`, `torch.optim.Adam`, one step at a time."""
+    """One network in a plain loop: `nn.Sequential`, `torch.optim.Adam`, one step at a time."""
 
     slots = 1
 
@@ -62,7 +62,7 @@ class Serial:
 
 
 class Tuned(Serial):
-    """One network, the loop tuned: the fused optimiser, and on a GPU every step replayed as one CUDA graph."""
+    """One network in a tuned loop: the optimiser is fused, and on a GPU every step replays one CUDA graph."""
 
     def __init__(self, widths: tuple[int, ...], rows: Rows) -> None:
         super().__init__(widths, rows, fused=True)
@@ -101,7 +101,7 @@ class Tuned(Serial):
 
 
 class Vmap:
-    """Many networks as `torch.func` stacks them: `vmap` of the gradient, `torch.optim.Adam` over the stack.
+    """Many networks, stacked by `torch.func`: `vmap` of the gradient, `torch.optim.Adam` over the stack.
 
     Source: the model ensembling tutorial of torch.func.
     """
@@ -128,7 +128,7 @@ class Vmap:
 
 
 class Fused:
-    """Many networks as HFTA fuses them: `baddbmm` for every layer, one Adam with a rate per network, array by array.
+    """Many networks, fused as in HFTA: `baddbmm` for every layer, and Adam with a learning rate for each network.
 
     Source: Wang et al., "Horizontally fused training array" (MLSys 2021).
     """

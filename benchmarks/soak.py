@@ -1,15 +1,19 @@
-"""Kill a command and its MLflow writer again and again, at random instants, and compare with an undisturbed study.
+"""Kill a command and its MLflow writer again and again, and compare its study with an undisturbed one.
 
-Each study is killed up to six times, at calls that are drawn from the seed (`tests/support/killed.py` has the places:
-in an ask, an epoch, a transaction, the drain ...), before it may finish; a third of them (`--mlflow`) with MLflow,
-where the command, the writer or both die. Then it must equal the undisturbed study of its kind, trial by trial and
-bit by bit, and MLflow must equal the study (`tests/support/soundness.py`). Studies are in SQLite files, or in a
-PostgreSQL server that is started for them.
+Each study is killed up to six times before it may finish. The seed draws the calls at which it is killed (in an ask, an
+epoch, a transaction ...; `tests/support/killed.py` lists the places). A third of the studies have MLflow; there the
+command, the writer or both die. Afterwards the study must equal the undisturbed study of its kind, trial by trial and
+bit by bit, and MLflow must equal the study (`tests/support/soundness.py`).
 
     python benchmarks/soak.py [--kills 200] [--minutes 60] [--seed 0] [--mlflow 0.33] [--postgres] [--json FILE]
 
-Prints a line for each problem, and at the end: kills, by place; reruns; trials lost, duplicated or differing; what is
-wrong in MLflow. The exit status is 1 where anything was.
+    --kills     the number of kills after which no study begins
+    --minutes   the time after which no study begins
+    --mlflow    the share of studies with MLflow
+    --postgres  keep the studies in a PostgreSQL server, which is started for them, instead of SQLite files
+
+Prints a line for each problem, and at the end the kills by place, the reruns, the trials that are lost, duplicated or
+different, and the problems in MLflow. The exit status is 1 if there was any problem.
 """
 
 from __future__ import annotations
@@ -56,7 +60,7 @@ KINDS = {
     "cmaes, halving": 'sampler = "cmaes"\n' + HALVING,
     "grid, halving": 'sampler = "grid"\ngrid_points = 4\n' + HALVING,
 }
-# The most calls of each that a run may be killed at: about as many as an undisturbed one makes.
+# The last call of each function at which a run may be killed; an undisturbed run makes about as many.
 PLACES = {
     "a study's creation": 1,
     "a study's attribute": 9,
@@ -89,7 +93,7 @@ _MOST_KILLS = 6
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--minutes", type=float, default=60.0, help="the last study begins before")
+    parser.add_argument("--minutes", type=float, default=60.0, help="the time after which no study begins")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--mlflow", type=float, default=1 / 3, help="the share of studies with MLflow")
     parser.add_argument("--postgres", action="store_true", help="studies in PostgreSQL")
@@ -114,7 +118,7 @@ def main() -> int:
 
 
 class Soak:
-    """Studies that are killed, and what came of them."""
+    """Kills studies, and counts what becomes of them."""
 
     def __init__(
         self, commands: Commands, folder: Path, drawn: random.Random, share: float, postgres: Server | None
@@ -134,7 +138,7 @@ class Soak:
         return self._places.total()
 
     def result(self) -> dict[str, Any]:
-        """The counts."""
+        """Return the counts."""
         found = Counter(problem.partition(":")[0] for problem in self.problems)
         return {
             "kills": self.kills,
@@ -154,7 +158,7 @@ class Soak:
         }
 
     def study(self) -> None:
-        """One study, killed a few times, finished and examined."""
+        """Kill a study a few times, let it finish, and compare it."""
         kind = self._drawn.choice(sorted(KINDS))
         tracked = self._drawn.random() < self._share
         undisturbed = self._reference(kind)
@@ -195,11 +199,11 @@ class Soak:
 
     def _kill(self, tracked: bool) -> Kill:
         places = PLACES | (TRACKED_PLACES if tracked else {})
-        # Where MLflow is to be seen to, half of the kills are about it.
+        # With MLflow half of the kills hit what has to do with it.
         about = TRACKED_PLACES if tracked and self._drawn.random() < 0.5 else places
         place = self._drawn.choice(sorted(about))
         whom = self._drawn.choice(["all", "all", "command", "writer"]) if tracked else "all"
-        # The first few calls are where most begins.
+        # Half of the kills are early, where most things happen for the first time.
         most = about[place] if self._drawn.random() < 0.5 else min(about[place], 5)
         return Kill(place, self._drawn.randint(1, most), after=self._drawn.random() < 0.5, whom=whom)
 
