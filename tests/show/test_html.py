@@ -123,6 +123,7 @@ def test_a_finished_study_shows_its_best_trials_as_optuna_has_them(folder: Path)
     rows = [row for row in shown.rows if len(row) > 2]
     assert rows[0] == ["trial", "val_loss", "val_accuracy", "lr", "l2", "best epoch", "state"]
     ranked = sorted((t for t in trials if t.state == TrialState.COMPLETE), key=lambda t: t.value or 0.0)
+    assert len(rows) > 4
     for trial, row in zip(ranked, rows[1:], strict=False):
         expected = (trial.value, trial.params["lr"], trial.params["l2"])
         assert (row[0], row[1], row[3], row[4]) == (str(trial.number), *(f"{value:.4g}" for value in expected))
