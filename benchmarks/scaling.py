@@ -16,7 +16,7 @@ Prints for each point the time per unit, as median (min to max) over repeats and
 and where growth is linear, which means that the time per unit is within 1.25 times the axis's best.
 
 Also prints memory: the peak resident memory above the level after the imports, before and after the compaction. It must
-be at most ``data once + 1.25 x slots x ((weights + gradient + 2 moments + best copy) + activations)``, computed as in
+be at most ``data once + 1.25 x slots x ((weights + gradient + 2 moments) + activations)``, computed as in
 `search.train.device`. The libraries' own share (code that is paged in, threads) is what a tiny network takes; it is
 printed first, and taken off in the second of the two quotients. Needs Linux.
 """
@@ -49,7 +49,7 @@ from search.train.evaluate import EVAL_ROWS
 from search.train.program import Program
 
 LINEAR, SLACK, ITEM = 1.25, 1.25, 4
-_COPIES = 5  # weights, gradient, Adam's two moments, best
+_COPIES = 4  # weights, gradient, Adam's two moments
 _OUTPUTS, _BATCH, _VALIDATION, _SLICES = 10, 128, 360, 6
 
 

@@ -57,7 +57,7 @@ class Draws:
 
 
 class Dropout(nn.Module):
-    """`torch.nn.Dropout` whose mask is drawn by name: a unit is dropped where its draw is below p."""
+    """`torch.nn.Dropout` whose mask comes from named draws: a unit is dropped where its draw is below p."""
 
     def __init__(self, name: str, p: float, draws: Draws) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The elastic net is the recipe of two techniques: its objective is the loss with both penalties."""
+"""The elastic net is a recipe of two techniques, and its objective is the loss with both penalties."""
 
 from __future__ import annotations
 

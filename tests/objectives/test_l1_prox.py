@@ -12,7 +12,7 @@ from search.technique import Numeric, Technique
 
 
 def ends(technique: Technique) -> tuple[float, float]:
-    """The range that a study of the technique searches."""
+    """Return the ends of the range that a study of the technique searches."""
     declared = technique.hyperparameters[technique.name]
     assert isinstance(declared, Numeric)
     assert declared.low is not None
@@ -36,7 +36,7 @@ def test_most_weights_of_digits_can_be_exact_zeros_but_not_by_the_penalty() -> N
     *others, strongest = torch.stack([measured["sparsity"] for measured in curves]).amax(0).tolist()
     assert max(others) < 0.05
     assert strongest > 0.9
-    weights = torch.cat([weight.flatten() for weight in pack.weights(4, best=False).values()])
+    weights = torch.cat([weight.flatten() for weight in pack.weights(4).values()])
     assert (weights == 0).double().mean() > 0.9
     assert curves[-1]["val_accuracy"][4] > 0.8, "it still classifies"
 

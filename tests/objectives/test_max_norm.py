@@ -1,4 +1,4 @@
-"""Max-norm: within the bound a vector keeps its bits; beyond it, it is scaled as `torch.renorm` scales."""
+"""Max-norm keeps the bits of vectors within the bound, and scales the others as `torch.renorm` does."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def test_columns_beyond_the_bound_are_scaled_and_no_other_number_moves() -> None
         batch_size=100,
         dtype=torch.float64,
     )
-    before = {name: weight.clone() for name, weight in pack.weights(0, best=False).items()}
+    before = {name: weight.clone() for name, weight in pack.weights(0).items()}
     measured = pack.run_epoch()
     beyond = within = 0
-    for name, after in pack.weights(0, best=False).items():
+    for name, after in pack.weights(0).items():
         if name.endswith("bias"):
             assert torch.equal(after, before[name])
             continue

@@ -16,7 +16,7 @@ from search.technique import Technique, Value, Values
 
 
 def used(fraction: float, replicates: Sequence[int]) -> list[list[set[int]]]:
-    """The rows of each minibatch's group over two epochs of ten rows in which the first feature is the row's number."""
+    """Return the rows that each group uses in two epochs on ten rows, whose first feature is the row's number."""
     data = random_data(10, 13, 3)
     data.x_train[:, 0] = torch.arange(10.0)
     seen: list[list[set[int]]] = []

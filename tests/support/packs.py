@@ -84,8 +84,8 @@ class TrainedPack:
     def slots(self) -> Sequence[Slot]:
         return self.pack.slots
 
-    def weights(self, index: int, *, best: bool = True) -> dict[str, Tensor]:
-        return self.pack.weights(index, best=best)
+    def weights(self, index: int) -> dict[str, Tensor]:
+        return self.pack.weights(index)
 
 
 def train_pack(pack: Pack, epochs: int = 3) -> TrainedPack:
@@ -114,7 +114,7 @@ def agree(pack: TrainedPack, slot: int, model: torch.nn.Sequential, curves: Sequ
     """Assert that a slot has the model's weights and the expected metrics of every epoch, to 1e-9 relative."""
     assert len(curves) == len(pack.curves)
     agree_on_curves(pack, slot, curves)
-    ours = sorted(pack.weights(slot, best=False).items(), key=_place)
+    ours = sorted(pack.weights(slot).items(), key=_place)
     theirs = sorted(model.named_parameters(), key=_place)
     for (name, weight), (_, expected_weight) in zip(ours, theirs, strict=True):
         error = (weight - expected_weight).norm() / max(expected_weight.norm().item(), 1e-12)

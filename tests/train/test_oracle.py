@@ -1,4 +1,4 @@
-"""Packed trials agree with plain torch.nn and torch.optim (contract C4)."""
+"""Packed trials agree with plain torch.nn and torch.optim (contract C4, docs/design.md)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_depths_and_widths(make_data: MakeData, hidden: str) -> None:
 
 
 def test_hooks_of_a_technique_from_outside(make_data: MakeData) -> None:
-    """Two strengths, each with its own gradient clip, weight clamp and decaying rate."""
+    """Two strengths, each with its own gradient clipping, weight clamp and decaying learning rate."""
     outside = Technique(
         name="clip",
         hyperparameters={"clip": Numeric(low=0.1, high=1.0), "decay": Numeric(low=0.0, high=0.1)},

@@ -162,7 +162,7 @@ def test_no_cluster_is_told_in_a_line(tmp_path: Path) -> None:
         [sys.executable, "-m", "search.run", *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert told.returncode == 1
-    assert told.stderr.startswith("error: no Ray cluster at address 127.0.0.1:1")
+    assert told.stderr.startswith("error: there is no Ray cluster at address 127.0.0.1:1")
     assert told.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 

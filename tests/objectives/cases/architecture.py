@@ -1,4 +1,4 @@
-"""Shapes that the technique derives, against networks of widths written out."""
+"""Architecture: derived shapes against plain networks whose widths are written out."""
 
 from __future__ import annotations
 

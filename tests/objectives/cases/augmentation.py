@@ -1,4 +1,4 @@
-"""Augmentation, pixel by pixel in plain loops, on 1 x 6 x 5 images."""
+"""Augmentation against plain loops over pixels, on 1 x 6 x 5 images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batch normalisation against `torch.nn.BatchNorm1d`, behind the activation."""
+"""Batch normalisation against `torch.nn.BatchNorm1d` after the activation."""
 
 from __future__ import annotations
 

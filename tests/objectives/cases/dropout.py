@@ -1,4 +1,4 @@
-"""Dropout against torch's own module with its mask replaced by the named draws."""
+"""Dropout against torch's module with its mask taken from the named draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The variance over passes of `torch.nn.Dropout` (its mask from the named draws), by `torch.var` and autograd."""
+"""Dropout variance against `torch.var` over passes of `torch.nn.Dropout` (its mask from the named draws)."""
 
 from __future__ import annotations
 

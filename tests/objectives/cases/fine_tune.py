@@ -1,4 +1,4 @@
-"""Fine-tuning against `load_state_dict`, parameters without gradient and a parameter group for each layer."""
+"""Fine-tuning against `load_state_dict`, parameters without gradient, and a parameter group for each layer."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from search.recipe.discovery import discover
 from search.train.model_file import Meta, Model, save
 
-# For as long as the module is loaded.
+# The folder lives as long as the module is loaded.
 _FOLDER = tempfile.TemporaryDirectory(prefix="regsearch-")
 
 
 def source(*widths: int, classes: tuple[str, ...], shift: float = 0.0, scale: float = 1.0) -> str:
-    """A model file of random weights, as a study names it; of these classes, or of regression."""
+    """Write a model file of random weights, for these classes or regression; return its name in a study."""
     generator = torch.Generator().manual_seed(sum(widths))
     tensors: dict[str, Tensor] = {}
     for layer, (inputs, outputs) in enumerate(pairwise(widths)):
@@ -38,7 +38,7 @@ def source(*widths: int, classes: tuple[str, ...], shift: float = 0.0, scale: fl
 
 
 def plain(widths: tuple[int, ...], *, head: bool) -> Any:
-    """`head`: whether the source's head is for the same targets."""
+    """Return the same training in plain torch; `head`: whether the source's head is for the same targets."""
 
     def arguments(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
         from safetensors.torch import load_file

@@ -1,4 +1,4 @@
-"""Dropout of the inputs: the minibatch's features times a mask of the named draws, before the first layer."""
+"""Input dropout against the minibatch times a mask of the named draws, before the first layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules against torch's own schedulers, each stepped as its documentation says."""
+"""Learning rate schedules against torch's own schedulers, each stepped as its documentation says."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from reference import Draws
 from support.contract import Case
 from torch.optim import lr_scheduler
 
-STEPS = 4  # of an epoch: 100 rows in minibatches of 32
+STEPS = 4  # steps of an epoch: 100 rows in minibatches of 32
 
 
 def plain(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
-    """The factor on lr: the rate of an idle optimiser of lr 1 that the scheduler drives, times that of the warm-up."""
+    """Return the factor on lr: the rate of an idle optimiser with lr 1 under the scheduler, times the warm-up."""
     schedule, epochs = values["lr_schedule"], int(values["epochs"])
     optimiser, warming = (torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0) for _ in range(2))
     by_epoch: lr_scheduler.LRScheduler | None = None
@@ -49,7 +49,7 @@ def plain(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
 
     def rate(step: int) -> float:
         factor: float = optimiser.param_groups[0]["lr"] * warming.param_groups[0]["lr"]
-        # torch takes a scheduler's step before its optimiser's for a mistake.
+        # torch warns if a scheduler steps before its optimiser.
         optimiser.step()
         warming.step()
         if by_step is not None and step + 1 < epochs * STEPS:
@@ -92,7 +92,7 @@ CASES = [
             )
         ),
     ),
-    # A threshold that no epoch reaches makes every epoch a bad one.
+    # With a threshold that no epoch reaches, no epoch improves.
     case(
         "reduce_on_plateau",
         *(

@@ -1,4 +1,4 @@
-"""Weight decay as each optimiser of `torch.optim` has it: coupled, and in AdamW decoupled."""
+"""Weight decay against each optimiser of `torch.optim`: coupled, in AdamW decoupled."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Gradient clipping at a multiple of the running mean of the gradient's norm.
+"""Adaptive clipping bounds the norm of the gradient by a multiple of its running mean.
 
-``g <- g * min(1, clip * m / |g|)``, ``m <- decay * m + (1 - decay) * |g|`` (the first |g| at the first step), |g| the
-Euclidean or the largest absolute value; a slot stops once its training loss is below `clip_stop`.
+``g <- g * min(1, clip * m / |g|)``,  ``m <- decay * m + (1 - decay) * |g|`` (``m = |g|`` at the first step), where |g|
+is the Euclidean norm or the largest absolute value. A slot stops once its training loss is below `clip_stop`.
 
-Source: a technique as somebody outside the package would write it, for the tests of the contract.
+Source: written for the tests of the contract, as somebody outside the package would write a technique.
 """
 
 from __future__ import annotations
