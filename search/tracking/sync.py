@@ -71,6 +71,7 @@ class StudySync:
         self._view.forget()
         self._done.clear()
         self._left = True
+        self.progressed = False  # a turn may fail before the next step, which then has done nothing
 
     def go(self, live: Live, *, ended: bool) -> bool:
         """Log what waits, and complete the runs of finished trials, whoever trained them; at the end, check all runs.
