@@ -17,7 +17,10 @@ from support.record_studies import METRICS, Bench
 from support.waiting import until
 
 from search.tracking.link import WriterLink
-from search.tracking.turn import resolved
+from search.tracking.live import Live
+from search.tracking.reach import StorageAway
+from search.tracking.turn import Turn, resolved
+from search.tracking.writer import Writer
 
 
 def writer(bench: Bench, *more: str, uri: str | None = None) -> subprocess.Popen[bytes]:
@@ -191,3 +194,28 @@ def test_two_spellings_of_one_store_are_one(tmp_path: Path, monkeypatch: pytest.
     assert resolved("https://host/mlflow") == resolved("https://host:443/mlflow/") != resolved("https://host")
     assert resolved("http://127.0.0.1:5000") == resolved("http://localhost:5000") != resolved("http://host:5000")
     assert resolved("http://host:notaport") == "http://host:notaport"
+
+
+def test_a_storage_that_stays_away_is_given_up(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last step has got something done, and since then each turn fails before the next one."""
+
+    class Ended:
+        ended = True
+
+        def take(self, live: Live, seconds: float) -> None: ...
+
+    class Away(Turn):
+        calls = 0
+
+        def kept(self, *, last: bool) -> bool:
+            del last
+            self.calls += 1
+            assert self.calls < 5, "it tries for ever"
+            raise StorageAway("the storage is not answering")
+
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    sync = bench.sync(ended=False)
+    assert sync.progressed
+    turn = Away(bench.uri, bench.storage, bench.name, patience=0)
+    assert Writer(Ended(), Live(), sync, turn, bench.uri, patience=0.5).run() == 1
+    assert capsys.readouterr().err.startswith("the storage is not answering: ")
