@@ -126,6 +126,7 @@ def test_a_finished_study_shows_its_best_trials_as_optuna_has_them(folder: Path)
     rows = [row for row in shown.rows if len(row) > 2]
     assert rows[0] == ["trial", "val_loss", "val_accuracy", "lr", "l2", "best epoch", "state"]
     ranked = sorted((t for t in trials if t.state == TrialState.COMPLETE), key=lambda t: t.value or 0.0)
+    assert len(rows) > 4
     for trial, row in zip(ranked, rows[1:], strict=False):
         expected = (trial.value, trial.params["lr"], trial.params["l2"])
         assert (row[0], row[1], row[3], row[4]) == (str(trial.number), *(f"{value:.4g}" for value in expected))
@@ -304,16 +305,24 @@ def test_pieces_that_are_given_too_little_are_refused() -> None:
         html.table("no sheet")  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let libraries believe that they run in a notebook: they know it by the class of IPython's shell."""
+    shell = type("ZMQInteractiveShell", (), {})
+    monkeypatch.setattr("builtins.get_ipython", shell, raising=False)
+
+
+@pytest.mark.usefixtures("in_a_notebook")
 def test_a_table_is_text_in_a_notebook_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose kernel asks for colours, and where rich would print to the page."""
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     sheet = Sheet(("name", "[n]"), [("[red]x", "1")], ("name",), title="[a] title")
     assert next(filter(None, map(str.strip, str(sheet).splitlines()))) == "[a] title"
     assert "│ [red]x │   1 │" in str(sheet)
     assert "\x1b" not in str(sheet)
 
 
+@pytest.mark.usefixtures("in_a_notebook")
 def test_a_notebook_has_one_line_of_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
 
@@ -329,7 +338,6 @@ def test_a_notebook_has_one_line_of_progress(tmp_path: Path, monkeypatch: pytest
         return Handle()
 
     monkeypatch.setattr("IPython.display.display", display)
-    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     study = small(tmp_path)
     with Progress(study.optuna_study, 12, 6, 4) as progress:
         study.run(observers=[progress])
