@@ -49,18 +49,24 @@ def export(
 
     Prints the lines of plain PyTorch that load it. The test split is not read.
     """
+    from search.api import load_study
     from search.export import network
     from search.storage import database
-    from search.study.lookup import reopened
 
     output = output or Path("model.safetensors")
     network.confirm(output, trial, one_se=one_se)
     if register is not None:
         database.check_places(storage, tracking_uri)
-    made = reopened(
-        storage, study, study_name=study_name, dataset=dataset,
-        data_dir=data_dir, offline=offline, techniques=technique or (), device=device,
-    )  # fmt: skip
+    made = load_study(
+        study,
+        study_name=study_name,
+        dataset=dataset,
+        storage=storage,
+        data_dir=data_dir,
+        offline=offline,
+        techniques=technique or (),
+        device=device,
+    )
     found = network.export(made, output, trial, one_se=one_se)
     uri = None if register is None else found.register(register, tracking_uri)
     if json_:

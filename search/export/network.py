@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,14 @@ from torch import Tensor, nn
 from search.errors import EnvironmentFault, RequestError
 from search.report import record, replicates, statistics
 from search.report.strength import strengths
+from search.show import html
 from search.storage.database import DEFAULT_TRACKING
 from search.study.retrain import trained
 from search.train.activations import ACTIVATIONS
 from search.train.model_file import Model, save
 
 if TYPE_CHECKING:
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 _EXAMPLES = 8
 
@@ -60,9 +62,10 @@ class Exported:
         return f"trial {meta.trial} of {meta.study}, val_loss {meta.val_loss:.4g}: {self.file}, {self.described}"
 
     def _repr_html_(self) -> str:
-        from search.show import html
-
-        return html.exported(self)
+        code = escape("\n".join(self.lines))
+        return html.block(
+            html.lines([self.said(), "to load it, and predict rows as they are in the data:"]), f"<pre>{code}</pre>"
+        )
 
 
 def confirm(file: Path, trial: int | None, *, one_se: bool) -> None:
@@ -79,7 +82,7 @@ def confirm(file: Path, trial: int | None, *, one_se: bool) -> None:
         raise RequestError("takes either --trial or --one-se, not both")
 
 
-def export(study: Study, file: Path, trial: int | None = None, *, one_se: bool = False) -> Exported:
+def export(study: BaseStudy, file: Path, trial: int | None = None, *, one_se: bool = False) -> Exported:
     """Save a trial's network, trained again, with its scaling, and what it is as JSON beside it.
 
     Args:
@@ -99,7 +102,7 @@ def export(study: Study, file: Path, trial: int | None = None, *, one_se: bool =
     return Exported(file, described, model, study.data.inputs.invert(study.data.x_train[:_EXAMPLES]))
 
 
-def one_standard_error(study: Study, told: Callable[[str], None] | None = None) -> int:
+def one_standard_error(study: BaseStudy, told: Callable[[str], None] | None = None) -> int:
     """The number of the most strongly regularised trial within one standard error of the best.
 
     A study with fewer than three replicates gets more of its best trials first: `search.report.replicates`.

@@ -45,13 +45,19 @@ def replay(
     On the CPU, of the same type and with the same torch, every number is to be the same to the bit; elsewhere the
     losses of the first epochs, within a tolerance. Exit status 1 where they are not. Nothing is written.
     """
+    from search.api import load_study
     from search.replay.replay import replay
-    from search.study.lookup import reopened
 
-    made = reopened(
-        storage, study, study_name=study_name, dataset=dataset,
-        data_dir=data_dir, offline=offline, techniques=technique or (), device=device,
-    )  # fmt: skip
+    made = load_study(
+        study,
+        study_name=study_name,
+        dataset=dataset,
+        storage=storage,
+        data_dir=data_dir,
+        offline=offline,
+        techniques=technique or (),
+        device=device,
+    )
     found = replay(made, trial, lambda line: print(line, file=sys.stderr, flush=True))
     print(json.dumps(found.outcome(), allow_nan=False) if json_ else found)
     return 0 if found.holds else 1

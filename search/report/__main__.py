@@ -48,12 +48,18 @@ def report(
     The folder is filled at the end: an earlier report in it stays until then, and your own files in it stay.
     A study of fewer than two complete trials gets a page of its facts that says so, and exit status 0.
     """
-    from search.study.lookup import reopened
+    from search.api import load_study
 
-    made = reopened(
-        storage, study, study_name=study_name, dataset=dataset,
-        data_dir=data_dir, offline=offline, techniques=technique or (), device=device,
-    )  # fmt: skip
+    made = load_study(
+        study,
+        study_name=study_name,
+        dataset=dataset,
+        storage=storage,
+        data_dir=data_dir,
+        offline=offline,
+        techniques=technique or (),
+        device=device,
+    )
 
     from search.report import build
 

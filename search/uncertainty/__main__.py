@@ -53,12 +53,18 @@ def uncertainty(
 
         check_file(figure)
 
-    from search.study.lookup import reopened
+    from search.api import load_study
 
-    made = reopened(
-        storage, study, study_name=study_name, dataset=dataset,
-        data_dir=data_dir, offline=offline, techniques=technique or (), device=device,
-    )  # fmt: skip
+    made = load_study(
+        study,
+        study_name=study_name,
+        dataset=dataset,
+        storage=storage,
+        data_dir=data_dir,
+        offline=offline,
+        techniques=technique or (),
+        device=device,
+    )
     if figure is not None:
         from search.uncertainty.figure import check
 

@@ -14,12 +14,12 @@ from search.uncertainty.monte_carlo import Uncertainty
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 _TAKES = "figure: takes a regression of one target on one input, such as line or polynomial"
 
 
-def check(study: Study) -> None:
+def check(study: BaseStudy) -> None:
     """Refuse data that no such figure can show.
 
     Raises:
