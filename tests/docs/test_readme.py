@@ -63,7 +63,7 @@ def serving(line: str, folder: Path) -> Iterator[str]:
 
 def answer(url: str) -> requests.Response:
     """What a server answers, as soon as it does."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while True:
         try:
             return requests.get(url, timeout=10)
