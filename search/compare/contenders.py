@@ -13,7 +13,7 @@ from search.recipe import Recipe
 from search.recipe.discovery import load_technique
 from search.study import lookup
 from search.study.results import count_finished
-from search.study.retrain import chosen
+from search.study.retrain import complete_trial
 from search.study.runner import run_study
 from search.study.study import BaseStudy
 from search.technique import Technique
@@ -69,7 +69,7 @@ def enter(
     old = [study for study in studies if study not in new]
     if trials is None:
         for study in old:
-            chosen(study, None)
+            complete_trial(study, None)
             budgets[study.name] = count_finished(study)
         goal = max(budgets[study.name] for study in old or new)
         budgets |= {study.name: study.budget(goal) for study in new}

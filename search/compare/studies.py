@@ -31,7 +31,7 @@ from search.record.readings import count_reading
 from search.show.text import trial_name
 from search.storage import database
 from search.study.results import count_finished
-from search.study.retrain import chosen
+from search.study.retrain import complete_trial
 from search.study.study import BaseStudy
 from search.train.cohort import cut
 from search.train.evaluate import per_example
@@ -146,7 +146,7 @@ def _unscaled(data: Data, name: str) -> Tensor:
 def _entries(studies: Sequence[BaseStudy]) -> list[_Entry]:
     entries: list[_Entry] = []
     for study in studies:
-        trial = chosen(study, None)
+        trial = complete_trial(study, None)
         values = study.space.complete(trial.params)
         assert values is not None
         # What is watched each epoch is the search's matter; the test split least of all.

@@ -17,7 +17,7 @@ from search.report import record, replicates, statistics
 from search.report.strength import strengths
 from search.show import html
 from search.storage.database import DEFAULT_TRACKING
-from search.study.retrain import trained
+from search.study.retrain import retrained_model
 from search.train.activations import ACTIVATIONS
 from search.train.model_file import Model, save
 
@@ -95,7 +95,7 @@ def export(study: BaseStudy, file: Path, trial: int | None = None, *, one_se: bo
         EnvironmentFault: it cannot be written there.
     """
     confirm(file, trial, one_se=one_se)
-    model = trained(study, one_standard_error(study) if one_se else trial)
+    model = retrained_model(study, one_standard_error(study) if one_se else trial)
     save(file, model)
     described = file.with_suffix(".json")
     described.write_text(model.meta.model_dump_json(indent=2) + "\n")

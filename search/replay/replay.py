@@ -28,7 +28,7 @@ from search.show.sheet import Sheet
 from search.show.text import number, plain
 from search.study.identity import Mismatch
 from search.study.results import STATES
-from search.study.retrain import numbered
+from search.study.retrain import numbered_trial
 from search.train.cohort import Cohort, Member
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def replay(study: BaseStudy, trial: int, say: Callable[[str], None] = lambda _li
         opened = study.optuna_study
     except Mismatch as mismatch:
         raise RequestError(f"{mismatch}: a trial can be replayed only on the data and settings it had") from None
-    found = numbered(study, trial)
+    found = numbered_trial(study, trial)
     record = _record(found)
     values = study.space.complete(found.params)
     if values is None:

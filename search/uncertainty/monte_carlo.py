@@ -25,7 +25,7 @@ from search.recipe.discovery import discover
 from search.show import html
 from search.show.sheet import Sheet
 from search.show.text import number, plain
-from search.study.retrain import chosen
+from search.study.retrain import complete_trial
 from search.train.pack import Pack, Slot
 from search.train.sampling import best_networks, monte_carlo
 from search.uncertainty import calibration
@@ -156,7 +156,7 @@ def measure(
     """
     if passes < 2:
         raise RequestError(f"passes must be >= 2, got {passes}")
-    found = chosen(study, trial)
+    found = complete_trial(study, trial)
     values = study.space.complete(found.params)
     assert values is not None
     if not any(one.monte_carlo for one in study.program(values).techniques):

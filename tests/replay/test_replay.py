@@ -213,7 +213,7 @@ def test_what_cant_be_replayed_is_refused_in_one_line(folder: Path, said: Said) 
     study.enqueue_trial({"l2": 0.1})
     rewrite(folder, 0, CURVES, {"metrics": [], "shape": [0, 3, 0], "data": "eJwDAAAAAAE="})
     for words, says, status in [
-        (["small-wine", 99], "has no trial 99: it has 12, from 0", 2),
+        (["small-wine", 99], "has no trial 99: it has 12 trials, numbered from 0", 2),
         (["small-wine", 8], "trial 8 is running: takes a complete or a pruned one", 2),
         (["small-wine", 9], "trial 9 is failed: takes a complete or a pruned one", 2),
         (["small-wine", 10], "trial 10 has no curves to be compared with", 2),

@@ -131,7 +131,7 @@ def test_a_figure_of_one_input(folder: Path, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["dropout", "--trial", "9"], "study 'dropout-digits' has no trial 9: it has 3, from 0"),
+        (["dropout", "--trial", "9"], "study 'dropout-digits' has no trial 9: it has 3 trials, numbered from 0"),
         (["dropout", "--passes", "1"], "passes must be >= 2, got 1"),
         (["dropout", "--activation", "rellu"], "unknown value of activation 'rellu': did you mean 'relu'?"),
         (["dropout", "--figure", "x.png"], "figure: takes a regression of one target on one input, such as line or"),
@@ -164,5 +164,5 @@ def test_a_trial_that_is_not_complete(folder: Path) -> None:
     here = study(folder, **DIABETES)
     pruned = next(trial for trial in here.optuna_study.trials if trial.state.name == "PRUNED")
     assert CURVES in pruned.user_attrs
-    with pytest.raises(RequestError, match=f"trial {pruned.number} is pruned: takes a complete one"):
+    with pytest.raises(RequestError, match=f"trial {pruned.number} is pruned: give the number of a complete trial"):
         here.uncertainty(pruned.number)
