@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from search.export.network import Exported
     from search.replay.replay import Replay
     from search.report.build import Report
-    from search.uncertainty.monte_carlo import Uncertainty
+    from search.uncertainty.result import Uncertainty
 
 
 class Study(BaseStudy):

@@ -49,9 +49,9 @@ def uncertainty(
     The study's settings are read from its storage. Nothing is written but the figure.
     """
     if figure is not None:
-        from search.show.figure_file import check as check_file
+        from search.show.figure_file import validate_figure_file
 
-        check_file(figure)
+        validate_figure_file(figure)
 
     from search.api import load_study
 
@@ -66,9 +66,9 @@ def uncertainty(
         device=device,
     )
     if figure is not None:
-        from search.uncertainty.figure import check
+        from search.uncertainty.figure import validate_figure_data
 
-        check(made)
+        validate_figure_data(made)
     found = made.uncertainty(trial, passes=passes, activations=activation.split(",") if activation else ())
     if figure is not None:
         found.draw(figure)
