@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from search.check.check import Check
     from search.export.network import Exported
-    from search.replay.replay import Replay
+    from search.replay.result import Replay
     from search.report.build import Report
     from search.uncertainty.result import Uncertainty
 

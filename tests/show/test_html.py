@@ -20,7 +20,7 @@ import search
 from search import Study, compare_studies
 from search.compare.pairs import Arm, Shared
 from search.compare.verdict import Comparison
-from search.replay.replay import Difference, Replay
+from search.replay.result import Difference, Replay
 from search.show.sheet import Sheet
 from search.study.progress import Progress
 
