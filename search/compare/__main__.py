@@ -42,9 +42,9 @@ def compare(
     """
     started = time.monotonic()
     if figure is not None:
-        from search.show.figure_file import validate_figure_file
+        from search.show.figure_file import check
 
-        validate_figure_file(figure)
+        check(figure)
     # Before torch is imported, which takes a second.
     if replicates < 2:
         raise RequestError(f"replicates must be >= 2, got {replicates}: one says nothing about how they vary")

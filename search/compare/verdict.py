@@ -201,7 +201,8 @@ class Comparison:
 
     def draw(self, file: Path | str) -> None:
         """Save the figure of all intervals, as PNG or SVG: `search.show.figure_file.save`."""
-        figure_file.save(self.figure(), Path(file))
+        figure_file.check(Path(file))
+        figure_file.save(self.figure(), Path(file), [(arm.study, arm.trial) for arm in self.arms])
 
     def trials(self) -> pd.DataFrame:
         """Return one row per chosen trial: study, trial, its hyperparameters, metric and loss with their intervals."""

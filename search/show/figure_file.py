@@ -1,50 +1,73 @@
-"""The file of a figure: it is validated before anything is trained for the figure, and saved at the end."""
+"""The file of a command's figure: whether it can be written, and whether that would overwrite something else."""
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.errors import EnvironmentFault, RequestError
+from search.errors import EnvironmentFault, RequestError, clip
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg")
-_DPI = 150
 
 
-def validate_figure_file(file: Path) -> None:
-    """Refuse a file to which no figure can be written.
+def check(file: Path) -> None:
+    """Refuse a file that no figure can be written to, before anything is trained.
 
     Raises:
-        RequestError: the file is neither PNG nor SVG, or its folder does not exist.
-        EnvironmentFault: the folder can't be written to.
+        RequestError: neither PNG nor SVG, or no such folder.
+        EnvironmentFault: nothing can be written there.
     """
     if file.suffix.lower() not in FORMATS:
         raise RequestError(f"figure takes a file that ends in {' or '.join(FORMATS)}, got {str(file)!r}")
-    folder = file.absolute().parent
-    if not folder.is_dir():
-        raise RequestError(f"figure: no folder {str(folder)!r}")
+    if not file.absolute().parent.is_dir():
+        raise RequestError(f"figure: no folder {str(file.absolute().parent)!r}")
     if file.is_dir():
         raise RequestError(f"figure: {str(file)!r} is a folder")
     try:
-        # A temporary file shows whether the folder can be written to, and leaves a figure that exists as it is.
-        tempfile.TemporaryFile(dir=folder).close()
+        # Not by making the file: there is no figure yet.
+        tempfile.TemporaryFile(dir=file.absolute().parent).close()
     except OSError as error:
-        raise EnvironmentFault(f"figure: cannot write to folder {str(folder)!r}: {error.strerror}") from None
+        place = str(file.absolute().parent)
+        raise EnvironmentFault(f"figure: nothing can be written in {place!r}: {error.strerror}") from None
 
 
-def save(figure: Figure, file: Path) -> None:
-    """Save a figure as PNG or SVG, by the ending of the file's name.
+def check_overwrite(file: Path, trials: Iterable[tuple[str, int]], *, force: bool) -> None:
+    """Refuse to overwrite a file that is not an earlier figure of the same trials.
+
+    Args:
+        file: the file, which may not be there.
+        trials: the study and the number of each trial that the figure shows.
+        force: whether to overwrite it in any case.
 
     Raises:
-        RequestError, EnvironmentFault: see `validate_figure_file`.
-        EnvironmentFault: the file can't be written.
+        RequestError: the file holds something else.
     """
-    validate_figure_file(file)
+    if file.exists() and not force and _mark(trials) not in file.read_bytes():
+        raise RequestError(
+            f"figure: {clip(str(file), 200)} is there already and is not a figure of these trials:"
+            " give another --figure, or overwrite it with --force"
+        )
+
+
+def save(figure: Figure, file: Path, trials: Iterable[tuple[str, int]]) -> None:
+    """Save a figure as PNG or SVG, with a mark of the trials that it shows.
+
+    Raises:
+        EnvironmentFault: the file cannot be written.
+    """
+    mark = {"Description": _mark(trials).decode()}
     try:
-        figure.savefig(file, dpi=_DPI, format=file.suffix[1:].lower())
+        figure.savefig(file, dpi=150, format=file.suffix[1:].lower(), metadata=mark)
     except OSError as error:
-        raise EnvironmentFault(f"figure: cannot write {str(file)!r}: {error.strerror}") from None
+        raise EnvironmentFault(f"cannot write figure {str(file)!r}: {error.strerror}") from None
+
+
+def _mark(trials: Iterable[tuple[str, int]]) -> bytes:
+    # Hexadecimal digits are written as they are in the metadata of both formats.
+    return f"regsearch {hashlib.sha256(repr(list(trials)).encode()).hexdigest()}".encode()

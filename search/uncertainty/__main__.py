@@ -49,9 +49,9 @@ def uncertainty(
     The study's settings are read from its storage. Nothing is written but the figure.
     """
     if figure is not None:
-        from search.show.figure_file import validate_figure_file
+        from search.show.figure_file import check as check_file
 
-        validate_figure_file(figure)
+        check_file(figure)
 
     from search.api import load_study
 

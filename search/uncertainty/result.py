@@ -110,9 +110,10 @@ class Uncertainty:
         Raises:
             RequestError: there are classes, or more than one input or target.
         """
+        figure_file.check(Path(file))
         if (figure := self.figure()) is None:
             raise RequestError(f"{NEEDS}, got study {self.study!r}")
-        figure_file.save(figure, Path(file))
+        figure_file.save(figure, Path(file), [(self.study, self.trial)])
 
     def predictions(self) -> pd.DataFrame:
         """Return one row per activation, replicate, validation row and output: truth, mean, sd, low, high.
