@@ -1,4 +1,4 @@
-"""What a notebook shows of a study: its question, its data, its space and its best trials."""
+"""What a notebook shows for a study: its question, its data, its space and its best trials."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from search.study.study import BaseStudy
 
 
 def study_html(study: BaseStudy) -> str:
-    """What is searched, on what, and the best trials there are, as HTML; nothing is written for it.
+    """Return what is searched, on which data, and the best trials so far, as HTML.
 
-    A study that is not open is looked into in its storage.
+    Nothing is written. The trials of a study that is not open are read from its storage.
     """
     recipe = study.recipe
     facts = {
@@ -31,7 +31,7 @@ def study_html(study: BaseStudy) -> str:
     }
     trials: list[FrozenTrial] = []
     try:
-        found = lookup.glance(study)
+        found = lookup.peek(study)
         with database.faults(study.storage):
             trials = [] if found is None else found.get_trials(deepcopy=False)
             extensions = [] if found is None else extending.stored(found.user_attrs)
