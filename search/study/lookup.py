@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 
 from search.data import is_path, located, named
-from search.errors import EnvironmentFault, RequestError, unknown, unknown_among
+from search.errors import RequestError, unknown, unknown_among
 from search.recipe import Recipe, packaged
 from search.record.curves import RECIPE
 from search.storage import database
-from search.study.identity import IDENTITY, describe, validate_identity
-
-if TYPE_CHECKING:
-    from search.study.study import BaseStudy
+from search.study.identity import IDENTITY
 
 
 def find(storage: str, study: str, *, study_name: str | None = None, dataset: str | None = None) -> tuple[str, Recipe]:
@@ -60,31 +57,6 @@ def ours(storage: str) -> list[str]:
     with database.faults(storage):
         studies = database.connect(storage).get_all_studies()
     return [study.study_name for study in studies if RECIPE in study.user_attrs]
-
-
-def peek(study: BaseStudy) -> optuna.Study | None:
-    """Return the Optuna study of a study for reading, without opening it; None if there is none.
-
-    Nothing is written or created.
-
-    Raises:
-        RequestError: the storage has another study of this name.
-        EnvironmentFault: the storage can't be read, or is a database server, which is read only by opening the study.
-    """
-    if study.is_open:
-        return study.optuna_study
-    path = database.sqlite_path(study.storage)
-    if path is None:
-        raise EnvironmentFault(f"not read yet from {database.shown(study.storage)}")
-    if not database.has_studies(path):
-        return None
-    with database.faults(study.storage):
-        backend = database.connect(study.storage)
-        if study.name not in optuna.get_all_study_names(backend):
-            return None
-        found = optuna.load_study(study_name=study.name, storage=backend)
-        validate_identity(found, describe(study.recipe, study.space, study.data, study.loss))
-    return found
 
 
 def recipe_fields(recipe: Recipe) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import optuna
 from optuna.trial import FrozenTrial
 
 from search.choose import extending
@@ -11,7 +12,8 @@ from search.recipe.distributions import as_text
 from search.recipe.space import Space
 from search.show import html, text
 from search.storage import database
-from search.study import lookup, results
+from search.study import results
+from search.study.identity import describe, validate_identity
 from search.study.study import BaseStudy
 
 
@@ -31,7 +33,7 @@ def study_html(study: BaseStudy) -> str:
     }
     trials: list[FrozenTrial] = []
     try:
-        found = lookup.peek(study)
+        found = _peek(study)
         with database.faults(study.storage):
             trials = [] if found is None else found.get_trials(deepcopy=False)
             extensions = [] if found is None else extending.stored(found.user_attrs)
@@ -46,6 +48,31 @@ def study_html(study: BaseStudy) -> str:
         facts["trials"] = str(fault)
     best = results.best(study, trials)
     return html.block(html.facts(study.name, facts), html.table(best) if best.rows else "")
+
+
+def _peek(study: BaseStudy) -> optuna.Study | None:
+    """Return the Optuna study of a study for reading, without opening it; None if there is none.
+
+    Nothing is written or created.
+
+    Raises:
+        RequestError: the storage has another study of this name.
+        EnvironmentFault: the storage can't be read, or is a database server, which is read only by opening the study.
+    """
+    if study.is_open:
+        return study.optuna_study
+    path = database.sqlite_path(study.storage)
+    if path is None:
+        raise EnvironmentFault(f"not read yet from {database.shown(study.storage)}")
+    if not database.has_studies(path):
+        return None
+    with database.faults(study.storage):
+        backend = database.connect(study.storage)
+        if study.name not in optuna.get_all_study_names(backend):
+            return None
+        found = optuna.load_study(study_name=study.name, storage=backend)
+        validate_identity(found, describe(study.recipe, study.space, study.data, study.loss))
+    return found
 
 
 def _searched(space: Space) -> str:

@@ -231,5 +231,5 @@ class BaseStudy:
 
     @property
     def front(self) -> list[FrozenTrial]:
-        """The Pareto front, by validation loss: the complete trials that no other dominates; for one objective, the best."""
+        """The complete trials that no other dominates, by validation loss; for one objective, the best trial alone."""
         return self.objectives.front(self.optuna_study.get_trials(deepcopy=False))
