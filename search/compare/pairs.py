@@ -146,11 +146,11 @@ def accuracy_difference(first: Floats, second: Floats, family: int) -> Differenc
     Where both trials are right on the same examples, the interval allows for examples on which they would differ but
     that the test split does not have.
     """
-    found = mean_difference(100 * (first - second), family)
+    difference = mean_difference(100 * (first - second), family)
     if not (first == second).all():
-        return found
+        return difference
     most = 100 * unseen(first.shape[1], family)
-    return replace(found, interval=Interval(0.0, -most, most))
+    return replace(difference, interval=Interval(0.0, -most, most))
 
 
 def format_figures(*values: float, digits: int = 1) -> list[str]:

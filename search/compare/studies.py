@@ -179,10 +179,10 @@ def _networks(entries: Sequence[_Entry], replicates: int) -> list[list[Pack]]:
         [packs[place, replicate] for replicate in entry.retraining.replicates if (place, replicate) in packs]
         for place, entry in enumerate(entries)
     ]
-    for entry, found in zip(entries, networks, strict=True):
-        if len(found) < replicates:
+    for entry, finite in zip(entries, networks, strict=True):
+        if len(finite) < replicates:
             raise RequestError(
-                f"the chosen {entry.label} diverges on {replicates - len(found)} of {replicates} fresh replicates: "
+                f"the chosen {entry.label} diverges on {replicates - len(finite)} of {replicates} fresh replicates: "
                 "there it has no network to compare"
             )
     return networks

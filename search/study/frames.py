@@ -29,7 +29,7 @@ def trials(study: BaseStudy) -> pd.DataFrame:
         if not study.objectives.several:
             return {}
         named = zip(study.objectives.names, trial.values or (), strict=False)
-        return {f"values_{name}": found for name, found in named} | {"front": trial.number in front}
+        return {f"values_{name}": at for name, at in named} | {"front": trial.number in front}
 
     rows = [
         {"number": trial.number, "state": trial.state.name.lower(), "value": value(trial)}
@@ -47,9 +47,9 @@ def curves(study: BaseStudy) -> pd.DataFrame:
     for trial in study.optuna_study.get_trials(deepcopy=False):
         if CURVES not in trial.user_attrs:
             continue
-        found = Curves.decode(trial.user_attrs[CURVES])
-        replicate, epoch = np.indices((found.replicates, found.epochs)).reshape(2, -1)
-        columns = {name: found.of(name).ravel() for name in found.metrics}
+        record = Curves.decode(trial.user_attrs[CURVES])
+        replicate, epoch = np.indices((record.replicates, record.epochs)).reshape(2, -1)
+        columns = {name: record.of(name).ravel() for name in record.metrics}
         parts.append(pd.DataFrame({"trial": trial.number, "replicate": replicate, "epoch": epoch + 1} | columns))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["trial", "replicate", "epoch"])
 

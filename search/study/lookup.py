@@ -82,13 +82,13 @@ def recipes(storage: str) -> dict[str, tuple[Recipe, dict[str, str]]]:
     database.check_sqlite(storage, "storage", ours=True)
     if path is not None and not path.exists():
         return {}
-    found = {}
+    recipes = {}
     with database.faults(storage):
         for one in optuna.get_all_study_summaries(database.connect(storage), include_best_trial=False):
             if RECIPE in one.user_attrs:
                 recipe = Recipe.parse(one.user_attrs[RECIPE], one.study_name)
-                found[one.study_name] = recipe, one.user_attrs.get(IDENTITY, {})
-    return found
+                recipes[one.study_name] = recipe, one.user_attrs.get(IDENTITY, {})
+    return recipes
 
 
 def usual_name(study: str, dataset: str | None, known: Iterable[str], kind: str = "study") -> str:

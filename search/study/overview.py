@@ -33,10 +33,10 @@ def study_html(study: BaseStudy) -> str:
     }
     trials: list[FrozenTrial] = []
     try:
-        found = _peek(study)
+        optuna_study = _peek(study)
         with database.faults(study.storage):
-            trials = [] if found is None else found.get_trials(deepcopy=False)
-            extensions = [] if found is None else extending.stored(found.user_attrs)
+            trials = [] if optuna_study is None else optuna_study.get_trials(deepcopy=False)
+            extensions = [] if optuna_study is None else extending.stored(optuna_study.user_attrs)
         widened = extending.widened(study.resolved, extensions)
         facts["searched"] = _searched(widened)
         budget = max(study.budget(), extending.total(widened), len(results.finished(trials)))
@@ -70,9 +70,9 @@ def _peek(study: BaseStudy) -> optuna.Study | None:
         backend = database.connect(study.storage)
         if study.name not in optuna.get_all_study_names(backend):
             return None
-        found = optuna.load_study(study_name=study.name, storage=backend)
-        validate_identity(found, describe(study.recipe, study.space, study.data, study.loss))
-    return found
+        optuna_study = optuna.load_study(study_name=study.name, storage=backend)
+        validate_identity(optuna_study, describe(study.recipe, study.space, study.data, study.loss))
+    return optuna_study
 
 
 def _searched(space: Space) -> str:
