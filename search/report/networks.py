@@ -82,7 +82,7 @@ def train(study: BaseStudy, record: Record) -> Networks:
 
 
 def _weights(pack: Pack) -> Floats:
-    tensors = pack.weights(0, best=False).values()
+    tensors = pack.weights(0).values()
     return np.concatenate([one.double().cpu().numpy().ravel() for one in tensors if one.ndim == 2])
 
 

@@ -70,7 +70,7 @@ def _check_there(storage: str) -> None:
     path = database.sqlite_path(storage)
     if path is not None and not path.exists():
         raise RequestError(f"storage: there is no {path}: run a study first, or name its database with --storage")
-    database.check_sqlite(storage, "storage", ours=True)
+    database.validate_sqlite(storage, "storage", ours=True)
 
 
 def recipes(storage: str) -> dict[str, tuple[Recipe, dict[str, str]]]:
@@ -79,7 +79,7 @@ def recipes(storage: str) -> dict[str, tuple[Recipe, dict[str, str]]]:
     A storage that does not exist has none.
     """
     path = database.sqlite_path(storage)
-    database.check_sqlite(storage, "storage", ours=True)
+    database.validate_sqlite(storage, "storage", ours=True)
     if path is not None and not path.exists():
         return {}
     recipes = {}

@@ -99,7 +99,9 @@ def retrain(retrainings: Sequence[Retraining]) -> Generator[Retrained]:
     width = min(-(-len(slots) // workers), *(one.study.width for one in retrainings))
     packs = [(owners[slots[part[0]][0]], [slots[place][1] for place in part]) for part in cut(slots, width)]
     with closing(side_by_side([partial(_train_pack, owner, chosen) for owner, chosen in packs], workers)) as trained:
-        yield from trained
+        for item in trained:
+            if item is not None:
+                yield item
 
 
 def retrain_curves(retraining: Retraining, epochs: int) -> Curves:
@@ -117,7 +119,8 @@ def retrain_curves(retraining: Retraining, epochs: int) -> Curves:
     return Curves(*member.table())
 
 
-def _train_pack(owner: Retraining, slots: Sequence[Slot]) -> Generator[Retrained]:
+def _train_pack(owner: Retraining, slots: Sequence[Slot]) -> Generator[Retrained | None]:
+    """Train a pack and yield the networks of its slots; None after each epoch is a point where it can be stopped."""
     layout = owner.program.layout
     largest = max(layout.weight(layer).size for layer in range(layout.layers))
     before = torch.get_num_threads()
@@ -125,12 +128,15 @@ def _train_pack(owner: Retraining, slots: Sequence[Slot]) -> Generator[Retrained
     if len(slots) * owner.program.batch_size * largest < _SMALL:
         torch.set_num_threads(1)
     try:
-        networks = best_networks(owner.program, owner.study.batches, slots)
+        for trained in best_networks(owner.program, owner.study.batches, slots):
+            if trained is None:
+                yield None
+            else:
+                pack, val_loss = trained
+                (slot,) = pack.slots
+                yield Retrained(slot.trial, slot.replicate, pack, val_loss)
     finally:
         torch.set_num_threads(before)
-    for pack, val_loss in networks:
-        (slot,) = pack.slots
-        yield Retrained(slot.trial, slot.replicate, pack, val_loss)
 
 
 def retrained_model(study: BaseStudy, number: int | None = None) -> Model:
@@ -149,7 +155,7 @@ def retrained_model(study: BaseStudy, number: int | None = None) -> Model:
     if not (networks := list(retrain([retraining]))):
         raise RequestError(f"trial {trial.number} diverges when it is trained again: its loss is never finite")
     ((_, _, pack, val_loss),) = networks
-    tensors = {name: tensor.cpu() for name, tensor in pack.weights(0, best=False).items()}
+    tensors = {name: tensor.cpu() for name, tensor in pack.weights(0).items()}
     for name, scaling in (("inputs", data.inputs), ("targets", data.targets)):
         if scaling is not None:
             tensors |= {f"{name}.shift": scaling.shift.cpu(), f"{name}.scale": scaling.scale.cpu()}
