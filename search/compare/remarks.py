@@ -41,7 +41,7 @@ def _shared(pairs: Sequence[Pair]) -> list[str]:
         groups.setdefault(key, []).append(_names(pair))
     lines = []
     for (parts, unshared), names in groups.items():
-        whose = "" if len(groups) == 1 else f" of {', and of '.join(names)}"
+        whose = "" if len(groups) == 1 else f" of {', and of '.join(names)}" + ("," if len(names) > 1 else "")
         but = f", but not {unshared}" if unshared else ""
         lines.append(f"paired replicates{whose} share {parts or 'nothing'}{but}")
     return lines

@@ -52,3 +52,20 @@ def test_more_replicates_are_in_vain_where_examples_vary() -> None:
     squares = 50 * rows.var(ddof=1), 4 * columns.var(ddof=1)
     whole = max(sum(squares) - rest, *squares)
     assert crossed(table).example_share == pytest.approx((squares[1] - rest) / whole)
+
+
+def test_pairs_that_share_the_same_are_named_together() -> None:
+    arms = [chosen(name, np.eye(4)) for name in "abc"]
+    shared = {
+        ("a", "b"): Shared(["test examples", "batch order"]),
+        ("a", "c"): Shared(["test examples"], "the noise of training, because the trials differ in hidden"),
+        ("b", "c"): Shared(["test examples"], "the noise of training, because the trials differ in hidden"),
+    }
+    compared = Comparison.of("accuracy", arms, shared, [], same_loss=True)
+    first, second, *_ = compared.remarks()
+    assert first == "paired replicates of a and b share test examples and batch order"
+    assert second == (
+        "paired replicates of a and c, and of b and c, share test examples, but not the noise of training, because the "
+        "trials differ in hidden"
+    )
+    assert compared.outcome()["pairs"][1]["not_shared"] == shared["a", "c"].unshared
