@@ -82,7 +82,7 @@ class Check:
 
     def _repr_html_(self) -> str:
         heading, *_ = str(self).splitlines()
-        headings = ("batch", "", "loss", "wanted", "after steps", "lr", "")
+        headings = ("batch", "", "loss", "threshold", "after steps", "lr", "")
         rows = [(name, *_fit(fit)) for name, fit in (("data", self.data), ("noise", self.noise))]
         return html.block(html.table(Sheet(headings, rows, ("batch", ""), heading)), html.lines([self.meaning]))
 
@@ -100,8 +100,8 @@ class Check:
 
 
 def _fit(fit: Fit) -> tuple[str, ...]:
-    loss, wanted, rate = (f"{value:.3g}" for value in (fit.loss, fit.threshold, fit.lr))
-    return "fitted" if fit.fitted else "not fitted", loss, f"< {wanted}", f"{fit.steps:,}", rate, fit.why
+    loss, threshold, rate = (f"{value:.3g}" for value in (fit.loss, fit.threshold, fit.lr))
+    return "fitted" if fit.fitted else "not fitted", loss, f"< {threshold}", f"{fit.steps:,}", rate, fit.why
 
 
 def check(study: BaseStudy, log: Callable[[str], None] = lambda _line: None) -> Check:

@@ -128,7 +128,7 @@ class Subject:
         self._batch = OneBatch(study.data, x, y, study.device, round(STEPS / epochs))
         self._structure = study.space.structure(values) | {"batch_size": len(x), "epochs": epochs}
         self.rates = learning_rates(study.space, self._numeric["lr"])
-        # The training continues until the study's own learning rate has fitted the batch, though another is faster.
+        # A fixed learning rate is waited for, even if another one fits the batch in fewer steps.
         fixed = "lr" not in study.space.searched
         self._own = self.rates.index(self._numeric["lr"]) if fixed else None
         loss = self._program().loss
@@ -256,7 +256,7 @@ class Subject:
                 f"the loss is not finite at any learning rate, {format_span(self.rates)} ({before:.3g} before training)"
             )
         if not attempt.loss < _STUCK * self._constant:
-            text = f"it stays near the loss of the best constant predictor, {self._constant:.3g}"
+            text = f"it never falls clearly below that of the best constant predictor, {self._constant:.3g}"
             if not attempt.alive.any():
                 text += ": every unit of a hidden layer is dead, that is, the same for all rows, so no gradient passes"
             return text

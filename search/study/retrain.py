@@ -32,7 +32,7 @@ from search.train.sampling import best_networks
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
 
-_SMALL = 2**26  # multiply-adds of a pack's largest product, which take one core about a millisecond
+_SMALL = 2**26  # multiply-adds of a pack's largest product; one core takes a few milliseconds for them
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ def retrain_curves(retraining: Retraining, epochs: int) -> Curves:
     """Train a trial again, with no other trial beside it, and return its curves.
 
     Args:
-        retraining: the trial, with its first replicates.
+        retraining: the trial, with its replicates from 0 on.
         epochs: the number of epochs after which to stop, if it does not end by itself before.
     """
     member = Member(retraining.trial, retraining.program, retraining.values, len(retraining.replicates))
