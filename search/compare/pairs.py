@@ -82,7 +82,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Shared:
-    """What paired replicates of two trials have in common in training.
+    """The parts of training that paired replicates of two trials have in common.
 
     Attributes:
         parts: what they share, such as "batch order".

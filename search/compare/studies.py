@@ -62,7 +62,7 @@ class _Entry:
 
     @property
     def label(self) -> str:
-        """What sentences call the trial: its settings' name or its hyperparameters, and where it is from."""
+        """The name of the trial in sentences: its settings' name or its hyperparameters, and where it is from."""
         row = self.trial.user_attrs.get(CELL)
         named = self.study.recipe.rows[row].label if self.study.recipe.rows and row is not None else ""
         setting = named or trial_name(self.trial.number, self.trial.params).partition(" ")[2]

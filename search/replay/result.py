@@ -20,7 +20,7 @@ _HELD = ("_loss", "_objective", "_rmse")
 
 @dataclass(frozen=True)
 class Difference:
-    """How a metric differs from its record.
+    """The difference between a metric and its record.
 
     Attributes:
         metric: the name of the metric.

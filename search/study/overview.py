@@ -1,4 +1,4 @@
-"""What a notebook shows for a study: its question, its data, its space and its best trials."""
+"""The overview of a study in a notebook: its question, its data, its space and its best trials."""
 
 from __future__ import annotations
 

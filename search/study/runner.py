@@ -35,7 +35,7 @@ _MOST_A_CORE = 8  # workers; each takes about 300 MB
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a study is run; no option changes the results.
+    """Options of a run; none of them changes the results.
 
     Attributes:
         timeout: the seconds after which to stop; trials in training are kept and adopted by the next run.

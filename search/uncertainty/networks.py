@@ -1,4 +1,4 @@
-"""What Monte Carlo passes through the networks of a trial predict."""
+"""The predictions of Monte Carlo passes through the networks of a trial."""
 
 from __future__ import annotations
 

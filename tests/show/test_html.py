@@ -183,7 +183,10 @@ def test_whatever_names_are_made_of_is_shown_as_it_is(tmp_path: Path) -> None:
     differs = Difference(EVIL, 3, float("inf"), 0.25, 2, 0, 0.25)
     replay = page(Replay(EVIL, 0, "complete", 5, 1, 6, True, None, [], [EVIL], 6, [differs]))
     assert [EVIL, "3", "inf", "0.25", "2", "0"] in replay.rows
-    assert f"trial 0 of {EVIL} (complete): of 5 metrics x 1 replicate x 6 epochs not all are the same" in replay.words
+    assert (
+        f"trial 0 of {EVIL} (complete): not all numbers of 5 metrics x 1 replicate x 6 epochs are the same"
+        in replay.words
+    )
     arms = [Arm(name, 0, {"activation": EVIL}, name, 1, 0.5, np.eye(3), np.eye(3), 1) for name in (EVIL, "$\\frac{1$")]
     compared = Comparison.of("accuracy", arms, {(EVIL, "$\\frac{1$"): Shared([EVIL], EVIL)}, [EVIL], same_loss=True)
     assert EVIL in [cell for row in page(compared).rows for cell in row]
