@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,10 +170,7 @@ class Comparison:
         return Sheet(headings, rows, headings[:2], f"{counts}; in brackets: 95% CI of each alone", whole=True)
 
     def _repr_html_(self) -> str:
-        pairs = [
-            f"<p>{escape(self.sentence(pair))}<br><small>{escape(self.details(pair))}</small></p>"
-            for pair in self.pairs
-        ]
+        pairs = [html.detailed(self.sentence(pair), self.details(pair)) for pair in self.pairs]
         picture = html.picture(self.figure(), "every trial and every difference with its interval")
         return html.block(html.table(self.table()), picture, *pairs, html.bullets(self.remarks()))
 
