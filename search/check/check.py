@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from search.check.diagnosis import Fit, Subject, format_span, format_value
+from search.check.diagnosis import Subject
+from search.check.fit import Fit, format_span, format_value
 from search.check.weakest import least_regularised
 from search.errors import counted
 from search.show import html

@@ -7,13 +7,14 @@ cause is found by trying changes: other learning rates, leaving out each techniq
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from search.check.fit import Fit, format_span, format_value
 from search.check.weakest import learning_rates
 from search.technique import Numeric, Value
 from search.train.overfit import Attempt, OneBatch, overfit
@@ -31,45 +32,6 @@ _DETAIL = 1 / 8
 _ANY_RATE = tuple(10.0**power for power in range(-6, 1))
 # The hooks by which a technique acts on training; the other ones only describe it or validate a study.
 _HOOKS = ("init", "parameters", "input", "layer", "targets", "loss", "penalty", "gradient", "rate", "project")
-
-
-@dataclass(frozen=True)
-class Fit:
-    """The result for one batch; losses are in evaluation mode, without penalties.
-
-    Attributes:
-        rows: the number of rows in the batch.
-        fitted: whether the loss fell below the threshold.
-        limited: whether it did not, but came as low as is possible where rows contradict each other, or nearly do.
-        loss: the first loss below the threshold, else the lowest one; infinite where none was finite.
-        threshold: 0.01 ln(classes) for classification, 0.001 times the constant predictor's loss for regression.
-        constant: the loss of the best constant predictor.
-        floor: the lowest possible loss, above 0 where rows with equal inputs have different targets.
-        steps: the number of steps after which the loss was reached.
-        lr: the learning rate at which it was reached.
-        why: what is wrong if the batch was not fitted, or what is worth knowing if it was; may be empty.
-    """
-
-    rows: int
-    fitted: bool
-    limited: bool
-    loss: float
-    threshold: float
-    constant: float
-    floor: float
-    steps: int
-    lr: float
-    why: str = ""
-
-    def __str__(self) -> str:
-        place = f"after {self.steps:,} steps at lr={self.lr:.3g}"
-        if self.fitted:
-            text = f"fitted: loss {self.loss:.3g} < {self.threshold:.3g} {place}"
-        elif math.isfinite(self.loss):
-            text = f"not fitted: loss {self.loss:.3g} at best ({place}), not < {self.threshold:.3g}"
-        else:
-            text = "not fitted"
-        return f"{text}; {self.why}" if self.why else text
 
 
 @dataclass(frozen=True)
@@ -305,14 +267,3 @@ class Subject:
             return [f"the study's own lr={rate:.3g} takes {steps:,} steps"]
         loss = float(attempt.losses[-1, self._own])
         return [f"but the study's own lr={rate:.3g} has not learnt it in {attempt.trained:,} steps (loss {loss:.3g})"]
-
-
-def format_span(rates: Sequence[float]) -> str:
-    """Return the range of learning rates as ``0.0001 to 0.01``."""
-    low, high = f"{min(rates):.3g}", f"{max(rates):.3g}"
-    return low if low == high else f"{low} to {high}"
-
-
-def format_value(value: Value) -> str:
-    """Return a hyperparameter's value to three digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
