@@ -142,7 +142,8 @@ class Redraws:
         batches = Batches(data)
         numeric = tuple(slots[0].values)
         program = Program.build(structure, numeric, self._techniques, batches, loss="cross_entropy", seed=0)
-        return [network for network, _ in best_networks(program, batches, slots)]
+        trained = best_networks(program, batches, slots)
+        return [found[0] for found in trained if found is not None]  # it yields None after each epoch
 
     @torch.no_grad()
     def _measure(

@@ -16,7 +16,7 @@ from search.report import record, replicates, statistics
 from search.report.strength import strengths
 from search.show import html
 from search.storage.database import DEFAULT_TRACKING
-from search.study.retrain import trained
+from search.study.retrain import retrained_model
 from search.train.activations import ACTIVATIONS
 from search.train.model_file import Model, save
 
@@ -98,7 +98,7 @@ def export(study: BaseStudy, file: Path, trial: int | None = None, *, one_se: bo
         EnvironmentFault: the file cannot be written.
     """
     validate_export(file, trial, one_se=one_se)
-    model = trained(study, one_standard_error(study) if one_se else trial)
+    model = retrained_model(study, one_standard_error(study) if one_se else trial)
     save(file, model)
     description = file.with_suffix(".json")
     description.write_text(model.meta.model_dump_json(indent=2) + "\n")

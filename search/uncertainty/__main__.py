@@ -66,9 +66,9 @@ def uncertainty(
         device=device,
     )
     if figure is not None:
-        from search.uncertainty.figure import check
+        from search.uncertainty.figure import validate_figure_data
 
-        check(made)
+        validate_figure_data(made)
     found = made.uncertainty(trial, passes=passes, activations=activation.split(",") if activation else ())
     if figure is not None:
         found.draw(figure)

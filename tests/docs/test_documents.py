@@ -82,8 +82,12 @@ def options(command: str) -> set[str]:
     shell = {**os.environ, "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
     told = subprocess.run(
         [Path(sys.executable).with_name("regsearch"), command, "--help"],
-        capture_output=True, text=True, env=shell, check=True, timeout=60,
-    ).stdout  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=shell,
+        check=True,
+        timeout=60,
+    ).stdout
     return {*re.findall(r"--[a-z][a-z-]+", told)}
 
 

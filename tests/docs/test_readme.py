@@ -51,9 +51,13 @@ def serving(line: str, folder: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
-        ["bash", "-c", f"exec {as_run_here(line)}"], cwd=folder, env=environment() | {"MLFLOW_PORT": str(port)},
-        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        ["bash", "-c", f"exec {as_run_here(line)}"],
+        cwd=folder,
+        env=environment() | {"MLFLOW_PORT": str(port)},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -20,9 +20,9 @@ from support.small_studies import Crash, Quiet, small
 
 import search
 from search import Study, compare_studies
-from search.compare.pairs import Arm
+from search.compare.pairs import Arm, Shared
 from search.compare.verdict import Comparison
-from search.replay.replay import Difference, Replay
+from search.replay.result import Difference, Replay
 from search.show import html
 from search.show.sheet import Sheet
 from search.study.progress import Progress
@@ -187,9 +187,12 @@ def test_whatever_names_are_made_of_is_shown_as_it_is(tmp_path: Path) -> None:
     differs = Difference(EVIL, 3, float("inf"), 0.25, 2, 0, 0.25)
     replay = page(Replay(EVIL, 0, "complete", 5, 1, 6, True, None, [], [EVIL], 6, [differs]))
     assert [EVIL, "3", "inf", "0.25", "2", "0"] in replay.rows
-    assert f"trial 0 of {EVIL} (complete): of 5 metrics x 1 replicate x 6 epochs not all are the same" in replay.words
+    assert (
+        f"trial 0 of {EVIL} (complete): not all numbers of 5 metrics x 1 replicate x 6 epochs are the same"
+        in replay.words
+    )
     arms = [Arm(name, 0, {"activation": EVIL}, name, 1, 0.5, np.eye(3), np.eye(3), 1) for name in (EVIL, "$\\frac{1$")]
-    compared = Comparison.of("accuracy", arms, {(EVIL, "$\\frac{1$"): [EVIL]}, [EVIL], same_loss=True)
+    compared = Comparison.of("accuracy", arms, {(EVIL, "$\\frac{1$"): Shared([EVIL], EVIL)}, [EVIL], same_loss=True)
     assert EVIL in [cell for row in page(compared).rows for cell in row]
 
 
@@ -215,7 +218,7 @@ def test_results_show_what_they_say(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_comparison_shows_its_figure_and_its_sentence(folder: Path) -> None:
     other = small(folder, name="other", space={"lr": {"low": 1e-6, "high": 2e-6}}, trials=2).run(observers=())
-    found = compare_studies(small(folder), other, replicates=3, told=lambda _: None)
+    found = compare_studies(small(folder), other, replicates=3, log=lambda _: None)
     shown = page(found)
     sentence = found.sentence(found.pairs[0])
     assert sentence in shown.words
