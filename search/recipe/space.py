@@ -35,6 +35,7 @@ class Space:
         owners: the technique of each hyperparameter that a technique declares.
         rows: the cells of the grid, where the study lists its settings.
         derived: of each value that follows from others: their names, and the function of all values.
+        moved: the searched ranges that have become wider than the recipe's, after trials were drawn from those.
     """
 
     declared: Mapping[str, Hyperparameter]
@@ -44,6 +45,7 @@ class Space:
     owners: Mapping[str, str]
     rows: tuple[Mapping[str, Value], ...] = ()
     derived: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Value]], Value]]] = field(default_factory=dict)
+    moved: Mapping[str, BaseDistribution] = field(default_factory=dict)
 
     @classmethod
     def resolve(cls, recipe: Recipe, techniques: Sequence[Technique]) -> Space:

@@ -112,7 +112,7 @@ def _choice(record: Record) -> Statement:
 
 def _edge(record: Record, edge: Edge) -> Statement:
     extends = (edge.name, edge.end) not in record.fixed_ends
-    return Statement(f"edge of {edge.name}", edge.told(extends=extends), warning=True)
+    return Statement(f"edge of {edge.name}", edge.warning(extends=extends), warning=True)
 
 
 def _diverged(record: Record) -> Statement:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from optuna.trial import FrozenTrial
 
-from search.choose import extending
 from search.errors import EnvironmentFault, RequestError
 from search.recipe import Recipe
 from search.recipe.distributions import as_text
@@ -34,10 +33,9 @@ def study_html(study: BaseStudy) -> str:
         found = lookup.glance(study)
         with database.faults(study.storage):
             trials = [] if found is None else found.get_trials(deepcopy=False)
-            extensions = [] if found is None else extending.stored(found.user_attrs)
-        widened = extending.widened(study.resolved, extensions)
-        facts["searched"] = _searched(widened)
-        budget = max(study.budget(), extending.total(widened), len(results.finished(trials)))
+            extended = study.extended if found is None else study.extended_in(found)
+        facts["searched"] = _searched(extended.space)
+        budget = max(study.budget(), extended.budget, len(results.finished(trials)))
         states = results.tally(results.by_state(trials))
         facts["trials"] = (
             f"{len(results.finished(trials))} of {budget}: {states}" if trials else f"none yet, of {budget}"

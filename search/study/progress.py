@@ -6,9 +6,9 @@ A notebook's line is written over as the study runs, so that what is saved with 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import TrialState
@@ -16,8 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from search.choose import extending
 from search.record.observer import Asked, Observer, Stop, Trained
+
+if TYPE_CHECKING:
+    from search.choose.extending.widened import Extension
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_UPDATES = 0.5
@@ -33,12 +35,20 @@ class Progress:
         budget: trials in total.
         epochs: the most epochs of a trial.
         width: the most slots of a pack.
+        extensions: returns the extensions of the study so far.
     """
 
-    def __init__(self, study: optuna.Study, budget: int, epochs: int, width: int) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        budget: int,
+        epochs: int,
+        width: int,
+        extensions: Callable[[], Sequence[Extension]] = tuple,
+    ) -> None:
         finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        self._study, self._budget, self._longest, self._width = study, budget, epochs, width
-        self._extensions = extending.stored(study.user_attrs)
+        self._budget, self._longest, self._width = budget, epochs, width
+        self._extensions, self._announced = extensions, len(extensions())
         self._done = len(finished)
         self._best = min((t.values[0] for t in finished if t.state == TrialState.COMPLETE), default=None)
         self._pruned = sum(t.state == TrialState.PRUNED for t in finished)
@@ -80,13 +90,12 @@ class Progress:
             self._print(f"training {which} of {self._budget}")
 
     def _follow_extensions(self) -> None:
-        """Say which ranges have been widened since, and count with the trials that it adds."""
-        extensions = extending.stored(self._study.user_attrs)
-        for one in extensions[len(self._extensions) :]:
-            told = f"the best {one.name} lies at the edge of its range: searching {one.low:.4g} to {one.high:.4g}"
-            self._print(f"{told}, {one.trials} trials more")
-            self._budget = max(self._budget, one.ticket + one.trials)
-        self._extensions = extensions
+        """Print the extensions since the last cohort, and add their trials to the total."""
+        extensions = self._extensions()
+        for extension in extensions[self._announced :]:
+            self._print(str(extension))
+            self._budget = max(self._budget, extension.budget)
+        self._announced = len(extensions)
         self._bar.update(self._task, total=self._budget)
 
     def epoch(self, members: Sequence[Trained]) -> None:

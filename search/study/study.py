@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from search.choose import asking, extending, samplers
+from search.choose import asking, samplers
 from search.choose.claims import claims
+from search.choose.extending.extended import Extended
+from search.choose.extending.widened import Extension
 from search.data import Data, named
 from search.errors import RequestError, clip
 from search.recipe import Recipe, compose
@@ -89,7 +91,7 @@ class BaseStudy:
         self.storage, self.tracking_uri = storage, None if tracking_uri == "none" else tracking_uri
         self.objectives = Objectives(self.recipe.objective)
         self.techniques = select(self.recipe.techniques, techniques)
-        self.space = self.resolved = Space.resolve(self.recipe, self.techniques)
+        self.extended = Extended(self.recipe, Space.resolve(self.recipe, self.techniques))
         self.device = choose_device(device)
         precision.confirm(self.recipe.precision, self.device)
         if slots != "auto" and (not isinstance(slots, int) or isinstance(slots, bool) or slots < 1):
@@ -114,6 +116,11 @@ class BaseStudy:
 
     def __repr__(self) -> str:
         return f"<Study {self.name}: {self.recipe.name} on {self.data.name}, {clip(database.shown(self.storage))}>"
+
+    @property
+    def space(self) -> Space:
+        """The space as it is now, with every range that `--extend` has widened."""
+        return self.extended.space
 
     @property
     def batches(self) -> Batches:
@@ -147,7 +154,7 @@ class BaseStudy:
             RequestError: nothing is searched, or a study of this name is there already and is another study.
         """
         if self._optuna is None:
-            samplers.check(self.recipe.sampler, self.space)
+            samplers.validate_sampler(self.recipe.sampler, self.space)
             database.check_places(self.storage, self.tracking_uri)
             with database.faults(self.storage), self.claims.turn():
                 self.backend = database.connect(self.storage)
@@ -159,7 +166,7 @@ class BaseStudy:
                 if RECIPE not in study.user_attrs:
                     study.set_user_attr(RECIPE, kept(self.recipe))
             self.claims.release()  # a run makes its own connection: a report needs none
-            self.space = extending.widened(self.resolved, extending.stored(study.user_attrs))
+            self.extended = self.extended_in(study)
             self._optuna = study
         return self._optuna
 
@@ -175,7 +182,7 @@ class BaseStudy:
         if self.recipe.sampler == "grid":
             cells = asking.grid_size(self.space)
             trials = cells if trials is None else min(trials, cells)
-        return max(self.recipe.trials if trials is None else trials, extending.total(self.space))
+        return max(self.recipe.trials if trials is None else trials, self.extended.budget)
 
     @property
     def width(self) -> int:
@@ -194,10 +201,15 @@ class BaseStudy:
         noted = self.optuna_study.user_attrs[identity.IDENTITY]  # confirmed: large data is not read for it again
         return environment.describe(self.device, self.recipe.precision, noted["data"])
 
-    def follow_extensions(self) -> None:
-        """See the space as it has become, where its ranges have been widened; as it is where the storage is away."""
+    def extended_in(self, stored: optuna.Study) -> Extended:
+        """Return the space and the budget of this study as the storage has them now."""
+        return Extended.read(self.recipe, self.extended.base, stored.user_attrs)
+
+    def follow_extensions(self) -> Sequence[Extension]:
+        """Read the extensions from the storage again, unless it is away, and return them."""
         with suppress(*away.FAULTS):
-            self.space = extending.widened(self.resolved, extending.stored(self.optuna_study.user_attrs))
+            self.extended = self.extended_in(self.optuna_study)
+        return self.extended.extensions
 
     @property
     def epochs_trained(self) -> int:

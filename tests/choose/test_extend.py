@@ -1,4 +1,4 @@
-"""`--extend`: a study whose best lies at an edge goes on beyond it, interrupted or not, and all who read it see so."""
+"""`--extend`: a study whose best trial lies at an edge goes on beyond it, interrupted or not, and readers see that."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from support.small_studies import Crash, Quiet, outcome, small
 
 from search import Study, run
-from search.choose.extending import EXTENSIONS
+from search.choose.extending.extended import EXTENSIONS
 from search.replay import __main__ as replay
 from search.report import __main__ as report
 from search.report.record import read

@@ -18,8 +18,7 @@ import pytest
 from support.small_studies import Quiet
 
 from search import Study
-from search.choose import extending
-from search.choose.extending import EXTENSIONS
+from search.choose.extending.extended import EXTENSIONS
 from search.recipe import Recipe
 from search.report.record import read
 from search.report.statistics import edges
@@ -98,7 +97,7 @@ def warned(of: Study) -> list[str]:
     """At which ends the report, and the run, say that the best lies."""
     found = [edge.end for edge in edges(read(of))]
     trials = of.optuna_study.get_trials(deepcopy=False)
-    assert len(extending.warnings(of.recipe, of.space, trials)) == len(found)
+    assert len(of.extended.warnings(trials)) == len(found)
     return list(found)
 
 

@@ -94,14 +94,14 @@ def test_default_rungs_lie_late() -> None:
     assert build(Pruner(name="halving"), 1).rungs() == ()
 
 
-def test_hyperband_leagues_judge_later_ones_later_and_compare_within() -> None:
+def test_hyperband_judges_later_brackets_later_and_compares_within_them() -> None:
     pruner = HyperbandPruner(90, factor=3, min_epochs=10)
-    leagues: dict[int, list[int]] = {}
+    brackets: dict[int, list[int]] = {}
     for number in range(3000):
-        leagues.setdefault(pruner.league(frozen(number, 0, {})), []).append(number)
+        brackets.setdefault(pruner.bracket(frozen(number, 0, {})), []).append(number)
     # Brackets of 3 * 9 / 3, 3 * 3 / 2 and 3 * 1 / 1 trials, rounded up: 9, 5 and 3 of 17.
-    assert [len(leagues[i]) / 3000 for i in range(3)] == pytest.approx([9 / 17, 5 / 17, 3 / 17], abs=0.03)
-    first, second, never = leagues[0][:4], leagues[1][:4], leagues[2][:4]
+    assert [len(brackets[i]) / 3000 for i in range(3)] == pytest.approx([9 / 17, 5 / 17, 3 / 17], abs=0.03)
+    first, second, never = brackets[0][:4], brackets[1][:4], brackets[2][:4]
     trials = [
         frozen(n, 0, {10: float(i), 30: float(i)}) for group in (first, second, never) for i, n in enumerate(group)
     ]
