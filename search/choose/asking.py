@@ -34,12 +34,12 @@ class Region:
     Attributes:
         tickets: the tickets of the trials.
         space: the part.
-        name: a hyperparameter that each of the trials is to have; None where any trial will do.
+        required: a hyperparameter that each of the trials is to have, which exists only for some values of others.
     """
 
     tickets: range
     space: Space
-    name: str | None = None
+    required: str | None = None
 
 
 class Asker:
@@ -82,8 +82,8 @@ class Asker:
     def next_cohort(self) -> tuple[int, list[Asked]] | None:
         """Return the index of the next cohort and its trials that are still to be trained, or None at the end.
 
-        The end is when the budget is spent. While other processes train all that is left there are no trials: should
-        one of these processes die, there will be.
+        The end is when the budget is spent. While other processes train all trials that are left, the list is empty:
+        call again, because these trials are to be adopted if their process dies.
         """
         with self.turn():
             return self.next_in_turn()
@@ -107,7 +107,7 @@ class Asker:
             return (last, []) if running else None
         if cohort is None:
             cohort = last + 1
-            # Another process has it, which has lost its turn and not noticed yet.
+            # It is claimed by a process that has lost its turn and not noticed yet.
             if not self._claims.take(cohort):
                 return last, []
         adopted = [self._adopt(trial) for trial in running if trial.user_attrs[COHORT] == cohort]
@@ -136,8 +136,7 @@ class Asker:
         region = self._region(ticket)
         sampler = self._sampler(ticket, region.space)
         asked, values = replica.ask(sampler, region.space.suggest)
-        while region.name is not None and region.name not in asked.params:
-            # The hyperparameter exists only for some values of others: draw again.
+        while region.required is not None and region.required not in asked.params:
             asked, values = replica.ask(sampler, region.space.suggest)
         stored = create_trial(
             state=TrialState.RUNNING,

@@ -63,7 +63,7 @@ class Replica:
     def _add(self, trial: FrozenTrial) -> None:
         light = copy.copy(self._ranked(trial))
         light.user_attrs = {}  # the curves are long, and no sampler reads them
-        light.distributions = {name: self._moved.get(name, one) for name, one in trial.distributions.items()}
+        light.distributions = {name: self._moved.get(name, drawn) for name, drawn in trial.distributions.items()}
         self._ids[trial.number] = self._storage.create_new_trial(self._id, light)
         if not trial.state.is_finished():
             self._running.add(trial.number)

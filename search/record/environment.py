@@ -91,9 +91,9 @@ class EnvironmentRecorder:
         self._usual = recorded or self._here
 
     def asked(self, cohort: Sequence[Asked]) -> None:
-        for one in cohort:
-            if one.trial.user_attrs.get(ENVIRONMENT, self._usual) != self._here:
-                one.trial.set_user_attr(ENVIRONMENT, self._here)
+        for trial in (asked.trial for asked in cohort):
+            if trial.user_attrs.get(ENVIRONMENT, self._usual) != self._here:
+                trial.set_user_attr(ENVIRONMENT, self._here)
 
     def epoch(self, members: Sequence[Trained]) -> None:
         """Do nothing."""

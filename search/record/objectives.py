@@ -114,9 +114,9 @@ def front(losses: Losses) -> list[int]:
     return indices
 
 
-def dominated(one: Losses, losses: Losses) -> int:
-    """Return the number of trials that dominate one."""
-    return int(((losses <= one).all(1) & (losses < one).any(1)).sum())
+def dominated(trial: Losses, losses: Losses) -> int:
+    """Return how many of the trials with these losses dominate a trial."""
+    return int(((losses <= trial).all(1) & (losses < trial).any(1)).sum())
 
 
 def hypervolume(losses: Losses, reference: Sequence[float]) -> float:

@@ -16,7 +16,6 @@ from optuna.trial import FrozenTrial
 from search.choose import asking, samplers
 from search.choose.claims import claims
 from search.choose.extending.extended import Extended
-from search.choose.extending.widened import Extension
 from search.data import Data, named
 from search.errors import RequestError, clip
 from search.recipe import Recipe, compose
@@ -24,6 +23,7 @@ from search.recipe.discovery import select
 from search.recipe.space import Space
 from search.record import environment
 from search.record.curves import RECIPE
+from search.record.extensions import Extension
 from search.record.objectives import Objectives
 from search.storage import away, database
 from search.study import identity

@@ -1,4 +1,4 @@
-"""What a study tells of trials that diverge keeps TPE out of where they do (contract C8)."""
+"""Trials that diverge are told such that TPE avoids the region where they do (contract C8, docs/design.md)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ from search.record.curves import DIVERGED_AT, EPOCHS
 DIVERGES = 1e-2
 RECIPE = Recipe.parse(
     {
-        "name": "diverging", "techniques": ["l2"], "trials": 110, "ask_batch": 50,
+        "name": "diverging",
+        "techniques": ["l2"],
+        "trials": 110,
+        "ask_batch": 50,
         "space": {"lr": {"low": 1e-5, "high": 1.0, "log": True}},
     },
     "diverging",
-)  # fmt: skip
+)
 
 
-def told(number: int, params: dict[str, float], space: Space, kind: str, *, naive: bool) -> FrozenTrial:
-    """A trial as a study has it after the loop has told it; naively, as a pruned one with its last report."""
+def finished(number: int, params: dict[str, float], space: Space, kind: str, *, naive: bool) -> FrozenTrial:
+    """Return a trial as the loop tells it; `naive` makes one that diverged a pruned one with its last report."""
     attributes = {COHORT: number // 15, TICKET: number, EPOCHS: 100}
     if kind == "late" and not naive:
         attributes[DIVERGED_AT] = 3
@@ -39,15 +42,18 @@ def told(number: int, params: dict[str, float], space: Space, kind: str, *, naiv
     complete = kind == "complete" or (kind == "late" and not naive)
     infeasible = kind == "never finite" and not naive
     return create_trial(
-        state=TrialState.COMPLETE if complete else TrialState.PRUNED, value=None if infeasible else value,
-        params=params, distributions=dict(space.searched), user_attrs=attributes,
+        state=TrialState.COMPLETE if complete else TrialState.PRUNED,
+        value=None if infeasible else value,
+        params=params,
+        distributions=dict(space.searched),
+        user_attrs=attributes,
         intermediate_values={} if complete or infeasible else {step: value},
         constraints={INFEASIBLE: 1.0} if infeasible else None,
-    )  # fmt: skip
+    )
 
 
 def asked_after(folder: Path, seed: int, *, naive: bool) -> list[float]:
-    """The learning rates of the next fifty asks after sixty uniform trials, of which two in five diverge."""
+    """Return the learning rates of fifty asks after sixty uniform trials, of which two in five diverge."""
     space = Space.resolve(RECIPE, select(RECIPE.techniques, ()))
     storage = RDBStorage(f"sqlite:///{folder}/{naive}.db")
     study = optuna.create_study(storage=storage)
@@ -58,10 +64,10 @@ def asked_after(folder: Path, seed: int, *, naive: bool) -> list[float]:
         if params["lr"] > DIVERGES:
             kind = "never finite" if params["lr"] > DIVERGES * 10 else "late"
         else:
-            # Nearly all are stopped early, as a search does; one that diverges has got further.
+            # Nearly all are pruned, as in a search; one that diverges gets further than these.
             kind = "complete" if complete < 2 else "pruned"
             complete += kind == "complete"
-        study.add_trial(told(number, params, space, kind, naive=naive))
+        study.add_trial(finished(number, params, space, kind, naive=naive))
     claims = FileClaims(str(folder), str(naive))
     cohort = Asker(study, storage, RECIPE, space, RECIPE.trials, claims).next_cohort()
     claims.release()
@@ -74,5 +80,5 @@ def test_the_next_asks_avoid_where_trials_diverge(tmp_path: Path, seed: int) -> 
     asked = asked_after(tmp_path, seed, naive=False)
     assert len(asked) == 50
     assert sum(lr > DIVERGES for lr in asked) <= 5, "one in ten, where two in five of the range diverge"
-    # The same history, told as Optuna would take it by itself: TPE ranks who got furthest first.
+    # If the same trials are told naively, TPE ranks those first that got furthest.
     assert sum(lr > DIVERGES for lr in asked_after(tmp_path, seed, naive=True)) > 15

@@ -17,12 +17,12 @@ from search.choose import samplers
 from search.choose.asking import Asker
 from search.choose.claims import FileClaims
 from search.choose.extending.asker import ExtendingAsker
-from search.choose.extending.extended import EXTENSIONS, Extended
-from search.choose.extending.widened import Extension
+from search.choose.extending.extended import Extended
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.discovery import select
 from search.recipe.space import Space
+from search.record.extensions import EXTENSIONS, Extension
 
 LOW = {"l2": {"low": 1e-6, "high": 1e-4, "log": True}}
 BOTH = LOW | {"lr": {"low": 1e-4, "high": 1e-2, "log": True}}
@@ -60,7 +60,7 @@ def up_to(goal: float) -> Loss:
 
 
 def test_it_goes_on_until_the_best_is_inside(tmp_path: Path) -> None:
-    """20 trials in two decades: ten for each that is added."""
+    """There are 20 trials in two decades, so each decade that is added gets ten."""
     trials, extended = search(tmp_path, up_to(3e-3), sampler="random")
     assert extended.extensions == (Extension(20, "l2", 1e-6, 1e-3, 10), Extension(30, "l2", 1e-6, 1e-2, 10))
     assert len(trials) == extended.budget == 40
@@ -100,7 +100,7 @@ def test_a_hyperparameter_that_may_be_absent_is_there_in_what_is_added(tmp_path:
 
 
 def test_a_grid_goes_on_with_its_own_spacing(tmp_path: Path) -> None:
-    """Four values of l2, two thirds of a decade apart; one more fits into a decade."""
+    """The four values of l2 are two thirds of a decade apart, so one more fits into a decade."""
     goal = up_to(3e-3)
     trials, extended = search(
         tmp_path, lambda values: goal(values) + abs(float(values["lr"]) - 5e-4), BOTH, sampler="grid", grid_points=4
@@ -121,8 +121,8 @@ def test_a_coarse_grid_gets_one_value_at_the_end_of_the_decade(tmp_path: Path) -
     assert [trial.params["l2"] for trial in trials][:3] == pytest.approx([1e-6, 1e-4, 1e-3])
 
 
-def test_of_two_edges_each_is_moved(tmp_path: Path) -> None:
-    """One after the other, and evenly: 16 trials in two decades by two are four per decade squared, later too."""
+def test_each_of_two_edges_is_moved(tmp_path: Path) -> None:
+    """They are moved one after the other, and the density of trials stays: 16 in two decades by two are 4 in each."""
     _, extended = search(
         tmp_path, lambda values: -float(values["l2"]) * float(values["lr"]), BOTH, sampler="random", trials=16
     )
@@ -134,12 +134,12 @@ def test_of_two_edges_each_is_moved(tmp_path: Path) -> None:
 
 
 def test_epochs_are_not_extended(tmp_path: Path) -> None:
-    """The rungs at which all are judged follow from them."""
+    """The rungs at which all trials are judged follow from the most epochs."""
     _, extended = search(tmp_path, lambda values: -float(values["epochs"]), {"epochs": {"low": 10, "high": 30}})
     assert extended.extensions == ()
 
 
-def test_what_the_study_cannot_have_is_not_searched(tmp_path: Path) -> None:
+def test_a_space_that_is_not_valid_is_not_searched(tmp_path: Path) -> None:
     def validate(space: Space) -> None:
         if float(space.possible("l2")[1]) > 2e-3:
             raise RequestError("too much")
@@ -149,7 +149,7 @@ def test_what_the_study_cannot_have_is_not_searched(tmp_path: Path) -> None:
 
 
 def test_tpe_learns_from_all_trials_as_if_they_were_of_one_range(tmp_path: Path) -> None:
-    """What is asked after an extension is what Optuna's TPE asks of a study whose trials all have the wider range."""
+    """After an extension trials are asked for as if all earlier trials had been drawn from the wider range."""
 
     def loss(values: Mapping[str, Any]) -> float:
         return abs(float(values["l2"]) - 1e-3) + float(values["lr"])
@@ -196,7 +196,7 @@ def test_two_processes_decide_once(tmp_path: Path) -> None:
     assert (one.budget, one.space) == (other.budget, other.space)
     assert other.budget == 12
     for trial in following[1]:
-        study.tell(trial.trial, 1.0)  # worse than those before: they are bracketed
+        study.tell(trial.trial, 1.0)  # they are worse than those before, so the best one is bracketed
     assert other.next_cohort() is None
     assert one.next_cohort() is None
     assert len(study.user_attrs[EXTENSIONS]) == 1

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 
 from search.choose.asking import Asker, asked_trials
-from search.choose.extending.extended import EXTENSIONS, Extended
+from search.choose.extending.extended import Extended
 from search.recipe.space import Space
+from search.record import extensions
 from search.record.observer import Asked
 
 
 class ExtendingAsker:
-    """Wraps an asker, whose space and budget grow by the extensions of the study.
+    """Wraps an asker, whose space and budget grow with the extensions of the study.
 
     Args:
-        asker: the asker.
+        asker: the asker that is wrapped.
         extended: the study's extensions when it was opened.
         validate: raises RequestError for a space that the study cannot have. By default the asker only follows the
             extensions that are stored, and adds none.
@@ -60,7 +60,7 @@ class ExtendingAsker:
         if extension is None:
             return False
         extended = self.extended.extended_by(extension)
-        # Stored before a trial is asked from the wider range: whoever adopts that trial knows its range.
-        self.study.set_user_attr(EXTENSIONS, [asdict(one) for one in extended.extensions])
+        # Stored before a trial is asked for in the wider range: a process that adopts that trial then knows its range.
+        extensions.store(self.study, extended.extensions)
         self._follow(extended)
         return True

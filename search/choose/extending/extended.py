@@ -13,13 +13,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.choose.asking import Region
 from search.choose.edges import Edge, End, Interval, edges
-from search.choose.extending.widened import Extension, Step, Widened, interval, length, spacing, whole_steps, widen
+from search.choose.extending.widened import Step, Widened, interval, length, spacing, whole_steps, widen
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.space import Space
+from search.record.extensions import Extension, stored
 
-EXTENSIONS = "extensions"
-"""Study attribute: a list of `Extension`s, as dicts."""
 MOST = 3
 """The number of times that one end of a range is moved at most."""
 
@@ -44,7 +43,7 @@ class Extended:
     @classmethod
     def read(cls, recipe: Recipe, base: Space, attributes: Mapping[str, Any]) -> Extended:
         """Read the extensions from the user attributes of the Optuna study."""
-        return cls(recipe, base, tuple(Extension(**fields) for fields in attributes.get(EXTENSIONS, ())))
+        return cls(recipe, base, stored(attributes))
 
     @cached_property
     def space(self) -> Space:
@@ -117,7 +116,8 @@ class Extended:
             )
         if self.base.rows:
             raise RequestError("extend: this study lists its settings, so there is no range to widen")
-        if not any(isinstance(one, FloatDistribution | IntDistribution) for one in self.base.searched.values()):
+        ranges = (FloatDistribution, IntDistribution)
+        if not any(isinstance(distribution, ranges) for distribution in self.base.searched.values()):
             raise RequestError("extend: nothing is searched over a range; choices have no edge")
         if self.recipe.sampler == "cmaes":
             raise RequestError(

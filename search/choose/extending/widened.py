@@ -11,34 +11,8 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from search.choose.edges import End, Interval, ranging
 from search.recipe.distributions import grid_values
 from search.recipe.space import Space
+from search.record.extensions import Extension
 from search.technique import Value
-
-
-@dataclass(frozen=True)
-class Extension:
-    """One range that was widened at one end; stored in the Optuna study under these names.
-
-    Attributes:
-        ticket: the ticket of the first trial after the decision.
-        name: the hyperparameter.
-        low, high: the ends of its whole range from then on.
-        trials: the number of trials that it adds to the budget.
-    """
-
-    ticket: int
-    name: str
-    low: float
-    high: float
-    trials: int
-
-    @property
-    def budget(self) -> int:
-        """The total number of trials that the study has with it."""
-        return self.ticket + self.trials
-
-    def __str__(self) -> str:
-        found = f"the best {self.name} lies at the edge of its range"
-        return f"{found}: searching {self.low:.4g} to {self.high:.4g}, with {self.trials} more trials"
 
 
 @dataclass(frozen=True)
@@ -48,7 +22,7 @@ class Step:
     Attributes:
         extension: the extension.
         end: the end that was moved.
-        part: the ranges then: the new part of the widened one, and the others as they were.
+        part: what was searched from then on: the new part of the widened range, and the others as they were.
     """
 
     extension: Extension
@@ -71,7 +45,7 @@ class Widened(Space):
     def cells(self) -> Iterator[dict[str, Value]]:
         """Yield the cells of the base, then those that each step adds in its new part, as far apart as the others."""
         yield from self.base.cells()
-        axes = {name: grid_values(one, self.points[name]) for name, one in self.base.searched.items()}
+        axes = {name: grid_values(range_, self.points[name]) for name, range_ in self.base.searched.items()}
         for step in self.steps:
             name = step.extension.name
             part, whole = step.part[name], self.base.searched[name]
@@ -94,7 +68,7 @@ def widen(base: Space, extensions: Sequence[Extension]) -> Space:
         new = (low, before.low) if end == "lower" else (before.high, high)
         steps.append(Step(extension, end, searched | {name: ranging(before, *new)}))
         searched[name] = ranging(before, low, high)
-    same = {one.name: getattr(base, one.name) for one in fields(Space)}
+    same = {field.name: getattr(base, field.name) for field in fields(Space)}
     moved = {extension.name: searched[extension.name] for extension in extensions}
     return Widened(**same | {"searched": searched, "moved": moved}, base=base, steps=tuple(steps))
 
@@ -107,8 +81,8 @@ def interval(distribution: BaseDistribution) -> Interval:
 
 def length(distribution: BaseDistribution) -> float:
     """Return the length of a range on the scale on which it is searched."""
-    one = interval(distribution)
-    return math.log(one.high / one.low) if one.log else float(one.high - one.low)
+    low, high = interval(distribution).low, interval(distribution).high
+    return math.log(high / low) if interval(distribution).log else float(high - low)
 
 
 def spacing(distribution: BaseDistribution, points: int) -> float:
