@@ -38,7 +38,7 @@ def sync_studies(
     names = [find(storage, study)[0] for study in studies] or ours(storage)
     if not names:
         raise RequestError(f"storage: there is no study of regsearch's in {database.shown(storage)}")
-    database.check_places(storage, tracking_uri)
+    database.validate_databases(storage, tracking_uri)
     done = []
     for one in catch_up(names, storage, tracking_uri):
         done.append(one)

@@ -1,4 +1,4 @@
-"""Child processes of a command: workers, the MLflow writer."""
+"""The environment of a command's child processes: its workers and the MLflow writer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from pathlib import Path
 
 
 def environment() -> dict[str, str]:
-    """This process's, in which a child finds this very package, also where it was put on the path by hand."""
+    """Return this process's environment, extended so that a child finds this very package on its path."""
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
     return os.environ | {"PYTHONPATH": path}

@@ -56,7 +56,7 @@ def export(
     output = output or Path("model.safetensors")
     network.confirm(output, trial, one_se=one_se)
     if register is not None:
-        database.check_places(storage, tracking_uri)
+        database.validate_databases(storage, tracking_uri)
     made = load_study(
         study,
         study_name=study_name,

@@ -98,13 +98,13 @@ def _check_there(storage: str) -> None:
     path = database.sqlite_path(storage)
     if path is not None and not path.exists():
         raise RequestError(f"storage: there is no {path}: run a study first, or name its database with --storage")
-    database.check_sqlite(storage, "storage", ours=True)
+    database.validate_sqlite(storage, "storage", ours=True)
 
 
 def recipes(storage: str) -> dict[str, tuple[Recipe, dict[str, str]]]:
     """Every study of ours in a storage: its recipe and its identity, by name; a storage that is not there has none."""
     path = database.sqlite_path(storage)
-    database.check_sqlite(storage, "storage", ours=True)
+    database.validate_sqlite(storage, "storage", ours=True)
     if path is not None and not path.exists():
         return {}
     found = {}

@@ -31,13 +31,10 @@ from torch import Tensor
 
 from search.errors import RequestError
 from search.technique.hyperparameter import Hyperparameter, Numeric, Structural, Value
+from search.technique.layout import Field, Layout
 
 if TYPE_CHECKING:
     from search.data import Data
-    from search.train.layout import Field as Field  # for whoever annotates an `init` hook
-    from search.train.layout import Layout
-
-__all__ = ["Batch", "Hyperparameter", "Inputs", "Numeric", "Setting", "Structural", "Technique", "Value", "Values"]
 
 
 class Inputs(Protocol):
@@ -137,7 +134,7 @@ class Batch:
     forward: Callable[[Tensor], Tensor]
 
 
-class Setting(Protocol):
+class StudyContext(Protocol):
     """What a technique may check before training.
 
     Attributes:
@@ -207,8 +204,8 @@ class Technique:
     space: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     derive: Mapping[str, Callable[[Mapping[str, Value]], Value]] = field(default_factory=dict)
     role: str | None = None
-    check: Callable[[Setting], None] | None = None
-    prepare: Callable[[Data, Setting], Data] | None = None
+    check: Callable[[StudyContext], None] | None = None
+    prepare: Callable[[Data, StudyContext], Data] | None = None
     rows: Callable[[Tensor, Mapping[str, Value]], Tensor] | None = None
     init: Callable[[Tensor, Tensor, Field, Values], Tensor] | None = None
     parameters: Callable[[int, int], Mapping[str, float]] | None = None
