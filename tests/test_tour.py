@@ -97,8 +97,13 @@ def test_the_committed_notebook_was_executed_in_order(committed: NotebookNode) -
 def test_the_committed_notebook_is_fit_to_be_read(committed: NotebookNode) -> None:
     """Small, without warnings, paths of a machine, or what is left of progress bars."""
     assert TOUR.stat().st_size < 1_500_000
-    words = json.dumps([[{k: v for k, v in one.get("data", {}).items() if k != "image/png"}, one.get("text", "")]
-                        for cell in code_cells(committed) for one in cell.outputs])  # fmt: skip
+    words = json.dumps(
+        [
+            [{k: v for k, v in one.get("data", {}).items() if k != "image/png"}, one.get("text", "")]
+            for cell in code_cells(committed)
+            for one in cell.outputs
+        ]
+    )
     words = re.sub(r"base64,[A-Za-z0-9+/=]+", "", words)
     assert not re.search(r"warning|/tmp|/home|/work|/Users|site-packages|\\u001b|\\r|it/s", words, re.IGNORECASE)
     assert all(one.get("name") != "stderr" for cell in code_cells(committed) for one in cell.outputs)
@@ -197,8 +202,9 @@ def _confirm(found: dict[str, Any]) -> None:
     assert all(a > b for a, b in zip(curve["val_objective"], curve["val_loss"], strict=True) if not math.isnan(a))
     for norms in found["norms"].values():
         assert all(a >= b - 0.05 for a, b in pairwise(norms))
-    least = {name: min(zip(tables[name]["final_val_loss"], norms, strict=True))[1]
-             for name, norms in found["norms"].items()}  # fmt: skip
+    least = {
+        name: min(zip(tables[name]["final_val_loss"], norms, strict=True))[1] for name, norms in found["norms"].items()
+    }
     assert max(least.values()) < 5
 
     # 6 to 8: a verdict is its interval's; bands open where the data end; everything is what it was.

@@ -54,7 +54,7 @@ def export(
     from search.storage import database
 
     output = output or Path("model.safetensors")
-    network.confirm(output, trial, one_se=one_se)
+    network.validate_export(output, trial, one_se=one_se)
     if register is not None:
         database.validate_databases(storage, tracking_uri)
     made = load_study(

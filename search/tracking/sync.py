@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from search.errors import EnvironmentFault
 from search.record import curves as record
 from search.record.objectives import VAL_LOSS, Objectives
+from search.record.stored import stored_recipe
 from search.storage.database import connect
 from search.tracking.live import Live
 from search.tracking.page import NOTE_TAG, study_view
@@ -25,7 +26,8 @@ from search.tracking.reach import StorageAway, answering
 from search.tracking.view import MlflowView
 
 _SLICE = 5.0  # seconds of catching up after which the trials in training have their turn
-_LOOK = 10.0  # seconds after which the study is read in any case: other machines do not tell of their trials
+LOOK_AGAIN = 10.0
+"""Seconds after which the study is read in any case: other machines do not tell of their trials."""
 
 
 class StudySync:
@@ -70,6 +72,7 @@ class StudySync:
         self._view.forget()
         self._done.clear()
         self._left = True
+        self.progressed = False  # a turn may fail before the next step, which then has done nothing
 
     def go(self, live: Live, *, ended: bool) -> bool:
         """Log what waits, and complete the runs of finished trials, whoever trained them; at the end, check all runs.
@@ -85,7 +88,7 @@ class StudySync:
             FAULTS: MLflow or a store has failed; call `forget`, then try again.
         """
         self.progressed = False
-        due = time.monotonic() - self._looked >= _LOOK
+        due = time.monotonic() - self._looked >= LOOK_AGAIN
         if self._view.connected and not (ended or live.told or self._left or due):
             self._flush(live)  # the study need not be read
             return True
@@ -136,7 +139,7 @@ class StudySync:
         self, pending: set[int], trials: Mapping[int, FrozenTrial], attributes: Mapping[str, Any], hurry: bool
     ) -> None:
         """Make the runs of pending trials equal to their record, for a while, or in a hurry to the end."""
-        recipe, environment = attributes.get(record.RECIPE, {}), attributes.get(record.ENVIRONMENT, {})
+        recipe, environment = stored_recipe(attributes), attributes.get(record.ENVIRONMENT, {})
         until = time.monotonic() + _SLICE
         # What MLflow has refused before comes last, so that it does not hold up the others.
         for number in sorted(pending, key=lambda number: (self._stumbles[number], number)):
@@ -154,7 +157,7 @@ class StudySync:
 
     def _describe(self, trials: Mapping[int, FrozenTrial], attributes: Mapping[str, Any]) -> None:
         states = Counter(trial.state.name for trial in trials.values())
-        recipe = attributes.get(record.RECIPE, {})
+        recipe = stored_recipe(attributes)
         tags = {f"trials.{state.lower()}": str(states[state]) for state in ("COMPLETE", "PRUNED", "FAIL", "RUNNING")}
         tags |= {clean_key(name): as_text(value) for name, value in attributes.get(record.ENVIRONMENT, {}).items()}
         if "seed" in recipe:

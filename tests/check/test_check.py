@@ -85,8 +85,8 @@ def test_the_json_says_all_and_the_exit_status_that_something_is_wrong(capsys: p
 
 
 def test_a_loss_without_a_number_is_text_in_json_and_the_rate_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run.main(["baseline", "--dataset", "wine", "--hidden", "16", "--set", "lr=1e30", "--space",
-                     "beta1=0.8:0.9", "--check", "--json"]) == 1  # fmt: skip
+    words = "baseline --dataset wine --hidden 16 --set lr=1e30 --space beta1=0.8:0.9 --check --json"
+    assert run.main(words.split()) == 1
     said = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert said["data"]["loss"] == "inf"
     assert "the loss is not finite at any learning rate, 1e+29 to 1e+31" in said["data"]["why"]
@@ -287,9 +287,16 @@ def test_the_weakest_settings() -> None:
     recipe = Recipe.parse({"name": "many", "space": changes}, "test")
     space = Space.resolve(recipe, [SPACE])
     assert {name: weakest(space)[name] for name in SPACE.hyperparameters} == {
-        "up": 0.1, "up_from_neutral": 0.0, "down": 4.0, "neither": pytest.approx(10.0), "usual": 0.9, "choice": 2.0,
-        "kind": "b", "known": "c", "count": 16,
-    }  # fmt: skip
+        "up": 0.1,
+        "up_from_neutral": 0.0,
+        "down": 4.0,
+        "neither": pytest.approx(10.0),
+        "usual": 0.9,
+        "choice": 2.0,
+        "kind": "b",
+        "known": "c",
+        "count": 16,
+    }
 
 
 def test_the_learning_rates_tried() -> None:

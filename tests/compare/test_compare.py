@@ -112,9 +112,12 @@ def test_its_numbers_are_those_of_plain_torch(folder: Path) -> None:
     for arm, epochs in zip(found.arms, (6, 12), strict=True):
         for number in range(3):
             options: dict[str, Any] = {
-                "widths": (13, 16, 3), "batch_size": 50, "dtype": torch.float32, "replicate": FRESH + number,
+                "widths": (13, 16, 3),
+                "batch_size": 50,
+                "dtype": torch.float32,
+                "replicate": FRESH + number,
                 "optimiser": lambda weights, arm=arm: torch.optim.Adam(weights, lr=arm.params["lr"]),
-            }  # fmt: skip
+            }
             _, curves = train(data, epochs=epochs, **options)
             best = min(range(epochs), key=[curve["val_loss"] for curve in curves].__getitem__)
             assert arm.study == "good-wine" or best < epochs - 1
@@ -174,8 +177,10 @@ def test_all_pairs_of_several_at_once(folder: Path, capsys: pytest.CaptureFixtur
         ("tiny-wine", 2),
     ]
     assert [(one["first"], one["second"]) for one in found["pairs"]] == [
-        ("good-wine", "poor-wine"), ("good-wine", "tiny-wine"), ("poor-wine", "tiny-wine"),
-    ]  # fmt: skip
+        ("good-wine", "poor-wine"),
+        ("good-wine", "tiny-wine"),
+        ("poor-wine", "tiny-wine"),
+    ]
     assert all("simultaneous 95% CI" in one["sentence"] for one in found["pairs"])
     alone = compared(folder, GOOD, POOR, replicates=4).pairs[0].score
     assert found["pairs"][0]["accuracy"] == pytest.approx(alone.interval.value)

@@ -44,9 +44,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "late", space={"late": {"choices": [0.0, 1.0]}}, set={"l2": 0.0}, sampler="grid", pruner={"name": "none"}
     )
     Study(
-        recipe, study_name="late", storage=f"sqlite:///{folder}/study.db", tracking_uri=None, device="cpu",
+        recipe,
+        study_name="late",
+        storage=f"sqlite:///{folder}/study.db",
+        tracking_uri=None,
+        device="cpu",
         techniques=[folder / "late.py"],
-    ).run(observers=[Quiet()])  # fmt: skip
+    ).run(observers=[Quiet()])
     return folder
 
 
@@ -152,8 +156,11 @@ def test_another_version_is_named_and_held_to_a_tolerance(folder: Path, said: Sa
     assert err[0].startswith("recorded on torch 2.0.1, here ")
     found = small(folder, replicates=3).replay(number)
     assert (found.exact, found.holds, replace(found, ended=5).holds, replace(found, ended=2).holds) == (
-        False, True, True, False,
-    )  # fmt: skip
+        False,
+        True,
+        True,
+        False,
+    )
     assert not replace(found, exact=True, ended=5).holds
     curves = Curves.decode(trials(folder)[number].user_attrs[CURVES])
     place = curves.metrics.index("val_loss")

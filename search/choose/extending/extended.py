@@ -114,7 +114,7 @@ class Extended:
             raise RequestError(
                 "extend takes a study of one objective: a Pareto front always reaches the edges of its ranges"
             )
-        if self.base.rows:
+        if self.base.settings:
             raise RequestError("extend: this study lists its settings, so there is no range to widen")
         ranges = (FloatDistribution, IntDistribution)
         if not any(isinstance(distribution, ranges) for distribution in self.base.searched.values()):
