@@ -49,6 +49,7 @@ import torch
 
 from search import Study, loop
 from search.choose.asking import Asker
+from search.choose.extending.asker import ExtendingAsker
 from search.choose.peers import COHORT, TICKET, PeerPruner
 from search.record.curves import ENVIRONMENT, EPOCHS, RECIPE, Curves
 from search.study.identity import IDENTITY
@@ -63,7 +64,8 @@ _METRICS = ("train_loss", "train_objective", "val_loss", "val_accuracy", "sparsi
 _WATCHED: tuple[tuple[Any, dict[str, str]], ...] = (
     (optuna, {"create_study": "open"}),
     (optuna.storages.RDBStorage, {"__init__": "open"}),
-    (Asker, {"__init__": "open", "next_cohort": "ask"}),
+    (Asker, {"__init__": "open"}),
+    (ExtendingAsker, {"__init__": "open", "next_cohort": "ask"}),
     (optuna.Study, {"ask": "ask", "get_trials": "judge", "set_user_attr": "judge", "tell": "tell"}),
     (optuna.Trial, {"suggest_float": "ask", "set_user_attr": "write", "set_constraint": "tell", "report": "report"}),
     (PeerPruner, {"verdicts": "judge"}),

@@ -1,9 +1,9 @@
-"""The search itself: ask a cohort, train it from rung to rung, judge, tell; again until the budget is spent.
+"""The search itself: ask for a cohort, train it from rung to rung, judge, tell; again until the budget is spent.
 
     ask --> pack --> epoch --> metrics --> rung: judge --> tell
 
-Everything is counted in cohorts and epochs, never in seconds, slots or processes: the trials, their states and values
-follow from the recipe alone (contract C3), so an interrupted study goes on where it was.
+Everything is counted in cohorts and epochs, never in seconds, slots or processes. So the trials, their states and
+values follow from the recipe alone (contract C3, docs/design.md), and an interrupted study goes on where it was.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from search.choose.asking import Asker
 from search.choose.peers import PeerPruner
 from search.record.curves import Curves
 from search.record.objectives import Objectives, reported
-from search.record.observer import Observer
+from search.record.observer import Asked, Observer
 from search.record.summary import keep
 from search.technique import Value
 from search.train.batches import Batches
@@ -32,13 +31,22 @@ from search.train.cohort import Cohort, Member
 from search.train.program import Program
 
 INFEASIBLE = "diverged"
-"""The constraint that a trial violates which never had a finite validation loss."""
+"""The constraint that a trial violates if its validation loss never was finite."""
 
-_LOOK_AGAIN = 0.5  # seconds between two looks at what other processes train: should one die, its trials are adopted
+_LOOK_AGAIN = 0.5  # seconds until the next look for trials of other processes: they are adopted if their process dies
+
+
+class Cohorts(Protocol):
+    """The source of cohorts; see `search.choose.asking.Asker`."""
+
+    study: optuna.Study
+    objectives: Objectives
+
+    def next_cohort(self) -> tuple[int, list[Asked]] | None: ...
 
 
 class Programs(Protocol):
-    """How a trial's values become a program; the same values, the same object."""
+    """The programs that train trials, by the trials' values; equal signatures give the same object."""
 
     def program(self, values: Mapping[str, Value]) -> Program: ...
 
@@ -46,7 +54,7 @@ class Programs(Protocol):
 
 
 def search(
-    asker: Asker,
+    asker: Cohorts,
     programs: Programs,
     pruner: PeerPruner,
     batches: Batches,
@@ -56,20 +64,17 @@ def search(
     checkpoints: Checkpoints,
     observer: Observer,
 ) -> None:
-    """Run cohorts until the asker has no more."""
-    while (following := asker.next_cohort()) is not None:
-        index, asked = following
+    """Train cohorts until the asker has no more."""
+    while (cohort_asked := asker.next_cohort()) is not None:
+        index, asked = cohort_asked
         if not asked:
             observer.epoch(())
             time.sleep(_LOOK_AGAIN)
             continue
-        members = []
-        for one in asked:
-            program = programs.program(one.values)
-            members.append(Member(one.number, program, programs.numeric(one.values), replicates))
+        members = [Member(t.number, programs.program(t.values), programs.numeric(t.values), replicates) for t in asked]
         cohort = Cohort(members, batches, width, checkpoints.load(index, {one.number: one for one in members}))
         run = _Run(asker.study, index, {one.number: one.trial for one in asked}, asker.objectives, observer)
-        with suppress(UpdateFinishedTrialError):  # told by another process, which has taken the cohort over
+        with suppress(UpdateFinishedTrialError):  # another process has adopted the cohort, and told it first
             observer.asked(asked)
             run.through(cohort, pruner, checkpoints)
         width = cohort.width
@@ -77,14 +82,14 @@ def search(
 
 @dataclass
 class _Run:
-    """One cohort's dealings with Optuna and the observer."""
+    """The training of one cohort, as Optuna and the observer see it."""
 
     study: optuna.Study
     index: int
     trials: Mapping[int, optuna.Trial]
     objectives: Objectives
     observer: Observer
-    told: set[int] = field(default_factory=set)
+    finished: set[int] = field(default_factory=set)
 
     def through(self, cohort: Cohort, pruner: PeerPruner, checkpoints: Checkpoints) -> None:
         """Train a cohort from rung to rung, and to the end."""
@@ -107,8 +112,8 @@ class _Run:
                 self.observer.epoch(completed)
 
     def judge(self, cohort: Cohort, pruner: PeerPruner, rung: int) -> list[int]:
-        """Report the objectives so far of all that still train, then ask who falls behind; obey an earlier verdict."""
-        alive = [number for number in cohort.members if number not in self.told]
+        """Report the objectives so far and return the trials to prune; a verdict that is stored already is obeyed."""
+        alive = [number for number in cohort.members if number not in self.finished]
         known = {t.number: t for t in self.study.get_trials(deepcopy=False) if t.number in alive}
         for number in alive:
             if rung not in reported(known[number]):
@@ -124,10 +129,10 @@ class _Run:
     def finish_ended(self, cohort: Cohort) -> None:
         """Tell the trials that have trained to their end, or diverged."""
         ended = {number for number, member in cohort.members.items() if member.ended}
-        self.tell(cohort, ended - self.told, TrialState.COMPLETE)
+        self.tell(cohort, ended - self.finished, TrialState.COMPLETE)
 
     def tell(self, cohort: Cohort, numbers: Collection[int], state: TrialState) -> None:
-        """Write each trial's record, then its result: whatever is told has its curves."""
+        """Write the record of each trial, then its result, so that every finished trial has its curves."""
         for number in sorted(numbers):
             member, trial = cohort.members[number], self.trials[number]
             curves = Curves(*member.table())
@@ -135,9 +140,9 @@ class _Run:
             keep(trial, curves, member.times)
             outcome = state
             if not np.isfinite(values).all():
-                if INFEASIBLE not in trial.constraints:  # as where a process died just before it told this
+                if INFEASIBLE not in trial.constraints:  # it is set already if a process died just before `tell`
                     trial.set_constraint(INFEASIBLE, 1.0)
                 outcome = TrialState.PRUNED
             self.study.tell(trial, values if outcome == TrialState.COMPLETE else None, outcome, skip_if_finished=True)
-            self.told.add(number)
+            self.finished.add(number)
             self.observer.told(number, outcome, values[0] if np.isfinite(values[0]) else None)

@@ -182,7 +182,6 @@ def _open(study: Study, words: Sequence[str]) -> None:
 
 def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_json: bool) -> None:
     """Run, then show what came of it."""
-    from search.choose import extending
     from search.study import published, results
 
     for note in study.notes():
@@ -199,7 +198,7 @@ def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_js
         print(results.render(study, outcome))
         if shown := published.render(study):
             print(f"\n{shown}")
-    for line in extending.warnings(study.recipe, study.space, study.optuna_study.get_trials(deepcopy=False)):
+    for line in study.extended.warnings(study.optuna_study.get_trials(deepcopy=False)):
         print(f"warning: {line}", file=sys.stderr)
 
 

@@ -1,1 +1,1 @@
-"""Who is tried next and who goes on: samplers by name, the grid, pruners among peers."""
+"""Choose the hyperparameters of the next trials, and the trials that go on: samplers, the grid, pruners, extensions."""

@@ -1,7 +1,8 @@
-"""Claims of processes on many machines: locks of the PostgreSQL server that holds the study (`search.storage.locks`).
+"""Claims of processes on several machines: locks of the PostgreSQL server that has the study (`search.storage.locks`).
 
-After a restart of the server a process takes its own claims again at its next turn. Until then another that looks for
-work may take them: both then train that cohort, to the same values, and the first of them is told (`search.loop`).
+After a restart of the server, a process takes its claims again at its next turn. Until then another process that looks
+for work may take them. Both then train that cohort, to the same values, and the study keeps the result that is told
+first (`search.loop`).
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ _TURN = "turn"
 class AdvisoryClaims:
     """Claims by advisory locks in the study's database.
 
-    Args:
-        url: of the study's storage.
-        study: its name.
+    Its methods raise SQLAlchemy's errors if the server cannot be reached; `turn` also if the lock was lost in between.
 
-    Methods raise SQLAlchemy's errors where the server cannot be reached; a turn, where it was lost before its end.
+    Args:
+        url: the URL of the study's storage.
+        study: the name of the study.
     """
 
     def __init__(self, url: str, study: str) -> None:
@@ -35,10 +36,10 @@ class AdvisoryClaims:
         try:
             yield
         except BaseException:
-            with suppress(SQLAlchemyError):  # the lock has gone with the connection
+            with suppress(SQLAlchemyError):  # the lock is gone if the connection is
                 self._locks.give(_TURN)
             raise
-        self._locks.give(_TURN)  # which fails where it was lost in the meantime
+        self._locks.give(_TURN)  # this fails if the lock has been lost
 
     def take(self, cohort: int) -> bool:
         return self._locks.take(str(cohort))

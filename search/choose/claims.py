@@ -1,7 +1,7 @@
-"""Who trains what, where several processes run one study: a lock for each cohort, which dies with its holder.
+"""Claims of processes that run the same study: a lock for each cohort, which is released when its holder dies.
 
-What a killed process was training is free at once: there is no heartbeat to wait for. The processes of one machine have
-the operating system's locks; those of many machines, whose study is in PostgreSQL, have that server's
+So what a killed process was training is free at once, without waiting for a heartbeat. Processes of one machine use
+locks of the operating system; processes of several machines, whose study is in PostgreSQL, use locks of that server
 (`search.choose.advisory`).
 """
 
@@ -22,27 +22,27 @@ from search.storage.database import backend, sqlite_path
 
 
 class Claims(Protocol):
-    """One process's claims on a study."""
+    """The claims of one process on the cohorts of a study."""
 
     def turn(self) -> contextlib.AbstractContextManager[None]:
-        """While the block runs, no other process opens the study, asks for trials or claims a cohort."""
+        """Keep other processes from opening the study, asking for trials or claiming cohorts while the block runs."""
         ...
 
     def take(self, cohort: int) -> bool:
-        """Claim a cohort, in one's turn; whether it is not another living process's."""
+        """Claim a cohort, within a turn; return whether it succeeded, which it does unless a living process has it."""
         ...
 
     def finish(self) -> None:
-        """Give up all claims, in one's turn: most cohorts are done, and nobody looks for their locks again."""
+        """Give up all claims, within a turn, and clear up their locks: the claimed cohorts are done."""
         ...
 
     def release(self) -> None:
-        """Give up all claims, done or not."""
+        """Give up all claims, whether or not their cohorts are done."""
         ...
 
 
 def claims(url: str, study: str) -> Claims:
-    """For a study in the storage at a URL."""
+    """Return this process's claims on a study in the storage at a URL; it has none yet."""
     if backend(url) == "postgresql":
         from search.choose.advisory import AdvisoryClaims
 
@@ -51,21 +51,21 @@ def claims(url: str, study: str) -> Claims:
 
 
 class FileClaims:
-    """Claims by locks on files in the temporary folder, among processes of one machine.
+    """Claims by locks on files in the temporary folder, for processes of one machine.
 
     Args:
-        url: of the study's storage.
-        study: its name.
+        url: the URL of the study's storage.
+        study: the name of the study.
     """
 
     def __init__(self, url: str, study: str) -> None:
         self._url, self._study = url, study
-        self._mine: dict[int, FileLock] = {}
+        self._taken: dict[int, FileLock] = {}
 
     @cached_property
     def _stem(self) -> Path:
         path = sqlite_path(self._url)
-        place = os.path.realpath(path) if path else self._url  # one file, whatever links lead to it
+        place = os.path.realpath(path) if path else self._url  # links to a file share its locks
         digest = hashlib.sha256(f"{place}\x1f{self._study}".encode()).hexdigest()[:24]
         return Path(tempfile.gettempdir()) / f"regsearch-{digest}"
 
@@ -84,16 +84,16 @@ class FileClaims:
             lock.acquire()
         except Timeout:
             return False
-        self._mine[cohort] = lock
+        self._taken[cohort] = lock
         return True
 
     def finish(self) -> None:
-        for cohort, lock in self._mine.items():
+        for cohort, lock in self._taken.items():
             lock.release()
             Path(f"{self._stem}-{cohort}.lock").unlink(missing_ok=True)
-        self._mine.clear()
+        self._taken.clear()
 
     def release(self) -> None:
-        for lock in self._mine.values():
+        for lock in self._taken.values():
             lock.release()
-        self._mine.clear()
+        self._taken.clear()

@@ -14,9 +14,9 @@ from search.recipe.distributions import position
 from search.technique import Hyperparameter, Numeric, Value
 
 SHARE = 0.05
-"""A value within this share of its range from an end lies at the edge."""
+"""A value this close to an end, as a share of the range, lies at the edge."""
 QUARTER = 0.25
-"""The outermost trial within this share lies at the edge, if it is the best."""
+"""The best trial this close to an end lies at the edge if no other trial is closer."""
 
 End = Literal["lower", "upper"]
 Interval = FloatDistribution | IntDistribution
@@ -24,12 +24,15 @@ Interval = FloatDistribution | IntDistribution
 
 @dataclass(frozen=True)
 class Edge:
-    """The best trial lies at an end of a range.
+    """An end of a range at which the best trial lies.
 
     Attributes:
-        value: the best one's; bound: the end's.
-        limit: whether nothing is allowed beyond it, or it is where the hyperparameter does nothing.
-        wider: the range that reaches further on this side; None where there is none.
+        name: the hyperparameter.
+        value: its value in the best trial.
+        end: the end of the range.
+        bound: the value at that end.
+        limit: whether no value is allowed beyond that end, or the hyperparameter does nothing there.
+        wider: the range that reaches further at this end; None where there is none.
     """
 
     name: str
@@ -39,19 +42,19 @@ class Edge:
     limit: bool
     wider: Interval | None
 
-    def told(self, *, extends: bool) -> str:
-        """A sentence or two of it, with the remedy; `extends` says whether ``--extend`` goes on there."""
+    def warning(self, *, extends: bool) -> str:
+        """Return a warning with its remedy; `extends` says whether ``--extend`` would move this end."""
         where = f"The best {self.name}, {self.value:.3g}, lies at the {self.end} end of its range ({self.bound:.3g})"
         if self.limit:
-            return f"{where}, which is a limit of what it can be, or where it does nothing."
-        where += ": a better one may lie beyond. Search further"
+            return f"{where}, where it reaches its limit or does nothing."
+        where += ": a better one may lie beyond."
         if self.wider is None:
-            return f"{where}."
+            return where
         moved = self.wider.low if self.end == "lower" else self.wider.high
         if extends:
-            return f"{where}, to {moved:.4g}, with --extend."
+            return f"{where} Search further, to {moved:.4g}, with --extend."
         log = ":log" if self.wider.log else ""
-        return f"{where}, as with --space {self.name}={self.wider.low:.4g}:{self.wider.high:.4g}{log}."
+        return f"{where} Search further, as with --space {self.name}={self.wider.low:.4g}:{self.wider.high:.4g}{log}."
 
 
 def edges(
@@ -60,20 +63,22 @@ def edges(
     searched: Mapping[str, BaseDistribution],
     declared: Mapping[str, Hyperparameter],
 ) -> list[Edge]:
-    """The ranges at an end of which the best trial lies; choices have no ends.
+    """Return the ends of ranges at which the best trial lies; choices have no ends.
 
-    A minimum is bracketed where worse trials lie on both sides of it. So the best lies at the edge if
+    A minimum is bracketed if worse trials lie on both sides of it. So the best trial lies at the edge if
 
-    - it is within a twentieth of the range from the end, where the few trials beyond it differ by their noise, and in
-      other hyperparameters, as much as by this one; or
-    - no trial lies beyond it, so that nothing says that it gets worse there, and it is within a quarter of the range
-      from the end: further away, which happens where trials are few, it is the range itself that has not been searched.
+    - it is within a twentieth of the range from the end, where there are few trials beyond it, and these may be worse
+      by noise or by other hyperparameters; or
+    - it is within a quarter of the range from the end, and no trial lies beyond it, so that nothing shows that the
+      objective gets worse there. If it lies further inside, trials are too few to have searched the range itself.
 
     Args:
-        best: the best trial's hyperparameters.
-        tried: those of all finished trials, the pruned ones too: they are worse.
+        best: the hyperparameters of the best trial.
+        tried: the hyperparameters of all finished trials, pruned ones included: they are worse.
+        searched: the distributions of the searched hyperparameters.
+        declared: the declarations of the hyperparameters.
     """
-    found = []
+    at_edges = []
     for name, distribution in searched.items():
         value = best.get(name)
         if not isinstance(distribution, FloatDistribution | IntDistribution) or not isinstance(value, int | float):
@@ -81,12 +86,12 @@ def edges(
         place = position(distribution, value)
         if place is None:
             continue
-        places = [position(distribution, one[name]) or 0.0 for one in tried if name in one]
+        places = [position(distribution, params[name]) or 0.0 for params in tried if name in params]
         if place <= SHARE or (place <= QUARTER and place <= min(places, default=0.0)):
-            found.append(_edge(name, value, "lower", distribution, declared[name]))
+            at_edges.append(_edge(name, value, "lower", distribution, declared[name]))
         elif place >= 1 - SHARE or (place >= 1 - QUARTER and place >= max(places, default=1.0)):
-            found.append(_edge(name, value, "upper", distribution, declared[name]))
-    return found
+            at_edges.append(_edge(name, value, "upper", distribution, declared[name]))
+    return at_edges
 
 
 def _edge(name: str, value: Value, end: End, distribution: Interval, declared: Hyperparameter) -> Edge:
@@ -97,17 +102,17 @@ def _edge(name: str, value: Value, end: End, distribution: Interval, declared: H
 
 
 def _limits(declared: Hyperparameter, end: End) -> tuple[float, float]:
-    """What is allowed at most on a side: inclusive, exclusive."""
+    """Return the inclusive and the exclusive limit of the allowed values on a side."""
     if isinstance(declared, Numeric):
         return (declared.minimum, declared.above) if end == "lower" else (declared.maximum, declared.below)
     return (declared.minimum, -math.inf) if end == "lower" else (declared.maximum, math.inf)
 
 
 def wider(name: str, distribution: Interval, declared: Hyperparameter, end: End) -> Interval | None:
-    """The range, moved on one side by a decade on a log scale, by half its width on a linear one.
+    """Return the range with one end moved: by a decade on a log scale, by half the range's width on a linear one.
 
-    It goes no further than the hyperparameter may, nor than where it does nothing, and half of the way to what it may
-    come near to but not reach. None where that is nowhere.
+    The end is not moved beyond the hyperparameter's limit, nor beyond the value where it does nothing; it is moved half
+    of the way to a limit that is itself not allowed. Returns None if it cannot be moved.
     """
     sign = -1 if end == "lower" else 1
     bound = distribution.low if end == "lower" else distribution.high
@@ -122,7 +127,7 @@ def wider(name: str, distribution: Interval, declared: Hyperparameter, end: End)
     if isinstance(distribution, IntDistribution):
         moved = math.floor(moved) if end == "upper" else math.ceil(moved)
     elif distribution.log:
-        moved = float(f"{moved:.12g}")  # a decade on from 1e-06 is 1e-05
+        moved = float(f"{moved:.12g}")  # without rounding, a decade from 1e-06 is 9.999999999999999e-06
     low, high = (moved, distribution.high) if end == "lower" else (distribution.low, moved)
     if moved == bound or (distribution.log and low <= 0):
         return None
@@ -134,7 +139,7 @@ def wider(name: str, distribution: Interval, declared: Hyperparameter, end: End)
 
 
 def ranging(like: Interval, low: float, high: float) -> Interval:
-    """A range from `low` to `high`, of the same kind."""
+    """Return a range from `low` to `high` of the same type and scale."""
     if isinstance(like, IntDistribution):
         return IntDistribution(int(low), int(high), log=like.log)
     return FloatDistribution(low, high, log=like.log)

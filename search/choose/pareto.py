@@ -1,4 +1,4 @@
-"""Pruning where there are several objectives: what is far behind others in all of them."""
+"""Prune in studies of several objectives: a trial stops if it is far behind others in all of them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from search.record.objectives import Losses, Objectives, dominated, hoped
 
 
 class ParetoPruner(PeerPruner):
-    """A trial stops if it was never finite, is no better than a constant predictor, or is far behind the front.
+    """Pareto pruning: a trial stops if it is no better than a constant predictor, or far behind the front.
 
-    It is far behind if `peers` others or more, at the same rung, dominate the most that can be hoped of it: of each
-    objective the better of its values at the best epoch so far and now. A trial whose loss rises for a while keeps an
-    early best epoch, with weights that are not sparse yet, and both may change with the next one.
+    It is far behind if at least `peers` others at the same rung dominate the best that can be hoped of it: for each
+    objective, the better of its values at the best epoch so far and now. A trial whose loss rises for a while keeps
+    an early best epoch, whose weights are not sparse yet, and both may change with the next best epoch. A trial whose
+    loss never was finite stops too.
 
-    Rungs are `min_epochs` apart, by default a quarter of all epochs. That, and the number of peers, was chosen by
-    `benchmarks/pareto.py`: dominated once is stopped too soon where what trades one objective for the other still moves
-    along the front.
+    Rungs are `min_epochs` apart, by default a quarter of all epochs. `benchmarks/pareto.py` chose that, and the number
+    of peers: to stop a trial that one other dominates is too soon while trials still move along the front.
 
     Args:
         epochs: the most epochs that a trial of the study trains.
         min_epochs: the first rung, and the distance to the next.
-        objectives: of the study.
+        objectives: the objectives of the study.
         constant: the validation loss of the best constant predictor.
     """
 
@@ -40,8 +40,8 @@ class ParetoPruner(PeerPruner):
         return tuple(range(self.min_epochs, self.epochs, self.min_epochs))
 
     def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
-        there = [values for peer in peers if (values := at(peer, rung)) is not None and math.isfinite(values[0])]
-        losses = self._objectives.losses(there)
+        finite = [values for peer in peers if (values := at(peer, rung)) is not None and math.isfinite(values[0])]
+        losses = self._objectives.losses(finite)
         return [self._survives(hoped(trial, rung), losses) for trial in judged]
 
     def _survives(self, values: Sequence[float], losses: Losses) -> bool:

@@ -1,8 +1,9 @@
-"""What pruners among peers share: who is judged at a rung, and against whom.
+"""What the pruners have in common: which trials are judged at a rung, and against which others.
 
-Optuna's pruners judge each trial as it reports, against whoever happened to report before: the first at a rung always
-survives, concurrent trials never prune each other. Here the peers of a trial are its own cohort and all earlier ones,
-never later ones, so a verdict depends neither on the order of reports nor on the width of the machine (contract C5).
+Optuna's pruners judge each trial when it reports, against those that have reported before: the first trial at a rung
+always survives, and concurrent trials never prune each other. Here the peers of a trial are its own cohort and all
+earlier ones, never later ones. So a verdict depends neither on the order of reports nor on the number of slots
+(contract C5, docs/design.md).
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from search.record.objectives import reported
 COHORT = "cohort"
 """Trial attribute: the index of the trial's cohort."""
 TICKET = "ticket"
-"""Trial attribute: the trial's rank among those not failed."""
+"""Trial attribute: the trial's rank among those that have not failed."""
 
 
 class PeerPruner(BasePruner):
-    """A pruner that compares objectives at one rung.
+    """A pruner that compares the objectives of trials at a rung.
 
     Args:
         epochs: the most epochs that a trial of the study trains.
@@ -35,30 +36,30 @@ class PeerPruner(BasePruner):
 
     @abstractmethod
     def rungs(self) -> tuple[int, ...]:
-        """The epochs at which a cohort is judged, ascending, all before the last."""
+        """Return the epochs at which a cohort is judged, ascending, all before the last epoch."""
 
     @abstractmethod
     def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
-        """Which of the judged go on.
+        """Return for each judged trial whether it survives.
 
         Args:
-            judged: running trials that have reported at the rung.
-            peers: everyone they are compared with, themselves included; `at` is what each had at the rung.
+            judged: the running trials that have reported at the rung.
+            peers: the trials they are compared with, themselves included; `at` gives their values at the rung.
             rung: the epoch.
         """
 
-    def league(self, trial: FrozenTrial) -> int:
-        """Only trials of one league are compared."""
+    def bracket(self, trial: FrozenTrial) -> int:
+        """Return the bracket of a trial: only trials of the same bracket are compared."""
         del trial
         return 0
 
     def is_judged(self, trial: FrozenTrial, rung: int) -> bool:
-        """Whether this rung is one of the trial's."""
+        """Return whether the trial is judged at this rung."""
         del trial
         return rung in self.rungs()
 
     def verdicts(self, trials: Sequence[FrozenTrial], cohort: int, rung: int) -> dict[int, bool]:
-        """Whether each running trial of a cohort that has reported at a rung survives it, by number.
+        """Return by number whether each running trial of a cohort that has reported at a rung survives it.
 
         A trial that ended by itself before the rung counts with its final value.
         """
@@ -70,22 +71,22 @@ class PeerPruner(BasePruner):
             and rung in reported(trial)
             and self.is_judged(trial, rung)
         ]
-        verdict: dict[int, bool] = {}
-        for league in sorted({self.league(trial) for trial in judged}):
-            mine = [trial for trial in judged if self.league(trial) == league]
+        verdicts: dict[int, bool] = {}
+        for bracket in sorted({self.bracket(trial) for trial in judged}):
+            members = [trial for trial in judged if self.bracket(trial) == bracket]
             peers = [
                 trial
                 for trial in trials
                 if trial.user_attrs.get(COHORT, math.inf) <= cohort
-                and self.league(trial) == league
+                and self.bracket(trial) == bracket
                 and at(trial, rung) is not None
             ]
-            alive = self.survivors(mine, peers, rung)
-            verdict |= {trial.number: lives for trial, lives in zip(mine, alive, strict=True)}
-        return verdict
+            survive = self.survivors(members, peers, rung)
+            verdicts |= {trial.number: survives for trial, survives in zip(members, survive, strict=True)}
+        return verdicts
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Optuna's interface: whether the trial, at the last step it reported, falls behind its peers."""
+        """Return whether the trial falls behind its peers at the last step it reported; this is Optuna's interface."""
         rung = max(reported(trial), default=None)
         if rung is None:
             return False
@@ -94,12 +95,12 @@ class PeerPruner(BasePruner):
 
 
 def at(trial: FrozenTrial, rung: int) -> list[float] | None:
-    """A trial's values at a rung, its final ones where it ended by itself before, None if it never got there."""
-    there = reported(trial)
-    if rung in there:
-        return there[rung]
-    if trial.state == TrialState.COMPLETE and max(there, default=0) < rung:
+    """Return a trial's values at a rung: its final ones if it ended by itself before, None if it was pruned before."""
+    values = reported(trial)
+    if rung in values:
+        return values[rung]
+    if trial.state == TrialState.COMPLETE and max(values, default=0) < rung:
         return list(trial.values)
-    if trial.state == TrialState.PRUNED and not there:
-        return [math.inf]  # never finite, and so told before any rung: worse than all
+    if trial.state == TrialState.PRUNED and not values:
+        return [math.inf]  # its loss never was finite, so it ended before the first rung: it is worse than all others
     return None

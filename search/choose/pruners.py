@@ -1,9 +1,10 @@
-"""The rules by which a cohort is judged at a rung, by name; `search.choose.peers` says who is judged.
+"""The rules by which a cohort is judged at a rung, by name; `search.choose.peers` says which trials are judged.
 
-The rules that rank trials (halving, median) first judge at half of the epochs by default, later than elsewhere, as
-regularisation pays late: of 64 L2 strengths on digits the five that are best after 100 epochs rank 33rd to 38th at
-epoch 11 and are all among the first six at epoch 50. A rung where the unregularised lead would prune away the answer.
-The rule that forecasts (curve) sees that they still improve, and judges from a sixth of the epochs on.
+The rules that rank trials (halving, median) first judge at half of the epochs by default. This is later than elsewhere,
+because regularisation pays late: of 64 L2 strengths on digits, the five that are best after 100 epochs rank 33rd to
+38th at epoch 11, and are all among the first six at epoch 50. An early rung, where unregularised trials lead, would
+prune the best ones. The rule that forecasts (curve) sees that these still improve, and judges from a sixth of the
+epochs on.
 """
 
 from __future__ import annotations
@@ -51,10 +52,11 @@ class HalvingPruner(PeerPruner):
 
 
 class HyperbandPruner(HalvingPruner):
-    """Hyperband: successive halving in leagues that begin to judge at m, m f, m f^2 ... epochs.
+    """Hyperband: successive halving in brackets whose first rungs are at m, m f, m f^2 ... epochs.
 
-    A trial's league follows from its ticket alone, in the proportions that give each league about the same epochs. One
-    league is never judged, so an early rung that misleads cannot lose the answer: m is epochs / f^2 by default.
+    The bracket of a trial follows from its ticket alone; the shares of the brackets give each about the same number of
+    epochs. One bracket is never judged, so that a misleading early rung cannot prune every good trial. Therefore m is
+    early by default: epochs / f^2.
 
     Source: Li et al., "Hyperband: a novel bandit-based approach to hyperparameter optimization" (JMLR 2018).
     """
@@ -62,23 +64,23 @@ class HyperbandPruner(HalvingPruner):
     def __init__(self, epochs: int, *, factor: int, min_epochs: int | None) -> None:
         super().__init__(epochs, factor=factor, min_epochs=min_epochs or max(1, round(epochs / factor**2)))
 
-    def league(self, trial: FrozenTrial) -> int:
+    def bracket(self, trial: FrozenTrial) -> int:
         count = len(self.rungs()) + 1
-        # A league that starts judging later trains longer: it gets fewer trials, as Hyperband's brackets do.
-        shares = [math.ceil(count * self.factor ** (count - 1 - league) / (count - league)) for league in range(count)]
+        # Trials of a bracket that is judged later train longer, so there are fewer of them.
+        shares = [math.ceil(count * self.factor ** (count - 1 - place) / (count - place)) for place in range(count)]
         drawn = streams.key("hyperband", trial.user_attrs.get(TICKET, trial.number)) % sum(shares)
-        for league, share in enumerate(shares):
+        for place, share in enumerate(shares):
             if drawn < share:
-                return league
+                return place
             drawn -= share
         raise AssertionError("unreachable: drawn < sum(shares)")
 
     def is_judged(self, trial: FrozenTrial, rung: int) -> bool:
-        return rung in self.rungs()[self.league(trial) :]
+        return rung in self.rungs()[self.bracket(trial) :]
 
 
 class MedianPruner(PeerPruner):
-    """The median rule: every `interval` epochs from `min_epochs` on, those worse than the median of their peers stop.
+    """The median rule: every `interval` epochs from `min_epochs` on, trials worse than the median of their peers stop.
 
     `min_epochs` is by default half of all epochs.
 
@@ -96,30 +98,30 @@ class MedianPruner(PeerPruner):
     def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
         ranked = sorted(_at(peer, rung) for peer in peers)
         lower, upper = ranked[(len(ranked) - 1) // 2], ranked[len(ranked) // 2]
-        # Halved first, as the sum may overflow; not below the lower one, as halves may underflow.
+        # The values are halved before they are added, because the sum may overflow. Halves may underflow: hence max.
         return _no_worse(judged, rung, max(lower, lower / 2 + upper / 2))
 
 
 class CurvePruner(PeerPruner):
-    """The performance curve rule: a trial stops when even an optimistic forecast of it falls behind what peers have.
+    """The performance curve rule: a trial stops if even an optimistic forecast of it falls behind its peers.
 
-    With L the objective so far and e' about half of e epochs, the improvement from e' to e goes on as a power of the
-    epochs to the last one, E:
+    Let L be the objective so far and e' about half of e epochs. The forecast assumes that the improvement from e' to e
+    goes on as a power of the epochs until the last one, E:
 
         forecast = L(e) (L(e) / L(e'))^p,    p = log(E / e) / log(e / e')
 
-    A trial goes on if its forecast is no worse than what the best 1/f of its peers (f = 8, at least one) have now, at
-    the same rung. Learning curves mostly flatten on logarithmic axes, so the forecast errs to the trial's favour. A
-    trial that no longer improves (the objective so far is a running minimum) is judged by what it has, a late bloomer
-    by where it is going. Objectives are losses, not negative: zero is the best forecast.
+    A trial survives if its forecast is no worse than the objective so far of the best 1/f of its peers (f = 8, at least
+    one peer) at the same rung. Learning curves mostly flatten on logarithmic axes, so the forecast errs in the trial's
+    favour. A trial that no longer improves (the objective so far is a running minimum) is judged by its present value,
+    a late bloomer by its forecast. Objectives are losses, which are not negative: the best forecast is zero.
 
-    Rungs are a factor of sqrt(2) apart, so e' is two before e: the first two judge nobody. The first is at
-    `min_epochs`, by default 2^-3.5 of all epochs, so that judging begins at about a sixth. These and f were chosen by
-    `benchmarks/pruning.py`: earlier, a dip of the first epochs passes for an end.
+    Rungs are a factor of sqrt(2) apart, so that e' is two rungs before e, and no trial is judged at the first two. The
+    first is at `min_epochs`, by default 2^-3.5 of all epochs, so that judging begins at about a sixth of them. These
+    and f were chosen by `benchmarks/pruning.py`: earlier, a trial that pauses in its first epochs would be stopped.
 
     Source: Golovin et al., "Google Vizier" (KDD 2017), section 3.2; Domhan et al., "Speeding up automatic
     hyperparameter optimization of deep neural networks by extrapolation of learning curves" (IJCAI 2015). Of their
-    curves this has the power law with its limit at zero, which is not fitted.
+    curves, this is the power law whose limit is zero; it is not fitted.
     """
 
     factor = 8
@@ -129,15 +131,15 @@ class CurvePruner(PeerPruner):
         self.min_epochs = min_epochs or max(1, round(epochs / 2**3.5))
 
     def rungs(self) -> tuple[int, ...]:
-        found = {round(self.epochs / 2 ** (half / 2)) for half in range(1, 2 * self.epochs.bit_length() + 1)}
-        return tuple(sorted(rung for rung in found if self.min_epochs <= rung < self.epochs))
+        rungs = {round(self.epochs / 2 ** (half / 2)) for half in range(1, 2 * self.epochs.bit_length() + 1)}
+        return tuple(sorted(rung for rung in rungs if self.min_epochs <= rung < self.epochs))
 
     def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
         bar = _bar([_at(peer, rung) for peer in peers], self.factor)
         return [math.isfinite(forecast := self._forecast(trial, rung)) and forecast <= bar for trial in judged]
 
     def _forecast(self, trial: FrozenTrial, rung: int) -> float:
-        """The objective at the last epoch: 0 before a doubling has been seen, infinite where it was never finite."""
+        """Return the forecast at the last epoch: 0 at the first two rungs, infinite if the loss never was finite."""
         rungs = self.rungs()
         index = rungs.index(rung)
         now = _ranked(trial.intermediate_values[rung])
@@ -152,7 +154,7 @@ class CurvePruner(PeerPruner):
 
 
 class NoPruner(PeerPruner):
-    """Every trial trains to its end."""
+    """No pruning: every trial trains to its end."""
 
     def rungs(self) -> tuple[int, ...]:
         return ()
@@ -163,12 +165,13 @@ class NoPruner(PeerPruner):
 
 
 def build(spec: Pruner, epochs: int, *, objectives: Objectives = VAL_LOSS, constant: float = math.inf) -> PeerPruner:
-    """The pruner of a recipe.
+    """Build the pruner that a recipe names.
 
     Args:
+        spec: the recipe's pruner and its options.
         epochs: the most epochs that a trial trains.
-        objectives: of the study.
-        constant: the validation loss of the best constant predictor; a trial of several objectives is to beat it.
+        objectives: the objectives of the study.
+        constant: the validation loss of the best constant predictor, which the Pareto pruner compares trials with.
     """
     if spec.name == "halving":
         return HalvingPruner(epochs, factor=spec.reduction_factor, min_epochs=spec.min_epochs)
@@ -184,14 +187,14 @@ def build(spec: Pruner, epochs: int, *, objectives: Objectives = VAL_LOSS, const
 
 
 def of(recipe: Recipe, space: Space, batches: Batches, loss: str) -> PeerPruner:
-    """The pruner of a study."""
+    """Build the pruner of a study, with its objectives and its best constant predictor."""
     objectives = Objectives(recipe.objective)
     constant = constant_loss(batches, loss) if objectives.several else math.inf
     return build(recipe.pruner, space.longest(), objectives=objectives, constant=constant)
 
 
 def _at(trial: FrozenTrial, rung: int) -> float:
-    """A trial's objective at a rung that it has reached; infinite where it is not finite."""
+    """Return a trial's objective at a rung that it has reached; infinite where it is not finite."""
     values = at(trial, rung)
     return _ranked(values[0] if values else None)
 
@@ -201,10 +204,10 @@ def _ranked(value: float | None) -> float:
 
 
 def _bar(values: Sequence[float], factor: int) -> float:
-    """The worst of the best 1/factor, at least one, of the values."""
+    """Return the worst of the best 1/factor of the values, of one value at least."""
     return sorted(values)[max(1, len(values) // factor) - 1]
 
 
 def _no_worse(judged: Sequence[FrozenTrial], rung: int, bar: float) -> list[bool]:
-    """Which are finite and at most the bar at a rung."""
+    """Return for each judged trial whether it is finite, and no worse than the bar, at a rung."""
     return [math.isfinite(value := _at(trial, rung)) and value <= bar for trial in judged]

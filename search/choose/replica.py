@@ -1,8 +1,8 @@
-"""The study in memory, as far as samplers read it.
+"""A copy of the study in memory, with what samplers read.
 
-A trial that is asked of a database costs a query for every look that its sampler takes at the running trials, and a
-transaction for each parameter and attribute. Here it is asked of an Optuna study in memory that follows the stored
-one, and then stored as a whole in one transaction: the sampler reads the same trials, so it draws the same.
+To ask a database for a trial costs a query whenever the sampler reads the running trials, and a transaction for each
+parameter and attribute. Here the trial is asked of an Optuna study in memory that follows the stored one, and is then
+stored as a whole in one transaction. The sampler reads the same trials, so it draws the same values.
 """
 
 from __future__ import annotations
@@ -23,38 +23,37 @@ from search.technique import Value
 class Replica:
     """A study in memory with the trials of a stored one, without their user attributes.
 
-    One trial is not as it is stored: one that diverged late is complete, and TPE ranks whatever is complete above
-    whatever was pruned, so that it would go where trials diverge. Here it was stopped when it was last judged, at the
-    first rung if never, with the value that it keeps.
+    A trial that diverged late differs from the stored one. It is stored as complete, and TPE ranks every complete trial
+    above every pruned one, so that it would sample where trials diverge. Here it counts as pruned, with the value that
+    it keeps, at the rung where it was last judged, or at the first rung if it never was.
 
     Args:
-        directions: of the stored study.
-        rung: the first at which trials are judged; None where they are not, and all complete ones compare by value.
-        widened: the ranges that were widened since trials were drawn from them. All trials are shown with these:
-            samplers leave out of what they learn together a hyperparameter that has more than one range.
+        directions: the directions of the stored study.
+        rung: the first rung; None where there is no pruner, and complete trials compare by value.
+        moved: the ranges that were widened after trials were drawn from them. All trials are shown with these ranges:
+            samplers do not learn jointly about a hyperparameter that has more than one range.
     """
 
     def __init__(
         self,
         directions: Sequence[optuna.study.StudyDirection],
         rung: int | None,
-        widened: Mapping[str, BaseDistribution] | None = None,
+        moved: Mapping[str, BaseDistribution],
     ) -> None:
-        self._directions, self._rung, self._widened = directions, rung, widened or {}
+        self._directions, self._rung, self._moved = directions, rung, moved
         self._begin()
 
     def _begin(self) -> None:
         self._storage = InMemoryStorage()
         self._study = optuna.create_study(storage=self._storage, directions=self._directions)
         self._id = self._storage.get_study_id_from_name(self._study.study_name)
-        # By number in the stored study: the id here.
-        self._ids: dict[int, int] = {}
+        self._ids: dict[int, int] = {}  # trial ids in memory, by trial number in the stored study
         self._running: set[int] = set()
 
     def follow(self, trials: Sequence[FrozenTrial]) -> None:
-        """Become equal to the stored trials, which are given by ascending number, without those that still wait."""
+        """Make the copy equal to the stored trials, given by ascending number."""
         if list(self._ids) != [trial.number for trial in trials[: len(self._ids)]]:
-            self._begin()  # a trial has come between those that are known
+            self._begin()  # there is a new trial among the known ones
         for trial in trials:
             if trial.number not in self._ids:
                 self._add(trial)
@@ -63,15 +62,14 @@ class Replica:
 
     def _add(self, trial: FrozenTrial) -> None:
         light = copy.copy(self._ranked(trial))
-        # The curves are of no interest to a sampler, and long.
-        light.user_attrs = {}
-        light.distributions = {name: self._widened.get(name, one) for name, one in trial.distributions.items()}
+        light.user_attrs = {}  # the curves are long, and no sampler reads them
+        light.distributions = {name: self._moved.get(name, drawn) for name, drawn in trial.distributions.items()}
         self._ids[trial.number] = self._storage.create_new_trial(self._id, light)
         if not trial.state.is_finished():
             self._running.add(trial.number)
 
     def _ranked(self, trial: FrozenTrial) -> FrozenTrial:
-        """The trial, or what a sampler is to take it for."""
+        """Return the trial as a sampler is to rank it."""
         if self._rung is None or DIVERGED_AT not in trial.user_attrs or trial.state != TrialState.COMPLETE:
             return trial
         stopped = copy.copy(trial)
@@ -82,26 +80,26 @@ class Replica:
         return stopped
 
     def _update(self, trial: FrozenTrial) -> None:
-        trial, mine = self._ranked(trial), self._ids[trial.number]
-        known = self._storage.get_trial(mine)
+        trial, trial_id = self._ranked(trial), self._ids[trial.number]
+        known = self._storage.get_trial(trial_id)
         for step, value in trial.intermediate_values.items():
             if step not in known.intermediate_values:
-                self._storage.set_trial_intermediate_value(mine, step, value)
+                self._storage.set_trial_intermediate_value(trial_id, step, value)
         for key, value in trial.system_attrs.items():
             if key not in known.system_attrs:
-                self._storage.set_trial_system_attr(mine, key, value)
+                self._storage.set_trial_system_attr(trial_id, key, value)
         if trial.state.is_finished():
-            self._storage.set_trial_state_values(mine, trial.state, trial.values)
+            self._storage.set_trial_state_values(trial_id, trial.state, trial.values)
             self._running.discard(trial.number)
 
     def ask(
         self, sampler: BaseSampler, suggest: Callable[[optuna.Trial], Mapping[str, Value]]
     ) -> tuple[FrozenTrial, Mapping[str, Value]]:
-        """Ask a trial; returns it, to be stored and then `named`, and all its values.
+        """Ask for a trial; return it and all its values. Once it is stored, `number_asked` says its number.
 
         Args:
-            sampler: who chooses.
-            suggest: asks a trial for its hyperparameters.
+            sampler: the sampler.
+            suggest: the function that samples a trial's hyperparameters.
         """
         self._study.sampler = sampler
         trial = self._study.ask()
@@ -109,7 +107,7 @@ class Replica:
         self._asked = self._storage.get_trial_id_from_study_id_trial_number(self._id, trial.number)
         return self._storage.get_trial(self._asked), values
 
-    def named(self, number: int) -> None:
-        """The trial that was just asked has this number in the stored study."""
+    def number_asked(self, number: int) -> None:
+        """Note the number in the stored study of the trial that was asked last."""
         self._ids[number] = self._asked
         self._running.add(number)

@@ -1,8 +1,9 @@
 """Samplers by name, built anew for each ask.
 
-A sampler's randomness is keyed by (study seed, ticket), a trial's rank among those not failed, and everything else it
-knows it reads from the study: so an interrupted ask goes on as if nothing had happened, in another process too. With
-one exception: qmc counts its points in the study, so a process that dies in the middle of an ask skips a point.
+A sampler's random numbers are keyed by (study seed, ticket), where a ticket is the rank of a trial among those that
+have not failed. All else that it knows, it reads from the study. So an interrupted ask is completed as if nothing had
+happened, in another process too. There is one exception: qmc counts its points in the study, so that a process that
+dies in the middle of an ask skips a point.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from optuna.samplers import (
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from search.choose.extending import Widened
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.space import Space
@@ -34,11 +34,11 @@ from search.train import streams
 
 _UNCONDITIONAL = ("gp", "cmaes", "qmc")
 IN_STORAGE = ("grid", "qmc")
-"""Those that keep something of their own in the stored study: its queue of cells, the count of points."""
+"""The samplers that keep something in the stored study: the queue of cells, or the count of points."""
 
 
 class _TicketCmaEs(CmaEsSampler):
-    """CMA-ES whose draws are numbered by ticket: Optuna's own are by trial number, which a failed trial shifts."""
+    """CMA-ES whose draws are numbered by ticket; Optuna numbers them by trial, which a failed trial shifts."""
 
     def __init__(self, ticket: int, seed: int) -> None:
         super().__init__(seed=seed, warn_independent_sampling=False)
@@ -53,7 +53,7 @@ class _TicketCmaEs(CmaEsSampler):
 
 
 class _RangedQMC(QMCSampler):
-    """QMC over given ranges: Optuna's own takes those of the first trial for the whole study's."""
+    """QMC over given ranges; Optuna takes the ranges of the first trial for those of the whole study."""
 
     def __init__(self, seed: int, searched: Mapping[str, BaseDistribution]) -> None:
         super().__init__(seed=seed, scramble=True, warn_independent_sampling=False)
@@ -64,8 +64,8 @@ class _RangedQMC(QMCSampler):
         return dict(self._searched)
 
 
-def check(name: str, space: Space) -> None:
-    """Raises RequestError for a sampler that cannot search the space."""
+def validate_sampler(name: str, space: Space) -> None:
+    """Raise RequestError if the sampler cannot search the space."""
     if not space.searched and not space.settings:
         raise RequestError("nothing is searched: give a hyperparameter a range, as in --space lr=1e-4:1e-1:log")
     if name in _UNCONDITIONAL and space.conditional:
@@ -73,39 +73,39 @@ def check(name: str, space: Space) -> None:
 
 
 def notes(recipe: Recipe, space: Space) -> list[str]:
-    """What the user of the recipe's sampler on this space should know, a line each."""
+    """Return what the user of the recipe's sampler should know about it on this space, a line each."""
     if recipe.sampler == "cmaes" and len(space.searched) < 2:
-        return ["cmaes needs two hyperparameters or more: with one it samples at random"]
+        return ["cmaes needs at least two hyperparameters: with one it samples at random"]
     if recipe.sampler in ("gp", "nsgaii") and recipe.pruner.name not in ("none", "pareto"):
         return [f"{recipe.sampler} learns nothing from pruned trials: consider --pruner none"]
     return []
 
 
 def build(recipe: Recipe, ticket: int, space: Space) -> BaseSampler:
-    """The sampler for one ask; for a grid, whose cells wait in the study's queue, any will do.
+    """Build the sampler for one ask; for a grid any will do, as its cells wait in the study's queue.
 
     Args:
-        recipe: names it, and has its seed.
-        ticket: the trial's rank among those not failed.
-        space: what it samples from.
+        recipe: the recipe, which has the sampler's name and the seed.
+        ticket: the trial's rank among those that have not failed.
+        space: the space to sample.
     """
-    name, drawn = recipe.sampler, streams.key(recipe.seed, "sampler", ticket) % 2**31
+    name, seed = recipe.sampler, streams.key(recipe.seed, "sampler", ticket) % 2**31
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         if name == "tpe":
-            # Running trials count as bad ones (constant liar, Optuna's default): a cohort spreads out. Multivariate,
-            # with more candidates than Optuna's 24, because cohorts then need fewer trials: `benchmarks/asking.py`.
-            return TPESampler(seed=drawn, multivariate=True, group=space.conditional, n_ei_candidates=64)
+            # Running trials count as bad ones (constant liar, Optuna's default), so that a cohort spreads out. Cohorts
+            # need fewer trials if it is multivariate, with more candidates than Optuna's 24: `benchmarks/asking.py`.
+            return TPESampler(seed=seed, multivariate=True, group=space.conditional, n_ei_candidates=64)
         if name == "gp":
-            return GPSampler(seed=drawn)
+            return GPSampler(seed=seed)
         if name == "cmaes":
-            return _TicketCmaEs(ticket, drawn)
+            return _TicketCmaEs(ticket, seed)
         if name == "nsgaii":
-            # A cohort is a generation; with two parents there is something to cross.
-            return NSGAIISampler(seed=drawn, population_size=max(2, recipe.ask_batch))
+            # A cohort is a generation, which needs two parents at least.
+            return NSGAIISampler(seed=seed, population_size=max(2, recipe.ask_batch))
         if name == "qmc":
-            # One sequence for the whole study: its scrambling must not change from ask to ask.
-            if isinstance(space, Widened):
+            # The study has one sequence, whose scrambling must not change from ask to ask.
+            if space.moved:
                 return _RangedQMC(recipe.seed % 2**31, space.searched)
             return QMCSampler(seed=recipe.seed % 2**31, scramble=True, warn_independent_sampling=False)
-    return RandomSampler(seed=drawn)
+    return RandomSampler(seed=seed)

@@ -36,6 +36,7 @@ class Space:
         settings: the cells of the grid if the study lists its settings.
         derived: for each hyperparameter that is computed from others, the names of those and the function, which gets
             all values.
+        moved: the searched ranges that have become wider than the recipe's, after trials were drawn from those.
     """
 
     declared: Mapping[str, Hyperparameter]
@@ -45,6 +46,7 @@ class Space:
     owners: Mapping[str, str]
     settings: tuple[Mapping[str, Value], ...] = ()
     derived: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Value]], Value]]] = field(default_factory=dict)
+    moved: Mapping[str, BaseDistribution] = field(default_factory=dict)
 
     @classmethod
     def resolve(cls, recipe: Recipe, techniques: Sequence[Technique]) -> Space:

@@ -1,1 +1,1 @@
-"""Trial records: curves into the Optuna study (the truth), and the process that shows them in MLflow (a view of it)."""
+"""The record of a study in its Optuna study: curves, summaries, objectives, environments, readings of the test data."""

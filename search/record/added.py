@@ -1,4 +1,4 @@
-"""What trials came to on replicates that were added after the search, kept in the study: they are trained once."""
+"""The objectives on replicates that are added to trials after the search, stored so that they are trained only once."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import optuna
 from numpy.typing import NDArray
 
 ADDED = "added:"
-"""Study attribute, with a trial's number after it: the objective on each added replicate, null where it diverged."""
+"""Study attribute, followed by a trial's number: the objective on each added replicate, null where it diverged."""
 
 
 def note(study: optuna.Study, trial: int, objectives: Sequence[float]) -> None:
-    """Keep a trial's objectives; a finished trial takes no attributes of its own any more."""
-    study.set_user_attr(f"{ADDED}{trial}", [one if math.isfinite(one) else None for one in objectives])
+    """Store a trial's objectives in the study, because a finished trial takes no more attributes."""
+    study.set_user_attr(f"{ADDED}{trial}", [value if math.isfinite(value) else None for value in objectives])
 
 
 def noted(attributes: Mapping[str, Any]) -> dict[int, NDArray[np.float64]]:
-    """Of each trial that has some, its objectives ``(replicates,)``, infinite where it diverged."""
+    """Return the stored objectives by trial, ``(replicates,)``, infinite where the replicate diverged."""
     return {
-        int(key.removeprefix(ADDED)): np.array([np.inf if one is None else one for one in objectives], np.float64)
+        int(key.removeprefix(ADDED)): np.array([np.inf if value is None else value for value in objectives], np.float64)
         for key, objectives in attributes.items()
         if key.startswith(ADDED)
     }

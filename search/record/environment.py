@@ -1,4 +1,4 @@
-"""Where a trial was trained: device, CPU, precision, data and versions, noted with the study or with the trial."""
+"""The environment that a trial was trained in: device, CPU, precision, data and versions."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from search.record.curves import ENVIRONMENT
 if TYPE_CHECKING:
     from search.record.observer import Asked, Trained
 
-# What the bits of a result follow from on the CPU, besides recipe, hyperparameters, replicate and data.
+# On the CPU the bits of a result depend on these, besides recipe, hyperparameters, replicate and data.
 _DECISIVE = ("device", "cpu", "precision", "torch")
 
 
 def describe(device: torch.device, precision: str, data: str) -> dict[str, str]:
-    """This process's environment, as it is recorded; `data` is the fingerprint of what is trained on."""
-    shown = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
+    """Return the environment of this process as it is recorded; `data` is the fingerprint of the data."""
+    model = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
     return {
-        "device": f"{device.type} ({shown})",
+        "device": f"{device.type} ({model})",
         "cpu": cpu(),
         "precision": precision,
         "data": data,
@@ -39,15 +39,15 @@ def describe(device: torch.device, precision: str, data: str) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def cpu() -> str:
-    """The CPU's type: the instructions that torch uses, and the model where the platform tells it."""
+    """Return the type of the CPU: the instruction set that torch uses, and the model if it can be found out."""
     return " ".join([torch.backends.cpu.get_cpu_capability(), _model()]).strip()
 
 
 def _model() -> str:
     if platform.system() == "Darwin":
         with suppress(OSError, subprocess.SubprocessError):
-            asked = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-            return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             name, _, value = line.partition(":")
@@ -57,42 +57,46 @@ def _model() -> str:
 
 
 def recorded(study: optuna.Study, trial: FrozenTrial) -> dict[str, str]:
-    """Where a trial of a study was trained, as far as that is recorded: its own environment, else the study's."""
-    found: Mapping[str, str] = trial.user_attrs.get(ENVIRONMENT) or study.user_attrs.get(ENVIRONMENT, {})
-    return dict(found)
+    """Return the environment that a trial was trained in: its own, else the study's; empty if none is recorded."""
+    environment: Mapping[str, str] = trial.user_attrs.get(ENVIRONMENT) or study.user_attrs.get(ENVIRONMENT, {})
+    return dict(environment)
 
 
 def mismatches(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
-    """What differs between a recorded environment and the present one, a line each."""
+    """Return the differences between a recorded environment and the present one, a line each."""
     names = [name for name in here if there.get(name) != here[name]]
     return [f"recorded on {name} {there.get(name, 'unknown')}, here {here[name]}" for name in names]
 
 
 def same_bits(there: Mapping[str, str], here: Mapping[str, str]) -> bool:
-    """Whether training comes to the same bits in both: the CPU, of the same type, with the same torch."""
+    """Return whether training gives the same bits in both: on a CPU of the same type, with the same torch."""
     return here["device"].startswith("cpu") and all(there.get(name) == here[name] for name in _DECISIVE)
 
 
-class Noting:
-    """The observer that records where trials are trained: the first run's environment is the study's.
+class EnvironmentRecorder:
+    """The observer that records the environment: that of the first run with the study, another one with the trial.
 
-    A trial carries its own where it differs: one that was asked, or taken up again, on another machine or version.
+    A trial has another one if it was asked for, or adopted, on another machine or with other versions.
+
+    Args:
+        study: the Optuna study.
+        here: the environment of this process.
     """
 
     def __init__(self, study: optuna.Study, here: Mapping[str, str]) -> None:
         self._here = dict(here)
-        noted = study.user_attrs.get(ENVIRONMENT)
-        if noted is None:
+        recorded = study.user_attrs.get(ENVIRONMENT)
+        if recorded is None:
             study.set_user_attr(ENVIRONMENT, self._here)
-        self._usual = noted or self._here
+        self._usual = recorded or self._here
 
     def asked(self, cohort: Sequence[Asked]) -> None:
-        for one in cohort:
-            if one.trial.user_attrs.get(ENVIRONMENT, self._usual) != self._here:
-                one.trial.set_user_attr(ENVIRONMENT, self._here)
+        for trial in (asked.trial for asked in cohort):
+            if trial.user_attrs.get(ENVIRONMENT, self._usual) != self._here:
+                trial.set_user_attr(ENVIRONMENT, self._here)
 
     def epoch(self, members: Sequence[Trained]) -> None:
-        """Nothing to note."""
+        """Do nothing."""
 
     def told(self, number: int, state: TrialState, value: float | None) -> None:
-        """Nothing to note."""
+        """Do nothing."""

@@ -1,7 +1,7 @@
-"""What a study minimises and maximises: the values of a trial, and which of several trials none other beats.
+"""The objectives of a study: the values of a trial, and the Pareto front of several trials.
 
-One objective is the validation loss. A study of several seeks their Pareto front: the trials that no other dominates,
-which is to be no worse in every objective and better in one.
+The first objective is the validation loss. A study of several objectives seeks their Pareto front, the trials that no
+other dominates. One trial dominates another if it is no worse in every objective and better in one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from search.record.summary import at_best, objective
 
 Direction = Literal["minimize", "maximize"]
 DIRECTIONS: Mapping[str, Direction] = {"val_loss": "minimize", "sparsity": "maximize", "weight_norm": "minimize"}
-"""Of every objective that there is, as Optuna names them."""
+"""The direction of every objective, in Optuna's words."""
 _RUNG = "rung:"
 
 Losses = NDArray[np.float64]
@@ -31,45 +31,45 @@ Losses = NDArray[np.float64]
 class Objectives:
     """The objectives of a study by name; the first is the validation loss.
 
-    All are taken at each replicate's best epoch, that of its lowest validation loss, which is the one whose weights
-    are kept; then the mean over replicates.
+    Each is taken at every replicate's best epoch, which is that of its lowest validation loss and the one whose weights
+    are kept; then the mean is taken over replicates.
     """
 
     names: tuple[str, ...] = ("val_loss",)
 
     @property
     def several(self) -> bool:
-        """Whether this is a Pareto study."""
+        """Whether there are several, so that the study seeks a Pareto front."""
         return len(self.names) > 1
 
     @property
     def directions(self) -> list[Direction]:
-        """Optuna's, in order."""
+        """The directions in Optuna's words, in order."""
         return [DIRECTIONS[name] for name in self.names]
 
     def of(self, curves: Curves) -> list[float]:
-        """A trial's values so far; the first is infinite if some replicate's validation loss never was finite."""
+        """Return a trial's values so far; the first is infinite if a replicate's validation loss never was finite."""
         return [objective(curves), *(float(at_best(curves, name).mean()) for name in self.names[1:])]
 
     def losses(self, values: Sequence[Sequence[float]]) -> Losses:
-        """Values, all to be minimised, ``trials x objectives``."""
+        """Return the values with the sign that makes each of them a loss, ``trials x objectives``."""
         signs = [-1.0 if direction == "maximize" else 1.0 for direction in self.directions]
         return np.array(values, dtype=np.float64).reshape(-1, len(signs)) * signs
 
     def report(self, trial: optuna.Trial, rung: int, curves: Curves) -> None:
-        """Keep what a running trial has at a rung; of several objectives as an attribute: Optuna reports only one."""
+        """Report a running trial's values at a rung; several are stored as an attribute, as Optuna reports only one."""
         values = self.of(curves)
         if not self.several:
             trial.report(values[0], rung)
             return
         better = {"minimize": min, "maximize": max}
-        most = values[:1]
-        for name, found in zip(self.names[1:], values[1:], strict=True):
-            most.append(better[DIRECTIONS[name]](found, float(curves.mean(name)[-1])))
-        trial.set_user_attr(f"{_RUNG}{rung}", {"values": values, "hoped": most})
+        best = values[:1]
+        for name, at_best_epoch in zip(self.names[1:], values[1:], strict=True):
+            best.append(better[DIRECTIONS[name]](at_best_epoch, float(curves.mean(name)[-1])))
+        trial.set_user_attr(f"{_RUNG}{rung}", {"values": values, "hoped": best})
 
     def front(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """The complete trials that no other dominates, by the first objective; of equal ones the first alone."""
+        """Return the complete trials that no other dominates, by the first objective; of equal ones only the first."""
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         return [complete[index] for index in front(self.losses([trial.values for trial in complete]))]
 
@@ -79,47 +79,50 @@ VAL_LOSS = Objectives()
 
 
 def reported(trial: FrozenTrial) -> dict[int, list[float]]:
-    """A trial's values at each rung that it has reached."""
-    found = {rung: [value] for rung, value in trial.intermediate_values.items()}
-    for name, kept in trial.user_attrs.items():
+    """Return a trial's values at each rung that it has reached."""
+    values = {rung: [value] for rung, value in trial.intermediate_values.items()}
+    for name, stored in trial.user_attrs.items():
         if name.startswith(_RUNG):
-            found[int(name.removeprefix(_RUNG))] = kept["values"]
-    return found
+            values[int(name.removeprefix(_RUNG))] = stored["values"]
+    return values
 
 
 def hoped(trial: FrozenTrial, rung: int) -> list[float]:
-    """The most that could be hoped of a trial of several objectives at a rung: of each the better of best and now."""
-    found: list[float] = trial.user_attrs[f"{_RUNG}{rung}"]["hoped"]
-    return found
+    """Return the best that can be hoped of a trial of several objectives at a rung.
+
+    For each objective that is the better of its values at the best epoch so far and at the rung.
+    """
+    values: list[float] = trial.user_attrs[f"{_RUNG}{rung}"]["hoped"]
+    return values
 
 
 def value(trial: FrozenTrial) -> float | None:
-    """The first objective, the validation loss, so far if the trial was pruned; None where there is none."""
+    """Return the validation loss, a trial's first objective; of a pruned trial the best so far, None without one."""
     if trial.values:
         return float(trial.values[0])
-    found: float | None = trial.user_attrs.get(SUMMARY, {}).get("best_val_loss")
-    return found
+    best: float | None = trial.user_attrs.get(SUMMARY, {}).get("best_val_loss")
+    return best
 
 
 def front(losses: Losses) -> list[int]:
-    """The places of those that no other dominates, by the first objective; of equal ones the first."""
-    kept: list[int] = []
-    # By all objectives in turn: whoever dominates one comes before it.
+    """Return the indices of the trials that no other dominates, by the first objective; of equal ones the first."""
+    indices: list[int] = []
+    # Sorted by all objectives in turn, a trial comes after each that dominates it.
     for index in np.lexsort(losses.T[::-1]).tolist():
-        if not (losses[kept] <= losses[index]).all(1).any():
-            kept.append(index)
-    return kept
+        if not (losses[indices] <= losses[index]).all(1).any():
+            indices.append(index)
+    return indices
 
 
-def dominated(one: Losses, losses: Losses) -> int:
-    """How many dominate one: are no worse in every objective, and better in some."""
-    return int(((losses <= one).all(1) & (losses < one).any(1)).sum())
+def dominated(trial: Losses, losses: Losses) -> int:
+    """Return how many of the trials with these losses dominate a trial."""
+    return int(((losses <= trial).all(1) & (losses < trial).any(1)).sum())
 
 
 def hypervolume(losses: Losses, reference: Sequence[float]) -> float:
-    """The measure of what the losses dominate, up to a reference point that bounds it.
+    """Return the volume of the points that the losses dominate, bounded by a reference point.
 
-    By slices along the last objective: between two of its values the measure of the others' front is constant.
+    It is the sum of slices along the last objective: between two of its values, the volume in the others is constant.
 
     Source: Zitzler and Thiele, "Multiobjective evolutionary algorithms" (IEEE Trans. Evolutionary Computation 1999).
     """

@@ -1,4 +1,4 @@
-"""Who watches a study, and what is seen of it: the progress bar, the MLflow writer, a worker's line to its command."""
+"""The observers of a run, such as the progress bar and the MLflow writer, and what they see of its trials."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """A trial that is to be trained: Optuna's handle on it and all its values, fixed ones too."""
+    """A trial that is to be trained: Optuna's handle on it, and all its values, fixed ones included."""
 
     trial: optuna.Trial
     values: Mapping[str, Value]
@@ -29,7 +29,7 @@ class Asked:
 
 
 class Trained(Protocol):
-    """What an observer reads of a trial in training; see `Member`."""
+    """A trial in training, as an observer reads it; see `search.train.cohort.Member`."""
 
     @property
     def number(self) -> int: ...
@@ -45,21 +45,28 @@ class Trained(Protocol):
 
     @property
     def curves(self) -> Mapping[str, NDArray[np.float64]]:
-        """By metric, ``epochs x replicates``; not more than the last epoch may be there."""
+        """The curves by metric, ``epochs x replicates``; perhaps of the last epoch only."""
         ...
 
 
 class Observer(Protocol):
-    """Someone who watches a study: the progress bar, the MLflow writer."""
+    """An observer of a run, such as the progress bar or the MLflow writer."""
 
-    def asked(self, cohort: Sequence[Asked]) -> None: ...
-
-    def epoch(self, members: Sequence[Trained]) -> None:
-        """These trials have completed an epoch; none while others train. May raise `Stop` to end the run here."""
+    def asked(self, cohort: Sequence[Asked]) -> None:
+        """Called when the trials of a cohort begin to train, or go on."""
         ...
 
-    def told(self, number: int, state: TrialState, value: float | None) -> None: ...
+    def epoch(self, members: Sequence[Trained]) -> None:
+        """Called when these trials have completed an epoch, and without trials while only other processes train.
+
+        It may raise `Stop` to end the run.
+        """
+        ...
+
+    def told(self, number: int, state: TrialState, value: float | None) -> None:
+        """Called when a trial has been told to Optuna, with its value if that is finite."""
+        ...
 
 
 class Stop(Exception):
-    """Raised by an observer to end a run early; trials in flight are adopted by the next run."""
+    """Raised by an observer to end a run early; the next run adopts the trials in training."""

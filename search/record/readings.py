@@ -1,20 +1,20 @@
-"""How often the test split of a study has been read: each look at it makes its figures a little less of a surprise."""
+"""Count how often the test split of a study has been read: each reading makes choices by its figures more biased."""
 
 from __future__ import annotations
 
 import optuna
 
 READINGS = "test_readings"
-"""Study attribute: how many times."""
+"""Study attribute: the number of readings."""
 
 
 def count_reading(study: optuna.Study) -> int:
-    """Note one more reading, before it is done, and return how many there have been with it."""
+    """Count one more reading, before it is done, and return the number of readings with it."""
     count = readings(study) + 1
     study.set_user_attr(READINGS, count)
     return count
 
 
 def readings(study: optuna.Study) -> int:
-    """How many times the test split has been read."""
+    """Return how many times the test split has been read."""
     return int(study.user_attrs.get(READINGS, 0))

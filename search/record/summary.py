@@ -1,4 +1,4 @@
-"""What a trial's curves amount to: its objective, its best epoch, its last one (contract C8)."""
+"""The summary of a trial's curves: its objective, and its metrics at the best and the last epoch (contract C8)."""
 
 from __future__ import annotations
 
@@ -20,65 +20,66 @@ _SUMMARISED = {*MEASURED, *chain.from_iterable(WATCHED.values())}
 
 
 def _ranked(curves: Curves) -> NDArray[np.float64]:
-    """Validation losses ``(replicates, epochs)``, infinite where they are not numbers."""
+    """Return the validation losses, ``replicates x epochs``, infinite where they are not finite."""
     losses = curves.of(_OBJECTIVE).astype(np.float64)
     return np.where(np.isfinite(losses), losses, np.inf)
 
 
 def objectives(curves: Curves) -> NDArray[np.float64]:
-    """Validation loss without penalties at each replicate's best epoch, ``(replicates,)``; infinite if it never was."""
+    """Return the validation loss at each replicate's best epoch, ``(replicates,)``; infinite if it never was finite.
+
+    Penalty terms are not part of it.
+    """
     lowest: NDArray[np.float64] = _ranked(curves).min(1)
     return lowest
 
 
 def best_epochs(curves: Curves) -> NDArray[np.int64]:
-    """Each replicate's best epoch, counted from 1, ``(replicates,)``."""
+    """Return each replicate's best epoch, counted from 1, ``(replicates,)``."""
     best: NDArray[np.int64] = _ranked(curves).argmin(1) + 1
     return best
 
 
 def objective(curves: Curves) -> float:
-    """Validation loss without penalties at the best epoch: each replicate's minimum, then the mean over replicates.
-
-    Infinite if some replicate never was finite.
-    """
+    """Return the mean over replicates of the validation loss at the best epoch; infinite if one never was finite."""
     return float(objectives(curves).mean())
 
 
 def objective_so_far(curves: Curves) -> NDArray[np.float64]:
-    """The objective after each epoch, ``(epochs,)``."""
+    """Return the objective after each epoch, ``(epochs,)``."""
     so_far: NDArray[np.float64] = np.minimum.accumulate(_ranked(curves), axis=1).mean(0)
     return so_far
 
 
 def diverged_at(curves: Curves) -> int | None:
-    """The first epoch, counted from 1, at which some replicate's validation loss is not finite; None if none is."""
+    """Return the first epoch, from 1, at which a replicate's validation loss is not finite; None if there is none."""
     broken = ~np.isfinite(curves.of(_OBJECTIVE)).all(0)
     return int(broken.argmax()) + 1 if broken.any() else None
 
 
 def at_best(curves: Curves, metric: str) -> NDArray[np.float64]:
-    """A metric at each replicate's best epoch, ``(replicates,)``."""
+    """Return a metric at each replicate's best epoch, ``(replicates,)``."""
     best = best_epochs(curves)
-    found: NDArray[np.float64] = curves.of(metric).astype(np.float64)[np.arange(len(best)), best - 1]
-    return found
+    values: NDArray[np.float64] = curves.of(metric).astype(np.float64)[np.arange(len(best)), best - 1]
+    return values
 
 
 def by_replicate(curves: Curves) -> dict[str, NDArray[np.float64]]:
-    """`best_*`: at each replicate's best epoch; `final_*`: at the last; `best_epoch` counts from 1. ``(replicates,)``.
+    """Return metrics at each replicate's best epoch, as `best_*`, and at its last one, as `final_*`, ``(replicates,)``.
 
-    Of the losses, the accuracy or error, the sparsity and what a recipe watches; not of what only curves are read for.
+    The metrics are the losses, the accuracy or error, the sparsity and those that the recipe watches; not those that
+    are recorded for their curves alone. `best_epoch` counts from 1.
     """
-    found = {"best_epoch": best_epochs(curves).astype(np.float64)}
+    values = {"best_epoch": best_epochs(curves).astype(np.float64)}
     for name in (name for name in curves.metrics if name in _SUMMARISED):
-        found |= {f"best_{name}": at_best(curves, name), f"final_{name}": curves.of(name)[:, -1].astype(np.float64)}
-    return found
+        values |= {f"best_{name}": at_best(curves, name), f"final_{name}": curves.of(name)[:, -1].astype(np.float64)}
+    return values
 
 
 def summarise(curves: Curves) -> dict[str, float]:
-    """The means over replicates of `by_replicate`, and `epochs_trained`.
+    """Return the means over replicates of `by_replicate`, and `epochs_trained`.
 
-    Entries that are not finite are left out: JSON has no word for them.
+    Entries that are not finite are left out, because JSON cannot hold them.
     """
     means = {name: float(values.mean()) for name, values in by_replicate(curves).items()}
     means["epochs_trained"] = float(curves.epochs)
@@ -86,7 +87,7 @@ def summarise(curves: Curves) -> dict[str, float]:
 
 
 def keep(trial: optuna.Trial, curves: Curves, times: Sequence[int]) -> None:
-    """Write a trial's record into the study: its curves, when each epoch ended (ms), what they amount to."""
+    """Store a trial's record with it: its curves, their summary, and the time at the end of each epoch (ms)."""
     trial.set_user_attr(CURVES, curves.encode())
     trial.set_user_attr(TIMES, encode_times(np.array(times, dtype=np.int64)))
     trial.set_user_attr(SUMMARY, summarise(curves))

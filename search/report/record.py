@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from search.choose import extending, pruners
+from search.choose import pruners
 from search.record import added, summary
 from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
 from search.record.objectives import DIRECTIONS, VAL_LOSS, Objectives, front, reported, value
@@ -198,7 +198,7 @@ def read(study: BaseStudy) -> Record:
         constant=constant_loss(study.batches, study.loss) if study.objectives.several else None,
         slots=recipe.ask_batch * recipe.replicates,
         added=added.noted(attributes),
-        fixed_ends=extending.spent(recipe.sampler, space),
+        fixed_ends=study.extended.fixed_ends,
         shared=recipe.data.validation == "test",
         watched="test" in recipe.watch,
     )

@@ -138,7 +138,7 @@ def _chosen(record: Record, choice: Choice) -> list[str]:
 
 def _edge(record: Record, edge: Edge) -> Statement:
     extends = (edge.name, edge.end) not in record.fixed_ends
-    return Statement(f"edge of {edge.name}", edge.told(extends=extends), warning=True)
+    return Statement(f"edge of {edge.name}", edge.warning(extends=extends), warning=True)
 
 
 def _divergence(record: Record) -> Statement:

@@ -10,6 +10,7 @@ from pathlib import Path
 from search import loop
 from search.choose import pruners
 from search.choose.asking import Asker
+from search.choose.extending.asker import ExtendingAsker
 from search.recipe import compose
 from search.record import environment
 from search.record.observer import Observer, Stop
@@ -36,7 +37,7 @@ def run_in_process(
     """
     with ExitStack() as stack, database.faults(study.storage), suppress(Stop):
         stack.callback(study.follow_extensions)
-        watching = [study.trained, *observers, environment.Noting(study.optuna_study, study.environment())]
+        watching = [study.trained, *observers, environment.EnvironmentRecorder(study.optuna_study, study.environment())]
         if timeout is not None:
             watching.append(Deadline(timeout))
         search = partial(_search, study, budget, Watchers(watching), extend=extend)
@@ -46,12 +47,12 @@ def run_in_process(
 def _search(study: BaseStudy, budget: int, observer: Observer, *, extend: bool) -> None:
     assert study.backend is not None
     validate = partial(compose.validate_study, study.techniques, study.techniques, study.data) if extend else None
-    asker = Asker(study.optuna_study, study.backend, study.recipe, study.space, budget, study.claims, validate)
+    asker = Asker(study.optuna_study, study.backend, study.recipe, study.space, budget, study.claims)
     pruner = pruners.of(study.recipe, study.space, study.batches, study.loss)
     made_by = study.optuna_study.user_attrs[identity.IDENTITY] | study.environment()
     folder = CHECKPOINTS if study.given["checkpoint"] else None
     loop.search(
-        asker,
+        ExtendingAsker(asker, study.extended, validate),
         study,
         pruner,
         study.batches,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import optuna
 from optuna.trial import FrozenTrial
 
-from search.choose import extending
 from search.errors import EnvironmentFault, RequestError
 from search.recipe import Recipe
 from search.recipe.distributions import as_text
@@ -36,10 +35,9 @@ def study_html(study: BaseStudy) -> str:
         optuna_study = _peek(study)
         with database.faults(study.storage):
             trials = [] if optuna_study is None else optuna_study.get_trials(deepcopy=False)
-            extensions = [] if optuna_study is None else extending.stored(optuna_study.user_attrs)
-        widened = extending.widened(study.resolved, extensions)
-        facts["searched"] = _searched(widened)
-        budget = max(study.budget(), extending.total(widened), len(results.finished(trials)))
+            extended = study.extended if optuna_study is None else study.extended_in(optuna_study)
+        facts["searched"] = _searched(extended.space)
+        budget = max(study.budget(), extended.budget, len(results.finished(trials)))
         states = results.tally(results.by_state(trials))
         facts["trials"] = (
             f"{len(results.finished(trials))} of {budget}: {states}" if trials else f"none yet, of {budget}"

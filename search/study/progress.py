@@ -7,7 +7,7 @@ overwritten as the study runs, so that the notebook is saved with the last one.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from search.choose import extending
+from search.record.extensions import Extension
 from search.record.observer import Asked, Observer, Stop, Trained
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -34,12 +34,20 @@ class Progress:
         budget: the total number of trials.
         epochs: the largest number of epochs of a trial.
         width: the largest number of slots in a pack.
+        extensions: returns the extensions of the study so far.
     """
 
-    def __init__(self, study: optuna.Study, budget: int, epochs: int, width: int) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        budget: int,
+        epochs: int,
+        width: int,
+        extensions: Callable[[], Sequence[Extension]] = tuple,
+    ) -> None:
         finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        self._study, self._budget, self._longest, self._width = study, budget, epochs, width
-        self._extensions = extending.stored(study.user_attrs)
+        self._budget, self._longest, self._width = budget, epochs, width
+        self._extensions, self._announced = extensions, len(extensions())
         self._done = len(finished)
         self._best = min((t.values[0] for t in finished if t.state == TrialState.COMPLETE), default=None)
         self._pruned = sum(t.state == TrialState.PRUNED for t in finished)
@@ -86,13 +94,12 @@ class Progress:
             self._print(f"training {which} of {self._budget}")
 
     def _follow_extensions(self) -> None:
-        """Print which ranges have been widened, and add their trials to the budget."""
-        extensions = extending.stored(self._study.user_attrs)
-        for one in extensions[len(self._extensions) :]:
-            line = f"the best {one.name} lies at the edge of its range: searching {one.low:.4g} to {one.high:.4g}"
-            self._print(f"{line}, {one.trials} more trials")
-            self._budget = max(self._budget, one.ticket + one.trials)
-        self._extensions = extensions
+        """Print the extensions since the last cohort, and add their trials to the total."""
+        extensions = self._extensions()
+        for extension in extensions[self._announced :]:
+            self._print(str(extension))
+            self._budget = max(self._budget, extension.budget)
+        self._announced = len(extensions)
         self._bar.update(self._task, total=self._budget)
 
     def epoch(self, members: Sequence[Trained]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from search.choose import asking, extending
+from search.choose import asking
 from search.errors import RequestError, counted, unknown
 from search.record.observer import Observer, Stop
 from search.storage import away, database
@@ -78,7 +78,11 @@ def run_study(
         if study.tracking_uri is not None:
             watching.append(stack.enter_context(MlflowMirror(study.name, study.storage, study.tracking_uri)))
         if observers is None:
-            watching.append(stack.enter_context(Progress(opened, budget, study.space.longest(), study.width)))
+            watching.append(
+                stack.enter_context(
+                    Progress(opened, budget, study.space.longest(), study.width, study.follow_extensions)
+                )
+            )
         if make_engine is None:
             run_in_process(study, budget, watching, timeout=options.timeout, extend=options.extend)
         else:
@@ -98,7 +102,7 @@ def validate_run(study: BaseStudy, trials: int | None, options: RunOptions) -> C
     timeout, workers, engine = options.timeout, options.workers, options.engine
     study.budget(trials)
     if options.extend:
-        extending.check(study.recipe, study.space)
+        study.extended.validate_extension()
     # Not `timeout <= 0`, which is false for NaN.
     if timeout is not None and not timeout > 0:
         raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")

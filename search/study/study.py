@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from search.choose import asking, extending, samplers
+from search.choose import asking, samplers
 from search.choose.claims import claims
+from search.choose.extending.extended import Extended
 from search.data import Data, dataset_name
 from search.errors import RequestError, clip
 from search.recipe import Recipe, compose
@@ -22,6 +23,7 @@ from search.recipe.discovery import select
 from search.recipe.space import Space
 from search.record import environment
 from search.record.curves import RECIPE
+from search.record.extensions import Extension
 from search.record.objectives import Objectives
 from search.storage import away, database
 from search.study import identity
@@ -92,7 +94,7 @@ class BaseStudy:
         self.storage, self.tracking_uri = storage, None if tracking_uri == "none" else tracking_uri
         self.objectives = Objectives(self.recipe.objective)
         self.techniques = select(self.recipe.techniques, techniques)
-        self.space = self.resolved = Space.resolve(self.recipe, self.techniques)
+        self.extended = Extended(self.recipe, Space.resolve(self.recipe, self.techniques))
         self.device = choose_device(device)
         precision.validate_precision(self.recipe.precision, self.device)
         if slots != "auto" and (not isinstance(slots, int) or isinstance(slots, bool) or slots < 1):
@@ -121,6 +123,11 @@ class BaseStudy:
 
     def __repr__(self) -> str:
         return f"<Study {self.name}: {self.recipe.name} on {self.data.name}, {clip(database.shown(self.storage))}>"
+
+    @property
+    def space(self) -> Space:
+        """The space as it is now, with every range that `--extend` has widened."""
+        return self.extended.space
 
     @property
     def batches(self) -> Batches:
@@ -160,7 +167,7 @@ class BaseStudy:
             RequestError: nothing is searched, or the storage has another study of this name.
         """
         if self._optuna is None:
-            samplers.check(self.recipe.sampler, self.space)
+            samplers.validate_sampler(self.recipe.sampler, self.space)
             database.validate_databases(self.storage, self.tracking_uri)
             with database.faults(self.storage), self.claims.turn():
                 self.backend = database.connect(self.storage)
@@ -174,7 +181,7 @@ class BaseStudy:
                 if RECIPE not in study.user_attrs:
                     study.set_user_attr(RECIPE, recipe_fields(self.recipe))
             self.claims.release()  # a run opens its own connection, and a report needs none
-            self.space = extending.widened(self.resolved, extending.stored(study.user_attrs))
+            self.extended = self.extended_in(study)
             self._optuna = study
         return self._optuna
 
@@ -195,7 +202,7 @@ class BaseStudy:
         if self.recipe.sampler == "grid":
             cells = asking.grid_size(self.space)
             trials = cells if trials is None else min(trials, cells)
-        return max(self.recipe.trials if trials is None else trials, extending.total(self.space))
+        return max(self.recipe.trials if trials is None else trials, self.extended.budget)
 
     @property
     def width(self) -> int:
@@ -214,10 +221,15 @@ class BaseStudy:
         noted = self.optuna_study.user_attrs[identity.IDENTITY]  # compared at opening: no need to read large data again
         return environment.describe(self.device, self.recipe.precision, noted["data"])
 
-    def follow_extensions(self) -> None:
-        """Apply the extensions of ranges in the storage; keep the space as it is if the storage can't be reached."""
+    def extended_in(self, stored: optuna.Study) -> Extended:
+        """Return the space and the budget of this study as the storage has them now."""
+        return Extended.read(self.recipe, self.extended.base, stored.user_attrs)
+
+    def follow_extensions(self) -> Sequence[Extension]:
+        """Read the extensions from the storage again, unless it is away, and return them."""
         with suppress(*away.FAULTS):
-            self.space = extending.widened(self.resolved, extending.stored(self.optuna_study.user_attrs))
+            self.extended = self.extended_in(self.optuna_study)
+        return self.extended.extensions
 
     @property
     def epochs_trained(self) -> int:

@@ -1,4 +1,4 @@
-"""Trials are asked of a study in memory: what comes out is what Optuna's sampler draws from the stored study."""
+"""Trials are asked for in memory, and are the same as Optuna's sampler draws from the stored study."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def recipe_of(sampler: str, space: Mapping[str, Any]) -> Recipe:
 
 
 def finish(study: optuna.Study, trial: optuna.Trial, values: Mapping[str, Any]) -> None:
-    """Tell a trial as a study does: complete, pruned after a report, never finite, or failed, by its number."""
+    """Tell a trial's result; its number decides whether it is complete, pruned, never finite or failed."""
     score = abs(float(values["l2"]) - 0.01) + float(values["lr"])
     kind = trial.number % 5
     if kind == 1:
@@ -45,7 +45,7 @@ def finish(study: optuna.Study, trial: optuna.Trial, values: Mapping[str, Any]) 
 
 
 def asked_by_us(folder: Path, recipe: Recipe, space: Space) -> list[FrozenTrial]:
-    """The study as the asker has it: the first for four cohorts, then a new one, as after a crash."""
+    """Run a study with an asker, which is replaced after four cohorts as it would be after a crash."""
     storage = RDBStorage(f"sqlite:///{folder}/ours.db")
     study = optuna.create_study(storage=storage)
     asker = Asker(study, storage, recipe, space, recipe.trials, FileClaims(str(folder), "ours"))
@@ -58,7 +58,7 @@ def asked_by_us(folder: Path, recipe: Recipe, space: Space) -> list[FrozenTrial]
 
 
 def asked_by_optuna(recipe: Recipe, space: Space) -> list[FrozenTrial]:
-    """The same, asked of the study itself, which a failed trial gives another ticket."""
+    """Run the same study with Optuna alone; a trial that replaces a failed one gets the ticket of that one."""
     study = optuna.create_study()
     tickets: list[int] = []
     while missing := min(recipe.ask_batch, recipe.trials - len(tickets)):

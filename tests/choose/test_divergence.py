@@ -1,4 +1,4 @@
-"""What a study tells of trials that diverge keeps TPE out of where they do (contract C8)."""
+"""Trials that diverge are told such that TPE avoids the region where they do (contract C8, docs/design.md)."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ RECIPE = Recipe.parse(
 )
 
 
-def told(number: int, params: dict[str, float], space: Space, kind: str, *, naive: bool) -> FrozenTrial:
-    """A trial as a study has it after the loop has told it; naively, as a pruned one with its last report."""
+def finished(number: int, params: dict[str, float], space: Space, kind: str, *, naive: bool) -> FrozenTrial:
+    """Return a trial as the loop tells it; `naive` makes one that diverged a pruned one with its last report."""
     attributes = {COHORT: number // 15, TICKET: number, EPOCHS: 100}
     if kind == "late" and not naive:
         attributes[DIVERGED_AT] = 3
@@ -53,7 +53,7 @@ def told(number: int, params: dict[str, float], space: Space, kind: str, *, naiv
 
 
 def asked_after(folder: Path, seed: int, *, naive: bool) -> list[float]:
-    """The learning rates of the next fifty asks after sixty uniform trials, of which two in five diverge."""
+    """Return the learning rates of fifty asks after sixty uniform trials, of which two in five diverge."""
     space = Space.resolve(RECIPE, select(RECIPE.techniques, ()))
     storage = RDBStorage(f"sqlite:///{folder}/{naive}.db")
     study = optuna.create_study(storage=storage)
@@ -64,10 +64,10 @@ def asked_after(folder: Path, seed: int, *, naive: bool) -> list[float]:
         if params["lr"] > DIVERGES:
             kind = "never finite" if params["lr"] > DIVERGES * 10 else "late"
         else:
-            # Nearly all are stopped early, as a search does; one that diverges has got further.
+            # Nearly all are pruned, as in a search; one that diverges gets further than these.
             kind = "complete" if complete < 2 else "pruned"
             complete += kind == "complete"
-        study.add_trial(told(number, params, space, kind, naive=naive))
+        study.add_trial(finished(number, params, space, kind, naive=naive))
     claims = FileClaims(str(folder), str(naive))
     cohort = Asker(study, storage, RECIPE, space, RECIPE.trials, claims).next_cohort()
     claims.release()
@@ -80,5 +80,5 @@ def test_the_next_asks_avoid_where_trials_diverge(tmp_path: Path, seed: int) -> 
     asked = asked_after(tmp_path, seed, naive=False)
     assert len(asked) == 50
     assert sum(lr > DIVERGES for lr in asked) <= 5, "one in ten, where two in five of the range diverge"
-    # The same history, told as Optuna would take it by itself: TPE ranks who got furthest first.
+    # If the same trials are told naively, TPE ranks those first that got furthest.
     assert sum(lr > DIVERGES for lr in asked_after(tmp_path, seed, naive=True)) > 15

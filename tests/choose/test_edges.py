@@ -1,4 +1,4 @@
-"""When the best trial lies at the edge of a range, and how far the range may be widened: cases by hand."""
+"""Whether the best trial lies at the edge of a range, and how far the range is widened: cases worked out by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search.choose.edges import edges, wider
+from search.choose.edges import Edge, edges, wider
 from search.recipe.declared import CORE
 from search.technique import Numeric
 
@@ -18,7 +18,7 @@ WHOLE = Numeric(minimum=1, whole=True, neutral=math.inf)
 
 
 def ends(best: float, others: list[float], searched: Any = None) -> list[str]:
-    """At which ends of 0 ... 1 the best lies among others."""
+    """Return the ends of the range from 0 to 1 at which the best of some trials lies."""
     tried = [{"x": value} for value in [best, *others]]
     return [one.end for one in edges({"x": best}, tried, {"x": searched or FloatDistribution(0, 1)}, {"x": RATE})]
 
@@ -27,15 +27,15 @@ def ends(best: float, others: list[float], searched: Any = None) -> list[str]:
     ("best", "others", "found"),
     [
         (0.5, [0.1, 0.9], []),
-        # Within a twentieth, whatever lies beyond.
+        # It is within a twentieth of the end, where trials beyond it do not matter.
         (0.96, [0.5, 0.99], ["upper"]),
         (0.04, [0.5, 0.01], ["lower"]),
-        # Nobody is further out.
+        # No trial lies beyond it.
         (0.86, [at / 25 for at in range(1, 20)], ["upper"]),
-        # It is bracketed by a worse one.
+        # A worse trial lies beyond it.
         (0.86, [0.9, *(at / 25 for at in range(1, 20))], []),
         (0.14, [1 - at / 25 for at in range(1, 20)], ["lower"]),
-        # Few trials say nothing of what they are far from.
+        # Of few trials, none lies beyond it; only near the end does this count.
         (0.76, [0.1, 0.2], ["upper"]),
         (0.74, [0.1, 0.2], []),
     ],
@@ -58,11 +58,11 @@ def test_choices_have_no_edges() -> None:
     [
         (RATE, FloatDistribution(1e-4, 1e-1, log=True), "upper", 1.0),
         (RATE, FloatDistribution(1e-4, 1e-1, log=True), "lower", 1e-5),
-        # Half its width, and no further than it may.
+        # The end moves by half the width of the range, but not beyond the limit.
         (SHARE, FloatDistribution(0.2, 0.6), "upper", 0.8),
         (SHARE, FloatDistribution(0.2, 0.4), "lower", 0.1),
         (SHARE, FloatDistribution(0.1, 0.5), "lower", 0.0),
-        # Half of the way to what it cannot reach.
+        # The end moves half of the way to a limit that is not allowed itself.
         (SHARE, FloatDistribution(0.0, 0.8), "upper", 0.9),
         (RATE, FloatDistribution(0.1, 0.9), "lower", 0.05),
         (SHARE, FloatDistribution(1e-3, 0.5, log=True), "upper", 0.75),
@@ -95,3 +95,39 @@ def test_a_limit_and_where_it_does_nothing_are_not_passed() -> None:
         (found,) = edges({"x": best}, tried, {"x": FloatDistribution(low, high)}, {"x": SHARE})
         assert found.limit == limited
         assert (found.wider is None) == limited
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "limit", "extends", "warning"),
+    [
+        (
+            1e-6,
+            1e-1,
+            False,
+            True,
+            "The best l2, 1.07e-06, lies at the lower end of its range (1e-06): a better one may lie beyond. "
+            "Search further, to 1e-07, with --extend.",
+        ),
+        (
+            1e-6,
+            1e-1,
+            False,
+            False,
+            "The best l2, 1.07e-06, lies at the lower end of its range (1e-06): a better one may lie beyond. "
+            "Search further, as with --space l2=1e-07:0.1:log.",
+        ),
+        (
+            1e-6,
+            1e-1,
+            True,
+            True,
+            "The best l2, 1.07e-06, lies at the lower end of its range (1e-06), "
+            "where it reaches its limit or does nothing.",
+        ),
+    ],
+)
+def test_the_warning_names_the_value_and_the_remedy(
+    low: float, high: float, limit: bool, extends: bool, warning: str
+) -> None:
+    beyond = None if limit else FloatDistribution(low / 10, high, log=True)
+    assert Edge("l2", 1.07e-6, "lower", low, limit, beyond).warning(extends=extends) == warning

@@ -1,4 +1,4 @@
-"""`--extend`: a study whose best lies at an edge goes on beyond it, interrupted or not, and all who read it see so."""
+"""`--extend`: a study whose best trial lies at an edge goes on beyond it, interrupted or not, and readers see that."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import pytest
 from support.small_studies import Crash, Quiet, outcome, small
 
 from search import Study, run
-from search.choose.extending import EXTENSIONS
+from search.record.extensions import EXTENSIONS
 from search.replay import __main__ as replay
 from search.report import __main__ as report
 from search.report.record import read
 
-# The learning rate that is best lies beyond.
+# The best learning rate lies beyond this range.
 SPACE = {"lr": {"low": 1e-5, "high": 1e-4, "log": True}}
 SET = {"l2": 1e-4, "epochs": 3, "hidden": "16", "batch_size": 50}
 CHANGES: dict[str, Any] = {"trials": 8, "seed": 1, "set": SET, "space": SPACE}
@@ -37,7 +37,7 @@ def decided(study: Study) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With a study that has been extended three times."""
+    """Return a folder with the database of a study that has been extended three times."""
     folder = tmp_path_factory.mktemp("extended")
     study = extending(folder).run(extend=True, observers=[Quiet()])
     assert [(one["name"], one["high"]) for one in decided(study)] == [("lr", 1e-3), ("lr", 1e-2), ("lr", 1e-1)]
@@ -50,14 +50,14 @@ def extended(folder: Path) -> Study:
 
 
 def test_the_study_stays_the_study(folder: Path, tmp_path: Path, extended: Study) -> None:
-    """The same command, with or without --extend, opens it, has nothing to do, and goes on in the wider range."""
+    """The same command opens it with or without --extend, finds nothing to do, and goes on in the wider range."""
     count = len(extended.optuna_study.trials)
     assert extended.budget() == count == sum(one["trials"] for one in decided(extended)) + 8
     for extend in (False, True):
         watcher = Quiet()
         extending(folder).run(extend=extend, observers=[watcher])
         assert watcher.epochs == 0
-    for file in folder.glob("study.db*"):  # SQLite may keep the last of it in a file beside
+    for file in folder.glob("study.db*"):  # SQLite may keep the latest changes in a second file
         shutil.copy(file, tmp_path)
     more = extending(tmp_path).run(count + 4, observers=[Quiet()])
     assert len(more.optuna_study.trials) == count + 4
@@ -101,7 +101,7 @@ def test_a_crash_as_it_is_decided_changes_nothing(
     with pytest.raises(Crash):
         extending(tmp_path).run(extend=True, observers=[Quiet()])
     monkeypatch.undo()
-    # What was decided is obeyed without the option too; to decide more takes it.
+    # Stored extensions are obeyed without the option too, but only with it are more decided.
     halfway = extending(tmp_path).run(observers=[Quiet()])
     assert len(decided(halfway)) == which - 1 + after
     again = extending(tmp_path).run(extend=True, observers=[Quiet()])
@@ -135,7 +135,7 @@ def test_whoever_reads_the_study_sees_the_wider_range(
     said = json.loads(capsys.readouterr().out)
     assert {"slices", "parallel"} <= said["figures"].keys()
     warned = [one["text"] for one in said["statements"] if one["about"] == "edge of lr"]
-    # Three times are the most: the remedy is another.
+    # No end is moved more than three times, so the warning names another remedy.
     assert all("--space lr=1e-05:1:log" in text for text in warned)
 
 

@@ -1,4 +1,4 @@
-"""Pruning in Pareto studies, by hand and against the same study without it."""
+"""Pruning in Pareto studies, compared with verdicts worked out by hand and with the same study without pruning."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pruner(**options: Any) -> ParetoPruner:
 def frozen(
     number: int, loss: float, sparsity: float, *, hoped: float | None = None, cohort: int = 0, ended: bool = False
 ) -> FrozenTrial:
-    """A trial as it is at epoch 10, or one that ended by itself before."""
+    """Return a running trial that has reported at epoch 10, or one that ended by itself before."""
     at = {"values": [loss, sparsity], "hoped": [loss, sparsity if hoped is None else hoped]}
     state = TrialState.COMPLETE if ended else TrialState.RUNNING
     return FrozenTrial(
@@ -57,7 +57,7 @@ def test_rungs_are_quarters_or_as_far_apart_as_the_first() -> None:
 
 def test_a_trial_stops_where_three_others_dominate_it() -> None:
     front = [frozen(number, 0.1 * number, 0.1 * number) for number in range(1, 5)]
-    # Worse than trials 1, 2 and 3 in both; than 1 and 2 only; than three, but its weights are sparser by now.
+    # Trials 1, 2 and 3 dominate trial 5; only 1 and 2 dominate 6; three dominate 7, but its weights are sparser by now.
     mine = [frozen(5, 0.35, 0.05), frozen(6, 0.25, 0.0), frozen(7, 0.35, 0.05, hoped=0.25)]
     expected = {1: True, 2: True, 3: True, 4: True, 5: False, 6: True, 7: True}
     assert pruner().verdicts(front + mine, 0, 10) == expected
@@ -123,7 +123,7 @@ def test_width_and_crashes_change_nothing(tmp_path: Path, sampler: str) -> None:
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A linear task of 24 features of which 6 count: from there on, each weight more that is zero costs."""
+    """Save a linear task of 24 features of which 6 matter: with fewer than 6 weights the loss rises."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((400, 24)).astype(np.float32)
     weights = np.zeros(24)
@@ -161,7 +161,7 @@ def test_the_pruned_front_covers_the_unpruned_one(planted: Path, tmp_path: Path,
     assert volumes[0] >= 0.95 * volumes[1] > 0
     epochs = [sum(one.trials()["epochs_trained"]) for one in (pruned, whole)]
     assert epochs[0] < 0.85 * epochs[1]
-    # The planted point: the six that count, and little is lost.
+    # The planted point is found: most weights are zero, and the loss is still low.
     best = whole.best
     assert best is not None
     assert any(t.values[1] >= 0.6 and t.values[0] < 2.5 * best.values[0] for t in pruned.front)
@@ -220,7 +220,7 @@ def test_other_objectives_are_another_study(tmp_path: Path) -> None:
 
 
 def test_a_front_is_not_extended(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="extend takes one objective"):
+    with pytest.raises(RequestError, match="extend takes a study of one objective"):
         small(tmp_path, **PARETO).run(extend=True)
 
 

@@ -1,8 +1,8 @@
-"""A planted optimum: the strength of L2 that is best is known in closed form, and the search has to find it.
+"""A planted optimum: the best strength of L2 is known in closed form, and the search has to find it.
 
-A linear network with squared error and an L2 penalty is ridge regression: of each strength the weights that training
-converges to, and their validation loss, are a few lines of numpy. Its initial weights are large, so that stopping early
-is no substitute for the penalty: what is forgotten of them, only the penalty forgets.
+A linear network with squared error and an L2 penalty is ridge regression: the weights that training converges to, and
+their validation loss, take a few lines of numpy for each strength. The initial weights are large, so that early
+stopping cannot replace the penalty: only the penalty makes these weights decay.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ import pytest
 from support.small_studies import Quiet
 
 from search import Study
-from search.choose import extending
-from search.choose.extending import EXTENSIONS
 from search.recipe import Recipe
+from search.record.extensions import EXTENSIONS
 from search.report.record import read
 from search.report.statistics import edges
 
@@ -31,7 +30,7 @@ FAST, MORE = range(1), range(1, 6)
 
 @dataclass(frozen=True)
 class Planted:
-    """The data's file, and of the ridge path on them the best strength and its validation loss."""
+    """The file of the data, and the best strength of ridge regression on them with its validation loss."""
 
     file: Path
     strength: float
@@ -50,13 +49,13 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     of = study(file, file.parent, (1e-4, 1e4))
     losses = [ridge(of, one) for one in strengths]
     best = int(np.argmin(losses))
-    # It is worth finding: a decade to either side costs more than the tests below allow.
+    # A decade away on either side, the loss is higher than the tests below allow.
     assert min(losses[best - 100], losses[best + 100]) > 1.15 * losses[best]
     return Planted(file, float(strengths[best]), float(losses[best]))
 
 
 def ridge(study: Study, strength: float) -> float:
-    """The validation loss of the weights that minimise ``mean (x w + b - y)^2 + strength w^2``."""
+    """Return the validation loss of the weights that minimise ``mean (x w + b - y)^2 + strength w^2``."""
     x, y, x_val, y_val = (
         np.asarray(one, np.float64)
         for one in (study.data.x_train, study.data.y_train, study.data.x_val, study.data.y_val)
@@ -68,7 +67,7 @@ def ridge(study: Study, strength: float) -> float:
 
 
 def study(file: Path, folder: Path, ends: Sequence[float], sampler: str = "random", seed: int = 0) -> Study:
-    """Twelve strengths a decade between two ends, at least ten and at most 24."""
+    """Return a study of twelve strengths a decade between two ends, but at least ten and at most 24 strengths."""
     trials = round(min(24, max(10, 12 * math.log10(ends[1] / ends[0]))))
     fields: dict[str, Any] = {
         "name": "planted",
@@ -79,7 +78,7 @@ def study(file: Path, folder: Path, ends: Sequence[float], sampler: str = "rando
         "seed": seed,
         "pruner": {"name": "none"},
         "data": {"dataset": str(file), "split": [0.3, 0.5, 0.2]},
-        # A step an epoch, so small that the largest strength does not overshoot: what is best is where it ends.
+        # One step an epoch, so small that the largest strength does not overshoot: the last epoch is the best one.
         "set": {"hidden": "0", "batch_size": 96, "epochs": 160, "optimizer": "sgd", "lr": RATE}
         | {"initialization": "kaiming_normal", "gain": 6.0},
         "space": {"l2": {"low": ends[0], "high": ends[1], "log": True}},
@@ -89,16 +88,16 @@ def study(file: Path, folder: Path, ends: Sequence[float], sampler: str = "rando
 
 
 def seeds() -> list[Any]:
-    """Of each sampler one seed, and more where there is time."""
+    """Return one seed of each sampler, and more that are marked as slow."""
     fast = [pytest.param(sampler, seed) for sampler in SAMPLERS for seed in FAST]
     return fast + [pytest.param(sampler, seed, marks=pytest.mark.slow) for sampler in SAMPLERS for seed in MORE]
 
 
 def warned(of: Study) -> list[str]:
-    """At which ends the report, and the run, say that the best lies."""
+    """Return the ends at which the best lies according to the report; the run gives as many warnings."""
     found = [edge.end for edge in edges(read(of))]
     trials = of.optuna_study.get_trials(deepcopy=False)
-    assert len(extending.warnings(of.recipe, of.space, trials)) == len(found)
+    assert len(of.extended.warnings(trials)) == len(found)
     return list(found)
 
 
@@ -110,7 +109,7 @@ def assert_found(of: Study, planted: Planted) -> None:
 
 
 def test_training_comes_to_the_closed_form(planted: Planted, tmp_path: Path) -> None:
-    """From the best strength on; weaker ones do not forget their initial weights, and are the worse for it."""
+    """This holds from the best strength on: with weaker ones the initial weights do not decay in time."""
     ends = planted.strength, planted.strength * 10
     of = study(planted.file, tmp_path, ends, "grid").run(observers=[Quiet()])
     for trial in of.optuna_study.trials:
@@ -130,7 +129,7 @@ def test_it_is_found_and_nothing_warned_of(planted: Planted, tmp_path: Path, sam
 def test_a_range_that_excludes_it_is_warned_of_and_extended_to_it(
     planted: Planted, tmp_path: Path, sampler: str, seed: int, end: str
 ) -> None:
-    """By more than a decade."""
+    """The range ends more than a decade before the best strength."""
     low, high = (1 / 1200, 1 / 12) if end == "upper" else (12, 30)
     ends = planted.strength * low, planted.strength * high
     of = study(planted.file, tmp_path, ends, sampler, seed).run(observers=[Quiet()])

@@ -1,4 +1,4 @@
-"""Verdicts by hand: who is compared with whom, and who goes on (contract C5)."""
+"""Verdicts worked out by hand: which trials are compared, and which survive (contract C5, docs/design.md)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_halving_keeps_the_best_share_of_its_cohort_and_of_earlier_ones() -> Non
     earlier = [frozen(0, 0, {10: 0.1}, TrialState.COMPLETE, 0.1), frozen(1, 0, {10: 0.9}, TrialState.PRUNED, 0.9)]
     mine = [frozen(2, 1, {10: 0.2}), frozen(3, 1, {10: 0.5}), frozen(4, 1, {10: 0.3}), frozen(5, 1, {10: 0.7})]
     later = [frozen(6, 2, {10: 0.0}), frozen(7, 2, {10: 0.0})]
-    # Six peers, later ones unseen: the best three are 0.1, 0.2 and 0.3.
+    # Later trials do not count, so there are six peers, of which the best three are at 0.1, 0.2 and 0.3.
     expected = {2: True, 3: False, 4: True, 5: False}
     assert pruner.verdicts(earlier + mine + later, 1, 10) == expected
     assert pruner.verdicts(later + mine[::-1] + earlier, 1, 10) == expected
@@ -65,7 +65,7 @@ def test_a_trial_that_ended_by_itself_counts_with_its_final_value() -> None:
     pruner = HalvingPruner(100, factor=2, min_epochs=10)
     ended = frozen(0, 0, {10: 0.5}, TrialState.COMPLETE, 0.05)
     mine = [frozen(1, 0, {10: 0.6, 20: 0.3}), frozen(2, 0, {10: 0.7, 20: 0.4})]
-    # At epoch 20: 0.05, 0.3, 0.4, of which one half is one.
+    # At epoch 20 the three are at 0.05, 0.3 and 0.4; half of three, rounded down, is one.
     assert pruner.verdicts([ended, *mine], 0, 20) == {1: False, 2: False}
 
 
@@ -73,7 +73,7 @@ def test_a_trial_that_was_never_finite_counts_as_the_worst() -> None:
     pruner = HalvingPruner(100, factor=2, min_epochs=10)
     never = [frozen(n, 0, {}, TrialState.PRUNED) for n in range(3)]
     mine = [frozen(n + 3, 0, {10: float(n)}) for n in range(3)]
-    # Six peers, of whom the better half are the three that are finite.
+    # There are six peers, and the better half of them are the three that are finite.
     assert pruner.verdicts(never + mine, 0, 10) == {3: True, 4: True, 5: True}
 
 
@@ -101,14 +101,14 @@ def test_default_rungs_lie_late() -> None:
     assert build(Pruner(name="halving"), 1).rungs() == ()
 
 
-def test_hyperband_leagues_judge_later_ones_later_and_compare_within() -> None:
+def test_hyperband_judges_later_brackets_later_and_compares_within_them() -> None:
     pruner = HyperbandPruner(90, factor=3, min_epochs=10)
-    leagues: dict[int, list[int]] = {}
+    brackets: dict[int, list[int]] = {}
     for number in range(3000):
-        leagues.setdefault(pruner.league(frozen(number, 0, {})), []).append(number)
+        brackets.setdefault(pruner.bracket(frozen(number, 0, {})), []).append(number)
     # Brackets of 3 * 9 / 3, 3 * 3 / 2 and 3 * 1 / 1 trials, rounded up: 9, 5 and 3 of 17.
-    assert [len(leagues[i]) / 3000 for i in range(3)] == pytest.approx([9 / 17, 5 / 17, 3 / 17], abs=0.03)
-    first, second, never = leagues[0][:4], leagues[1][:4], leagues[2][:4]
+    assert [len(brackets[i]) / 3000 for i in range(3)] == pytest.approx([9 / 17, 5 / 17, 3 / 17], abs=0.03)
+    first, second, never = brackets[0][:4], brackets[1][:4], brackets[2][:4]
     trials = [
         frozen(n, 0, {10: float(i), 30: float(i)}) for group in (first, second, never) for i, n in enumerate(group)
     ]
@@ -120,7 +120,7 @@ def test_curve_keeps_a_late_bloomer_that_median_stops_and_stops_what_no_longer_i
     cohort = [
         frozen(0, 0, {8: 0.8, 16: 0.4}),  # halves with each doubling: 0.4 / 2^2 = 0.1 at epoch 64
         frozen(1, 0, {8: 0.2, 16: 0.2}),  # the best so far
-        frozen(2, 0, {8: 0.25, 16: 0.25}),  # ended its improvement, behind
+        frozen(2, 0, {8: 0.25, 16: 0.25}),  # no longer improves, and is behind
         frozen(3, 0, {8: 0.8, 16: 0.6}),  # 0.6 * 0.75^2 = 0.3375
         frozen(4, 0, {8: 0.6, 16: 0.3}),  # 0.3 / 2^2 = 0.075
         frozen(5, 0, {8: 0.22, 16: 0.21}),  # 0.21 * (0.21 / 0.22)^2 = 0.1913
@@ -135,12 +135,12 @@ def test_curve_keeps_a_late_bloomer_that_median_stops_and_stops_what_no_longer_i
 
 def test_curve_measures_by_what_its_cohort_and_earlier_ones_had_at_the_rung() -> None:
     pruner = CurvePruner(64, min_epochs=None)
-    # What the first came to later, at epoch 64, is no bar: it was at 0.25 here.
+    # The final value of the first does not count: at this rung it was at 0.25.
     earlier = [
         frozen(0, 0, {8: 0.5, 16: 0.25, 32: 0.1}, TrialState.COMPLETE, 0.01),
         frozen(1, 0, {8: 0.9, 16: 0.9}, TrialState.PRUNED, 0.9),
     ]
-    mine = [frozen(2, 1, {8: 0.8, 16: 0.6}), frozen(3, 1, {8: 0.8, 16: 0.48})]  # to 0.3375 and 0.1728
+    mine = [frozen(2, 1, {8: 0.8, 16: 0.6}), frozen(3, 1, {8: 0.8, 16: 0.48})]  # the forecasts are 0.3375 and 0.1728
     later = [frozen(4, 2, {8: 0.01, 16: 0.01}), frozen(5, 2, {}, TrialState.COMPLETE, 0.001)]
     expected = {2: False, 3: True}
     assert pruner.verdicts(earlier + mine + later, 1, 16) == expected

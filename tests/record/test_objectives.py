@@ -1,4 +1,4 @@
-"""Objectives and fronts against Optuna's own front, counted cells and cases done by hand."""
+"""Objectives and fronts, compared with Optuna's front, with counted cells and with cases worked out by hand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_front_is_optunas(points: list[tuple[int, ...]]) -> None:
     study.add_trials([create_trial(values=[float(one) for one in point]) for point in points])
     found = objectives.front(study.trials)
     theirs = {tuple(trial.values) for trial in study.best_trials}
-    # Of equal ones the first alone; Optuna gives them all.
+    # Of equal trials, the front has only the first, and Optuna's has all.
     assert len(found) == len(theirs)
     assert {tuple(trial.values) for trial in found} == theirs
     assert [trial.values[0] for trial in found] == sorted(trial.values[0] for trial in found)
@@ -70,7 +70,7 @@ def test_all_objectives_are_those_of_each_replicates_best_epoch() -> None:
 def test_what_is_reported_at_a_rung_is_read_again() -> None:
     study = optuna.create_study(directions=["minimize", "maximize"])
     trial = study.ask()
-    # Best at the second epoch; it is sparser now.
+    # The second epoch is the best one; the weights are sparser at the third.
     objectives = Objectives(("val_loss", "sparsity"))
     objectives.report(trial, 3, curves([[3.0, 1.0, 2.0]], [[0.0, 0.25, 0.5]]))
     assert reported(study.trials[0]) == {3: [1.0, 0.25]}
@@ -86,7 +86,7 @@ def alone_reported(study: optuna.Study) -> dict[int, list[float]]:
 
 
 def test_a_pruned_trials_value_is_its_best_so_far() -> None:
-    # Optuna gives a pruned trial of several objectives no value.
+    # In a study of several objectives, Optuna stores no value with a pruned trial.
     pruned = create_trial(state=TrialState.PRUNED, user_attrs={"summary": {"best_val_loss": 0.5}})
     assert value(pruned) == 0.5
     assert value(create_trial(state=TrialState.PRUNED, value=0.25)) == 0.25

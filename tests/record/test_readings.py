@@ -1,4 +1,4 @@
-"""Readings of the test split are counted in the study, so that whoever opens it next sees them."""
+"""Readings of the test split are counted in the study, so that they are seen wherever it is opened next."""
 
 from __future__ import annotations
 

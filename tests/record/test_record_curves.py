@@ -1,4 +1,4 @@
-"""The codec of a trial's record."""
+"""A trial's record is encoded and decoded exactly."""
 
 from __future__ import annotations
 

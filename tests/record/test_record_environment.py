@@ -1,4 +1,4 @@
-"""Where trials are trained: the first run's environment is the study's, a trial carries its own where it differs."""
+"""The environment of the first run is recorded with the study, one that differs from it with the trial."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_what_is_recorded(tmp_path: Path) -> None:
 def test_trials_carry_the_environment_that_they_were_trained_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A study that moves from one machine to another, twice in the middle of a cohort of four."""
+    """The study moves to another machine twice, each time in the middle of a cohort of four trials."""
 
     def on(cpu: str, *, until: int | None = None) -> None:
         monkeypatch.setattr(environment, "cpu", lambda: cpu)
@@ -38,8 +38,8 @@ def test_trials_carry_the_environment_that_they_were_trained_in(
             small(tmp_path, pruner={"name": "none"}).run(observers=[Quiet(fail_after_told=until)])
 
     on("first", until=6)  # trials 0 to 5 told
-    on("second", until=4)  # 6 and 7 taken up again, 8 and 9 asked
-    on("first")  # 10 and 11 taken up again
+    on("second", until=4)  # 6 and 7 adopted, 8 and 9 asked for
+    on("first")  # 10 and 11 adopted
     study = small(tmp_path, pruner={"name": "none"}).optuna_study
     assert study.user_attrs[ENVIRONMENT]["cpu"] == "first"
     trials = study.get_trials(states=(TrialState.COMPLETE,))
