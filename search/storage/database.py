@@ -93,6 +93,19 @@ def check_places(storage: str, tracking_uri: str | None) -> None:
         )
 
 
+def check_there(storage: str) -> None:
+    """Make sure that a study may be found here: nothing is made.
+
+    Raises:
+        RequestError: there is no such file, or it holds something else.
+        EnvironmentFault: the file cannot be used.
+    """
+    path = sqlite_path(storage)
+    if path is not None and not path.exists():
+        raise RequestError(f"storage: there is no {path}: run a study first, or name its database with --storage")
+    check_sqlite(storage, "storage", ours=True)
+
+
 def check_sqlite(url: str, what: str, *, ours: bool) -> None:
     """Make sure that an SQLite file can be written; it is left as it is, and one that is missing is not made.
 

@@ -30,7 +30,7 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
     Raises:
         RequestError: there is none.
     """
-    _check_there(storage)
+    database.check_there(storage)
     with database.faults(storage):
         backend = database.connect(storage)
         known = optuna.get_all_study_names(backend)
@@ -56,7 +56,7 @@ def names(storage: str) -> list[str]:
 
 def ours(storage: str) -> list[str]:
     """The names of the studies in a storage that regsearch made, in the order of their making."""
-    _check_there(storage)
+    database.check_there(storage)
     with database.faults(storage):
         studies = database.connect(storage).get_all_studies()
     return [study.study_name for study in studies if RECIPE in study.user_attrs]
@@ -132,13 +132,6 @@ def kept(recipe: Recipe) -> dict[str, Any]:
     fields = recipe.model_dump(mode="json")
     fields["data"]["dataset"] = located(recipe.data.dataset)
     return fields
-
-
-def _check_there(storage: str) -> None:
-    path = database.sqlite_path(storage)
-    if path is not None and not path.exists():
-        raise RequestError(f"storage: there is no {path}: run a study first, or name its database with --storage")
-    database.check_sqlite(storage, "storage", ours=True)
 
 
 def recipes(storage: str) -> dict[str, tuple[Recipe, dict[str, str]]]:

@@ -1,0 +1,64 @@
+"""`regsearch COMMAND`, or `python -m search COMMAND`: all commands in one program, and `list`, which names what there is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from search.cli.command import leave, serve
+from search.cli.group import LazyGroup
+from search.cli.options import application, flag
+
+_STUDIES, _ANSWERS, _RECORDS = "Run a study", "Ask about a study", "Look after records"
+
+
+class Commands(LazyGroup):
+    """The commands of regsearch."""
+
+    modules = {
+        "run": ("search.run", _STUDIES),
+        "report": ("search.report.__main__", _ANSWERS),
+        "compare": ("search.compare.__main__", _ANSWERS),
+        "replay": ("search.replay.__main__", _ANSWERS),
+        "export": ("search.export.__main__", _ANSWERS),
+        "uncertainty": ("search.uncertainty.__main__", _ANSWERS),
+        "list": ("search.cli.catalogue", _RECORDS),
+        "sync": ("search.sync", _RECORDS),
+    }
+
+
+app = application(cls=Commands, add_completion=True)
+
+
+@app.callback(invoke_without_command=True)
+def regsearch(
+    context: typer.Context,
+    version_: Annotated[bool, flag("Show the version and exit.", "--version")] = False,
+) -> None:
+    """Search the hyperparameters of MLPs: which regulariser, how strong, and is the difference real?"""
+    if version_:
+        print(version("regsearch"))
+    elif context.invoked_subcommand is None:
+        context.get_help()
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    words = sys.argv[1:] if words is None else words
+    if "_REGSEARCH_COMPLETE" in os.environ or any(word in ("--install-completion", "--show-completion") for word in words[:1]):
+        # Typer ends the process itself.
+        app(words, prog_name="regsearch")
+    return serve(app, words)
+
+
+def script() -> None:
+    """Run the console script `regsearch`."""
+    leave(main())
+
+
+if __name__ == "__main__":
+    script()
