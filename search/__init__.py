@@ -26,22 +26,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from search.api import Study, load_study
     from search.compare.studies import compare_studies
     from search.errors import EnvironmentFault, RequestError
     from search.recipe import Recipe
-    from search.study.lookup import load_study
-    from search.study.study import Study
-    from search.synced import sync_studies
+    from search.sync import sync_studies
     from search.technique import Numeric, Structural, Technique
 
 # Optuna imports tqdm, which asks for ipywidgets in any notebook; neither's bars are shown here.
 warnings.filterwarnings("ignore", message="IProgress not found")
 
 _HOMES = {
-    "Study": "search.study.study",
-    "load_study": "search.study.lookup",
+    "Study": "search.api",
+    "load_study": "search.api",
     "compare_studies": "search.compare.studies",
-    "sync_studies": "search.synced",
+    "sync_studies": "search.sync",
     "Recipe": "search.recipe",
     "Technique": "search.technique",
     "Numeric": "search.technique",

@@ -26,7 +26,7 @@ from search.cli.options import (
     Storage,
     StudyName,
     Techniques,
-    TrackingUri,
+    TrackingUriOrNone,
     application,
     argument,
     command,
@@ -41,8 +41,8 @@ from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING, shown
 from search.storage.fields import Part
 
 if TYPE_CHECKING:
-    from search.study.running import Manner
-    from search.study.study import Study
+    from search.api import Study
+    from search.study.runner import RunOptions
 
 ENGINES = ("local", "ray")
 
@@ -194,7 +194,7 @@ def run(
     ] = False,
     study_name: StudyName = None,
     storage: Storage = DEFAULT_STORAGE,
-    tracking_uri: TrackingUri = DEFAULT_TRACKING,
+    tracking_uri: TrackingUriOrNone = DEFAULT_TRACKING,
     json_: Json = False,
 ) -> int:
     """Search a study's space.
@@ -226,8 +226,8 @@ def run(
     recipe = Recipe.load(study)
     recipe.but(recipe.name, **_given(changes))
 
-    from search.study import running
-    from search.study.study import Study
+    from search.api import Study
+    from search.study.runner import RunOptions, validate_run
 
     made = Study(
         study,
@@ -243,12 +243,12 @@ def run(
         **_given(changes),
     )
     # Before the study is opened, which writes: a wrong budget leaves nothing behind.
-    manner = running.Manner(timeout, extend, workers, engine, address)
-    running.confirm(made, trials, manner)
+    run_options = RunOptions(timeout, extend, workers, engine, address)
+    validate_run(made, trials, run_options)
     if check:
         return _check(made, started, as_json=json_)
     _open(made, context.obj if context.parent is None else context.obj[1:])
-    _go(made, made.budget(trials), started, manner, as_json=json_)
+    _go(made, made.budget(trials), started, run_options, as_json=json_)
     return 0
 
 
@@ -295,7 +295,7 @@ def _open(study: Study, words: Sequence[str]) -> None:
         raise RequestError(f"{mismatch}; to make a study of its own: {again}") from None
 
 
-def _go(study: Study, budget: int, started: float, manner: Manner, *, as_json: bool) -> None:
+def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_json: bool) -> None:
     """Run, then show what came of it."""
     from search.choose import extending
     from search.study import published, results
@@ -303,9 +303,9 @@ def _go(study: Study, budget: int, started: float, manner: Manner, *, as_json: b
     for note in study.notes():
         print(f"note: {note}", file=sys.stderr)
     before = results.count_finished(study)
-    study.run(budget, **asdict(manner))
+    study.run(budget, **asdict(options))
     if before >= study.budget(budget):
-        why = "its best trial lies at no edge to widen" if manner.extend else "give a larger --trials to go on"
+        why = "its best trial lies at no edge to widen" if options.extend else "give a larger --trials to go on"
         print(f"study {study.name} already has its {budget} trials: nothing to train ({why})", file=sys.stderr)
     outcome = results.outcome(study, seconds=time.monotonic() - started)
     if as_json:

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 from search.check.diagnosis import Fit, Subject, shown, span
 from search.check.weakest import weakest
 from search.errors import counted
-from search.study.results import plain
+from search.show import html
+from search.show.sheet import Sheet
+from search.show.text import plain
 from search.technique import Value
 from search.train import streams
 
 if TYPE_CHECKING:
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 MOST_ROWS = 128
 
@@ -76,9 +78,10 @@ class Check:
         )
 
     def _repr_html_(self) -> str:
-        from search.show import html
-
-        return html.check(self)
+        heading, *_ = str(self).splitlines()
+        headings = ("batch", "", "loss", "wanted", "after steps", "lr", "")
+        rows = [(name, *_fit(fit)) for name, fit in (("data", self.data), ("noise", self.noise))]
+        return html.block(html.table(Sheet(headings, rows, ("batch", ""), heading)), html.lines([self.meaning]))
 
     def outcome(self) -> dict[str, Any]:
         """The same, as JSON can hold it."""
@@ -93,7 +96,12 @@ class Check:
         }
 
 
-def check(study: Study, say: Callable[[str], None] = lambda _line: None) -> Check:
+def _fit(fit: Fit) -> tuple[str, ...]:
+    loss, wanted, rate = (f"{value:.3g}" for value in (fit.loss, fit.threshold, fit.lr))
+    return "fitted" if fit.fitted else "not fitted", loss, f"< {wanted}", f"{fit.steps:,}", rate, fit.why
+
+
+def check(study: BaseStudy, say: Callable[[str], None] = lambda _line: None) -> Check:
     """Train one batch of a study, and one of noise, until they are fitted, or find out why they are not.
 
     Args:

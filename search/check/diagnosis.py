@@ -20,7 +20,7 @@ from search.train.overfit import Attempt, OneBatch, overfit
 from search.train.program import Program, hidden_widths
 
 if TYPE_CHECKING:
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 STEPS = 1_000
 """About as many steps are trained: the study's epochs, of as many steps each as come nearest to it."""
@@ -105,7 +105,7 @@ class Subject:
     """
 
     def __init__(
-        self, study: Study, values: Mapping[str, Value], x: Tensor, y: Tensor, say: Callable[[str], None]
+        self, study: BaseStudy, values: Mapping[str, Value], x: Tensor, y: Tensor, say: Callable[[str], None]
     ) -> None:
         self._study, self._values, self._say = study, values, say
         self._numeric = study.space.numeric(values)

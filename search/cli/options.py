@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from search.cli import names
 from search.errors import unknown
@@ -17,19 +18,28 @@ DATA, SEARCH, NETWORK, MACHINE, RECORDS = "Data", "Search", "Network", "Where it
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def application(**settings: Any) -> typer.Typer:
-    """Return a command line as every command here has it; `search.cli.command.serve` tells its errors."""
-    given = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": "rich"}
-    return typer.Typer(**given | settings)
+def application(group: type[TyperGroup] | None = None) -> typer.Typer:
+    """Return a command line as every command here has it; `search.cli.command.serve` tells its errors.
+
+    Args:
+        group: the class of a program of several commands, which the shell can complete.
+    """
+    return typer.Typer(
+        cls=group, add_completion=group is not None, pretty_exceptions_enable=False, rich_markup_mode="rich"
+    )
 
 
-def command(app: typer.Typer) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+Function = Callable[..., Any]
+
+
+def command(app: typer.Typer, name: str | None = None, panel: str | None = None) -> Callable[[Function], Function]:
     """Return the decorator that makes a function the command of an application; its docstring is the help."""
 
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+    def register(function: Function) -> Function:
         # Typer keeps the line breaks of all paragraphs but the first.
         paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
-        return app.command(help="\n\n".join(" ".join(escaped(text).split()) for text in paragraphs))(function)
+        text = "\n\n".join(" ".join(escaped(paragraph).split()) for paragraph in paragraphs)
+        return app.command(name, rich_help_panel=panel, help=text)(function)
 
     return register
 
@@ -116,6 +126,9 @@ StudyName = Annotated[
 ]  # fmt: skip
 Storage = Annotated[str, option("The URL of Optuna's database.", RECORDS, "--storage", metavar="URL")]
 TrackingUri = Annotated[str, option("The tracking URI of MLflow.", RECORDS, "--tracking-uri", metavar="URI")]
+TrackingUriOrNone = Annotated[
+    str, option("The tracking URI of MLflow, or none for no MLflow.", RECORDS, "--tracking-uri", metavar="URI")
+]
 Json = Annotated[bool, flag("Print one JSON object on stdout instead of text.", "--json", RECORDS)]
 Force = Annotated[bool, flag("Overwrite a file that holds something else.", "--force", RECORDS)]
 StudyWord = Annotated[

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, get_args
 
 from search.cli import invocation, names, options
 from search.errors import RequestError, listed, unknown, unknown_among
@@ -46,6 +46,8 @@ def on_stored_study(command: Callable[..., Result]) -> Callable[..., Result]:
         for name, parameter in own.parameters.items()
         if name != _STORED
     ]
+    first = [parameter for parameter in others if _panel(parameter) is None]
+    last = [parameter for parameter in others if parameter not in first]
 
     @functools.wraps(command)
     def run(**given: Any) -> Result:
@@ -53,9 +55,38 @@ def on_stored_study(command: Callable[..., Result]) -> Callable[..., Result]:
         _validate_study(stored["study"], stored["study_name"], stored["storage"])
         return command(stored | {"techniques": stored["techniques"] or ()}, **given)
 
-    run.__signature__ = own.replace(parameters=[study, *others, *shared])  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in (study, *others, *shared)}
+    parameters = [study, *first, *shared, *last]
+    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
+
+
+def _panel(parameter: inspect.Parameter) -> str | None:
+    """Return the panel of the help that lists an option."""
+    _, declared = get_args(parameter.annotation)
+    panel: str | None = declared.rich_help_panel
+    return panel
+
+
+def validate_words(words: Sequence[str], storage: str, kind: str = "study or recipe") -> None:
+    """Refuse words that are neither studies nor recipes, as far as that can be told before Optuna is imported.
+
+    Args:
+        words: what stands for studies.
+        storage: the URL of their database; it need not be there.
+        kind: what the words were to be.
+
+    Raises:
+        RequestError: the message names what there is.
+    """
+    known, recipes = names.studies(storage), names.recipes()
+    if known is None and database.sqlite_path(storage) is None:
+        return  # a server's studies are not known here
+    groups = {"studies": known or (), "recipes": recipes}
+    for word in words:
+        is_recipe = word in recipes or any(sign in word for sign in "+/") or word.endswith(".toml")
+        if not is_recipe and word not in groups["studies"]:
+            raise unknown_among(kind, word, groups)
 
 
 def _validate_study(study: str, study_name: str | None, storage: str) -> None:
@@ -70,13 +101,9 @@ def _validate_study(study: str, study_name: str | None, storage: str) -> None:
         return
     if study_name is not None:
         raise unknown(f"study in {database.shown(storage)}", study_name, known)
-    recipes = names.recipes()
-    if study in recipes:
-        if not any(name.startswith(f"{study}-") for name in known):
-            has = listed(known) or "none"
-            raise RequestError(
-                f"there is no study of recipe {study!r} in {database.shown(storage)} (studies: {has}):"
-                f" run it first: {invocation.command('run', study)}"
-            )
-    elif "+" not in study and "/" not in study and not study.endswith(".toml"):
-        raise unknown_among("study", study, {"studies": known, "recipes": recipes})
+    validate_words([study], storage, "study")
+    if study in names.recipes() and not any(name.startswith(f"{study}-") for name in known):
+        raise RequestError(
+            f"there is no study of recipe {study!r} in {database.shown(storage)} (studies: {listed(known) or 'none'}):"
+            f" run it first: {invocation.command('run', study)}"
+        )

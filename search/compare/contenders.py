@@ -14,7 +14,8 @@ from search.recipe.discovery import load_technique
 from search.study import lookup
 from search.study.results import count_finished
 from search.study.retrain import chosen
-from search.study.study import Study
+from search.study.runner import run_study
+from search.study.study import BaseStudy
 from search.technique import Technique
 
 
@@ -29,7 +30,7 @@ def enter(
     target: str | None,
     techniques: Sequence[Path],
     **options: Any,
-) -> list[Study]:
+) -> list[BaseStudy]:
     """The studies, each run to its budget; says on stderr what is run.
 
     A study that is there already stays as it is, unless `trials` takes it further. One that is not is run to `trials`,
@@ -52,12 +53,12 @@ def enter(
         if name in there:
             recipe, noted = there[name]
             own = [one for one in outside if one.name in recipe.techniques or _uses(noted, one)]
-            study = Study(
+            study = BaseStudy(
                 recipe, study_name=name, storage=storage, tracking_uri=tracking_uri, techniques=own, **options
             )
         else:
             own = [one for one in outside if one.name in Recipe.load(word).techniques]
-            study = Study(
+            study = BaseStudy(
                 word, dataset=dataset, target=target, storage=storage, tracking_uri=tracking_uri, techniques=own,
                 **options,
             )  # fmt: skip
@@ -77,14 +78,14 @@ def enter(
     return studies
 
 
-def _run(study: Study, budget: int, *, new: bool) -> None:
+def _run(study: BaseStudy, budget: int, *, new: bool) -> None:
     done = 0 if new else count_finished(study)
     if done >= budget:
         print(f"study {study.name} has {counted(done, 'trial')}: nothing to run", file=sys.stderr)
         return
     told = "is not there yet: running its" if new else f"has {counted(done, 'trial')}: running it on to"
     print(f"study {study.name} {told} {counted(budget, 'trial')}", file=sys.stderr)
-    study.run(budget)
+    run_study(study, budget)
 
 
 def _uses(noted: dict[str, str], technique: Technique) -> bool:

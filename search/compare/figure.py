@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from search.compare.pairs import Interval
 from search.compare.verdict import Comparison
-from search.errors import EnvironmentFault
+from search.show import figure_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,10 +63,7 @@ def draw(found: Comparison, file: Path) -> None:
     Raises:
         EnvironmentFault: the file cannot be written.
     """
-    try:
-        figure(found).savefig(file, dpi=150, format=file.suffix[1:].lower())
-    except OSError as error:
-        raise EnvironmentFault(f"cannot write figure {str(file)!r}: {error.strerror}") from None
+    figure_file.save(figure(found), file, [(arm.study, arm.trial) for arm in found.arms])
 
 
 def _wrapped(first: str, second: str) -> str:

@@ -28,11 +28,11 @@ from search.errors import RequestError
 from search.recipe.schema import DataSet
 from search.record.curves import CELL
 from search.record.readings import count_reading
+from search.show.text import trial_name
 from search.storage import database
 from search.study.results import count_finished
 from search.study.retrain import chosen
-from search.study.study import Study
-from search.tracking.plan import trial_name
+from search.study.study import BaseStudy
 from search.train.cohort import cut
 from search.train.evaluate import per_example
 from search.train.pack import Pack, Slot
@@ -52,7 +52,7 @@ _ROUNDING = 1e-4
 class _Entry:
     """A study and its chosen trial, as it is to be trained."""
 
-    study: Study
+    study: BaseStudy
     trial: FrozenTrial
     program: Program
     values: Mapping[str, float]
@@ -67,7 +67,7 @@ class _Entry:
 
 
 def compare_studies(
-    *studies: Study, replicates: int = REPLICATES, told: Callable[[str], None] | None = None
+    *studies: BaseStudy, replicates: int = REPLICATES, told: Callable[[str], None] | None = None
 ) -> Comparison:
     """Compare the chosen trials of two studies or more on their test split; each study counts the reading.
 
@@ -97,7 +97,7 @@ def compare_studies(
     return Comparison.of(metric, arms, shared, notes, same_loss=same_loss)
 
 
-def check(studies: Sequence[Study], replicates: int) -> None:
+def check(studies: Sequence[BaseStudy], replicates: int) -> None:
     """Refuse studies that cannot be compared, before anything is trained.
 
     Raises:
@@ -143,7 +143,7 @@ def _unscaled(data: Data, name: str) -> Tensor:
     return rows.double() if scaling is None else scaling.invert(rows).double()
 
 
-def _entries(studies: Sequence[Study]) -> list[_Entry]:
+def _entries(studies: Sequence[BaseStudy]) -> list[_Entry]:
     entries: list[_Entry] = []
     for study in studies:
         trial = chosen(study, None)
@@ -157,7 +157,7 @@ def _entries(studies: Sequence[Study]) -> list[_Entry]:
     return entries
 
 
-def _same(entry: _Entry, study: Study, program: Program) -> bool:
+def _same(entry: _Entry, study: BaseStudy, program: Program) -> bool:
     def signature(one: Program) -> tuple[Any, ...]:
         return dict(one.structure), one.numeric, one.techniques, one.loss, one.precision
 

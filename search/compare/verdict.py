@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.compare.pairs import Arm, Interval, Metric, Pair, difference, figures, interval, of_answers, of_correct
+from search.show import html
 from search.show.sheet import Sheet
-from search.study.results import number, plain
-from search.tracking.plan import trial_name
+from search.show.text import number, plain, trial_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,12 +180,15 @@ class Comparison:
              str(self.score(arm)), str(interval(arm.losses)))
             for arm in self.arms
         ]  # fmt: skip
-        return Sheet(headings, rows, headings[:2], f"{counts}; in brackets: 95% CI of each alone", whole=True)
+        return Sheet(headings, rows, headings[:2], f"{counts}; in brackets: 95% CI of each alone")
 
     def _repr_html_(self) -> str:
-        from search.show import html
+        from search.compare import figure
 
-        return html.comparison(self)
+        pairs = [f"<p>{escape(self.sentence(pair))}<br><small>{escape(self.details(pair))}</small></p>"
+                 for pair in self.pairs]  # fmt: skip
+        picture = html.picture(figure.figure(self), "every trial and every difference with its interval")
+        return html.block(html.table(self.table()), picture, *pairs, html.bullets(self.remarks()))
 
     def draw(self, file: Path | str) -> None:
         """Save the figure of all intervals, as PNG or SVG."""

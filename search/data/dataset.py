@@ -10,6 +10,8 @@ from typing import Literal
 from torch import Tensor
 
 from search.data.scaling import Scaling
+from search.errors import counted
+from search.show import html
 
 Task = Literal["classification", "regression"]
 
@@ -117,9 +119,14 @@ class Data:
         return "val_accuracy" if self.task == "classification" else "val_rmse"
 
     def _repr_html_(self) -> str:
-        from search.show import html
+        return html.block(html.facts(self.name, {"self": self.described(), "notes": "; ".join(self.notes)}))
 
-        return html.data(self)
+    def described(self) -> str:
+        """Name the data and their task, and count inputs, outputs and rows."""
+        rows = " + ".join(f"{len(part):,}" for part in (self.x_train, self.x_val, self.x_test))
+        outputs = f"{self.outputs:,} classes" if self.task == "classification" else counted(self.outputs, "target")
+        inputs = counted(self.features, "input")
+        return f"{self.name}: {self.task}, {inputs}, {outputs}; {rows} rows to train, validate and test"
 
     def fingerprint(self) -> str:
         """16 hex digits of the SHA-256 of the task and all tensors (name, type, shape, bytes), on whatever device."""

@@ -5,22 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from search.errors import EnvironmentFault, RequestError
+from search.cli import invocation
+from search.errors import EnvironmentFault, RequestError, clip
 from search.report import record, replicates, statistics
 from search.report.strength import strengths
+from search.show import html
 from search.storage.database import DEFAULT_TRACKING
-from search.study.retrain import trained
+from search.study.retrain import chosen, trained
 from search.train.activations import ACTIVATIONS
-from search.train.model_file import Model, save
+from search.train.model_file import Meta, Model, load, save
 
 if TYPE_CHECKING:
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 _EXAMPLES = 8
 
@@ -60,9 +63,10 @@ class Exported:
         return f"trial {meta.trial} of {meta.study}, val_loss {meta.val_loss:.4g}: {self.file}, {self.described}"
 
     def _repr_html_(self) -> str:
-        from search.show import html
-
-        return html.exported(self)
+        code = escape("\n".join(self.lines))
+        return html.block(
+            html.lines([self.said(), "to load it, and predict rows as they are in the data:"]), f"<pre>{code}</pre>"
+        )
 
 
 def confirm(file: Path, trial: int | None, *, one_se: bool) -> None:
@@ -79,27 +83,57 @@ def confirm(file: Path, trial: int | None, *, one_se: bool) -> None:
         raise RequestError("takes either --trial or --one-se, not both")
 
 
-def export(study: Study, file: Path, trial: int | None = None, *, one_se: bool = False) -> Exported:
+def export(
+    study: BaseStudy, file: Path, trial: int | None = None, *, one_se: bool = False, force: bool = True
+) -> Exported:
     """Save a trial's network, trained again, with its scaling, and what it is as JSON beside it.
 
     Args:
         trial: its number; default the best.
         one_se: take the most strongly regularised trial within one standard error of the best.
+        force: whether to overwrite files that hold something else than this trial's network.
 
     Raises:
-        RequestError: there is no such trial, its network is more than linear layers and activations, or the file's
-            name does not end in .safetensors.
+        RequestError: there is no such trial, its network is more than linear layers and activations, the file's name
+            does not end in .safetensors, or it holds something else.
         EnvironmentFault: it cannot be written there.
     """
     confirm(file, trial, one_se=one_se)
-    model = trained(study, one_standard_error(study) if one_se else trial)
+    number = one_standard_error(study) if one_se else chosen(study, trial).number
+    if not force:
+        _check_overwrite(file, study.name, number)
+    model = trained(study, number)
     save(file, model)
     described = file.with_suffix(".json")
     described.write_text(model.meta.model_dump_json(indent=2) + "\n")
     return Exported(file, described, model, study.data.inputs.invert(study.data.x_train[:_EXAMPLES]))
 
 
-def one_standard_error(study: Study, told: Callable[[str], None] | None = None) -> int:
+def _check_overwrite(file: Path, study: str, trial: int) -> None:
+    """Refuse to overwrite a model file, or the description beside it, of anything but this trial.
+
+    Raises:
+        RequestError: one of the files holds something else; the message says what.
+    """
+    for path in (file, file.with_suffix(".json")):
+        if not path.exists():
+            continue
+        try:
+            text = path.read_text() if path.suffix == ".json" else ""
+            meta = Meta.model_validate_json(text) if text else load(path).meta
+        except ValueError:
+            holds = "something else"
+        else:
+            if (meta.study, meta.trial) == (study, trial):
+                continue
+            holds = f"trial {meta.trial} of {meta.study}"
+        raise RequestError(
+            f"{clip(str(path), 200)} is there already and holds {holds}, not trial {trial} of {study}:"
+            " give another --output, or overwrite it with --force"
+        )
+
+
+def one_standard_error(study: BaseStudy, told: Callable[[str], None] | None = None) -> int:
     """The number of the most strongly regularised trial within one standard error of the best.
 
     A study with fewer than three replicates gets more of its best trials first: `search.report.replicates`.
@@ -204,7 +238,7 @@ def register(model: Model, key: str, name: str, tracking_uri: str, example: Tens
         runs = [run for run in found if run.data.tags.get(KEY_TAG) == key]
         if not runs:
             study = key.rpartition("/")[0]
-            raise RequestError(f"MLflow has no run of {key}: python -m search.sync {study} first")
+            raise RequestError(f"MLflow has no run of {key}: run this first: {invocation.command('sync', study)}")
         with mlflow.start_run(run_id=runs[0].info.run_id):
             logged = mlflow.pytorch.log_model(
                 network(model), name="model", registered_model_name=name, input_example=example.numpy(),

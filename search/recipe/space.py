@@ -6,7 +6,7 @@ Order decides nothing but reading: a conditional hyperparameter comes after thos
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -15,9 +15,11 @@ from optuna.trial import Trial
 from search.errors import RequestError, unknown
 from search.recipe import Recipe, compose
 from search.recipe.declared import declare
-from search.recipe.distributions import default_range, distribution, grid_values, suggested
+from search.recipe.distributions import as_text, default_range, distribution, grid_values, suggested
 from search.recipe.schema import Range
 from search.recipe.settings import Rows, value_of
+from search.show import html, text
+from search.show.sheet import Sheet
 from search.technique import Hyperparameter, Numeric, Structural, Technique, Value
 
 
@@ -85,9 +87,21 @@ class Space:
         return space
 
     def _repr_html_(self) -> str:
-        from search.show import html
+        """Every hyperparameter that can exist: its value, or what it is searched over."""
 
-        return html.space(self)
+        def closed(parent: str, allowed: Collection[Value]) -> bool:
+            return parent in self.fixed and self.fixed[parent] not in allowed
+
+        rows = []
+        for name, declared in self.declared.items():
+            if any(closed(*condition) for condition in declared.when.items()):
+                continue
+            over = self.searched.get(name)
+            value = text.number(self.fixed.get(name)) if over is None else f"searched: {as_text(over)}"
+            where = ", ".join(f"{parent}={' or '.join(map(str, some))}" for parent, some in declared.when.items())
+            rows.append((name, value, self.owners.get(name, ""), where))
+        headings = ("hyperparameter", "value", "technique", "exists where")
+        return html.block(html.table(Sheet(headings, rows, headings)))
 
     def _check_reachable(self, name: str) -> None:
         """Refuse a hyperparameter that was given a value or a range where no trial can have it."""

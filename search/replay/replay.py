@@ -23,14 +23,16 @@ from optuna.trial import FrozenTrial, TrialState
 from search.errors import EnvironmentFault, RequestError, counted
 from search.record import environment
 from search.record.curves import CURVES, Curves
+from search.show import html
 from search.show.sheet import Sheet
+from search.show.text import number, plain
 from search.study.identity import Mismatch
-from search.study.results import STATES, number, plain
+from search.study.results import STATES
 from search.study.retrain import numbered
 from search.train.cohort import Cohort, Member
 
 if TYPE_CHECKING:
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 HELD_EPOCHS = 3
 TOLERANCE = {"fp32": 1e-4}
@@ -130,9 +132,8 @@ class Replay:
         return "\n".join([*self.said(), *table, *([] if self.same else [self.verdict()])])
 
     def _repr_html_(self) -> str:
-        from search.show import html
-
-        return html.replay(self)
+        differing = html.table(self.table()) if self.differences else ""
+        return html.block(html.lines(self.said()), differing, html.lines([self.verdict()]))
 
     def said(self) -> list[str]:
         """What came of it, but for the table and the verdict."""
@@ -179,7 +180,7 @@ class Replay:
         return f"{reason}; {held} are within {self.tolerance:g} relative, as they must be"
 
 
-def replay(study: Study, trial: int, say: Callable[[str], None] = lambda _line: None) -> Replay:
+def replay(study: BaseStudy, trial: int, say: Callable[[str], None] = lambda _line: None) -> Replay:
     """Train a finished trial again, alone, to as many epochs as its record has, and compare.
 
     Args:
@@ -221,7 +222,7 @@ def replay(study: Study, trial: int, say: Callable[[str], None] = lambda _line: 
     return replace(found_out, rounding=max(moved, default=0.0))
 
 
-def _train(study: Study, member: Member, epochs: int) -> Curves:
+def _train(study: BaseStudy, member: Member, epochs: int) -> Curves:
     """Train one trial, alone, for so many epochs, or until it ends by itself."""
     with closing(Cohort([member], study.batches, study.width).advance(epochs)) as trained:
         for _ in trained:

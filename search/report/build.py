@@ -6,6 +6,7 @@ import io
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,11 @@ from search.report.page import Section, render
 from search.report.record import Entry, Record, read
 from search.report.statements import Statement, statements, too_few
 from search.report.style import Shown, number
+from search.show import html
 from search.study.results import evenly
 
 if TYPE_CHECKING:
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 PAGE = "report.html"
 TITLES = {
@@ -88,12 +90,13 @@ class Report:
         return "\n".join([*lines, f"{self.page} ({counted(len(self.figures), 'figure')})"])
 
     def _repr_html_(self) -> str:
-        from search.show import html
+        said = html.bullets(f"{'! ' if one.warning else ''}{one.about}: {one.text}" for one in self.said)
+        # Relative, as it is with the default folder, it is a link wherever the notebook lies beside it.
+        page = escape(Path(self.page).as_posix())
+        return html.block(said, f'<p><a href="{page}">{page}</a> ({counted(len(self.figures), "figure")})</p>')
 
-        return html.report(self)
 
-
-def write(study: Study, folder: Path | str | None = None, *, training: bool | None = None) -> Report:
+def write(study: BaseStudy, folder: Path | str | None = None, *, training: bool | None = None) -> Report:
     """Write a study's report into a folder, which is made if it is not there; an earlier one stays until it is done.
 
     A study of fewer than two complete trials gets a page of its facts, without figures, that says so.
@@ -115,7 +118,7 @@ def write(study: Study, folder: Path | str | None = None, *, training: bool | No
         return _write(study, place, training)
 
 
-def _write(study: Study, folder: Path, training: bool | None) -> Report:
+def _write(study: BaseStudy, folder: Path, training: bool | None) -> Report:
     record = read(study)
     found: HeldOut | None = None
     shown: dict[str, Shown] = {}
@@ -149,7 +152,7 @@ def _write(study: Study, folder: Path, training: bool | None) -> Report:
     return Report(folder / PAGE, figures, left_out, said, readings(study.optuna_study))
 
 
-def _trained(study: Study, record: Record, training: bool | None) -> tuple[dict[str, Shown], HeldOut | None]:
+def _trained(study: BaseStudy, record: Record, training: bool | None) -> tuple[dict[str, Shown], HeldOut | None]:
     """The figures that take networks, or why they are left out, and the reading of the test split."""
     why = ""
     if training is False:
@@ -205,7 +208,7 @@ def _row(record: Record, entry: Entry, names: Sequence[str], named: bool, severa
     ]  # fmt: skip
 
 
-def outcome(study: Study, report: Report) -> dict[str, object]:
+def outcome(study: BaseStudy, report: Report) -> dict[str, object]:
     """What was written, as JSON can hold it."""
     return {
         "study": study.name,

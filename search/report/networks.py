@@ -17,7 +17,7 @@ from search.train.pack import Pack, Slot
 from search.train.sampling import best_networks
 
 if TYPE_CHECKING:
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 CHEAP = 120.0
 """Seconds of training that a report may take without being asked."""
@@ -67,7 +67,7 @@ def seconds(record: Record) -> float:
     return record.best.seconds + (other.seconds if other else 0.0)
 
 
-def train(study: Study, record: Record) -> Networks:
+def train(study: BaseStudy, record: Record) -> Networks:
     """The best trial's networks, and the least regularised one's."""
     other = least(record)
     jobs = [_job(study, record.best, replicate) for replicate in range(record.replicates)]
@@ -88,7 +88,7 @@ def train(study: Study, record: Record) -> Networks:
     return Networks([(what, one, _weights(pack)) for what, one, pack in firsts], best)
 
 
-def _job(study: Study, entry: Entry, replicate: int) -> Callable[[], Iterator[tuple[Entry, Pack]]]:
+def _job(study: BaseStudy, entry: Entry, replicate: int) -> Callable[[], Iterator[tuple[Entry, Pack]]]:
     """One replicate of a trial; a slot is the same alone as beside others."""
     values = study.space.complete(entry.params)
     assert values is not None
@@ -106,7 +106,7 @@ def _weights(pack: Pack) -> Floats:
     return np.concatenate([one.double().cpu().numpy().ravel() for one in tensors if one.ndim == 2])
 
 
-def read_test(study: Study, packs: Sequence[Pack], count: int) -> HeldOut:
+def read_test(study: BaseStudy, packs: Sequence[Pack], count: int) -> HeldOut:
     """Score networks on the test split; `count` is what the reading counts as."""
     batches = study.batches
     scores = [pack.score(batches.x_test, batches.y_test) for pack in packs]

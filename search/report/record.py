@@ -24,7 +24,7 @@ from search.technique import Hyperparameter, Value
 from search.train.constant import constant_loss
 
 if TYPE_CHECKING:
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 Floats = NDArray[np.float64]
 _LOSSES = {
@@ -168,7 +168,7 @@ class Record:
         return f"loss ({_LOSSES.get(self.loss, self.loss)})"
 
 
-def read(study: Study) -> Record:
+def read(study: BaseStudy) -> Record:
     """A study's record."""
     trials = study.optuna_study.get_trials(deepcopy=False)
     attributes, space, recipe = study.optuna_study.user_attrs, study.space, study.recipe
@@ -217,7 +217,7 @@ def _entry(trial: FrozenTrial, labels: Sequence[str]) -> Entry:
 
 
 def _facts(
-    study: Study, entries: Sequence[Entry], trials: Sequence[FrozenTrial], environment: Mapping[str, str]
+    study: BaseStudy, entries: Sequence[Entry], trials: Sequence[FrozenTrial], environment: Mapping[str, str]
 ) -> dict[str, str]:
     recipe, data, space = study.recipe, study.data, study.space
     rows = " / ".join(f"{len(x):,}" for x in (data.x_train, data.x_val, data.x_test))

@@ -26,7 +26,7 @@ from search.train.program import Program
 from search.train.sampling import best_networks
 
 if TYPE_CHECKING:
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 FIRST = 2**31
 """The first replicate that is added: a search numbers its own from 0 to 999, a comparison from 1,000 on."""
@@ -43,7 +43,7 @@ def seconds(record: Record) -> float:
     return _BESIDE * longest * max(1.0, len(wanted) * MORE / max(1, record.slots))
 
 
-def train(study: Study, record: Record, told: Callable[[str], None] = lambda _line: None) -> Record:
+def train(study: BaseStudy, record: Record, told: Callable[[str], None] = lambda _line: None) -> Record:
     """The record with what it lacks for a standard error, trained unless the study has it already.
 
     Args:
@@ -74,6 +74,6 @@ def train(study: Study, record: Record, told: Callable[[str], None] = lambda _li
     return replace(record, added={**record.added, **found})
 
 
-def _losses(study: Study, program: Program, slots: Sequence[Slot]) -> Iterator[tuple[Slot, float]]:
+def _losses(study: BaseStudy, program: Program, slots: Sequence[Slot]) -> Iterator[tuple[Slot, float]]:
     for pack, loss in best_networks(program, study.batches, slots):
         yield pack.slots[0], loss

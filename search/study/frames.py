@@ -14,10 +14,10 @@ from search.record.objectives import value
 from search.study.published import Figure, compare
 
 if TYPE_CHECKING:
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 
-def trials(study: Study) -> pd.DataFrame:
+def trials(study: BaseStudy) -> pd.DataFrame:
     """One row per trial: number, state, value, its hyperparameters, best and final metrics.
 
     Of several objectives the value is the first; then each has a column, and `front` tells the trials of their front.
@@ -40,7 +40,7 @@ def trials(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def curves(study: Study) -> pd.DataFrame:
+def curves(study: BaseStudy) -> pd.DataFrame:
     """Every trial's curves in long form: trial, replicate, epoch (from 1) and one column per metric."""
     parts = []
     for trial in study.optuna_study.get_trials(deepcopy=False):
@@ -53,6 +53,6 @@ def curves(study: Study) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["trial", "replicate", "epoch"])
 
 
-def published(study: Study) -> pd.DataFrame:
+def published(study: BaseStudy) -> pd.DataFrame:
     """The published figures beside a study's own: row, metric, theirs, ours, sd, agrees."""
     return pd.DataFrame(compare(study), columns=[field.name for field in fields(Figure)])

@@ -12,10 +12,10 @@ from search.errors import EnvironmentFault, RequestError, unknown, unknown_among
 from search.recipe import Recipe, packaged
 from search.record.curves import RECIPE
 from search.storage import database
-from search.study.identity import IDENTITY, Mismatch, compare, describe
+from search.study.identity import IDENTITY, compare, describe
 
 if TYPE_CHECKING:
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 
 def find(storage: str, study: str, *, study_name: str | None = None, dataset: str | None = None) -> tuple[str, Recipe]:
@@ -62,57 +62,17 @@ def ours(storage: str) -> list[str]:
     return [study.study_name for study in studies if RECIPE in study.user_attrs]
 
 
-def reopened(
-    storage: str, study: str, *, study_name: str | None = None, dataset: str | None = None, **options: Any
-) -> Study:
-    """A study that is there already, as it was run, to be read: without MLflow.
+def glance(study: BaseStudy) -> optuna.Study | None:
+    """The Optuna study of a study, to read, also where it is not open; None where there is none.
 
-    Args:
-        storage, study, study_name, dataset: see `find`.
-        options: others of `Study`, which say where it is to be trained again: device, data_dir, techniques ...
-    """
-    from search.study.study import Study
-
-    name, recipe = find(storage, study, study_name=study_name, dataset=dataset)
-    made = Study(recipe, study_name=name, storage=storage, tracking_uri=None, **options)
-    try:
-        _ = made.optuna_study
-    except Mismatch as mismatch:
-        # Its recipe is the one it was run with: what is missing comes from outside.
-        raise RequestError(f"{mismatch}: give the data, and the --technique files, that it was run with") from None
-    return made
-
-
-def load_study(
-    study: str,
-    *,
-    study_name: str | None = None,
-    dataset: str | None = None,
-    storage: str = database.DEFAULT_STORAGE,
-    **options: Any,
-) -> Study:
-    """A study that is there already, with every change it was run with: what commands take as STUDY.
-
-    Args:
-        study: its own name, ``l2-digits``, or what it was made of: a recipe's name, a path, techniques joined by '+'.
-        study_name: its name where it is not that of recipe and data set.
-        dataset: of the recipe, for the name; if it is a path, it is where the data are now.
-        storage: URL of the Optuna database.
-        options: of `Study`, which say where it trains: device, data_dir, offline, techniques ...
-
-    Raises:
-        RequestError: there is none, or its data or techniques are not the ones it was run with.
-    """
-    return reopened(storage, study, study_name=study_name, dataset=dataset, **options)
-
-
-def glance(study: Study) -> optuna.Study | None:
-    """The Optuna study of a study that is not open, to read; None where there is none. Nothing is written or made.
+    Nothing is written or made.
 
     Raises:
         RequestError: the one of this name is another study.
         EnvironmentFault: its storage can't be read, or not without opening the study: only a file can.
     """
+    if study.is_open:
+        return study.optuna_study
     path = database.sqlite_path(study.storage)
     if path is None:
         raise EnvironmentFault(f"not read yet from {database.shown(study.storage)}")

@@ -12,13 +12,13 @@ from search.errors import RequestError, counted
 from search.record.curves import CELL, CURVES, Curves
 from search.record.summary import by_replicate
 from search.show.sheet import Sheet
-from search.study.results import number, plain
+from search.show.text import number, plain
 from search.technique import Hyperparameter, Value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 _DATA = ("dataset", "target", "scale", "split", "validation", "options")
 _SHARES = ("accuracy", "sparsity")
@@ -47,7 +47,7 @@ class Figure:
     agrees: bool | None = None
 
 
-def compare(study: Study) -> list[Figure]:
+def compare(study: BaseStudy) -> list[Figure]:
     """Every published figure of a study's recipe, row by row."""
     trials = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     measured = {t.user_attrs.get(CELL): by_replicate(Curves.decode(t.user_attrs[CURVES])) for t in trials}
@@ -67,7 +67,7 @@ def _figure(row: str, metric: str, theirs: float, values: NDArray[np.float64] | 
     return Figure(row, metric, theirs, ours, sd, abs(theirs - ours) <= 2 * (sd or 0.0) + margin)
 
 
-def differences(study: Study) -> list[str]:
+def differences(study: BaseStudy) -> list[str]:
     """What was changed of the recipe that the figures are published for, as ``epochs 2 (published: 200)``."""
     written, now, fixed = study.original, study.recipe, study.space.fixed
     found: list[tuple[str, Any, Any]] = []
@@ -91,7 +91,7 @@ def _same(declaration: Hyperparameter, name: str, was: Value | None, is_now: Val
         return False
 
 
-def outcome(study: Study) -> dict[str, Any]:
+def outcome(study: BaseStudy) -> dict[str, Any]:
     """The figures and the differences, as JSON can hold them; nothing for a recipe that has no figures."""
     figures = compare(study)
     if not figures:
@@ -99,7 +99,7 @@ def outcome(study: Study) -> dict[str, Any]:
     return {"published": [plain(asdict(figure)) for figure in figures], "differs": differences(study)}
 
 
-def render(study: Study) -> str:
+def render(study: BaseStudy) -> str:
     """The figures as a table and the rule of its verdicts; nothing for a recipe that has no figures."""
     figures = compare(study)
     if not figures:

@@ -12,10 +12,12 @@ from search.errors import counted
 from search.record.curves import CELL, DIVERGED_AT, SUMMARY
 from search.record.objectives import value
 from search.show.sheet import Sheet
-from search.storage.database import DEFAULT_TRACKING, shown
+from search.show.text import number, plain
+from search.storage.database import shown
+from search.tracking import address
 
 if TYPE_CHECKING:
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 _ROWS, _FRONT_ROWS = 10, 20
 Item = TypeVar("Item")
@@ -28,7 +30,7 @@ STATES = {
 }
 
 
-def count_finished(study: Study) -> int:
+def count_finished(study: BaseStudy) -> int:
     """Trials that are complete or pruned."""
     return len(finished(study.optuna_study.get_trials(deepcopy=False)))
 
@@ -38,7 +40,7 @@ def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
 
 
-def outcome(study: Study, *, seconds: float) -> dict[str, Any]:
+def outcome(study: BaseStudy, *, seconds: float) -> dict[str, Any]:
     """What a run came to, as JSON can hold it: study, trials by state, best, epochs trained, seconds, urls."""
     trials = study.optuna_study.get_trials(deepcopy=False)
     found = study.best
@@ -55,19 +57,12 @@ def outcome(study: Study, *, seconds: float) -> dict[str, Any]:
     }
 
 
-def _point(study: Study, trial: FrozenTrial) -> dict[str, Any]:
+def _point(study: BaseStudy, trial: FrozenTrial) -> dict[str, Any]:
     values = dict(zip(study.objectives.names, trial.values, strict=True))
     return {"number": trial.number, "values": values, "params": plain(trial.params)}
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON can hold it: of a number that JSON has no word for, the text, "inf" or "nan"."""
-    if isinstance(value, Mapping):
-        return {name: plain(inner) for name, inner in value.items()}
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def best(study: Study, trials: Sequence[FrozenTrial]) -> Sheet:
+def best(study: BaseStudy, trials: Sequence[FrozenTrial]) -> Sheet:
     """The best of a study's trials, complete ones first by value, or those of their front."""
     title, ranked = _ranked(study, finished(trials))
     labels = [row.label for row in study.recipe.rows] if any(row.name for row in study.recipe.rows) else []
@@ -105,17 +100,15 @@ def tally(states: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in states.items())
 
 
-def render(study: Study, outcome: dict[str, Any]) -> str:
+def render(study: BaseStudy, outcome: dict[str, Any]) -> str:
     """The best trials, and where the rest is to be seen."""
     lines = [f"{tally(outcome['trials'])}; {counted(outcome['epochs'], 'epoch')} trained in {outcome['seconds']:.1f} s"]
     if study.tracking_uri is not None:
-        uri = shown(study.tracking_uri)
-        server = f"mlflow ui{'' if uri == DEFAULT_TRACKING else f' --backend-store-uri {uri}'}"
-        lines.append(f"curves: {uri if uri.startswith('http') else server}")
+        lines += address.lines(study.tracking_uri, study.name)
     return f"{best(study, study.optuna_study.get_trials(deepcopy=False))}" + "\n".join(lines)
 
 
-def _ranked(study: Study, trials: Sequence[FrozenTrial]) -> tuple[str, list[FrozenTrial]]:
+def _ranked(study: BaseStudy, trials: Sequence[FrozenTrial]) -> tuple[str, list[FrozenTrial]]:
     """What the table has, and the trials of it."""
     if study.objectives.several and (front := study.objectives.front(trials)):
         title = f"the Pareto front of {counted(len(trials), 'trial')}, {len(front)} of them"
@@ -127,10 +120,3 @@ def _ranked(study: Study, trials: Sequence[FrozenTrial]) -> tuple[str, list[Froz
         return trial.state != TrialState.COMPLETE, math.inf if found is None else found, trial.number
 
     return f"the best of {counted(len(trials), 'trial')}", sorted(trials, key=order)[:_ROWS]
-
-
-def number(value: object) -> str:
-    """A cell of a table: four digits of a number, nothing for None."""
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

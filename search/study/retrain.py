@@ -16,10 +16,10 @@ from search.train.pack import Pack, Slot
 from search.train.sampling import best_networks
 
 if TYPE_CHECKING:
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 
-def trained(study: Study, trial: int | None = None) -> Model:
+def trained(study: BaseStudy, trial: int | None = None) -> Model:
     """The first replicate of a trial (the best) at its best epoch, as a model file holds it.
 
     Raises:
@@ -51,7 +51,7 @@ def trained(study: Study, trial: int | None = None) -> Model:
     return model
 
 
-def chosen(study: Study, trial: int | None) -> FrozenTrial:
+def chosen(study: BaseStudy, trial: int | None) -> FrozenTrial:
     """A complete trial by its number; the best where none is given.
 
     Raises:
@@ -67,7 +67,7 @@ def chosen(study: Study, trial: int | None) -> FrozenTrial:
     return found
 
 
-def numbered(study: Study, trial: int) -> FrozenTrial:
+def numbered(study: BaseStudy, trial: int) -> FrozenTrial:
     """A trial by its number, whatever its state.
 
     Raises:

@@ -1,13 +1,12 @@
-"""`Study`: a recipe with its data, its Optuna study and its budget; what a notebook holds, and commands are thin over.
+"""A study below its facade: a recipe with its data, its Optuna study and its budget.
 
-study = Study("l2", dataset="digits")
-study.run(trials=32)
-study.best, study.trials(), study.curves()
+The `Study` that users hold adds to it how it is run and what can be asked about it (`search.api`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +23,8 @@ from search.recipe.space import Space
 from search.record import environment
 from search.record.curves import RECIPE
 from search.record.objectives import Objectives
-from search.record.observer import Observer
-from search.show import html
-from search.storage import database
-from search.study import identity, running
+from search.storage import away, database
+from search.study import identity
 from search.study.lookup import kept
 from search.study.progress import EpochCount
 from search.technique import Technique, Value
@@ -37,21 +34,14 @@ from search.train.device import auto_width, choose_device
 from search.train.program import Program
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from search.check.check import Check
-    from search.export.network import Exported
-    from search.replay.replay import Replay
-    from search.report.build import Report
-    from search.uncertainty.monte_carlo import Uncertainty
     from search.workers.team import Worker
 
 # Trials are reported by the progress bar; Optuna's line for each would tear it apart.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-class Study:
-    """A hyperparameter search: made from a recipe, run to a budget, read as tables.
+class BaseStudy:
+    """A recipe with its data and its Optuna study, opened at first use.
 
     Args:
         recipe: a name in `studies/`, a path to a .toml, techniques joined by '+', or a `Recipe`.
@@ -125,9 +115,6 @@ class Study:
     def __repr__(self) -> str:
         return f"<Study {self.name}: {self.recipe.name} on {self.data.name}, {clip(database.shown(self.storage))}>"
 
-    def _repr_html_(self) -> str:
-        return html.study(self, self._optuna)
-
     @property
     def batches(self) -> Batches:
         """The data on the device."""
@@ -176,6 +163,11 @@ class Study:
             self._optuna = study
         return self._optuna
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the Optuna study has been read or created by this object."""
+        return self._optuna is not None
+
     def budget(self, trials: int | None = None) -> int:
         """The total number of trials: as asked, else the recipe's, else every cell of a grid; a grid has no more."""
         if trials is not None and trials < 1:
@@ -184,37 +176,6 @@ class Study:
             cells = asking.grid_size(self.space)
             trials = cells if trials is None else min(trials, cells)
         return max(self.recipe.trials if trials is None else trials, extending.total(self.space))
-
-    def check(self) -> Check:
-        """Whether the study learns one batch, and one of noise, by heart, and if not, why not; writes nothing."""
-        from search.check.check import check
-
-        return check(self)
-
-    def run(
-        self,
-        trials: int | None = None,
-        *,
-        timeout: float | None = None,
-        extend: bool = False,
-        workers: int = 1,
-        engine: str = "local",
-        address: str | None = None,
-        observers: Sequence[Observer] | None = None,
-    ) -> Study:
-        """Search until the study has `trials` trials in total; call it again to go on, with a larger total to extend.
-
-        Args:
-            trials: total budget, failed trials not counted; default the recipe's, or the whole grid.
-            timeout: seconds after which to stop; trials in flight are kept and adopted by the next run.
-            extend: then widen a range at whose edge the best trial lies, and go on: `search.choose.extending`.
-            workers: processes that share the work, each with its share of the cores, or a GPU of its own.
-            engine: where they run: "local", this machine, or "ray", a cluster, with the storage in PostgreSQL.
-            address: of the Ray cluster; default the one that this machine belongs to.
-            observers: who watches; default a progress bar. The MLflow writer watches in any case.
-        """
-        running.run(self, trials, running.Manner(timeout, extend, workers, engine, address), observers)
-        return self
 
     @property
     def width(self) -> int:
@@ -233,6 +194,11 @@ class Study:
         noted = self.optuna_study.user_attrs[identity.IDENTITY]  # confirmed: large data is not read for it again
         return environment.describe(self.device, self.recipe.precision, noted["data"])
 
+    def follow_extensions(self) -> None:
+        """See the space as it has become, where its ranges have been widened; as it is where the storage is away."""
+        with suppress(*away.FAULTS):
+            self.space = extending.widened(self.resolved, extending.stored(self.optuna_study.user_attrs))
+
     @property
     def epochs_trained(self) -> int:
         """Epochs that this object has trained, over all slots."""
@@ -247,47 +213,3 @@ class Study:
     def front(self) -> list[FrozenTrial]:
         """The complete trials that no other dominates, by validation loss; of one objective the best alone."""
         return self.objectives.front(self.optuna_study.get_trials(deepcopy=False))
-
-    def trials(self) -> pd.DataFrame:
-        """One row per trial: number, state, value, its hyperparameters, best and final metrics."""
-        from search.study.frames import trials
-
-        return trials(self)
-
-    def curves(self) -> pd.DataFrame:
-        """Every trial's curves in long form: trial, replicate, epoch (from 1) and one column per metric."""
-        from search.study.frames import curves
-
-        return curves(self)
-
-    def export(self, path: Path | str, trial: int | None = None, *, one_se: bool = False) -> Exported:
-        """Save a trial's network (the best, or within one SE of it), trained again: `search.export.network.export`."""
-        from search.export.network import export
-
-        return export(self, Path(path), trial, one_se=one_se)
-
-    def report(self, folder: Path | str | None = None, *, training: bool | None = None) -> Report:
-        """Write a page of figures and what they say into a folder (report-NAME): `search.report.build.write`."""
-        from search.report import build
-
-        return build.write(self, folder, training=training)
-
-    def replay(self, trial: int) -> Replay:
-        """Train a finished trial again, alone, and compare every number with its record."""
-        from search.replay.replay import replay
-
-        return replay(self, trial)
-
-    def published(self) -> pd.DataFrame:
-        """The figures that the recipe's rows give beside this study's: row, metric, theirs, ours, sd, agrees."""
-        from search.study.frames import published
-
-        return published(self)
-
-    def uncertainty(
-        self, trial: int | None = None, *, passes: int = 100, activations: Sequence[str] = ()
-    ) -> Uncertainty:
-        """How uncertain the predictions of a trial (the best) for validation rows are, by Monte Carlo dropout."""
-        from search.uncertainty.monte_carlo import measure
-
-        return measure(self, trial, passes=passes, activations=activations)

@@ -49,17 +49,29 @@ def train(orders: Orders, write: Callable[[str], object], data: Data | None = No
     import torch
 
     from search.recipe import Recipe
-    from search.study.study import Study
+    from search.study.in_process import run_in_process
+    from search.study.study import BaseStudy
     from search.workers.events import Teller
 
     torch.set_num_threads(orders.threads)
-    study = Study(
-        Recipe.parse(orders.recipe, orders.name), study_name=orders.name, storage=orders.storage, tracking_uri=None,
-        device=orders.device, slots=orders.slots, checkpoint=orders.checkpoint, data_dir=Path(orders.data_dir),
-        offline=orders.offline, techniques=orders.techniques, loaded=data,
-    )  # fmt: skip
+    study = BaseStudy(
+        Recipe.parse(orders.recipe, orders.name),
+        study_name=orders.name,
+        storage=orders.storage,
+        tracking_uri=None,
+        device=orders.device,
+        slots=orders.slots,
+        checkpoint=orders.checkpoint,
+        data_dir=Path(orders.data_dir),
+        offline=orders.offline,
+        techniques=orders.techniques,
+        loaded=data,
+    )
     timeout = None if orders.until is None else max(0.001, orders.until - time.time())
-    study.run(orders.budget, timeout=timeout, extend=orders.extend, observers=[Teller(write)])
+    try:
+        run_in_process(study, orders.budget, [Teller(write)], timeout=timeout, extend=orders.extend)
+    finally:
+        study.claims.release()
 
 
 def main() -> int:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from optuna.trial import TrialState
 
 from search.record.curves import RECIPE
+from search.show.text import trial_name
 from search.tracking.link import WriterLink
-from search.tracking.plan import OBJECTIVE, row_name, trial_name
+from search.tracking.plan import OBJECTIVE, row_name
 
 if TYPE_CHECKING:
     import numpy as np

@@ -55,8 +55,12 @@ def study_view(study: str, params: Sequence[str], metrics: Collection[str], crea
     }
     view = {"name": study, "createdAt": created_ms, "updatedAt": created_ms, "state": json.dumps(state)}
     value = json.dumps(view)
-    digest = hashlib.sha256(study.encode()).hexdigest()[:16]
-    return (f"{_VIEW_TAG}{digest}", value) if len(value) <= _MOST else None
+    return (view_tag(study), value) if len(value) <= _MOST else None
+
+
+def view_tag(study: str) -> str:
+    """Return the tag that holds a study's saved view; an address of MLflow's page asks for it by its last part."""
+    return f"{_VIEW_TAG}{hashlib.sha256(study.encode()).hexdigest()[:16]}"
 
 
 def _line(metric: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import numpy as np
 from search.errors import EnvironmentFault
 from search.record import curves as record
 from search.record.summary import objective_so_far
+from search.show.text import trial_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -157,29 +158,10 @@ def trial_tags(study: str, number: int, state: str) -> dict[str, str]:
     return {KEY_TAG: f"{study}/{number}", STUDY_TAG: study, TRIAL_TAG: str(number), STATE_TAG: state}
 
 
-def trial_name(number: int, params: Mapping[str, Any], row: str = "") -> str:
-    """The name of a trial's run, after its row in a study that lists its settings, else after its hyperparameters.
-
-    >>> trial_name(12, {"l2": 0.00031, "optimizer": "sgd"})
-    'trial-12 l2=3.1e-4 optimizer=sgd'
-    """
-    setting = [row] if row else [f"{name}={_short(value)}" for name, value in params.items()]
-    return " ".join([f"trial-{number}", *setting])[:200]
-
-
 def row_name(attributes: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     """The name of a trial's row in a recipe that lists its settings; empty where it has none."""
     rows, cell = recipe.get("rows", ()), attributes.get(record.CELL)
     return str(rows[cell].get("name", "")) if cell is not None and cell < len(rows) else ""
-
-
-def _short(value: Any) -> str:
-    if not isinstance(value, float) or not math.isfinite(value) or value == 0:
-        return str(value)
-    if 1e-2 <= abs(value) < 1e4:
-        return f"{value:.3g}"
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
 def trial_times(trial: FrozenTrial) -> tuple[int, int]:

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from search.errors import EnvironmentFault, RequestError
+from search.errors import RequestError
+from search.show import figure_file
 from search.uncertainty.calibration import NORMAL_95
 from search.uncertainty.monte_carlo import Uncertainty
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 _TAKES = "figure: takes a regression of one target on one input, such as line or polynomial"
 
 
-def check(study: Study) -> None:
+def check(study: BaseStudy) -> None:
     """Refuse data that no such figure can show.
 
     Raises:
@@ -70,7 +71,4 @@ def draw(found: Uncertainty, file: Path) -> None:
     made = figure(found)
     if made is None:
         raise RequestError(f"{_TAKES}, got study {found.study!r}")
-    try:
-        made.savefig(file, dpi=150, format=file.suffix[1:].lower())
-    except OSError as error:
-        raise EnvironmentFault(f"cannot write figure {str(file)!r}: {error.strerror}") from None
+    figure_file.save(made, file, [(found.study, found.trial)])

@@ -22,8 +22,9 @@ from torch import Tensor
 from search.errors import RequestError
 from search.recipe.declared import CORE
 from search.recipe.discovery import discover
+from search.show import html
 from search.show.sheet import Sheet
-from search.study.results import number, plain
+from search.show.text import number, plain
 from search.study.retrain import chosen
 from search.train.pack import Pack, Slot
 from search.train.sampling import best_networks, monte_carlo
@@ -33,7 +34,7 @@ from search.uncertainty.calibration import NORMAL_95, Floats
 if TYPE_CHECKING:
     import pandas as pd
 
-    from search.study.study import Study
+    from search.study.study import BaseStudy
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,11 @@ class Uncertainty:
         return f"{table(self)}" + "\n".join(notes(self))
 
     def _repr_html_(self) -> str:
-        from search.show import html
+        from search.uncertainty import figure
 
-        return html.uncertainty(self)
+        made = figure.figure(self)
+        picture = "" if made is None else html.picture(made, "validation rows, mean of the passes and band")
+        return html.block(html.table(table(self)), picture, html.lines(notes(self)))
 
     def draw(self, file: Path | str) -> None:
         """Save the figure, PNG or SVG: points, mean and band, where there is one input and one target."""
@@ -139,7 +142,7 @@ class Uncertainty:
 
 
 def measure(
-    study: Study, trial: int | None = None, *, passes: int = 100, activations: Sequence[str] = ()
+    study: BaseStudy, trial: int | None = None, *, passes: int = 100, activations: Sequence[str] = ()
 ) -> Uncertainty:
     """Train a trial again and make Monte Carlo passes over the validation rows.
 
@@ -169,7 +172,7 @@ def measure(
     return Uncertainty(study.name, found.number, found.values[0], own, passes, _truth(study), networks, grid, points)
 
 
-def _grid(study: Study) -> Floats | None:
+def _grid(study: BaseStudy) -> Floats | None:
     """Inputs in the user's units, from half their range before the first to half after the last."""
     if study.data.features > 1 or study.data.task != "regression":
         return None
@@ -178,13 +181,13 @@ def _grid(study: Study) -> Floats | None:
     return np.linspace(seen.min() - margin, seen.max() + margin, 400)
 
 
-def _truth(study: Study) -> NDArray[Any]:
+def _truth(study: BaseStudy) -> NDArray[Any]:
     if study.data.targets is None:
         return study.data.y_val.numpy()
     return _numbers(study.data.targets.invert(study.data.y_val))
 
 
-def _network(study: Study, values: Mapping[str, Any], passes: int, grid: Floats | None) -> Network:
+def _network(study: BaseStudy, values: Mapping[str, Any], passes: int, grid: Floats | None) -> Network:
     """One activation's network, measured."""
     data, batches = study.data, study.batches
     slots = [Slot(0, replicate, study.numeric(values)) for replicate in range(study.recipe.replicates)]
@@ -211,13 +214,13 @@ def _network(study: Study, values: Mapping[str, Any], passes: int, grid: Floats 
     return Network(str(values["activation"]), value, noise, spread, curve, means)
 
 
-def _spread(study: Study, pack: Pack, x: Tensor, passes: int) -> Spread:
+def _spread(study: BaseStudy, pack: Pack, x: Tensor, passes: int) -> Spread:
     point = _user_units(study, pack.predict(x)[0])
     drawn = np.stack([_user_units(study, one) for one in monte_carlo(pack, x, passes)])
     return Spread(point, drawn.mean(0), drawn.std(0, ddof=1))
 
 
-def _user_units(study: Study, predictions: Tensor) -> Floats:
+def _user_units(study: BaseStudy, predictions: Tensor) -> Floats:
     """Predictions ``rows x outputs`` (or padded) as class probabilities, or as values in the user's units."""
     real = predictions[:, : study.data.outputs].double().cpu()
     if study.data.targets is None:

@@ -21,7 +21,7 @@ from typing import Any
 from search.data import Data
 from search.errors import EnvironmentFault, RequestError, counted
 from search.storage import database
-from search.workers import task
+from search.workers import shipping
 from search.workers.connection import AGREE, join, sentence
 from search.workers.orders import Orders
 from search.workers.team import Ended
@@ -99,21 +99,22 @@ class RayEngine:
         share: what each asks for.
         data: the study's.
         techniques: paths of the files that define those from outside; their text goes with the orders.
+        work: the life of a worker, a generator; see `search.study.ray_task`.
     """
 
-    def __init__(self, share: Share, data: Data, techniques: Sequence[str]) -> None:
+    def __init__(self, share: Share, data: Data, techniques: Sequence[str], work: Callable[..., Any]) -> None:
         import ray
 
         self._share = share
-        self._data = ray.put(task.portable(data))
+        self._data = ray.put(shipping.portable(data))
         self._sources = {path: Path(path).read_text() for path in techniques}
-        self._versions = task.versions()
+        self._versions = shipping.versions()
         task_of = ray.remote(
             num_cpus=share.cpus, num_gpus=share.gpus, scheduling_strategy="SPREAD", num_returns="streaming",
             max_calls=1,  # a process of its own for each life
             max_retries=0,  # which would leave out as many events as the life before has told: the command starts it
         )  # fmt: skip
-        self._work = task_of(task.work)
+        self._work = task_of(work)
         self._lives: dict[int, Any] = {}
 
     def start(self, index: int, orders: Orders, hear: Callable[[str | Ended], None]) -> None:

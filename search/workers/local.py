@@ -18,13 +18,15 @@ from search.workers.team import Ended
 
 
 class LocalEngine:
-    """Starts `python -m search.study.worker`; the end of this process is the end of them all.
+    """Starts each worker as a process; the end of this process is the end of them all.
 
     Args:
         workers: how many share the cores.
+        module: the name of the module that a worker runs as its main one.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, module: str) -> None:
+        self._module = module
         self._threads = max(1, torch.get_num_threads() // workers)
         self._processes: dict[int, subprocess.Popen[str]] = {}
 
@@ -33,7 +35,7 @@ class LocalEngine:
         if (gpus := torch.cuda.device_count() if orders.device != "cpu" else 0) > 1:
             environment["CUDA_VISIBLE_DEVICES"] = _visible(index % gpus)
         process = self._processes[index] = subprocess.Popen(
-            [sys.executable, "-m", "search.study.worker"], env=environment, text=True, bufsize=1,
+            [sys.executable, "-m", self._module], env=environment, text=True, bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the command, which ends its workers
         )  # fmt: skip

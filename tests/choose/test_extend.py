@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 from support.small_studies import Crash, Quiet, outcome, small
 
-from search import run
+from search import Study, run
 from search.choose.extending import EXTENSIONS
 from search.replay import __main__ as replay
 from search.report import __main__ as report
 from search.report.record import read
-from search.study.study import Study
 
 # The learning rate that is best lies beyond.
 SPACE = {"lr": {"low": 1e-5, "high": 1e-4, "log": True}}

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from support.small_studies import Quiet
 
+from search import Study
 from search.choose import extending
 from search.choose.extending import EXTENSIONS
 from search.recipe import Recipe
 from search.report.record import read
 from search.report.statistics import edges
-from search.study.study import Study
 
 RATE = 0.015
 SAMPLERS = ("tpe", "grid", "random")

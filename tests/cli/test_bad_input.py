@@ -266,7 +266,7 @@ def test_a_failure_that_no_one_foresaw_is_one_line_too(
     def fail(*_: object, **__: object) -> None:
         raise IndexError("list index out of range")
 
-    monkeypatch.setattr("search.study.study.Study.__init__", fail)
+    monkeypatch.setattr("search.study.study.BaseStudy.__init__", fail)
     assert run.main(["l2", *FAST]) == 1
     out, err = capsys.readouterr()
     assert out == ""

@@ -13,10 +13,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from search import run
+from search import Study, run
 from search.errors import EnvironmentFault, RequestError
 from search.recipe import Recipe
-from search.study.study import Study
 
 MANY = settings(
     max_examples=120, deadline=None,

@@ -14,9 +14,8 @@ from optuna.trial import TrialState
 from support.small_studies import Quiet, small
 from torch.nn import functional as F
 
-from search import run
+from search import Study, run
 from search.export import __main__ as export
-from search.study.study import Study
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 # Nothing but torch and safetensors: importing the package is an error there.

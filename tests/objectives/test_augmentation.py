@@ -13,10 +13,10 @@ from support.data import random_images
 from support.packs import Fixed, adam, make_pack
 from torch import Tensor
 
+from search import Study
 from search.data import Data
 from search.errors import RequestError
 from search.recipe.discovery import discover
-from search.study.study import Study
 from search.technique import Numeric, Technique
 from search.train import streams
 

@@ -10,9 +10,9 @@ import optuna
 import pytest
 import torch
 
+from search import Study
 from search.errors import RequestError
 from search.recipe.discovery import discover
-from search.study.study import Study
 from search.train.batches import Batches
 from search.train.pack import Pack, Slot
 

@@ -14,11 +14,11 @@ from optuna.trial import TrialState
 from support.packs import adam, make_pack
 from support.small_studies import Quiet, outcome, small
 
+from search import Study
 from search.data import Data
 from search.errors import RequestError
 from search.recipe.discovery import discover
 from search.record.curves import CURVES, Curves
-from search.study.study import Study
 from search.train.cohort import Cohort, Member
 
 MakeData = Callable[..., Data]

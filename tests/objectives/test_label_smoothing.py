@@ -8,9 +8,9 @@ from support.data import random_data
 from support.packs import make_pack
 from torch import nn
 
+from search import Study
 from search.errors import RequestError
 from search.recipe.discovery import discover
-from search.study.study import Study
 
 
 def test_the_loss_is_torchs() -> None:

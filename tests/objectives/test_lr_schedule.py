@@ -13,11 +13,11 @@ from support.packs import adam, make_pack
 from support.small_studies import Quiet, outcome, small
 from torch.optim import lr_scheduler
 
+from search import Study
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.discovery import discover
 from search.record.curves import CURVES, Curves
-from search.study.study import Study
 from search.technique import Numeric
 from search.train.values import TechniqueValues
 

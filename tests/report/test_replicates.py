@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.small_studies import Crash, Quiet, outcome, small
 
+from search import Study
 from search.compare.studies import FRESH
 from search.export import __main__ as export
 from search.recipe import Recipe
@@ -17,7 +18,6 @@ from search.record import added
 from search.report import __main__ as report
 from search.report import replicates, statistics
 from search.report.record import read
-from search.study.study import Study
 from search.train.pack import Pack, Slot
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")

@@ -248,8 +248,13 @@ def test_the_space_leaves_out_what_cannot_exist(tmp_path: Path) -> None:
 
 def test_each_command_has_a_twin_in_python(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose name is the command's; the package's docstring lists them."""
-    modules = Path(search.__file__).parent.glob("*.py")
-    commands = {path.stem for path in modules if "= application()" in path.read_text()}
+    package = Path(search.__file__).parent
+    places = [*package.glob("*.py"), *package.glob("*/__main__.py")]
+    commands = {
+        path.parent.name if path.stem == "__main__" else path.stem
+        for path in places
+        if "= application()" in path.read_text()
+    }
     assert commands == {"run", "report", "export", "compare", "replay", "uncertainty", "sync"}
     for name in commands:
         twin: Callable[..., Any] | None = getattr(Study, name, None) or getattr(search, f"{name}_studies", None)

@@ -8,10 +8,10 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from search import Study
 from search.recipe import Recipe
 from search.record.curves import CURVES, SUMMARY
 from search.record.observer import Asked
-from search.study.study import Study
 from search.train.cohort import Member
 
 SMALL: dict[str, Any] = {

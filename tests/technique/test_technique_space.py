@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
+from search import Study
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.discovery import discover
 from search.recipe.space import Space
-from search.study.study import Study
 from search.technique import Numeric, Structural, Technique
 
 KNOWN = discover()

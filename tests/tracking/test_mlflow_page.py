@@ -12,7 +12,7 @@ from support.mlflow_server import serving
 
 from search import Study
 from search.record.curves import CURVES, Curves
-from search.tracking.plan import trial_name
+from search.show.text import trial_name
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium() is None, reason="no chromium on PATH")]
 

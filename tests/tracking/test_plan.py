@@ -13,8 +13,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.errors import EnvironmentFault
 from search.record import curves as record
+from search.show.text import trial_name
 from search.tracking.live import Live
-from search.tracking.plan import clean_key, live_epochs, params_text, plan_trial, trial_name
+from search.tracking.plan import clean_key, live_epochs, params_text, plan_trial
 
 
 def frozen(values: dict[str, list[list[float]]], **attributes: object) -> FrozenTrial:

@@ -128,7 +128,7 @@ def test_without_waiting_the_writer_outlives_the_training(bench: Bench) -> None:
     bench.tell(bench.ask(), TrialState.COMPLETE)
     code = f"""
 import sys, time
-from search.record.link import WriterLink
+from search.tracking.link import WriterLink
 link = WriterLink(study={bench.name!r}, storage={bench.storage!r}, tracking_uri={bench.uri!r})
 for n in range(5000):
     link.epoch([0] * 50, [1] * 50, 1, {{"val_loss": [1.0] * 50}})

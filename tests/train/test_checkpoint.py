@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.small_studies import Crash, Quiet, outcome, small
 
-from search.study.study import Study
+from search import Study
 from search.train.checkpoint import Checkpoints
 from search.train.cohort import Cohort, Member
 

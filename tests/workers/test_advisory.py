@@ -70,10 +70,7 @@ def test_turns_are_taken_one_after_the_other(claims: Callable[[], AdvisoryClaims
 
 def test_a_killed_process_holds_nothing(claims: Callable[[], AdvisoryClaims], postgres: Server) -> None:
     holds = f"""
-from search import EnvironmentFault, Study, away
 from search.choose.advisory import AdvisoryClaims
-from search.choose.asking import Asker
-from search.choose.claims import Claims
 claims = AdvisoryClaims({postgres.url!r}, "a study")
 with claims.turn():
     assert claims.take(7)

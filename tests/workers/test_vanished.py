@@ -28,7 +28,7 @@ import optuna
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from search.choose.advisory import AdvisoryClaims
-from search.database import connect
+from search.storage.database import connect
 
 url = sys.argv[1]
 claims = AdvisoryClaims(url, "a study")

@@ -1,0 +1,62 @@
+"""Run a study to its budget in this process; a worker's process does nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+
+from search import loop
+from search.choose import pruners
+from search.choose.asking import Asker
+from search.recipe import compose
+from search.record import environment
+from search.record.observer import Observer, Stop
+from search.storage import away, database
+from search.study import identity
+from search.study.progress import Deadline, Watchers
+from search.study.study import BaseStudy
+from search.train.checkpoint import Checkpoints
+
+CHECKPOINTS = Path("checkpoints")
+
+
+def run_in_process(
+    study: BaseStudy, budget: int, observers: Sequence[Observer], *, timeout: float | None, extend: bool
+) -> None:
+    """Search until the study has its budget of trials, the time is up, or an observer stops it.
+
+    Args:
+        study: the study, whose claims the caller releases.
+        budget: the total number of trials.
+        observers: those who watch, beside the study's own count of epochs.
+        timeout: the seconds after which to stop; trials in training are adopted by the next run.
+        extend: whether to widen a range at whose edge the best trial lies, and to go on.
+    """
+    with ExitStack() as stack, database.faults(study.storage), suppress(Stop):
+        stack.callback(study.follow_extensions)
+        watching = [study.trained, *observers, environment.Noting(study.optuna_study, study.environment())]
+        if timeout is not None:
+            watching.append(Deadline(timeout))
+        search = partial(_search, study, budget, Watchers(watching), extend=extend)
+        away.persist(search, lambda: study.trained.trials, study.storage)
+
+
+def _search(study: BaseStudy, budget: int, observer: Observer, *, extend: bool) -> None:
+    assert study.backend is not None
+    validate = partial(compose.check, study.techniques, study.techniques, study.data) if extend else None
+    asker = Asker(study.optuna_study, study.backend, study.recipe, study.space, budget, study.claims, validate)
+    pruner = pruners.of(study.recipe, study.space, study.batches, study.loss)
+    made_by = study.optuna_study.user_attrs[identity.IDENTITY] | study.environment()
+    folder = CHECKPOINTS if study.given["checkpoint"] else None
+    loop.search(
+        asker,
+        study,
+        pruner,
+        study.batches,
+        replicates=study.recipe.replicates,
+        width=study.width,
+        checkpoints=Checkpoints(folder, f"{study.storage}/{study.name}", made_by),
+        observer=observer,
+    )

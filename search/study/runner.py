@@ -1,0 +1,162 @@
+"""Run a study to its budget, in this process or by workers, with everyone who watches."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import optuna
+from optuna.trial import TrialState
+
+from search.choose import asking, extending
+from search.errors import RequestError, counted, unknown
+from search.record.observer import Observer, Stop
+from search.storage import away, database
+from search.study import worker
+from search.study.in_process import run_in_process
+from search.study.lookup import kept
+from search.study.progress import Progress, Watchers
+from search.study.study import BaseStudy
+from search.tracking.mirror import MlflowMirror
+from search.workers import team
+from search.workers.local import LocalEngine
+from search.workers.orders import Orders
+from search.workers.team import Engine
+
+ENGINES = ("local", "ray")
+_COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
+_MOST_A_CORE = 8  # workers, each of which takes some 300 MB
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a study is run; none of it changes the results.
+
+    Attributes:
+        timeout: the seconds after which to stop; trials in training are kept and adopted by the next run.
+        extend: whether to widen a range at whose edge the best trial lies, and to go on: `search.choose.extending`.
+        workers: the number of processes that share the work, each with its share of the cores, or a GPU of its own.
+        engine: where they run: "local", this machine, or "ray", a cluster, with the storage in PostgreSQL.
+        address: the address of the Ray cluster; by default the one that this machine belongs to.
+    """
+
+    timeout: float | None = None
+    extend: bool = False
+    workers: int = 1
+    engine: str = "local"
+    address: str | None = None
+
+
+def run_study(
+    study: BaseStudy,
+    trials: int | None = None,
+    options: RunOptions | None = None,
+    observers: Sequence[Observer] | None = None,
+) -> None:
+    """Search until the study has so many trials in total.
+
+    Args:
+        study: the study.
+        trials: the total budget, failed trials not counted; by default the recipe's, or the whole grid.
+        options: how it is run.
+        observers: those who watch; by default a progress bar. The MLflow writer watches in any case.
+
+    Raises:
+        RequestError, EnvironmentFault: see `validate_run`.
+    """
+    options = options or RunOptions()
+    make_engine = validate_run(study, trials, options)
+    with ExitStack() as stack:
+        stack.callback(study.claims.release)
+        opened, budget = study.optuna_study, study.budget(trials)
+        watching: list[Observer] = [*(observers or ())]
+        if study.tracking_uri is not None:
+            watching.append(stack.enter_context(MlflowMirror(study.name, study.storage, study.tracking_uri)))
+        if observers is None:
+            watching.append(stack.enter_context(Progress(opened, budget, study.space.longest(), study.width)))
+        if make_engine is None:
+            run_in_process(study, budget, watching, timeout=options.timeout, extend=options.extend)
+        else:
+            _run_by_workers(study, budget, options, make_engine, Watchers([study.trained, *watching]))
+
+
+def validate_run(study: BaseStudy, trials: int | None, options: RunOptions) -> Callable[[Orders], Engine] | None:
+    """Refuse what cannot be run, before anything is written.
+
+    Returns:
+        What makes the engine of the workers; None where this process does the work.
+
+    Raises:
+        RequestError: it says which option is wrong, and why.
+        EnvironmentFault: there is no cluster to run it on.
+    """
+    timeout, workers, engine = options.timeout, options.workers, options.engine
+    study.budget(trials)
+    if options.extend:
+        extending.check(study.recipe, study.space)
+    # Not `<= 0`, which NaN is not.
+    if timeout is not None and not timeout > 0:
+        raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
+    if workers < 1:
+        raise RequestError(f"workers must be >= 1, got {workers}")
+    cores = os.cpu_count() or 1
+    if engine == "local" and workers > (most := _MOST_A_CORE * cores):
+        raise RequestError(f"workers must be <= {most} on this machine of {counted(cores, 'core')}, got {workers}")
+    if engine not in ENGINES:
+        raise unknown("engine", engine, ENGINES)
+    if options.address is not None and engine != "ray":
+        raise RequestError(f"address is a Ray cluster's: it goes with engine ray, got engine {engine}")
+    if engine == "local":
+        return None if workers == 1 else lambda _: LocalEngine(workers, worker.__name__)
+    from search.study import ray_task
+    from search.workers import cluster
+
+    share = cluster.confirm(study.storage, workers, study.given["device"], options.address)
+    return lambda orders: cluster.RayEngine(share, study.data, orders.techniques, ray_task.work)
+
+
+def _run_by_workers(
+    study: BaseStudy, budget: int, options: RunOptions, make_engine: Callable[[Orders], Engine], observer: Observer
+) -> None:
+    opened, orders = study.optuna_study, _orders(study, budget, options)
+    assert study.backend is not None
+    handle = partial(asking.handle, opened, study.backend)
+    finished = partial(_is_finished, opened, budget, extend=options.extend)
+    with ExitStack() as stack, database.faults(study.storage), suppress(Stop):
+        stack.callback(study.follow_extensions)
+        study.team = team.run(make_engine(orders), orders, options.workers, handle, finished, observer)
+
+
+def _is_finished(opened: optuna.Study, budget: int, *, extend: bool) -> bool:
+    """Whether no worker has anything to do; one that is to extend the study may decide on that."""
+    with suppress(*away.FAULTS):
+        trials = opened.get_trials(deepcopy=False, states=(TrialState.RUNNING, *_COUNTED))
+        return not extend and len(trials) >= budget and all(trial.state in _COUNTED for trial in trials)
+    return False
+
+
+def _orders(study: BaseStudy, budget: int, options: RunOptions) -> Orders:
+    """What each worker is to run.
+
+    Raises:
+        RequestError: workers cannot find a technique that was given as an object.
+    """
+    given = dict(study.given)
+    for one in given["techniques"]:
+        if not isinstance(one, str | Path):
+            raise RequestError(f"workers take techniques by the path of their file, got the technique {one.name!r}")
+    given["techniques"] = [str(Path(one).absolute()) for one in given["techniques"]]
+    return Orders(
+        recipe=kept(study.recipe),
+        name=study.name,
+        storage=study.storage,
+        budget=budget,
+        until=None if options.timeout is None else time.time() + options.timeout,
+        extend=options.extend,
+        **given,
+    )
