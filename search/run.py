@@ -36,7 +36,7 @@ from search.cli.options import (
 from search.cli.values import pairs, parse_range, parse_value, parse_values
 from search.errors import RequestError
 from search.recipe import Recipe
-from search.recipe.schema import DataSet, LossName, PrecisionName, Pruner, PrunerName, SamplerName, ScaleName
+from search.recipe.schema import DataSet, LossName, PrecisionName, PrunerName, SamplerName, ScaleName
 from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING, shown
 from search.storage.fields import Part
 
@@ -45,12 +45,17 @@ if TYPE_CHECKING:
     from search.study.runner import RunOptions
 
 ENGINES = ("local", "ray")
+_DATASET = "A data set such as digits or mnist, or the path of a .csv, .parquet or .npz file or a folder of images."
+
+
+def _or(default: object) -> str:
+    """Return how the help describes a default that the recipe may give."""
+    return f"the recipe's, or {default}"
 
 
 def _default(field: str, table: type[Part] = Recipe) -> str:
-    """Return how the help describes the default of a field of the recipe."""
     value = table.model_fields[field].default
-    return f"the recipe's, or {','.join(value) if isinstance(value, tuple) else value}"
+    return _or(getattr(value, "name", None) or (",".join(value) if isinstance(value, tuple) else value))
 
 
 app = application()
@@ -64,13 +69,7 @@ def run(
     ],
     dataset: Annotated[
         str | None,
-        option(
-            "A data set such as digits, wine or mnist, or the path of a .csv, .parquet or .npz file or of a folder of"
-            " images.",
-            DATA,
-            metavar="NAME|PATH",
-            default=_default("dataset", DataSet),
-        ),
+        option(_DATASET, DATA, metavar="NAME|PATH", default=_default("dataset", DataSet)),
     ] = None,
     target: Annotated[
         str | None, option("The column of a table that is predicted.", DATA, metavar="COLUMN", default="the recipe's")
@@ -81,21 +80,13 @@ def run(
     ] = None,
     data: Annotated[
         list[str] | None,
-        option(
-            "An option of the data set: n or sigma of a synthetic one, task or drop of a table. Repeatable.",
-            DATA,
-            metavar="NAME=VALUE",
-        ),
+        option("An option of the data set: n, sigma, task or drop. Repeatable.", DATA, metavar="NAME=VALUE"),
     ] = None,
     data_dir: DataDir = Path("data"),
     offline: Offline = False,
     trials: Annotated[
         int | None,
-        option(
-            "The number of trials in total. Run again with more to extend the study.",
-            SEARCH,
-            default=_default("trials"),
-        ),
+        option("The total number of trials; a larger one extends the study.", SEARCH, default=_default("trials")),
     ] = None,
     timeout: Annotated[
         float | None, option("Seconds after which the search stops. Run again to go on.", SEARCH, metavar="SECONDS")
@@ -106,14 +97,12 @@ def run(
     ] = None,
     pruner: Annotated[
         str | None,
-        option(
-            "The pruner that stops bad trials.", SEARCH, choices=get_args(PrunerName), default=_default("name", Pruner)
-        ),
+        option("The pruner that stops bad trials.", SEARCH, choices=get_args(PrunerName), default=_default("pruner")),
     ] = None,
     objective: Annotated[
         str | None,
         option(
-            "The metric to minimise, or several for their Pareto front: val_loss,sparsity.",
+            "The metrics to minimise, such as val_loss,sparsity.",
             SEARCH,
             metavar="NAMES",
             default=_default("objective"),
@@ -125,9 +114,7 @@ def run(
     ] = None,
     space: Annotated[
         list[str] | None,
-        option(
-            "Search a hyperparameter over LOW:HIGH, LOW:HIGH:log or A,B,C. Repeatable.", SEARCH, metavar="NAME=RANGE"
-        ),
+        option("Search over LOW:HIGH, LOW:HIGH:log or A,B,C. Repeatable.", SEARCH, metavar="NAME=RANGE"),
     ] = None,
     extend: Annotated[
         bool, flag("Widen a range and go on where the best trial lies at its edge.", "--extend", SEARCH)
@@ -144,36 +131,22 @@ def run(
         option("The number of values that a grid takes of a range.", SEARCH, default=_default("grid_points")),
     ] = None,
     ask_batch: Annotated[
-        int | None,
-        option(
-            "The number of trials that are asked and judged together.", SEARCH, default="the recipe's, or the sampler's"
-        ),
+        int | None, option("The number of trials that are asked together.", SEARCH, default=_or("by sampler"))
     ] = None,
     technique: Techniques = None,
     hidden: Annotated[
         str | None,
-        option(
-            "The widths of the hidden layers, such as 128,128. 0 is a linear model.",
-            NETWORK,
-            metavar="WIDTHS",
-            default="the recipe's, or 128,128",
-        ),
+        option("The widths of the hidden layers; 0 for none.", NETWORK, metavar="WIDTHS", default=_or("128,128")),
     ] = None,
-    batch_size: Annotated[
-        int | None, option("The number of rows of a minibatch.", NETWORK, default="the recipe's, or 128")
-    ] = None,
-    epochs: Annotated[
-        int | None, option("The number of epochs of a trial.", NETWORK, default="the recipe's, or 100")
-    ] = None,
+    batch_size: Annotated[int | None, option("The number of rows of a minibatch.", NETWORK, default=_or(128))] = None,
+    epochs: Annotated[int | None, option("The number of epochs of a trial.", NETWORK, default=_or(100))] = None,
     loss: Annotated[
         str | None,
-        option("The training loss.", NETWORK, choices=get_args(LossName), default="the recipe's, or the task's"),
+        option("The training loss.", NETWORK, choices=get_args(LossName), default=_or("by task")),
     ] = None,
     precision: Annotated[
         str | None,
-        option(
-            "The floating-point precision.", NETWORK, choices=get_args(PrecisionName), default=_default("precision")
-        ),
+        option("The number format.", NETWORK, choices=get_args(PrecisionName), default=_default("precision")),
     ] = None,
     check: Annotated[
         bool, flag("Only check whether the network can overfit one batch, and if not, say why.", "--check", NETWORK)
@@ -229,7 +202,7 @@ def run(
     from search.api import Study
     from search.study.runner import RunOptions, validate_run
 
-    made = Study(
+    searched = Study(
         study,
         data_dir=data_dir,
         offline=offline,
@@ -244,11 +217,11 @@ def run(
     )
     # Before the study is opened, which writes: a wrong budget leaves nothing behind.
     run_options = RunOptions(timeout, extend, workers, engine, address)
-    validate_run(made, trials, run_options)
+    validate_run(searched, trials, run_options)
     if check:
-        return _check(made, started, as_json=json_)
-    _open(made, context.obj if context.parent is None else context.obj[1:])
-    _go(made, made.budget(trials), started, run_options, as_json=json_)
+        return _check(searched, started, as_json=json_)
+    _open(searched, context.obj if context.parent is None else context.obj[1:])
+    _go(searched, searched.budget(trials), started, run_options, as_json=json_)
     return 0
 
 
@@ -262,41 +235,41 @@ def _slots(text: str) -> int | str:
 
 
 def _check(study: Study, started: float, *, as_json: bool) -> int:
-    """The overfit check instead of a search; returns 1 where it finds something wrong with the study."""
+    """Run the overfit check; return 1 where it finds something wrong with the study."""
     from search.check.check import check
 
-    found = check(study, lambda line: print(f"training {line}", file=sys.stderr))
+    result = check(study, lambda line: print(f"training {line}", file=sys.stderr))
     if as_json:
-        print(json.dumps(found.outcome() | {"seconds": round(time.monotonic() - started, 3)}, allow_nan=False))
+        print(json.dumps(result.outcome() | {"seconds": round(time.monotonic() - started, 3)}, allow_nan=False))
     else:
-        print(found)
-    return 0 if found.fitted else 1
+        print(result)
+    return 0 if result.fitted else 1
 
 
 def _open(study: Study, words: Sequence[str]) -> None:
-    """Open the study; where the name is another study's, say the command that makes one of its own.
+    """Open the study.
 
     Raises:
-        Mismatch: which ends with that command.
+        RequestError: the name is another study's; the message ends with the command that makes one of its own.
     """
+    from search.study import lookup
     from search.study.identity import Mismatch, free_name
-    from search.study.lookup import names
 
     try:
         _ = study.optuna_study
     except Mismatch as mismatch:
-        name = free_name(mismatch.study, names(study.storage))
+        name = free_name(mismatch.study, lookup.names(study.storage))
         kept = [word for word in words if not word.startswith("--study-name=")]
         if "--study-name" in kept:
-            at = kept.index("--study-name")
-            del kept[at : at + 2]
+            place = kept.index("--study-name")
+            del kept[place : place + 2]
         kept = [shown(word) if "://" in word else word for word in kept]
         again = invocation.command("run", f"--study-name={name}", *kept)
         raise RequestError(f"{mismatch}; to make a study of its own: {again}") from None
 
 
 def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_json: bool) -> None:
-    """Run, then show what came of it."""
+    """Run the study, then print its results."""
     from search.choose import extending
     from search.study import published, results
 
@@ -312,14 +285,14 @@ def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_js
         print(json.dumps(outcome | published.outcome(study), allow_nan=False))
     else:
         print(results.render(study, outcome))
-        if shown := published.render(study):
-            print(f"\n{shown}")
+        if figures := published.render(study):
+            print(f"\n{figures}")
     for line in extending.warnings(study.recipe, study.space, study.optuna_study.get_trials(deepcopy=False)):
         print(f"warning: {line}", file=sys.stderr)
 
 
 def main(words: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line and return the exit status."""
     return serve(app, words)
 
 

@@ -38,7 +38,7 @@ def script(name: str) -> str:
 
 
 def _script(name: str) -> str | None:
-    """Return a script's name, behind ``uv run`` where it takes that; None where it is reached by neither."""
+    """Return what runs a program of this environment, by its name or by its path; None where there is none."""
     own = shutil.which(name, path=str(_folder()))
     if own is None:
         return None
@@ -46,7 +46,7 @@ def _script(name: str) -> str | None:
     if typed is not None and os.path.samefile(typed, own):
         return name
     uv = _uv_run()
-    return f"{uv} {name}" if uv else None
+    return f"{uv} {name}" if uv else _relative(own)
 
 
 def _python() -> str:
@@ -55,7 +55,11 @@ def _python() -> str:
         return "python"
     if uv := _uv_run():
         return f"{uv} python"
-    return shlex.quote(sys.executable.removeprefix(f"{os.getcwd()}{os.sep}"))
+    return _relative(sys.executable)
+
+
+def _relative(path: str) -> str:
+    return shlex.quote(path.removeprefix(f"{os.getcwd()}{os.sep}"))
 
 
 def _folder() -> Path:
