@@ -42,11 +42,11 @@ import measure
 import torch
 
 from search.data import Data, Scaling
+from search.technique.layout import Layout
 from search.train.batches import Batches
 from search.train.cohort import Cohort, Member
 from search.train.device import auto_width, slot_bytes
 from search.train.evaluate import EVAL_ROWS
-from search.train.layout import Layout
 from search.train.program import Program
 
 LINEAR, SLACK, ITEM = 1.25, 1.25, 4

@@ -38,7 +38,7 @@ from search.train.model_file import Model, load
 
 if TYPE_CHECKING:
     from search.data import Data
-    from search.train.layout import Field
+    from search.technique.layout import Field
 
 _NONE = "none"
 

@@ -1,1 +1,1 @@
-"""What a person reads: tables of trials."""
+"""Pieces of what a person reads: tables, numbers, HTML, and the files of figures."""

@@ -1,13 +1,18 @@
 """What a technique is: its hyperparameters and its hooks into training."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from search.technique.hyperparameter import Hyperparameter, Numeric, Structural, Value
+from search.technique.layout import Field
 from search.technique.technique import Batch, Inputs, Setting, Technique, Values
 
-if TYPE_CHECKING:
-    from search.train.layout import Field as Field  # for whoever annotates an `init` hook
-
-__all__ = ["Batch", "Hyperparameter", "Inputs", "Numeric", "Setting", "Structural", "Technique", "Value", "Values"]
+__all__ = [
+    "Batch",
+    "Field",
+    "Hyperparameter",
+    "Inputs",
+    "Numeric",
+    "Setting",
+    "Structural",
+    "Technique",
+    "Value",
+    "Values",
+]

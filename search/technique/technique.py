@@ -31,13 +31,10 @@ from torch import Tensor
 
 from search.errors import RequestError
 from search.technique.hyperparameter import Hyperparameter, Numeric, Structural, Value
+from search.technique.layout import Field, Layout
 
 if TYPE_CHECKING:
     from search.data import Data
-    from search.train.layout import Field as Field  # for whoever annotates an `init` hook
-    from search.train.layout import Layout
-
-__all__ = ["Batch", "Hyperparameter", "Inputs", "Numeric", "Setting", "Structural", "Technique", "Value", "Values"]
 
 
 class Inputs(Protocol):

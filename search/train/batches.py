@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from search.data import Data
+from search.technique.layout import padded
 from search.train.inputs import DataInputs
-from search.train.layout import padded
 
 
 class Batches:

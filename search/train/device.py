@@ -8,9 +8,9 @@ import torch
 
 from search.errors import EnvironmentFault, unknown
 from search.technique import Structural
+from search.technique.layout import Layout, padded
 from search.train.batches import Batches
 from search.train.evaluate import EVAL_ROWS
-from search.train.layout import Layout, padded
 from search.train.optimisers import OPTIMISERS, Optimiser
 from search.train.program import hidden_widths
 

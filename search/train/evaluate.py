@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from search.technique.layout import ALIGNMENT, Layout
 from search.train import losses
 from search.train.batches import Batches
-from search.train.layout import ALIGNMENT, Layout
 from search.train.network import Network
 from search.train.program import Program
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from search.technique.layout import Field
 from search.train import streams
-from search.train.layout import Field
 from search.train.program import Program
 from search.train.values import TechniqueValues
 

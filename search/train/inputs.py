@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from search.data import Data
-from search.train.layout import padded
+from search.technique.layout import padded
 
 
 class DataInputs:

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from search.technique.layout import Layout
 from search.train.activations import ACTIVATIONS, Activation
-from search.train.layout import Layout
 
 
 class _Layer:

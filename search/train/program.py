@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search.technique import Technique, Value
+from search.technique.layout import Layout
 from search.train.batches import Batches
-from search.train.layout import Layout
 from search.train.losses import CLASSIFICATION, REGRESSION, LossFunction
 from search.train.optimisers import OPTIMISERS, Optimiser
 from search.train.precision import Precision

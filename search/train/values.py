@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from search.technique import Inputs, Value, Values
+from search.technique.layout import Layout
 from search.train import streams
 from search.train.batches import Batches
-from search.train.layout import Layout
 from search.train.program import Program
 
 

@@ -141,7 +141,7 @@ def test_a_study_that_was_interrupted_shows_what_it_has(tmp_path: Path) -> None:
 
 def test_showing_a_study_loads_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = small(folder)
-    for name in ("compose.load", "study.Batches"):
+    for name in ("recipe.compose.load", "study.study.Batches"):
         monkeypatch.setattr(f"search.{name}", lambda *_args, **_named: pytest.fail("loaded again"))
     assert len(page(study).rows) > 5
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from support.packs import make_pack
 
 from search.data import Data
+from search.technique.layout import Layout
 from search.train import streams
-from search.train.layout import Layout
 
 _MASK = (1 << 64) - 1
 

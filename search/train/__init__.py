@@ -1,0 +1,1 @@
+"""Training: packs of slots, their network, optimisers, draws and metrics."""
