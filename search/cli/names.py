@@ -6,35 +6,32 @@ They complete words in the shell, and they let a misspelt word be refused at onc
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
-import tomllib
 from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any
 
 from search.storage.database import DEFAULT_STORAGE, sqlite_path
 
-# Those of every study and of the optimisers; those of the techniques are in the packaged recipes.
+# Those of every study and of the optimisers.
 _COMMON = {
     *("activation", "batch_size", "epochs", "hidden", "lr", "optimizer"),
     *("alpha", "beta1", "beta2", "centered", "dampening", "eps", "lr_decay", "momentum", "nesterov", "weight_decay"),
 }
+# Those of a technique, as its file declares them: to import it would import torch.
+_DECLARED = re.compile(r'"(\w+)": (?:Numeric|Structural)\(')
 
 
 def recipes() -> list[str]:
     """Return the names of the packaged recipes, those in subfolders too."""
-    return sorted(name for name, _ in _files(resources.files("studies"), ""))
+    return sorted(_recipes(resources.files("studies"), ""))
 
 
 def hyperparameters() -> set[str]:
     """Return the names of the hyperparameters that studies have."""
-    names = set(_COMMON)
-    for _, file in _files(resources.files("studies"), ""):
-        recipe: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-        for table in (recipe, *recipe.get("rows", ()), *recipe.get("settings", ())):
-            names |= {*table.get("set", ()), *table.get("space", ())}
-    return names
+    files = (entry for entry in resources.files("objectives").iterdir() if entry.name.endswith(".py"))
+    return _COMMON.union(*(_DECLARED.findall(file.read_text(encoding="utf-8")) for file in files))
 
 
 def studies(storage: str = DEFAULT_STORAGE) -> list[str] | None:
@@ -55,9 +52,9 @@ def complete_study() -> list[str]:
     return [*(studies() or ()), *recipes()]
 
 
-def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+def _recipes(folder: Traversable, prefix: str) -> Iterator[str]:
     for entry in folder.iterdir():
         if entry.is_dir():
-            yield from _files(entry, f"{prefix}{entry.name}/")
+            yield from _recipes(entry, f"{prefix}{entry.name}/")
         elif entry.name.endswith(".toml"):
-            yield prefix + entry.name.removesuffix(".toml"), entry
+            yield prefix + entry.name.removesuffix(".toml")

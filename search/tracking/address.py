@@ -11,7 +11,7 @@ from pathlib import Path
 
 from search.cli import invocation
 from search.storage.database import DEFAULT_TRACKING, shown, sqlite_path
-from search.tracking.page import view_tag
+from search.tracking.plan import view_tag
 
 EXPERIMENT = "regsearch"
 _LOCAL = "http://127.0.0.1:5000"  # where `mlflow ui` listens

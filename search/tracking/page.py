@@ -6,12 +6,11 @@ page that does not know its form leaves it out of the menu.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from search.tracking.plan import OBJECTIVE, STUDY_TAG, clean_key
+from search.tracking.plan import OBJECTIVE, STUDY_TAG, clean_key, view_tag
 from search.tracking.store import tagged
 
 NOTE_TAG = "mlflow.note.content"
@@ -21,7 +20,6 @@ EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",  # not prompts and agents
 }
 """The tags of a new experiment."""
-_VIEW_TAG = "mlflow.sharedViewState."
 _MOST = 5000  # MLflow's own limit of an experiment's tag
 _CURVES = ("val_loss", "train_loss", "val_accuracy", "val_rmse")
 _SECTION = "curves"
@@ -56,11 +54,6 @@ def study_view(study: str, params: Sequence[str], metrics: Collection[str], crea
     view = {"name": study, "createdAt": created_ms, "updatedAt": created_ms, "state": json.dumps(state)}
     value = json.dumps(view)
     return (view_tag(study), value) if len(value) <= _MOST else None
-
-
-def view_tag(study: str) -> str:
-    """Return the tag that holds a study's saved view; an address of MLflow's page asks for it by its last part."""
-    return f"{_VIEW_TAG}{hashlib.sha256(study.encode()).hexdigest()[:16]}"
 
 
 def _line(metric: str) -> dict[str, Any]:
