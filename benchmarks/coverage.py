@@ -51,6 +51,7 @@ from search.recipe.space import Space
 from search.train.batches import Batches
 from search.train.pack import Pack, Slot
 from search.train.program import Program
+from search.train.sampling import best_networks
 
 FRESH = 1000
 ROWS = (1257, 180, 360)
@@ -98,11 +99,11 @@ class Redraws:
         """One redraw: of each pair whether its interval holds the truth or tells the two apart."""
         order = torch.from_numpy(np.random.default_rng(number).permutation(len(self._x)))
         *parts, rest = torch.split(order, [*ROWS, len(order) - sum(ROWS)])
-        pack = self._trained(parts)
+        networks = self._trained(parts)
         unseen = rest[:UNSEEN]
-        tested = [self._measure(pack, parts[2], FRESH, FRESH + self._replicates)]
-        known = [self._measure(pack, unseen, FRESH + self._replicates, FRESH + 3 * self._replicates)]
-        apart = self._measure(pack, parts[2], FRESH + self._replicates, FRESH + 2 * self._replicates)["free"]
+        tested = [self._measure(networks, parts[2], FRESH, FRESH + self._replicates)]
+        known = [self._measure(networks, unseen, FRESH + self._replicates, FRESH + 3 * self._replicates)]
+        apart = self._measure(networks, parts[2], FRESH + self._replicates, FRESH + 2 * self._replicates)["free"]
         found: dict[str, Any] = {}
         for at, metric in enumerate(("accuracy", "loss")):
             arm = {name: table[at] for name, table in tested[0].items()}
@@ -123,7 +124,7 @@ class Redraws:
             }
         return found
 
-    def _trained(self, parts: Sequence[Tensor]) -> Pack:
+    def _trained(self, parts: Sequence[Tensor]) -> list[Pack]:
         """Every setting on its replicates: the two whose difference is known have twice as many more."""
         (x, y), (x_val, y_val), (x_test, y_test) = ((self._x[rows], self._y[rows]) for rows in parts)
         names = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
@@ -139,22 +140,21 @@ class Redraws:
             self._space.structure(values), tuple(slots[0].values), self._techniques, batches,
             loss="cross_entropy", seed=0,
         )  # fmt: skip
-        pack = Pack(program, batches, slots)
-        for _ in range(program.epochs):
-            pack.run_epoch()
-        return pack
+        return [network for network, _ in best_networks(program, batches, slots)]
 
     @torch.no_grad()
-    def _measure(self, pack: Pack, rows: Tensor, first: int, last: int) -> Mapping[str, tuple[Floats, Floats]]:
+    def _measure(
+        self, networks: Sequence[Pack], rows: Tensor, first: int, last: int
+    ) -> Mapping[str, tuple[Floats, Floats]]:
         """Of each setting correctness and loss, ``replicates x rows``, by plain torch from the best weights."""
         x, y = self._x[rows], self._y[rows]
         found: dict[str, tuple[Floats, Floats]] = {}
         for trial, name in enumerate(ARMS):
-            chosen = [i for i, slot in enumerate(pack.slots) if slot.trial == trial and first <= slot.replicate < last]
-            chosen.sort(key=lambda i: pack.slots[i].replicate)
+            chosen = [one for one in networks if one.slots[0].trial == trial]
+            chosen = [one for one in chosen if first <= one.slots[0].replicate < last]
             if not chosen:
                 continue
-            weights = [pack.weights(i) for i in chosen]
+            weights = [one.weights(0) for one in chosen]
             # One wide product instead of a narrow one for each network.
             wide = torch.cat([one["0.weight"] for one in weights]), torch.cat([one["0.bias"] for one in weights])
             hidden = F.relu(F.linear(x, *wide)).view(len(x), len(chosen), -1)

@@ -13,7 +13,7 @@ Growth is linear while time per unit stays within 1.25 times the best of its axi
 slices of a run, its first left out, and over repeats.
 
 Memory is the peak resident memory over the level after the imports, before and after the halving's compaction. The
-bar: at most ``data once + 1.25 x slots x ((weights + gradient + 2 moments + best copy) + activations)``, in the
+bar: at most ``data once + 1.25 x slots x ((weights + gradient + 2 moments) + activations)``, in the
 arithmetic of `search.train.device`. The libraries' own share (their code paged in, their threads) is what a network
 of next to nothing takes; it is printed first and taken off for the second of the two quotients.
 
@@ -50,7 +50,7 @@ from search.train.evaluate import EVAL_ROWS
 from search.train.program import Program
 
 LINEAR, SLACK, ITEM = 1.25, 1.25, 4
-_COPIES = 5  # weights, gradient, Adam's two moments, best
+_COPIES = 4  # weights, gradient, Adam's two moments
 _OUTPUTS, _BATCH, _VALIDATION, _SLICES = 10, 128, 360, 6
 
 

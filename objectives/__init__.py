@@ -1,1 +1,1 @@
-"""The techniques, one per file, each found by its file: none is listed anywhere."""
+"""The techniques, one per file. They are found by their files; there is no list of them."""

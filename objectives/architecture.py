@@ -1,9 +1,10 @@
-"""The network's shape: how many hidden layers, how wide, and the activation.
+"""Architecture searches the shape of the network: the number of hidden layers, their width, and the activation.
 
-``hidden = "WIDTHxWIDTHx..."`` with `depth` layers of `width` units; depth 0 is a linear model, "0", and has no width.
-`hidden` follows from the two, so a study cannot give it.
+``hidden = "WIDTHxWIDTHx..."`` with `depth` layers of `width` units. Depth 0 is a linear model, "0", and has no width.
+`hidden` follows from `depth` and `width`, so a study cannot set it.
 
-Sampled: `depth`, `width` and `activation`; each combination is a signature, so the trials of one shape train together.
+Hyperparameters searched: `depth`, `width` and `activation`. Each combination is a signature, so the trials of one shape
+train together.
 
 Source: Bergstra and Bengio, "Random search for hyper-parameter optimization" (JMLR 2012).
 """
@@ -18,7 +19,7 @@ _DEEPEST, _WIDEST = 64, 65536
 
 
 def whole(low: int, high: int) -> Callable[[object], Value]:
-    """A parser of whole numbers from `low` to `high`."""
+    """Return a parser of whole numbers from `low` to `high`."""
 
     def parse(value: object) -> Value:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -29,7 +30,7 @@ def whole(low: int, high: int) -> Callable[[object], Value]:
 
 
 def hidden(values: Mapping[str, Value]) -> str:
-    """``"128x128"`` for width 128 and depth 2; "0" for depth 0."""
+    """Return ``"128x128"`` for width 128 and depth 2; "0" for depth 0."""
     return "x".join(str(values["width"]) for _ in range(int(values["depth"]))) or "0"
 
 

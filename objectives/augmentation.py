@@ -1,23 +1,27 @@
-"""Augmentation of images: random crops, flips, shifts and noise, new for each example and step, in training only.
+"""Augmentation crops, flips and shifts training images at random and adds noise, anew for each example and step.
 
-Every output pixel (i, j) is a copy of one input pixel; the crop comes first, then the flip, then the shift, so read
-backwards it is
+Every output pixel (i, j) is a copy of one input pixel. The crop comes first, then the flip, then the shift. Traced
+backwards, from the output to the input, this is
 
-``i' = i - rows shifted`` (outside the image: black),  ``j'`` likewise, and ``width - 1 - j'`` where flipped,
-``row = first + floor((2 i' + 1) side / (2 height))``, the pixel under the centre of i' in a crop of `side` rows.
+``i' = i - rows shifted`` (outside the image: black),  ``j'`` likewise, and ``width - 1 - j'`` if flipped,
+``row = first + floor((2 i' + 1) side / (2 height))``, the pixel under the centre of i' in a crop of `side` rows,
 
-Then ``pixel <- clamp(pixel + noise * n, 0, 1)``. Inputs ``groups x batch x features`` become
-``slots x batch x features``. Sampled for each example, one draw for all slots of a replicate:
+and the column likewise. Then ``pixel <- clamp(pixel + noise * n, 0, 1)``. Validation and test images are not changed.
 
-- shift: rounded from uniform in ``+-shift * height`` rows and ``+-shift * width`` columns;
-- flip: horizontal, with probability `flip`;
-- crop: a share uniform in ``[1 - crop, 1]`` of height and width, at a uniform place;
-- noise: n, standard normal for each pixel.
+Shapes: inputs ``groups x batch x features`` become ``slots x batch x features``.
 
-So examples are monotone in the strengths: twice the shift moves one twice as far in the same direction.
+Hyperparameters searched: `shift`, `crop` and `noise`; `flip` is 0 unless a study sets or searches it. They determine
+what is drawn for each example, with the same draws for all slots of a replicate:
 
-Pixels that are standardised one by one are scaled to [0, 1] instead: those at the edge are almost always black, so that
-one that is lit would be hundreds of their standard deviations away.
+- `shift`: rows uniform in ``+-shift * height`` and columns uniform in ``+-shift * width``, rounded;
+- `flip`: the probability of a horizontal flip;
+- `crop`: the side of the crop is uniform in ``[1 - crop, 1]`` of height and width, its place is uniform;
+- `noise`: the standard deviation of the noise; n is standard normal for each pixel.
+
+So examples are monotone in these strengths: twice the `shift` moves an example twice as far in the same direction.
+
+If pixels are standardised one by one, the technique scales them to [0, 1] instead: pixels at the edge are almost always
+black, so that a bright pixel moved there would be hundreds of standard deviations from the mean.
 
 Source: Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks" (NIPS 2012)
 for crops and flips; the transforms are those of `torchvision.transforms.v2`: RandomResizedCrop (``ratio=(1, 1)``,
@@ -33,21 +37,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from search.technique import Numeric, Setting, Technique, Values
+from search.technique import Numeric, StudyContext, Technique, Values
 
 if TYPE_CHECKING:
     from search.data import Data
 
 
-def check(setting: Setting) -> None:
-    """Only pixels can be moved about."""
-    data = setting.data
+def check(context: StudyContext) -> None:
+    """Refuse data that are not images: only pixels can be shifted, flipped and cropped."""
+    data = context.data
     if data.image_shape is None or data.pixel_max is None:
-        raise ValueError(f"augmentation needs images; {data.name} has {data.features} features that are no pixels")
+        raise ValueError(f"augmentation needs images; {data.name} has {data.features} features that are not pixels")
 
 
-def prepare(data: Data, _setting: Setting) -> Data:
-    """The data with one scale for all pixels of a channel: a pixel means the same wherever it is moved."""
+def prepare(data: Data, _context: StudyContext) -> Data:
+    """Return the data with one scale for all pixels of a channel, so that a pixel means the same in any place."""
     assert data.image_shape is not None
     assert data.pixel_max is not None
     by_channel = (part.view(data.image_shape[0], -1) for part in (data.inputs.shift, data.inputs.scale))
@@ -60,12 +64,17 @@ def prepare(data: Data, _setting: Setting) -> Data:
 
 
 def augment(x: Tensor, values: Values) -> Tensor:
-    """Pixels ``groups or slots x batch x padded features`` to ``slots x batch x padded features``; padding stays 0."""
+    """Return augmented pixels, ``slots x batch x padded features``; the padding stays 0.
+
+    Args:
+        x: the pixels, ``groups or slots x batch x padded features``.
+        values: the values of the technique.
+    """
     assert values.inputs.image_shape is not None
     channels, height, width = values.inputs.image_shape
     features = channels * height * width
     groups, batch, stored = x.shape
-    # A row and a column of black behind each image: what is shifted in.
+    # A black row and column after each image are the source of what is shifted in.
     images = F.pad(x[..., :features].reshape(groups, batch, channels, height, width), (0, 1, 0, 1)).flatten(3)
     down, right, smaller, top, left, mirror = values.per_slot(values.uniform("geometry", 6, batch)).unbind(1)
     shift, flip, crop = (values[name][:, None] for name in ("shift", "flip", "crop"))
@@ -78,22 +87,23 @@ def augment(x: Tensor, values: Values) -> Tensor:
     if stored > features:
         moved = F.pad(moved, (0, stored - features))
         noise[..., features:].zero_()
-    # Where a slot has no noise too: what is done to it must not hang on its neighbours.
+    # Slots without noise take this step too, because what happens to a slot must not depend on its neighbours.
     return torch.addcmul(moved, values.per_slot(noise), values["noise"][:, None, None]).clamp_(0, 1)
 
 
 def _source(shift: Tensor, share: Tensor, place: Tensor, length: int, mirrored: Tensor | None = None) -> Tensor:
-    """The input row (or column) of each output one, ``slots x batch x length``; `length` where there is none.
+    """Return the input row (or column) of each output row, ``slots x batch x length``; `length` if there is none.
 
-    Args, each ``slots x batch``:
-        shift: how far it moves, as a share of the image.
-        share: the crop's side, likewise.
-        place: draws of the crop's place.
-        mirrored: which examples are flipped.
+    Args:
+        shift: the shift as a share of the image, ``slots x batch``.
+        share: the side of the crop as a share of the image, ``slots x batch``.
+        place: the draws of the crop's place, ``slots x batch``.
+        length: the rows (or columns) of the image.
+        mirrored: whether each example is flipped, ``slots x batch``; None for no flip.
     """
     side = (share * length).round().clamp_(min=1)
     first = (place * (length - side + 1)).floor()
-    # Whole numbers from here on: a quotient of floats may fall just short of a whole one.
+    # Integers from here on: a quotient of floats may fall just short of a whole number.
     at = torch.arange(length, device=share.device) - (shift * length).round().long()[..., None]
     outside = (at < 0) | (at >= length)
     if mirrored is not None:
@@ -106,7 +116,7 @@ technique = Technique(
     name="augmentation",
     hyperparameters={
         "shift": Numeric(low=0.0, high=0.25, minimum=0.0, below=1.0, neutral=0.0, stronger="up"),
-        # Searched only where a study asks for it: a mirrored digit is none.
+        # Searched only if a study asks for it: a mirrored digit is not a digit.
         "flip": Numeric(minimum=0.0, maximum=1.0, neutral=0.0, stronger="up"),
         "crop": Numeric(low=0.0, high=0.4, minimum=0.0, below=1.0, neutral=0.0, stronger="up"),
         "noise": Numeric(low=0.0, high=0.3, minimum=0.0, neutral=0.0, stronger="up"),

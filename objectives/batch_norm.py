@@ -1,12 +1,17 @@
-"""Batch normalisation of hidden units, after the activation.
+"""Batch normalisation standardises each hidden unit over the minibatch, after the activation.
 
-In training ``h <- weight * (h - mean) / sqrt(var + 1e-5) + bias`` with mean and (biased) variance over the minibatch of
-each unit of each slot; in evaluation with running estimates, which after each training pass are ``(1 - alpha) * running
-+ alpha * of the minibatch`` (variance unbiased). `weight` and `bias` are trained, from 1 and 0.
+``h <- weight * (h - mean) / sqrt(var + 1e-5) + bias``
+
+In training, `mean` and `var` are the mean and the (biased) variance over the minibatch, for each unit of each slot. In
+evaluation they are running estimates, which each training pass updates with the minibatch's mean and unbiased variance:
+``running <- (1 - bn_alpha) * running + bn_alpha * minibatch``. `weight` and `bias` are trained, from 1 and 0.
+
+Shapes: activations ``slots x batch x width`` to the same.
+
+Hyperparameters searched: `bn_alpha`; a study may also search `batch_norm`, on or off.
 
 Source: Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
-shift" (ICML 2015), who normalise before the activation; `torch.nn.BatchNorm1d`, whose `momentum` is alpha, here
-`bn_alpha`.
+shift" (ICML 2015), who normalise before the activation; `torch.nn.BatchNorm1d`, which calls `bn_alpha` ``momentum``.
 """
 
 from __future__ import annotations
@@ -17,29 +22,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from search.technique import Numeric, Setting, Structural, Technique, Values
+from search.technique import Numeric, Structural, StudyContext, Technique, Values
 
 _EPSILON = 1e-5
 
 
-def check(setting: Setting) -> None:
-    """One row has no variance: no minibatch may be of one. A linear model has no hidden units."""
-    if setting.possible("hidden") == ["0"]:
-        raise ValueError("takes a hidden layer, got hidden 0")
-    for rows, size in product(setting.train_rows, map(int, setting.possible("batch_size"))):
+def check(context: StudyContext) -> None:
+    """Refuse minibatches of one row, which has no variance, and linear models, which have no hidden units."""
+    if context.possible("hidden") == ["0"]:
+        raise ValueError("it needs a hidden layer, got hidden 0")
+    for rows, size in product(context.train_rows, map(int, context.possible("batch_size"))):
         if size == 1 or rows % size == 1:
             raise ValueError(
-                f"takes minibatches of at least 2 rows: {rows} rows in minibatches of {size} leave one alone"
+                f"it needs minibatches of at least 2 rows, but {rows} rows in minibatches of {size} leave one of 1: "
+                "change batch_size"
             )
 
 
 def parameters(_number: int, _width: int) -> dict[str, float]:
-    """Scale and shift of each unit, as `torch.nn.BatchNorm1d` begins with them."""
+    """Return the initial scale and shift of each unit, those of `torch.nn.BatchNorm1d`."""
     return {"weight": 1.0, "bias": 0.0}
 
 
 def start(values: Values) -> dict[str, Tensor]:
-    """Running estimates of each hidden layer, ``slots x padded width``: mean 0 and variance 1."""
+    """Return initial running estimates for each hidden layer, ``slots x padded width``: mean 0 and variance 1."""
     state = {}
     for number in range(1, values.layout.layers):
         width = values.layout.bias(number - 1).stored[0]
@@ -49,9 +55,9 @@ def start(values: Values) -> dict[str, Tensor]:
 
 
 class _Normalise(torch.autograd.Function):
-    """``(h - mean) / sqrt(var + epsilon) * weight + bias`` over dim 1, with the mean and biased variance of `h`.
+    """``(h - mean) / sqrt(var + epsilon) * weight + bias`` with the mean and biased variance of `h` over dim 1.
 
-    Its gradient in closed form: autograd's own goes through mean and variance separately, in twice the time.
+    The gradient is in closed form, because autograd goes through mean and variance separately and takes twice the time.
     """
 
     @staticmethod
@@ -77,7 +83,10 @@ class _Normalise(torch.autograd.Function):
 
 
 def layer(h: Tensor, number: int, values: Values) -> Tensor:
-    """Activations ``slots x batch x padded width``, normalised; the padding stays 0, as its `weight` and `bias` are."""
+    """Return normalised activations ``slots x batch x padded width``.
+
+    The padding stays 0, because its `weight` and `bias` are 0.
+    """
     if number == 0:
         return h
     mean, var = values.state[f"{number}.running_mean"], values.state[f"{number}.running_var"]
@@ -87,7 +96,7 @@ def layer(h: Tensor, number: int, values: Values) -> Tensor:
         return torch.addcmul(bias, h - mean[:, None], scale)
     rows, alpha = h.shape[1], values["bn_alpha"][:, None]
     if rows == 1:
-        raise ValueError("batch_norm takes minibatches of at least 2 rows, got 1")
+        raise ValueError("batch_norm needs minibatches of at least 2 rows, got 1")
     normalised: Tensor
     normalised, batch_mean, batch_var = _Normalise.apply(h, weight, bias)  # type: ignore[no-untyped-call]
     mean.lerp_(batch_mean[:, 0], alpha)

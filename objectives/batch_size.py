@@ -1,8 +1,8 @@
-"""The minibatch's size.
+"""Batch size searches the number of rows in a minibatch.
 
-The gradient is the mean over `batch_size` rows: smaller minibatches make more steps of an epoch, and noisier ones.
+``g = mean of the gradients of batch_size rows``. With smaller minibatches an epoch has more steps, and noisier ones.
 
-Sampled: `batch_size`, in powers of two; each is a signature, so the trials of one size train together.
+Hyperparameters searched: `batch_size`, in powers of two. Each is a signature, so the trials of one size train together.
 
 Source: Keskar et al., "On large-batch training for deep learning: generalization gap and sharp minima" (ICLR 2017).
 """

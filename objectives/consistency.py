@@ -1,21 +1,24 @@
-"""Consistency regularisation: what the network says of an input with noise should be what it says without.
+"""Consistency regularisation penalises the change of the predictions when noise is added to the inputs.
 
-``objective_s = loss_s + consistency_s * D(f_s(x + sigma_s * n), f_s(x))`` with n standard normal, drawn anew for each
-example and feature in each step, the same for all slots of a replicate; f takes ``slots x batch x features``. Pixels
-get their noise as values in [0, 1] and are clamped to it; other features, scaled as the network takes them, are not.
-The gradient flows through both passes, each with its own random draws (dropout). D, of the predictions z (logits) and
-z' with noise, s the logistic function, is for
+``objective_s = loss_s + consistency_s * D(f_s(x + sigma_s * n), f_s(x))``
+
+n is standard normal, drawn anew for each example and feature in each step, and the same for all slots of a replicate.
+Noise is added to pixels as values in [0, 1], and the result is clamped to [0, 1]. Other features get noise as the
+network takes them (scaled) and are not clamped. The gradient flows through both passes; each has its own random draws
+(dropout). With predictions z (logits) without noise, z' with noise, and the logistic function s, the distance D is
 
     mse   (z' - z)^2                                          mean over outputs and batch
     l1    |z' - z|                                            likewise
-    bce   -s(z) log s(z') - (1 - s(z)) log(1 - s(z'))         likewise: classes as independent labels
+    bce   -s(z) log s(z') - (1 - s(z)) log(1 - s(z'))         likewise; classes are independent labels
     kl    sum_k p_k log(p_k / p'_k),  p = softmax(z)          mean over the batch
 
-Sampled: the strength `consistency` and `sigma`; `consistency_distance` is mse unless a study says otherwise.
+Shapes: inputs ``slots x batch x features``; the term is ``(slots,)``.
+
+Hyperparameters searched: the strength `consistency` and `sigma`; `consistency_distance` is mse unless a study sets it.
 
 Source: Bachman et al., "Learning with pseudo-ensembles" (NIPS 2014); Sajjadi et al., "Regularization with stochastic
-transformations and perturbations" (NIPS 2016); kl: Xie et al., "Unsupervised data augmentation" (NeurIPS 2020). D as
-`torch.nn.MSELoss`, `L1Loss`, `BCELoss` and `KLDivLoss` (batchmean).
+transformations and perturbations" (NIPS 2016); kl: Xie et al., "Unsupervised data augmentation" (NeurIPS 2020).
+The distances are those of `torch.nn.MSELoss`, `L1Loss`, `BCELoss` and `KLDivLoss` (batchmean).
 """
 
 from __future__ import annotations
@@ -24,18 +27,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from search.technique import Batch, Numeric, Setting, Structural, Technique, Values
+from search.technique import Batch, Numeric, Structural, StudyContext, Technique, Values
 
 
-def check(setting: Setting) -> None:
-    """Only classes have probabilities."""
-    for distance in setting.possible("consistency_distance"):
-        if distance in ("bce", "kl") and setting.data.task != "classification":
-            raise ValueError(f"consistency_distance {distance} is for classification; regression takes mse or l1")
+def check(context: StudyContext) -> None:
+    """Refuse bce and kl in regression: only classes have probabilities."""
+    for distance in context.possible("consistency_distance"):
+        if distance in ("bce", "kl") and context.data.task != "classification":
+            raise ValueError(f"consistency_distance {distance} is for classification; use mse or l1 in regression")
 
 
 def loss(batch: Batch, values: Values) -> Tensor:
-    """``consistency * D``, ``(slots,)``."""
+    """Return ``consistency * D``, ``(slots,)``."""
     clean, noisy = batch.predictions, batch.forward(_with_noise(batch.x, values))
     real = torch.arange(clean.shape[-1], device=clean.device) < batch.outputs
     distance = _DISTANCES[str(values.structure["consistency_distance"])](clean, noisy, real)
@@ -43,7 +46,7 @@ def loss(batch: Batch, values: Values) -> Tensor:
 
 
 def _with_noise(x: Tensor, values: Values) -> Tensor:
-    """Inputs ``groups or slots x batch x padded features`` to ``slots x batch x padded features``."""
+    """Return inputs with noise, ``slots x batch x padded features``, from ``groups or slots x ...``."""
     noise = values.normal("noise", *x.shape[1:])
     noise[..., values.layout.widths[0] :].zero_()
     unit = values.per_slot(values.inputs.unit(x)) + values["sigma"][:, None, None] * noise
@@ -51,7 +54,7 @@ def _with_noise(x: Tensor, values: Values) -> Tensor:
 
 
 def _mse(clean: Tensor, noisy: Tensor, real: Tensor) -> Tensor:
-    """As the others: predictions ``slots x batch x padded outputs`` to a distance per example, ``slots x batch``."""
+    """Return the distance of each example, ``slots x batch``, from predictions ``slots x batch x padded outputs``."""
     return ((noisy - clean) * real).square().sum(-1) / real.sum()
 
 
@@ -60,7 +63,7 @@ def _l1(clean: Tensor, noisy: Tensor, real: Tensor) -> Tensor:
 
 
 def _bce(clean: Tensor, noisy: Tensor, real: Tensor) -> Tensor:
-    # s(z) by its tanh, which keeps its bits wherever it stands, as logsigmoid does; torch.sigmoid does not.
+    # s(z) is computed by tanh, which (like logsigmoid) gives the same bits in any place; torch.sigmoid does not.
     labels = (1 + torch.tanh(clean / 2)) / 2
     return (((1 - labels) * noisy - F.logsigmoid(noisy)) * real).sum(-1) / real.sum()
 

@@ -1,8 +1,11 @@
-"""Dropout of hidden units.
+"""Dropout sets hidden units to zero at random in training.
 
-``h_i <- h_i * m_i / (1 - p)``,  ``m_i = 1`` with probability ``1 - p``, else 0; after the activation of each hidden
-layer, in training only, drawn anew for each example, unit and forward pass. All slots of a replicate see the same
-uniform draws: the units that a weak dropout drops are among those that a strong one drops.
+``h_i <- h_i * m_i / (1 - p)``,  ``m_i = 1`` with probability ``1 - p``, else 0,
+
+after the activation of each hidden layer, drawn anew for each example, unit and forward pass. All slots of a replicate
+see the same uniform draws, so the units that a small p drops are among those that a large p drops.
+
+Shapes: activations ``slots x batch x width`` to the same. Hyperparameters searched: p, named `dropout`.
 
 Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting" (JMLR 2014);
 `torch.nn.Dropout`.
@@ -13,22 +16,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from search.technique import Numeric, Setting, Technique, Values
+from search.technique import Numeric, StudyContext, Technique, Values
 
 
-def check(setting: Setting) -> None:
-    """A linear model has no hidden units to drop."""
-    if setting.possible("hidden") == ["0"]:
-        raise ValueError("takes a hidden layer, got hidden 0")
+def check(context: StudyContext) -> None:
+    """Refuse linear models, which have no hidden units to drop."""
+    if context.possible("hidden") == ["0"]:
+        raise ValueError("it needs a hidden layer, got hidden 0")
 
 
 def layer(h: Tensor, number: int, values: Values) -> Tensor:
-    """Activations ``slots x batch x width`` to the same, some zero and the others larger by ``1 / (1 - p)``."""
+    """Return activations ``slots x batch x width``, some set to zero and the others divided by ``1 - p``."""
     if number == 0 or not values.train:
         return h
     draws = values.uniform(f"layer {number}", *h.shape[1:])
     p = values["dropout"][:, None, None]
-    # Compared into floats: a mask of booleans, or `torch.where`, takes three times as long.
+    # The comparison is written as floats: a boolean mask, or `torch.where`, takes three times as long.
     kept = torch.ge(draws, p, out=torch.empty_like(h))
     return h * kept.mul_(1 / (1 - p))
 

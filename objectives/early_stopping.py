@@ -1,8 +1,11 @@
-"""Early stopping: a slot stops once its validation loss has not improved for some epochs; its best weights are kept.
+"""Early stopping ends the training of a slot once its validation loss has not improved for some epochs.
 
-An epoch improves if ``val_loss < best - min_delta``; the slot stops after `patience` epochs in a row that do not. A
-trial ends when all its replicates have stopped, and its value is what it is without stopping: the validation loss at
-the best epoch (contract C8). What it saves is the epochs after.
+An epoch improves if ``val_loss < best - min_delta``. A slot stops after `patience` epochs in a row that do not improve,
+and a trial ends when all its replicates have stopped. The value of a trial is defined as without early stopping: the
+validation loss at the best epoch (contract C8, docs/design.md). What is saved is the epochs after the stop.
+
+Shapes: `val_loss` and both hyperparameters are ``(slots,)``. Hyperparameters searched: `patience`, in epochs;
+`min_delta` is 0 unless a study sets or searches it.
 
 Source: Prechelt, "Early stopping - but when?" (1998); the rule is that of Keras' and Lightning's callbacks.
 """
@@ -14,25 +17,25 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from search.technique import Numeric, Setting, Technique, Values
+from search.technique import Numeric, StudyContext, Technique, Values
 
 
-def check(setting: Setting) -> None:
-    """A patience longer than the training could never stop it."""
-    patience = max(float(value) for value in setting.possible("patience"))
-    epochs = min(int(value) for value in setting.possible("epochs"))
+def check(context: StudyContext) -> None:
+    """Refuse a patience longer than training, which could never stop it."""
+    patience = max(float(value) for value in context.possible("patience"))
+    epochs = min(int(value) for value in context.possible("epochs"))
     if epochs < patience < float("inf"):
         raise ValueError(f"patience must be <= epochs ({epochs}), got {patience:g}")
 
 
 def start(values: Values) -> dict[str, Tensor]:
-    """The loss to beat and the epochs since it was set, ``(slots,)`` each."""
+    """Return the loss to improve on and the number of epochs since it was reached, ``(slots,)`` each."""
     best = torch.full((values.slots,), torch.inf, dtype=torch.float64, device=values.device)
     return {"best": best, "waited": torch.zeros_like(best)}
 
 
 def after_epoch(metrics: Mapping[str, Tensor], values: Values) -> Tensor:
-    """Which slots stop, ``(slots,)`` bool."""
+    """Return which slots stop, ``(slots,)`` bool."""
     best, waited = values.state["best"], values.state["waited"]
     improved = metrics["val_loss"] < best - values["min_delta"]
     best.copy_(torch.where(improved, metrics["val_loss"], best))

@@ -1,20 +1,23 @@
-"""Fine-tuning: start from a network trained before, on other data.
+"""Fine-tuning starts from a network that was trained before, usually on other data.
 
-The first `kept` layers start from the weights of the model file `source`; the others, and the head where its classes
-are not the source's, are drawn anew. Of those kept the first `frozen` do not train, and every layer learns more slowly
-than the next: of layers l = 1 ... L the learning rate is
+The first `kept` layers start from the weights of the model file `source`. The other layers are drawn anew, and so is
+the head if its classes are not those of the source. The first `frozen` of the kept layers do not train, and each layer
+learns more slowly than the next. The learning rate of layer l = 1 ... L is
 
-``lr_l = 0`` where ``l <= min(frozen, kept)``, else ``lr * layer_lr_ratio^(L - l)``.
+``lr_l = 0`` if ``l <= min(frozen, kept)``, else ``lr * layer_lr_ratio^(L - l)``.
 
-So are the four cases: little data, similar to the source's: keep and freeze all but the head; much: keep all, freeze
-none; little data, different: keep the first layers only; much: keep nothing, or all as a starting point.
+This covers the four usual cases. With data similar to the source's: if there are few, keep and freeze all layers but
+the head; if there are many, keep all and freeze none. With different data: if there are few, keep the first layers
+only; if there are many, keep none, or all as a starting point.
 
-Data are scaled as the source's were, regression targets too: weights mean nothing to inputs of another scale. So name
-it after a technique that scales the data (``augmentation+fine_tune``). A frozen layer has no weight decay either; but
-what a technique does to weights after the step, such as `max_norm`, it does to frozen ones too.
+The data are scaled as the source's data were, regression targets too, because weights mean nothing for inputs of
+another scale. So name this technique after one that scales the data (``augmentation+fine_tune``). A frozen layer has
+no weight decay either. But a technique that changes weights after the step, such as `max_norm`, changes frozen layers
+too.
 
-Shapes: weights ``slots x inputs x outputs``; factors of the learning rate ``slots x size``. Sampled: `kept`, `frozen`
-and `layer_lr_ratio`.
+Shapes: weights ``slots x inputs x outputs``; factors on the learning rate ``slots x size``.
+
+Hyperparameters searched: `kept`, `frozen` and `layer_lr_ratio`; a study must set `source`.
 
 Source: Yosinski et al., "How transferable are features in deep neural networks?" (NIPS 2014); for `layer_lr_ratio`,
 Howard and Ruder, "Universal language model fine-tuning for text classification" (ACL 2018). In torch:
@@ -33,7 +36,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from search.technique import Numeric, Setting, Structural, Technique, Value, Values
+from search.technique import Numeric, Structural, StudyContext, Technique, Value, Values
 from search.train.model_file import Model, load
 
 if TYPE_CHECKING:
@@ -44,17 +47,17 @@ _NONE = "none"
 
 
 def parse(value: object) -> Value:
-    """``path#digest`` of a model file, or "none".
+    """Return ``path#digest`` of a model file, or "none".
 
-    With its content in its name, a source is the same only while the file is: a study cannot go on with another one.
+    The digest makes the file's content part of the study, which cannot continue with another file under the same path.
     """
     if not isinstance(value, str) or not value:
-        raise ValueError("takes the path of a model file, or none")
+        raise ValueError("takes the path of a model file (.safetensors), or none")
     return value if value == _NONE else f"{_split(value)[0]}#{_read(value).digest}"
 
 
 def _split(source: str) -> tuple[str, str]:
-    """The path and the digest; "" where there is none yet."""
+    """Return the path and the digest of a source; the digest is "" if there is none yet."""
     path, _, digest = source.rpartition("#")
     return (path, digest) if path and re.fullmatch("[0-9a-f]{16}", digest) else (source, "")
 
@@ -63,54 +66,54 @@ def _read(source: str) -> Model:
     path, digest = _split(source)
     model = load(path)
     if digest not in ("", model.digest):
-        raise ValueError(f"the file has changed: its digest is {model.digest} now, was {digest}")
+        raise ValueError(f"{path} has changed: its digest is {model.digest}, but the study began with {digest}")
     return model
 
 
-# By content, so what is remembered is never out of date.
+# The digest is part of the name, so the cache is never out of date.
 _model = lru_cache(maxsize=8)(_read)
 
 
-def check(setting: Setting) -> None:
-    """Every layer that a trial may keep has to fit, and what it was trained for has to be the same."""
-    sources = _sources(setting)
+def check(context: StudyContext) -> None:
+    """Refuse sources with other inputs, scaling or activation, or with layers that a trial may keep but do not fit."""
+    sources = _sources(context)
     if not sources:
-        raise ValueError("needs a network to start from: give one with --set source=model.safetensors")
-    kept = max(int(value) for value in setting.possible("kept"))
-    first, data = _model(sources[0]), setting.data
+        raise ValueError("it needs a network to start from: give one with --set source=model.safetensors")
+    kept = max(int(value) for value in context.possible("kept"))
+    first, data = _model(sources[0]), context.data
     for source in sources:
         (name, _), model = _split(source), _model(source)
         if model.meta.widths[0] != data.features:
-            raise ValueError(f"{name} takes {model.meta.widths[0]} inputs, {data.name} has {data.features}")
+            raise ValueError(f"{name} takes {model.meta.widths[0]} inputs, but {data.name} has {data.features}")
         for theirs, ours in zip(model.meta.columns, data.columns, strict=False):
             if str(theirs) != str(ours):
-                raise ValueError(f"{name} takes an input {str(theirs)!r} where {data.name} has {str(ours)!r}")
+                raise ValueError(f"{name} takes an input {str(theirs)!r}, but {data.name} has {str(ours)!r}")
         if _scale(model) != _scale(first):
             raise ValueError(
-                f"{name} scales its data otherwise than {_split(sources[0])[0]}: a study takes one of them"
+                f"{name} scales its data in another way than {_split(sources[0])[0]}: give each a study of its own"
             )
         if kept == 0:
             continue
-        for activation in setting.possible("activation"):
-            # Features that one activation was trained to read off are not there behind another.
+        for activation in context.possible("activation"):
+            # Weights that were trained for one activation do not work with another.
             if activation != model.meta.activation:
                 raise ValueError(
-                    f"{name} has activation {model.meta.activation}, the study {activation}: "
+                    f"{name} has activation {model.meta.activation}, but the study has {activation}: "
                     f"give --set activation={model.meta.activation}"
                 )
-        for hidden in setting.possible("hidden"):
-            _fit(kept, name, model, (data.features, *_widths(str(hidden)), data.outputs))
+        for hidden in context.possible("hidden"):
+            _validate_kept_layers(kept, name, model, (data.features, *_widths(str(hidden)), data.outputs))
 
 
-def _fit(kept: int, name: str, model: Model, widths: tuple[int, ...]) -> None:
-    """Refuse hidden layers among those kept that differ in shape; a head that does not fit is drawn anew."""
+def _validate_kept_layers(kept: int, name: str, model: Model, widths: tuple[int, ...]) -> None:
+    """Refuse a source whose kept hidden layers differ in shape; a head that does not fit is drawn anew."""
     ours, theirs = list(pairwise(widths))[:-1], list(pairwise(model.meta.widths))
     for number, shape in enumerate(ours[:kept]):
         if number >= len(theirs) or theirs[number] != shape:
-            has = f"is {theirs[number][0]} x {theirs[number][1]}" if number < len(theirs) else "is not there"
+            has = f"is {theirs[number][0]} x {theirs[number][1]}" if number < len(theirs) else "does not exist"
             hidden = "x".join(map(str, model.meta.widths[1:-1])) or "0"
             raise ValueError(
-                f"kept {kept} keeps layer {number + 1} of {name}, which {has}, here {shape[0]} x {shape[1]}: "
+                f"kept {kept} keeps layer {number + 1} of {name}, which {has}, but here is {shape[0]} x {shape[1]}: "
                 f"keep fewer layers or give --set hidden={hidden}"
             )
 
@@ -124,18 +127,18 @@ def _widths(hidden: str) -> list[int]:
     return [int(width) for width in hidden.split("x") if width != "0"]
 
 
-def _sources(setting: Setting) -> list[str]:
-    return [str(source) for source in setting.possible("source") if source != _NONE]
+def _sources(context: StudyContext) -> list[str]:
+    return [str(source) for source in context.possible("source") if source != _NONE]
 
 
-def prepare(data: Data, setting: Setting) -> Data:
-    """The data scaled as the source's were; they stay as they are where they are so already."""
-    sources = _sources(setting)
+def prepare(data: Data, context: StudyContext) -> Data:
+    """Return the data scaled as the source's data were; unchanged if they are already."""
+    sources = _sources(context)
     if not sources:
         return data
     model = _model(sources[0])
     theirs, targets = model.inputs, model.targets
-    # Pixels of 0..16 stand for the same brightness as those of 0..255.
+    # A pixel of 16 in 0..16 has the brightness of one of 255 in 0..255.
     ratio = data.pixel_max / model.meta.pixel_max if data.pixel_max and model.meta.pixel_max else 1.0
     inputs = replace(data.inputs, shift=theirs.shift * ratio, scale=theirs.scale * ratio)
     if not (torch.equal(inputs.shift, data.inputs.shift) and torch.equal(inputs.scale, data.inputs.scale)):
@@ -150,20 +153,20 @@ def prepare(data: Data, setting: Setting) -> Data:
 
 
 def _start_from(values: Values) -> Model | None:
-    """The source; None where a trial has none, or keeps nothing of it in this study."""
+    """Return the source; None if a trial has none, or the study keeps nothing of it."""
     source = str(values.structure.get("source", _NONE))
     return None if source == _NONE or "kept" not in values else _model(source)
 
 
 def _usable(model: Model, widths: Sequence[int], classes: Sequence[str]) -> int:
-    """How many layers may keep the source's weights: all, or all but the head where it answers another question."""
+    """Return how many layers may keep the source's weights: all, or all but the head if it predicts other targets."""
     theirs = model.meta
     same = len(theirs.widths) == len(widths) and theirs.widths[-1] == widths[-1] and theirs.classes == tuple(classes)
     return len(widths) - 1 if same else len(widths) - 2
 
 
 def init(current: Tensor, _unit: Tensor, field: Field, values: Values) -> Tensor:
-    """A field's weights ``slots x shape``: the source's in slots that keep its layer."""
+    """Return a field's weights ``slots x shape``: the source's weights in slots that keep the layer."""
     model = _start_from(values)
     if model is None or field.kind not in ("weight", "bias"):
         return current
@@ -172,7 +175,7 @@ def init(current: Tensor, _unit: Tensor, field: Field, values: Values) -> Tensor
         return current
     weight, bias = model.layer(field.layer)
     theirs = weight.T if field.kind == "weight" else bias
-    # What a deeper layer looks like does not matter where no slot keeps it: `check`.
+    # The shapes of a layer differ only if no slot keeps it, as `check` made sure.
     if theirs.shape != field.shape:
         return current
     keeps = values["kept"].view(-1, *(1 for _ in field.shape)) > field.layer
@@ -180,7 +183,7 @@ def init(current: Tensor, _unit: Tensor, field: Field, values: Values) -> Tensor
 
 
 def start(values: Values) -> dict[str, Tensor]:
-    """The factor on the learning rate of each weight, ``slots x size``: the same at every step."""
+    """Return the factor on the learning rate of each weight, ``slots x size``, which is the same at every step."""
     model = _start_from(values)
     if model is None:
         return {}
@@ -199,7 +202,7 @@ def start(values: Values) -> dict[str, Tensor]:
 
 
 def rate(_step: int, _steps: int, values: Values) -> Tensor:
-    """The factor on the learning rate, ``slots x size``, or ``(slots,)`` ones where a trial has no source."""
+    """Return the factor on the learning rate, ``slots x size``, or ``(slots,)`` ones if a trial has no source."""
     if "rate" in values.state:
         return values.state["rate"]
     return torch.ones(values.slots, dtype=values.dtype, device=values.device)

@@ -1,16 +1,16 @@
-"""Initialisation of the weights, by scheme and gain.
+"""Initialisation searches the distribution of the initial weights, by scheme and gain.
 
-Each weight matrix (n inputs, m outputs) is drawn from a distribution of mean 0 that is uniform or normal, of SD
+Each weight matrix (n inputs, m outputs) is drawn from a uniform or normal distribution of mean 0 and standard deviation
 
-    default   gain / sqrt(3 n)              uniform; biases likewise, without the gain: as `torch.nn.Linear` begins
+    default   gain / sqrt(3 n)              uniform; biases likewise, without the gain, as in `torch.nn.Linear`
     xavier    gain sqrt(2 / (n + m))        biases 0
     kaiming   gain g / sqrt(n)              biases 0; g = sqrt(2) for relu, sqrt(2 / (1 + 0.01^2)) for leaky_relu, 5/3
-                                            for tanh, 1 for gelu, of which torch says nothing
+                                            for tanh, 1 for gelu, for which torch defines no gain
 
 All schemes map the same unit draws, so that trials of a replicate start from paired points. A technique's own vectors,
-such as those of batch normalisation, stay as they are.
+such as those of batch normalisation, are not changed.
 
-Sampled: the scheme and `gain`, a factor on the scheme's SD.
+Shapes: weights ``slots x inputs x outputs``. Hyperparameters searched: the scheme `initialization` and `gain`.
 
 Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks" (AISTATS 2010);
 He et al., "Delving deep into rectifiers" (ICCV 2015); `torch.nn.init`, fan_in for Kaiming.
@@ -29,12 +29,12 @@ from search.technique import Numeric, Structural, Technique, Values
 if TYPE_CHECKING:
     from search.technique import Field
 
-# torch.nn.init.calculate_gain, which knows no gelu.
+# As in torch.nn.init.calculate_gain, which has no gelu.
 _GAINS = {"leaky_relu": math.sqrt(2 / (1 + 0.01**2)), "relu": math.sqrt(2), "tanh": 5 / 3, "gelu": 1.0}
 
 
 def init(current: Tensor, unit: Tensor, field: Field, values: Values) -> Tensor:
-    """Weights ``slots x inputs x outputs`` and biases ``slots x outputs`` as the scheme has them."""
+    """Return weights ``slots x inputs x outputs``, or biases ``slots x outputs``, by the scheme."""
     scheme = str(values.structure["initialization"])
     if field.kind == "bias":
         return current if scheme == "default" else torch.zeros_like(current)

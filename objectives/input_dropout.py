@@ -1,9 +1,12 @@
-"""Dropout of the network's inputs.
+"""Input dropout sets inputs of the network to zero at random in training.
 
-``x_i <- x_i * m_i / (1 - p)``,  ``m_i = 1`` with probability ``1 - p``, else 0; of the scaled inputs (standardised ones
-are dropped to their mean), in training only, drawn anew for each example, feature and forward pass. Inputs ``groups or
-slots x batch x features`` become ``slots x batch x features``: each slot has its own p, and all slots of a replicate
-see the same uniform draws.
+``x_i <- x_i * m_i / (1 - p)``,  ``m_i = 1`` with probability ``1 - p``, else 0,
+
+for the scaled inputs (zero is the mean of a standardised one), drawn anew for each example, feature and forward pass.
+Each slot has its own p, and all slots of a replicate see the same uniform draws.
+
+Shapes: inputs ``groups or slots x batch x features`` become ``slots x batch x features``. Hyperparameters searched: p,
+named `input_dropout`.
 
 Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting" (JMLR 2014), who keep
 inputs with probability 0.8; `torch.nn.Dropout` before the first layer.
@@ -18,7 +21,7 @@ from search.technique import Numeric, Technique, Values
 
 
 def layer(x: Tensor, number: int, values: Values) -> Tensor:
-    """Inputs ``groups or slots x batch x features`` to ``slots x ...``, some zero and the others larger."""
+    """Return inputs ``slots x batch x features``, some set to zero and the others divided by ``1 - p``."""
     if number != 0 or not values.train:
         return x
     draws = values.uniform("inputs", *x.shape[1:])

@@ -1,10 +1,10 @@
-"""L1 penalty on all weights.
+"""The L1 penalty adds the sum of the weights' absolute values to the loss.
 
-``objective_s = loss_s + l1_s * sum_i |w_si|``, over every trainable parameter of slot s, biases too. The gradient is
-``l1_s * sign(w_si)``, 0 where ``w_si`` is 0: a step passes over 0 and back, so weights become small but hardly ever 0.
-Exact zeros take `l1_prox`.
+``objective_s = loss_s + l1_s * sum_i |w_si|``, over every trainable parameter of slot s, biases too. The gradient of
+the penalty is ``l1_s * sign(w_si)``, and 0 if ``w_si`` is 0. Steps overshoot 0 in both directions, so weights become
+small but hardly ever exactly 0. For exact zeros use `l1_prox`.
 
-Shapes: weights ``slots x size`` to ``(slots,)``. Sampled: the strength `l1`.
+Shapes: weights ``slots x size`` to ``(slots,)``. Hyperparameters searched: the strength `l1`.
 
 Source: Tibshirani, "Regression shrinkage and selection via the lasso" (JRSS B 1996).
 """
@@ -17,7 +17,7 @@ from search.technique import Numeric, Technique, Values
 
 
 def penalty(weights: Tensor, values: Values) -> Tensor:
-    """``l1 * sum of absolute values``: weights ``slots x size`` to ``(slots,)``."""
+    """Return ``l1 * sum of absolute values``, ``(slots,)``, of weights ``slots x size``."""
     return values["l1"] * weights.abs().sum(1)
 
 

@@ -1,12 +1,15 @@
-"""L1 by soft thresholding: weights are pulled to exact zeros after each step.
+"""L1 by soft thresholding shrinks the weights after each step and sets small ones to exactly zero.
 
-``w <- sign(w) * max(|w| - t, 0)`` on every trainable parameter, biases too, with ``t = l1_prox`` or, where
-`l1_prox_step` is "lr*lambda", ``t = lr * l1_prox``: the proximal operator of ``t * sum_i |w_i|``. With plain SGD the
-second is the proximal-gradient method for the objective of `l1`; with an optimiser that adapts the step to each weight,
-both are soft thresholding after its step, not the minimiser of that objective. A threshold that does not shrink with
-the learning rate is, at a rate of 1e-3, as strong as a lambda 1000 times larger: to search "lr*lambda", move the range.
+``w <- sign(w) * max(|w| - t, 0)`` for every trainable parameter, biases too. This is the proximal operator of
+``t * sum_i |w_i|``. The threshold is ``t = l1_prox`` or, if `l1_prox_step` is "lr*lambda", ``t = lr * l1_prox``.
 
-Shapes: weights ``slots x size``, in place. Sampled: `l1_prox`, for the threshold that does not depend on the rate.
+With plain SGD, "lr*lambda" is the proximal gradient method for the objective of `l1`. With an optimiser that adapts the
+step to each weight, both thresholds are applied after its step, and the result does not minimise that objective. At a
+learning rate of 1e-3, a threshold ``t = l1_prox`` is as strong as "lr*lambda" with an `l1_prox` 1000 times larger, so
+move the range to search "lr*lambda".
+
+Shapes: weights ``slots x size``, in place. Hyperparameters searched: `l1_prox`; `l1_prox_step` is "lambda" unless a
+study sets it.
 
 Source: Tibshirani, "Regression shrinkage and selection via the lasso" (JRSS B 1996); Parikh and Boyd, "Proximal
 algorithms" (Foundations and Trends in Optimization 2014), 4.2 and 6.5.2; `torch.nn.Softshrink` of the weights.
@@ -20,11 +23,11 @@ from search.technique import Numeric, Structural, Technique, Values
 
 
 def project(weights: Tensor, values: Values) -> None:
-    """Soft thresholding of weights ``slots x size`` in place."""
+    """Apply soft thresholding to weights ``slots x size`` in place."""
     threshold = values["l1_prox"][:, None]
     if values.structure["l1_prox_step"] == "lr*lambda":
         threshold = threshold * values.lr
-    # The same number as sign(w) * max(|w| - t, 0), and +0 where that is -0.
+    # This equals sign(w) * max(|w| - t, 0), except that it gives +0 instead of -0.
     weights.sub_(weights.clamp(-threshold, threshold))
 
 

@@ -1,9 +1,10 @@
-"""L2 penalty on all weights.
+"""The L2 penalty adds the sum of the squared weights to the loss.
 
-``objective_s = loss_s + l2_s * sum_i w_si^2``, over every trainable parameter of slot s, biases too. The penalty is a
-term of the loss, outside the optimiser: it equals weight decay 2 * l2 where that is coupled (added to the gradient, as
-in SGD and Adam), not where it is decoupled (AdamW), because Adam divides the penalty's gradient by the same running
-moments as the loss's.
+``objective_s = loss_s + l2_s * sum_i w_si^2``, over every trainable parameter of slot s, biases too. It equals coupled
+weight decay of 2 * l2, which is added to the gradient (SGD, Adam). It does not equal decoupled weight decay (AdamW),
+because Adam divides the gradient of the penalty, like that of the loss, by its running moments.
+
+Shapes: weights ``slots x size`` to ``(slots,)``. Hyperparameters searched: the strength `l2`.
 
 Source: Hoerl and Kennard, "Ridge regression" (Technometrics 1970); for Adam, Loshchilov and Hutter, "Decoupled weight
 decay regularization" (ICLR 2019).
@@ -17,7 +18,7 @@ from search.technique import Numeric, Technique, Values
 
 
 def penalty(weights: Tensor, values: Values) -> Tensor:
-    """``l2 * sum of squares``: weights ``slots x parameters`` to ``(slots,)``."""
+    """Return ``l2 * sum of squares``, ``(slots,)``, of weights ``slots x size``."""
     return values["l2"] * weights.square().sum(1)
 
 

@@ -1,9 +1,11 @@
-"""Label smoothing: targets that are not quite certain.
+"""Label smoothing mixes the training targets with the uniform distribution over classes.
 
-``y_k <- y_k (1 - s) + s / K`` over the K classes, in training only: `val_loss` is of the true targets, `train_loss` of
-the smooth ones. A strong s makes predictions less sure, so `val_loss` rises where `val_accuracy` does not fall.
+``y_k <- y_k (1 - s) + s / K`` for K classes, in training only: `train_loss` is computed with the smooth targets,
+`val_loss` with the true ones. A large s makes predictions less confident, so `val_loss` may rise although
+`val_accuracy` does not fall.
 
-Shapes: targets ``groups or slots x batch x outputs`` to ``slots x batch x outputs``. Sampled: the strength s.
+Shapes: targets ``groups or slots x batch x outputs`` to ``slots x batch x outputs``. Hyperparameters searched: the
+strength s, named `label_smoothing`.
 
 Source: Szegedy et al., "Rethinking the Inception architecture for computer vision" (CVPR 2016), section 7;
 `torch.nn.CrossEntropyLoss(label_smoothing=s)`.
@@ -14,17 +16,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from search.technique import Numeric, Setting, Technique, Values
+from search.technique import Numeric, StudyContext, Technique, Values
 
 
-def check(setting: Setting) -> None:
-    """Only classes have labels."""
-    if setting.data.task != "classification":
-        raise ValueError(f"takes classes to predict, got {setting.data.name!r}, which is {setting.data.task}")
+def check(context: StudyContext) -> None:
+    """Refuse regression, which has no classes."""
+    if context.data.task != "classification":
+        raise ValueError(f"it needs classification, but {context.data.name!r} is {context.data.task}")
 
 
 def targets(y: Tensor, values: Values) -> Tensor:
-    """Smooth targets; the padding, which is no class, stays zero."""
+    """Return smooth targets, ``slots x batch x outputs``; the padding, which is not a class, stays zero."""
     s = values["label_smoothing"][:, None, None]
     classes = values.layout.widths[-1]
     uniform = (torch.arange(y.shape[-1], device=y.device) < classes).to(y.dtype) / classes

@@ -1,20 +1,25 @@
-"""Learning rate schedules, with linear warm-up: the rate of each step is ``lr * schedule * warm-up``.
+"""A learning rate schedule, with linear warm-up, changes the learning rate from step to step.
 
-With epoch e from 0 of E, step t from 0 of T in all:
+``rate_t = lr * schedule * warm-up``, with epoch e from 0 of E epochs, and step t from 0 of T steps in all:
 
     step               step_gamma^floor(e / step_size)
     exponential        exponential_gamma^e
     cosine             f + (1 - f) (1 + cos(pi e / E)) / 2,  f = eta_min_fraction
-    one_cycle          from 1 / div_factor up to 1 in the first pct_start T steps, then down to
-                       1 / (div_factor final_div_factor), half a cosine each
-    reduce_on_plateau  times plateau_factor whenever val_loss was not below (1 - plateau_threshold) of its best for
-                       more than plateau_patience epochs in a row
-    warm-up            min(1, (t + 1) / (warmup T / E)),  `warmup` in epochs; with every schedule, constant too
+    one_cycle          rises from 1 / div_factor to 1 in the first pct_start T steps, then falls to
+                       1 / (div_factor final_div_factor), along half a cosine each
+    reduce_on_plateau  is multiplied by plateau_factor whenever val_loss was not below (1 - plateau_threshold) times its
+                       best for more than plateau_patience epochs in a row
+    constant           1
+    warm-up            min(1, (t + 1) / (warmup T / E)),  `warmup` in epochs; with every schedule, also constant
 
-`lr` is the largest rate throughout. Changes the rate only: one_cycle leaves the momentum alone.
+`lr` is the largest rate in every schedule. Only the rate changes: one_cycle does not change the momentum.
 
-Source: `torch.optim.lr_scheduler`: StepLR, ExponentialLR and CosineAnnealingLR (T_max = E) stepped by epoch, OneCycleLR
-by step without momentum, ReduceLROnPlateau by epoch with eps = 0, LinearLR. Loshchilov and Hutter, "SGDR: stochastic
+Shapes: the factor on the rate is ``(slots,)``. Hyperparameters searched: the schedule `lr_schedule` and, for each
+schedule, those of its hyperparameters that have a range; `warmup` is 0 unless a study sets or searches it.
+
+Source: `torch.optim.lr_scheduler`: StepLR, ExponentialLR and CosineAnnealingLR (T_max = E), stepped once an epoch;
+OneCycleLR, stepped once a step, without momentum; ReduceLROnPlateau, stepped once an epoch, with eps = 0; LinearLR.
+Loshchilov and Hutter, "SGDR: stochastic
 gradient descent with warm restarts" (ICLR 2017); Smith and Topin, "Super-convergence" (2018); for warm-up Goyal et al.,
 "Accurate, large minibatch SGD" (2017).
 """
@@ -27,24 +32,24 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from search.technique import Numeric, Setting, Structural, Technique, Values
+from search.technique import Numeric, Structural, StudyContext, Technique, Values
 
 
-def check(setting: Setting) -> None:
-    """What could only begin after the end of training is refused."""
-    epochs = min(int(value) for value in setting.possible("epochs"))
-    longest = max(float(value) for value in setting.possible("warmup"))
+def check(context: StudyContext) -> None:
+    """Refuse values that would take effect only after the end of training."""
+    epochs = min(int(value) for value in context.possible("epochs"))
+    longest = max(float(value) for value in context.possible("warmup"))
     if longest > epochs:
         raise ValueError(f"warmup must be <= epochs ({epochs}), got {longest:g}")
-    # The smallest value: of a range that reaches farther than a short training some values still do something.
+    # The smallest value counts: if a range goes beyond the epochs, its smaller values still take effect.
     for schedule, name in (("step", "step_size"), ("reduce_on_plateau", "plateau_patience")):
-        smallest = min(float(value) for value in setting.possible(name))
-        if schedule in setting.possible("lr_schedule") and smallest >= epochs:
+        smallest = min(float(value) for value in context.possible(name))
+        if schedule in context.possible("lr_schedule") and smallest >= epochs:
             raise ValueError(f"{name} must be < epochs ({epochs}), got {smallest:g}")
 
 
 def start(values: Values) -> dict[str, Tensor]:
-    """For a plateau, ``(slots,)`` each: the loss to beat, the epochs since it was set, the factor so far."""
+    """For reduce_on_plateau, return the loss to improve on, the epochs since it, and the factor, ``(slots,)`` each."""
     if values.structure["lr_schedule"] != "reduce_on_plateau":
         return {}
     ones = torch.ones(values.slots, dtype=torch.float64, device=values.device)
@@ -52,7 +57,7 @@ def start(values: Values) -> dict[str, Tensor]:
 
 
 def rate(step: int, steps: int, values: Values) -> Tensor:
-    """The factor on `lr` at a step since the start, ``(slots,)``."""
+    """Return the factor on `lr`, ``(slots,)``, at a step, counted from the start of training."""
     schedule, epochs, epoch = values.structure["lr_schedule"], int(values.structure["epochs"]), step // steps
     factor = torch.ones(values.slots, dtype=torch.float64, device=values.device)
     if schedule == "step":
@@ -65,15 +70,15 @@ def rate(step: int, steps: int, values: Values) -> Tensor:
         factor = _one_cycle(step, epochs * steps, values)
     elif schedule == "reduce_on_plateau":
         factor = values.state["factor"]
-    # Without warm-up the quotient is infinite.
+    # Without warm-up the quotient is infinite, and the factor is 1.
     rising = ((step + 1) / (values["warmup"].double() * steps)).clamp(max=1.0)
     return (factor * rising).to(values.dtype)
 
 
 def _power(base: Tensor, exponent: Tensor, most: int) -> Tensor:
-    """``base ** exponent`` for whole exponents up to `most`, ``(slots,)`` each, by products.
+    """Return ``base ** exponent`` for integer exponents up to `most`, ``(slots,)`` each, by products.
 
-    `torch.pow` rounds differently where a vector register is not full: a slot's rate would depend on its place.
+    `torch.pow` rounds differently if a vector register is not full, so that a slot's rate would depend on its place.
     """
     power = torch.ones_like(base)
     for bit in range(most.bit_length()):
@@ -83,24 +88,24 @@ def _power(base: Tensor, exponent: Tensor, most: int) -> Tensor:
 
 
 def _one_cycle(step: int, total: int, values: Values) -> Tensor:
-    """Between the starting rate, `lr` and the last rate, each as a fraction of `lr`, ``(slots,)``."""
+    """Return the factor of one_cycle at a step of `total`, ``(slots,)``."""
     first = 1 / values["div_factor"].double()
     last = first / values["final_div_factor"].double()
     peak = values["pct_start"].double() * total - 1
     rising = step < peak
-    # A peak at the last step leaves no way down: 0 of next to nothing, not of nothing.
+    # With the peak at the last step there are no steps down: the clamp avoids 0 / 0.
     share = torch.where(rising, step / peak, (step - peak) / (total - 1 - peak).clamp(min=1e-9))
     return torch.where(rising, _eased(first, 1.0, share), _eased(1.0, last, share))
 
 
 def _eased(begin: Tensor | float, end: Tensor | float, share: Tensor) -> Tensor:
-    """From `begin` to `end` along half a cosine, of the share of the way, ``(slots,)``."""
+    """Return the point between `begin` and `end` on half a cosine, at a share of the way, ``(slots,)``."""
     return end + (begin - end) / 2 * (1 + _cosine(share))
 
 
 def _cosine(share: Tensor) -> Tensor:
-    """``cos(pi * share)`` for shares in [0, 1], to 1e-15, by products and sums: `torch.cos` is as `torch.pow` is."""
-    # 1 - 2 sin^2 of half the angle, which is at most pi / 2: there ten terms of its Taylor series are enough.
+    """Return ``cos(pi * share)`` for shares in [0, 1] to 1e-15, by products and sums; see `_power` for the reason."""
+    # It is 1 - 2 sin^2 of half the angle, at most pi / 2, where ten terms of the Taylor series of sin are enough.
     half = share * (math.pi / 2)
     square = half * half
     series = torch.ones_like(share)
@@ -111,7 +116,7 @@ def _cosine(share: Tensor) -> Tensor:
 
 
 def after_epoch(metrics: Mapping[str, Tensor], values: Values) -> None:
-    """On a plateau of the validation loss the factor is reduced and the waiting begins anew."""
+    """Reduce the factor on a plateau of the validation loss, and start the count of epochs again."""
     if values.structure["lr_schedule"] != "reduce_on_plateau":
         return
     best, waited, factor = values.state["best"], values.state["waited"], values.state["factor"]
@@ -139,7 +144,12 @@ technique = Technique(
             default=0.1, low=0.1, high=0.7, above=0.0, maximum=1.0, neutral=1.0, when={"lr_schedule": ("step",)}
         ),
         "exponential_gamma": Numeric(
-            default=0.97, low=0.9, high=0.995, above=0.0, maximum=1.0, neutral=1.0,
+            default=0.97,
+            low=0.9,
+            high=0.995,
+            above=0.0,
+            maximum=1.0,
+            neutral=1.0,
             when={"lr_schedule": ("exponential",)},
         ),
         "eta_min_fraction": Numeric(
@@ -151,7 +161,12 @@ technique = Technique(
         "div_factor": Numeric(default=25.0, minimum=1.0, neutral=1.0, when={"lr_schedule": ("one_cycle",)}),
         "final_div_factor": Numeric(default=1e4, minimum=1.0, neutral=1.0, when={"lr_schedule": ("one_cycle",)}),
         "plateau_factor": Numeric(
-            default=0.1, low=0.1, high=0.7, above=0.0, maximum=1.0, neutral=1.0,
+            default=0.1,
+            low=0.1,
+            high=0.7,
+            above=0.0,
+            maximum=1.0,
+            neutral=1.0,
             when={"lr_schedule": ("reduce_on_plateau",)},
         ),
         "plateau_patience": Numeric(
@@ -165,4 +180,4 @@ technique = Technique(
     start=start,
     rate=rate,
     after_epoch=after_epoch,
-)  # fmt: skip
+)

@@ -1,10 +1,10 @@
-"""Max-norm: a bound on the norm of each neuron's incoming weights.
+"""Max-norm bounds the norm of each neuron's incoming weights.
 
-``w_j <- w_j * min(1, max_norm / |w_j|)`` after each step, w_j being the incoming weights of neuron j, for every neuron,
-those of the output layer too; biases stay as they are. A vector within the bound is not touched, to the bit.
+``w_j <- w_j * min(1, max_norm / |w_j|)`` after each step, where w_j are the incoming weights of neuron j. It applies to
+every neuron, also in the output layer, but not to biases. A vector within the bound is unchanged, to the bit.
 
-Shapes: each layer's weights ``slots x inputs x outputs``, in place; a neuron's vector is a column. Sampled: the bound.
-Recorded: `max_norm_share`, the share of neurons at the bound.
+Shapes: each layer's weights ``slots x inputs x outputs``, in place; a neuron's vector is a column. Hyperparameters
+searched: the bound, named `max_norm`. Metric recorded: `max_norm_share`, the share of neurons at the bound.
 
 Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting" (JMLR 2014), section 5.1;
 `torch.renorm`, without the 1e-7 that it adds to the norm it divides by.
@@ -17,17 +17,17 @@ from torch import Tensor
 
 from search.technique import Numeric, Technique, Values
 
-# A vector just scaled to the bound is off it by rounding.
+# Rounding may leave a vector that was scaled to the bound slightly below it.
 _AT_BOUND = 1 - 1e-5
 
 
 def norms(weight: Tensor) -> Tensor:
-    """Of the columns: ``slots x inputs x outputs`` to ``slots x 1 x outputs``."""
+    """Return the norms of columns: ``slots x inputs x outputs`` to ``slots x 1 x outputs``."""
     return weight.square().sum(1, keepdim=True).sqrt()
 
 
 def project(weights: Tensor, values: Values) -> None:
-    """Scale what is beyond the bound, in place; a neuron that only pads is 0, which is within every bound."""
+    """Scale vectors beyond the bound, in place; a padded neuron is 0, which is within every bound."""
     bound = values["max_norm"][:, None, None]
     for layer in range(values.layout.layers):
         weight = values.layout.view(weights, values.layout.weight(layer))
@@ -36,10 +36,10 @@ def project(weights: Tensor, values: Values) -> None:
 
 
 def metrics(weights: Tensor, values: Values) -> dict[str, Tensor]:
-    """The share of neurons at the bound, ``(slots,)``."""
+    """Return the share of neurons at the bound, ``(slots,)``."""
     layout, bound = values.layout, values["max_norm"][:, None, None] * _AT_BOUND
-    found = [norms(layout.view(weights, layout.weight(layer))) >= bound for layer in range(layout.layers)]
-    return {"max_norm_share": torch.cat(found, 2).sum((1, 2)).double() / sum(layout.widths[1:])}
+    at_bound = [norms(layout.view(weights, layout.weight(layer))) >= bound for layer in range(layout.layers)]
+    return {"max_norm_share": torch.cat(at_bound, 2).sum((1, 2)).double() / sum(layout.widths[1:])}
 
 
 technique = Technique(

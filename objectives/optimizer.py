@@ -1,11 +1,12 @@
-"""The choice of the optimiser, with the learning rate and each one's own hyperparameters.
+"""Optimizer searches the optimiser together with its learning rate and its own hyperparameters.
 
 The space is a union of branches: `momentum` exists with SGD and RMSprop, `beta1` and `beta2` with Adam and AdamW, and
-so on. Weight decay is no part of it: that is the technique `weight_decay`.
+so on. It does not include weight decay, which is the technique `weight_decay`. The equation of each optimiser is in
+`search.train.optimisers`.
 
-Sampled: `optimizer`, `lr` and what each optimiser does not share with all.
+Hyperparameters searched: `optimizer`, `lr`, and the hyperparameters of each optimiser in this file.
 
-Source: Choi et al., "On empirical comparisons of optimizers for deep learning" (2019), who show that which one wins
+Source: Choi et al., "On empirical comparisons of optimizers for deep learning" (2019), who show that the best optimiser
 depends on the space searched; `torch.optim`.
 """
 

@@ -1,11 +1,11 @@
-"""Train on a part of the training rows: what would more data do?
+"""Train fraction trains on a part of the training rows, to show what more data would do.
 
-An epoch uses the first ``ceil(train_fraction * rows)`` of an order that a replicate keeps, so all its trials see the
-same rows, and a smaller part is within every larger one. Validation and test rows are not touched. An epoch of a part
-has fewer steps, so a small part takes more epochs to its best.
+An epoch uses the first ``ceil(train_fraction * rows)`` rows of a random order. Each replicate has one order, so all its
+trials see the same rows, and a smaller part is contained in every larger one. Validation and test rows stay the same.
+With a smaller part an epoch has fewer steps, so the best epoch comes later.
 
-Shapes: an order ``(rows,)`` to its beginning. Sampled: `train_fraction`; each is a signature, so the trials of one part
-train together.
+Shapes: an order ``(rows,)`` to its beginning. Hyperparameters searched: `train_fraction`. Each value is a signature, so
+the trials of one part train together.
 
 Source: Hestness et al., "Deep learning scaling is predictable, empirically" (2017); scikit-learn's `learning_curve`.
 """
@@ -22,15 +22,15 @@ from search.technique import Structural, Technique, Value
 
 
 def parse(value: object) -> Value:
-    """A float in (0, 1]."""
+    """Return a float in (0, 1]."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise ValueError("takes a number in (0, 1]")
     return float(value)
 
 
 def rows(order: Tensor, structure: Mapping[str, Value]) -> Tensor:
-    """The first of an order ``(rows,)``."""
-    # As the user wrote it: 0.07 of 100 rows is 7, where the float nearest to 0.07 makes it 8.
+    """Return the first rows of an order ``(rows,)``."""
+    # The fraction as the user wrote it: 0.07 of 100 rows is 7, but the float nearest to 0.07 would give 8.
     fraction = Fraction(str(structure["train_fraction"]))
     return order[: math.ceil(fraction * len(order))]
 

@@ -1,10 +1,12 @@
-"""Weight decay, as the optimiser has it.
+"""Weight decay pulls the weights towards zero at each step, by the rule of the optimiser.
 
-Coupled in SGD, Adam, Adagrad and RMSprop: ``g <- g + weight_decay * w``, so that it equals an L2 penalty of half that
-strength. Decoupled in AdamW: ``w <- w (1 - lr * weight_decay)`` beside Adam's step.
+It is coupled in SGD, Adam, Adagrad and RMSprop: ``g <- g + weight_decay * w``, which equals an L2 penalty of half that
+strength. It is decoupled in AdamW: ``w <- w (1 - lr * weight_decay)``, beside Adam's step.
 
-Sampled: the optimiser's own `weight_decay`, over a range that suits it coupled; which optimiser is the study's choice.
-Decoupled it is multiplied by the learning rate, and so takes larger values: ``--set optimizer=adamw --space
+Shapes: `weight_decay` is ``(slots,)``; g and w are ``slots x size``.
+
+Hyperparameters searched: `weight_decay`, over a range for coupled weight decay; the study chooses the optimiser.
+Decoupled weight decay is multiplied by the learning rate, so it takes larger values: ``--set optimizer=adamw --space
 weight_decay=1e-2:10:log``.
 
 Source: Hanson and Pratt, "Comparing biases for minimal network construction with back-propagation" (NIPS 1988);

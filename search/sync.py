@@ -50,7 +50,7 @@ def sync(
 
     started = time.monotonic()
     words = [] if study is None else [study]
-    validate_words(words, storage)
+    validate_words(words, storage, "study")
     results = sync_studies(*words, storage=storage, tracking_uri=tracking_uri, log=log)
     # It ends early where MLflow does not answer.
     equal = bool(results) and all(result.equal for result in results)
@@ -89,7 +89,7 @@ def sync_studies(
     names = [find(storage, study)[0] for study in studies] or ours(storage)
     if not names:
         raise RequestError(f"storage: there is no study of regsearch's in {database.shown(storage)}")
-    database.check_places(storage, tracking_uri)
+    database.validate_databases(storage, tracking_uri)
     results = []
     for result in catch_up(names, storage, tracking_uri):
         results.append(result)

@@ -1,4 +1,4 @@
-"""The recipes, one TOML file per study, by their path in here: `l2`, `notebooks/mnist-momentum`.
+"""The recipes, one TOML file per study, named by their path in this folder: `l2`, `notebooks/mnist-momentum`.
 
-`search.recipe` and `search.recipe.schema` say what a recipe holds.
+`search.recipe.recipe` and `search.recipe.schema` define the fields of a recipe.
 """

@@ -56,6 +56,20 @@ class Draws:
         return streams.uniform(stream, prod(shape), dtype=self.dtype).view(shape)
 
 
+class Dropout(nn.Module):
+    """`torch.nn.Dropout` whose mask comes from named draws: a unit is dropped where its draw is below p."""
+
+    def __init__(self, name: str, p: float, draws: Draws) -> None:
+        super().__init__()
+        self.name, self.p, self.draws = name, p, draws
+
+    def forward(self, h: Tensor) -> Tensor:
+        if not self.training:
+            return h
+        draws = self.draws.uniform("dropout", self.name, len(h), stored(h.shape[1]))[:, : h.shape[1]]
+        return h * (draws >= self.p) / (1 - self.p)
+
+
 def build(
     widths: tuple[int, ...], activation: str, draws: Draws, modules: Callable[[int, int], list[nn.Module]] | None = None
 ) -> nn.Sequential:

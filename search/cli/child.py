@@ -1,4 +1,4 @@
-"""Child processes of a command: workers, the MLflow writer."""
+"""The environment of a command's child processes: its workers and the MLflow writer."""
 
 from __future__ import annotations
 

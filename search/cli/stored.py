@@ -95,7 +95,7 @@ def _validate_study(study: str, study_name: str | None, storage: str) -> None:
     Raises:
         RequestError: the storage or the study is missing; the message names what there is.
     """
-    database.check_there(storage)
+    database.validate_present(storage)
     known = names.studies(storage)
     if known is None or (study_name or study) in known:
         return

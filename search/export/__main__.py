@@ -40,7 +40,7 @@ def export(
 
     network.confirm(output, trial, one_se=one_se)
     if register is not None:
-        database.check_places(stored["storage"], tracking_uri)
+        database.validate_databases(stored["storage"], tracking_uri)
     study = load_study(**stored)
     there = output.exists()
     result = network.export(study, output, trial, one_se=one_se, force=force)

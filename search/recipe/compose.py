@@ -71,7 +71,7 @@ class Possible(Protocol):
 
 @dataclass(frozen=True)
 class StudySetting:
-    """`search.technique.Setting` for one study, of all its techniques."""
+    """`search.technique.StudyContext` for one study, of all its techniques."""
 
     data: Data
     members: Sequence[Technique]

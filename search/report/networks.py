@@ -102,7 +102,7 @@ def _job(study: BaseStudy, entry: Entry, replicate: int) -> Callable[[], Iterato
 
 
 def _weights(pack: Pack) -> Floats:
-    tensors = pack.weights(0, best=False).values()
+    tensors = pack.weights(0).values()
     return np.concatenate([one.double().cpu().numpy().ravel() for one in tensors if one.ndim == 2])
 
 

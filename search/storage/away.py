@@ -1,4 +1,4 @@
-"""A study's server that is away for a while, as in a restart: who has begun takes up the work when it is back."""
+"""Waiting for a database server that is away for a while, as in a restart, and going on when it is back."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from search.storage import database
 
 FAULTS = (StorageInternalError, SQLAlchemyError)
-"""What Optuna and SQLAlchemy raise over a storage."""
+"""The errors that Optuna and SQLAlchemy raise where a storage fails."""
 PATIENCE = 4
-"""Failures in a row, with nothing done in between, that end a run."""
-# PostgreSQL, "Error codes": connection exceptions, and what a server that is shut down or starts says.
+"""The number of failures in a row, with nothing done in between, that ends a run."""
+# PostgreSQL, "Error codes": connection exceptions, and what a server says that shuts down or starts.
 _LOST = ("08", "57P01", "57P02", "57P03")
 
 
 def pause(failures: int) -> float:
-    """Seconds to wait after so many in a row, twice as many after each."""
+    """The seconds to wait after so many failures in a row; they double with each failure."""
     return 2.0**failures
 
 
 def persist(work: Callable[[], None], done: Callable[[], int], storage: str) -> None:
-    """Work, and take the work up again where the server was away.
+    """Do the work, and begin it again where it failed because the server was away.
 
     Args:
-        work: may be begun again after a fault, as after a kill.
-        done: how much is done: where that has grown, patience begins anew.
-        storage: URL of the study's.
+        work: the work, which may be begun again after a failure, as after a kill.
+        done: tells how much is done; where that has grown, the failures are counted anew.
+        storage: the URL of the storage.
     """
     failures, before = 0, 0
     while True:
@@ -47,10 +47,10 @@ def persist(work: Callable[[], None], done: Callable[[], int], storage: str) -> 
 
 
 def is_away(storage: str, error: Exception) -> bool:
-    """Whether an error is that of a server that does not answer; a full disk, say, is not."""
+    """Whether an error says that a server does not answer; a full disk, for one, is another matter."""
     cause = database.cause(error)
     if database.sqlite_path(storage) is not None or not isinstance(cause, DBAPIError):
         return False
     code = getattr(cause.orig, "sqlstate", None)
-    # None of a server's own where there was none to give it.
+    # There is no code of a server's where no server was there to give one.
     return cause.connection_invalidated or code is None or code.startswith(_LOST)

@@ -1,4 +1,4 @@
-"""The study's database, opened so that faults are told in one line."""
+"""The database of a study: its URL, its checks, and how it is opened so that a fault is told in one line."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
 _OPTUNA_TABLES = {"studies", "trials", "version_info"}
-# Seconds of silence until the other machine is asked for a sign of life, between two asks, and how many go unanswered.
+# Seconds of silence before a keepalive probe is sent, seconds between two probes, and how many may go unanswered.
 _IDLE, _INTERVAL, _COUNT = 30, 10, 3
-# Nobody is asked while something that was sent is not acknowledged: that alone would go on for a quarter of an hour.
+# No probe is sent while data are not acknowledged: without this limit, waiting for that takes a quarter of an hour.
 _UNACKNOWLEDGED = 1000 * (_IDLE + _INTERVAL * _COUNT)  # milliseconds
 _OF_SERVER = {
     "tcp_keepalives_idle": _IDLE,
@@ -37,12 +37,12 @@ _OF_CLIENT = {
     "tcp_user_timeout": _UNACKNOWLEDGED,
     "connect_timeout": 30,
 }
-# What MLflow tracks to; its stores of plain files are closed to new runs.
+# The stores that MLflow tracks to; its stores of plain files no longer take new runs.
 _TRACKING = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file of an SQLite URL, None for any other URL."""
+    """Return the file of an SQLite URL, None for any other URL."""
     parts = _parsed(url)
     if parts is None or parts.get_backend_name() != "sqlite" or parts.query.get("uri"):
         return None
@@ -50,7 +50,7 @@ def sqlite_path(url: str) -> Path | None:
 
 
 def backend(url: str) -> str | None:
-    """The kind of database that a URL names, such as "sqlite" or "postgresql"; None if it names none."""
+    """Return the kind of database that a URL names, such as "sqlite" or "postgresql"; None if it names none."""
     parts = _parsed(url)
     return None if parts is None else parts.get_backend_name()
 
@@ -63,38 +63,38 @@ def _parsed(url: str) -> URL | None:
         parts = make_url(url)
         parts.get_dialect()
         return parts
-    # A port that is no number is a plain ValueError, which may quote a piece of the password.
+    # A port that is not a number raises a plain ValueError, which may quote a piece of the password.
     except (ArgumentError, ValueError):
         return None
 
 
-def check_places(storage: str, tracking_uri: str | None) -> None:
-    """Make sure that a study can be kept here, before anything is written anywhere.
+def validate_databases(storage: str, tracking_uri: str | None) -> None:
+    """Make sure that both databases can hold what they are meant for, before anything is written anywhere.
 
     Raises:
-        RequestError: one of the two is no place for what it is to hold, or both are the same place.
+        RequestError: one of the two cannot hold it by its nature, or both are the same database.
         EnvironmentFault: a file of theirs cannot be used.
     """
-    check_sqlite(storage, "storage", ours=True)
+    validate_sqlite(storage, "storage", ours=True)
     if tracking_uri is None:
         return
     scheme = tracking_uri.partition("://")[0].partition("+")[0]
     if scheme not in _TRACKING or ("://" not in tracking_uri and scheme != "databricks"):
         raise RequestError(
-            f"tracking-uri takes none, sqlite:///FILE, http://SERVER or another database's URL,"
+            f"tracking-uri takes none, sqlite:///FILE, http://SERVER or the URL of another database,"
             f" got {clip(shown(tracking_uri))!r}{nearest(scheme, _TRACKING)}"
         )
-    check_sqlite(tracking_uri, "tracking-uri", ours=False)
+    validate_sqlite(tracking_uri, "tracking-uri", ours=False)
     mine, other = sqlite_path(storage), sqlite_path(tracking_uri)
     if storage == tracking_uri or (mine and other and os.path.realpath(mine) == os.path.realpath(other)):
         raise RequestError(
-            f"storage and tracking-uri both name {shown(storage)}: Optuna and MLflow need a database each,"
+            f"storage and tracking-uri both name {shown(storage)}: Optuna and MLflow each need a database of their own,"
             " such as sqlite:///optuna.db and sqlite:///mlflow.db"
         )
 
 
-def check_there(storage: str) -> None:
-    """Make sure that a study may be found here: nothing is made.
+def validate_present(storage: str) -> None:
+    """Make sure that there may be studies here; nothing is made.
 
     Raises:
         RequestError: there is no such file, or it holds something else.
@@ -103,16 +103,16 @@ def check_there(storage: str) -> None:
     path = sqlite_path(storage)
     if path is not None and not path.exists():
         raise RequestError(f"storage: there is no {path}: run a study first, or name its database with --storage")
-    check_sqlite(storage, "storage", ours=True)
+    validate_sqlite(storage, "storage", ours=True)
 
 
-def check_sqlite(url: str, what: str, *, ours: bool) -> None:
-    """Make sure that an SQLite file can be written; it is left as it is, and one that is missing is not made.
+def validate_sqlite(url: str, what: str, *, ours: bool) -> None:
+    """Make sure that an SQLite file can be written; the file is left as it is, and a missing one is not made.
 
     Args:
-        url: any database's; only an SQLite file's is looked into.
+        url: the URL of a database; only an SQLite file is looked into.
         what: the option that named it, for the error.
-        ours: whether the file is to hold the study, else MLflow's view of it.
+        ours: whether the file is to hold the study; otherwise it is to hold MLflow's view of it.
 
     Raises:
         RequestError: its folder does not exist, it is in memory only, or it holds something else.
@@ -125,22 +125,22 @@ def check_sqlite(url: str, what: str, *, ours: bool) -> None:
         return
     real = Path(os.path.realpath(path))
     if not os.path.isdir(real.parent):
-        raise RequestError(f"{what}: no folder {clip(str(real.parent), 200)}")
+        raise RequestError(f"{what}: there is no folder {clip(str(real.parent), 200)}")
     try:
         if not real.exists() or not real.stat().st_size:
-            # Not by making the file: a second process may have it open by the time that it would be taken away again.
+            # The file itself is not made: a second process may have it open by the time that it would be removed again.
             tempfile.TemporaryFile(dir=real.parent).close()
         if real.exists():
-            _check_kind(_tables(real, what), real, what, ours=ours)
+            _validate_tables(_tables(real, what), real, what, ours=ours)
     except (sqlite3.Error, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise EnvironmentFault(f"{what}: {clip(str(path), 200)} cannot be used: {reason}") from None
 
 
 def _tables(path: Path, what: str) -> set[str]:
-    """The tables of an SQLite file, after a transaction that could have written to it."""
-    # By SQLite itself: whoever else opens a file and closes it takes from this process all locks that it holds there,
-    # and another process then removes the journal that an open study writes to (sqlite.org/howtocorrupt.html, 2.2).
+    """Return the names of the tables in an SQLite file, and make sure that a transaction can write to it."""
+    # SQLite must do this: a plain open and close of the file would drop all locks that this process holds on it, and
+    # another process would then remove the journal that an open study writes to (sqlite.org/howtocorrupt.html, 2.2).
     connection = sqlite3.connect(path, timeout=60, isolation_level=None)
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -156,7 +156,7 @@ def _tables(path: Path, what: str) -> set[str]:
 
 
 def has_studies(path: Path) -> bool:
-    """Whether an SQLite file is there and has Optuna's tables; it is opened to read only, as `_tables` does not."""
+    """Whether an SQLite file is there and has Optuna's tables; it is only read."""
     if not path.exists() or not path.stat().st_size:
         return False
     try:
@@ -167,18 +167,18 @@ def has_studies(path: Path) -> bool:
     return names >= _OPTUNA_TABLES
 
 
-def _check_kind(tables: set[str], path: Path, what: str, *, ours: bool) -> None:
-    """Optuna's and MLflow's tables in one file would overwrite each other's versions; anybody else's are not ours."""
+def _validate_tables(tables: set[str], path: Path, what: str, *, ours: bool) -> None:
+    """Refuse a file with somebody else's tables; Optuna and MLflow would overwrite each other's version number."""
     if not ours and tables & _OPTUNA_TABLES:
-        raise RequestError(f"{what}: {path} holds Optuna's studies: MLflow needs a file of its own")
+        raise RequestError(f"{what}: {path} holds Optuna's studies: MLflow needs another file")
     if ours and tables and ("experiments" in tables or not tables & _OPTUNA_TABLES):
         kind = "MLflow's runs" if "experiments" in tables else f"other tables ({clip(', '.join(sorted(tables)))})"
-        raise RequestError(f"{what}: {path} holds {kind}: the study needs a file of its own")
+        raise RequestError(f"{what}: {path} holds {kind}: the study needs another file")
 
 
 @contextmanager
 def faults(url: str) -> Iterator[None]:
-    """Turn what Optuna, SQLAlchemy and the driver raise over a broken database into one line."""
+    """Turn what Optuna, SQLAlchemy and the driver raise where a database fails into one line."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -191,24 +191,24 @@ def faults(url: str) -> Iterator[None]:
 
 
 def _no_driver(url: str, error: ImportError) -> EnvironmentFault:
-    return EnvironmentFault(f"storage {shown(url)}: no driver for it is installed: {error.__cause__ or error}")
+    return EnvironmentFault(f"storage {shown(url)}: its driver is not installed: {error.__cause__ or error}")
 
 
 def reason(error: Exception) -> str:
-    """What the database itself says, beneath what Optuna and SQLAlchemy make of it."""
+    """Return the database's own words, without what Optuna and SQLAlchemy add to them."""
     found = cause(error)
     return str(getattr(found, "orig", None) or found).splitlines()[0]
 
 
 def cause(error: Exception) -> BaseException:
-    """What SQLAlchemy has raised, beneath what Optuna makes of it."""
+    """Return SQLAlchemy's error, without Optuna's around it."""
     from optuna.exceptions import StorageInternalError
 
     return (error.__cause__ if isinstance(error, StorageInternalError) else None) or error
 
 
 def shown(url: str) -> str:
-    """A URL without its password; what is mistyped, too."""
+    """Return a URL without its password, also where the URL is mistyped."""
     scheme, slashes, rest = url.partition("://")
     credentials, at, place = rest.rpartition("@")
     if not slashes and "@" in url:
@@ -217,10 +217,10 @@ def shown(url: str) -> str:
 
 
 def patience(url: str) -> dict[str, Any]:
-    """Options of an engine: PostgreSQL and its client give each other up after a minute when a machine vanishes.
+    """Return engine options by which PostgreSQL and its client give each other up a minute after a machine vanishes.
 
-    The server would otherwise keep the locks of a vanished client, and a client wait for a vanished server, for a
-    quarter of an hour, or two hours, by the operating system's defaults.
+    By the operating system's defaults the server would keep the locks of a vanished client, and a client would wait
+    for a vanished server, for a quarter of an hour or even two hours.
 
     Sources: PostgreSQL, "TCP settings", section 20.3.2, and "Parameter key words", section 34.1.2.
     """
@@ -228,21 +228,21 @@ def patience(url: str) -> dict[str, Any]:
     if parts is None or parts.get_backend_name() != "postgresql":
         return {}
     options: dict[str, Any] = {"pool_events": [(_set_patience, "connect")]}
-    if parts.get_driver_name().startswith("psycopg"):  # the names are libpq's; what the URL says goes before
+    if parts.get_driver_name().startswith("psycopg"):  # the names are libpq's; the URL takes precedence
         options["connect_args"] = {name: value for name, value in _OF_CLIENT.items() if name not in parts.query}
     return options
 
 
 def _set_patience(connection: Any, _: object) -> None:
-    # Not by libpq's "options", which some poolers refuse.
+    # libpq's "options" would do it too, but some poolers refuse them.
     settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _OF_SERVER.items())
     with closing(connection.cursor()) as cursor:
         cursor.execute(f"SELECT {settings}")
-    connection.commit()  # a rollback would undo it
+    connection.commit()  # a rollback would undo the settings
 
 
 def connect(url: str) -> RDBStorage:
-    """Optuna's storage at a URL, its tables made where they are missing.
+    """Open Optuna's storage at a URL; missing tables are made.
 
     Raises:
         RequestError: the URL names no database that SQLAlchemy knows.
@@ -256,8 +256,8 @@ def connect(url: str) -> RDBStorage:
         )
     if (path := sqlite_path(url)) is not None and url.startswith("sqlite:"):
         _begin(path)
-    options = {"pool_pre_ping": True} | patience(url)  # a server may have been restarted in between
-    if url.startswith("sqlite"):  # a second process waits for its lock: a minute is longer than any transaction here
+    options = {"pool_pre_ping": True} | patience(url)  # the server may have been restarted since
+    if url.startswith("sqlite"):  # a second process waits for the lock: a minute is longer than any transaction here
         options = {"connect_args": {"timeout": 60, "factory": _Connection}}
     try:
         return RDBStorage(url, engine_kwargs=options)
@@ -268,10 +268,10 @@ def connect(url: str) -> RDBStorage:
 
 
 class _Connection(sqlite3.Connection):
-    """Waits for the disk at checkpoints of the journal only, not at each of the transactions, a dozen a trial.
+    """A connection that waits for the disk at checkpoints of the journal only, not at every transaction.
 
-    A killed process loses nothing by it; when the power fails, the last trials may be as before, which is what the next
-    run takes up. Other journals than a write-ahead log need the wait at every transaction.
+    There are a dozen transactions a trial. A killed process loses nothing by this. When the power fails, the last
+    trials may be as they were before, and the next run takes them up from there. Only a write-ahead log allows it.
     """
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -281,7 +281,7 @@ class _Connection(sqlite3.Connection):
 
 
 def _begin(path: Path) -> None:
-    """Make a new file keep a journal with which readers (the writer process) wait for no writer, nor it for them."""
+    """Make a new file keep a write-ahead log, with which readers and the writer do not wait for each other."""
     if path.exists() and path.stat().st_size:
         return
     connection = sqlite3.connect(path, timeout=60, isolation_level=None)

@@ -36,8 +36,10 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     place = [str(part) for part in first["loc"]]
     inner = _inner(model, place[0]) if place else None
     if len(place) > 1 and isinstance(first["loc"][1], int):
-        # Of a list of tables it is said which one is wrong; in a list of names the value tells.
-        place[:2] = [f"{inner.__name__.lower()} {int(place[1]) + 1}"] if inner else place[:1]
+        if inner is not None:
+            place[:2] = [f"{inner.__name__.lower()} {int(place[1]) + 1}"]
+        elif len(place) == 2:
+            place.pop()  # in a list of names, the value says which one is wrong
     inner = inner if inner and len(first["loc"]) > 1 else model
     field = ".".join(map(clip, place))
     if first["type"] == "extra_forbidden":

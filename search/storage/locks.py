@@ -1,9 +1,9 @@
 """Locks among processes of many machines: PostgreSQL's advisory locks, held by a connection and gone with it.
 
-A process that is killed closes its connection, and its locks are free at once. One whose machine vanishes is given up
-by the server after a minute without an answer (`search.storage.database.patience`); one that vanished while it waited
-for a lock may still be given that, for another minute. A server that was restarted has forgotten all locks: a process
-that goes on takes its own again, where no other has been quicker.
+A killed process closes its connection, which frees its locks at once. Where a whole machine vanishes, the server gives
+its connections up after a minute without an answer (`search.storage.database.patience`); if it vanished while it waited
+for a lock, it may still be given that lock, for another minute. A restarted server has forgotten all locks: a process
+that goes on takes its own again, unless another process has been quicker.
 
 Source: PostgreSQL, "Explicit locking", section 13.3.5.
 """
@@ -21,15 +21,15 @@ from search.storage.database import patience
 
 
 class AdvisoryLocks:
-    """One process's locks in a database, each with a name.
+    """The locks that one process holds in a database, each under a name.
 
-    Needs a connection of its own for as long as a lock is held: not one that a pooler shares out by transaction.
+    They need a connection of their own for as long as a lock is held: not one that a pooler shares out by transaction.
 
     Args:
-        url: of the database.
+        url: the URL of the database.
         scope: what the names belong to, such as a study: locks of different scopes are different locks.
 
-    Methods raise SQLAlchemy's errors where the server cannot be reached.
+    The methods raise SQLAlchemy's errors where the server cannot be reached.
     """
 
     def __init__(self, url: str, scope: str) -> None:
@@ -39,13 +39,13 @@ class AdvisoryLocks:
         self._mine: set[str] = set()
 
     def wait(self, name: str) -> None:
-        """Take a lock for a moment, as soon as it is free; where its connection is lost it is not taken again."""
+        """Take a lock for a moment, as soon as it is free; if its connection is lost, it is not taken again."""
         self._call(self._alive(), "pg_advisory_lock", name)
 
     def take(self, name: str) -> bool:
-        """Take a lock, to be kept; whether it is not another living process's.
+        """Take a lock to keep it; return False if another living process holds it.
 
-        Where the connection is lost, this fails instead of making another: a lock that was waited for is lost with it.
+        If the connection was lost, this fails rather than making another: a lock taken by `wait` is lost with it.
         """
         connection = self._connection or self._connected()
         if name not in self._mine and self._call(connection, "pg_try_advisory_lock", name):
@@ -53,23 +53,23 @@ class AdvisoryLocks:
         return name in self._mine
 
     def give(self, name: str) -> None:
-        """Give a lock up, which goes with its connection where that is lost."""
+        """Give a lock up; if its connection was lost, it is gone already."""
         if self._connection is not None:
             self._call(self._connection, "pg_advisory_unlock", name)
         self._mine.discard(name)
 
     @property
     def taken(self) -> Set[str]:
-        """The locks that were taken to be kept; the server may have forgotten them."""
+        """The locks that `take` has taken; the server may have forgotten them."""
         return frozenset(self._mine)
 
     def kept(self) -> Set[str]:
-        """Which of these are held now: not one that a restart has freed and another process has taken."""
+        """Those of the taken locks that are held now: after a restart another process may have been quicker."""
         self._alive()
         return self.taken
 
     def release(self) -> None:
-        """Give all up, and the connection."""
+        """Give up all locks, and the connection."""
         self._mine = set()
         if self._connection is not None:
             with suppress(SQLAlchemyError):
@@ -79,7 +79,7 @@ class AdvisoryLocks:
         self._connection = self._engine = None
 
     def _alive(self) -> Connection:
-        """The connection, a new one where it was lost."""
+        """The connection; a new one if it was lost."""
         if self._connection is not None:
             with suppress(SQLAlchemyError):
                 self._connection.execute(text("SELECT 1"))
@@ -92,7 +92,7 @@ class AdvisoryLocks:
             self._url, isolation_level="AUTOCOMMIT", pool_size=1, **patience(self._url)
         )
         self._connection = self._engine.connect()
-        # What the server has forgotten, if nobody else has it by now.
+        # A restarted server has forgotten these: take them again, unless somebody else has them by now.
         self._mine = {name for name in self._mine if self._call(self._connection, "pg_try_advisory_lock", name)}
         return self._connection
 

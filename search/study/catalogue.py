@@ -92,7 +92,7 @@ def _sentence(technique: str) -> str:
 
 def _studies(storage: str) -> Iterator[StoredStudy]:
     path = database.sqlite_path(storage)
-    database.check_sqlite(storage, "storage", ours=True)
+    database.validate_sqlite(storage, "storage", ours=True)
     if path is not None and not path.exists():
         return
     with database.faults(storage):

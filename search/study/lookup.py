@@ -30,7 +30,7 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
     Raises:
         RequestError: there is none.
     """
-    database.check_there(storage)
+    database.validate_present(storage)
     with database.faults(storage):
         backend = database.connect(storage)
         known = optuna.get_all_study_names(backend)
@@ -56,7 +56,7 @@ def names(storage: str) -> list[str]:
 
 def ours(storage: str) -> list[str]:
     """The names of the studies in a storage that regsearch made, in the order of their making."""
-    database.check_there(storage)
+    database.validate_present(storage)
     with database.faults(storage):
         studies = database.connect(storage).get_all_studies()
     return [study.study_name for study in studies if RECIPE in study.user_attrs]
@@ -97,7 +97,7 @@ def kept(recipe: Recipe) -> dict[str, Any]:
 def recipes(storage: str) -> dict[str, tuple[Recipe, dict[str, str]]]:
     """Every study of ours in a storage: its recipe and its identity, by name; a storage that is not there has none."""
     path = database.sqlite_path(storage)
-    database.check_sqlite(storage, "storage", ours=True)
+    database.validate_sqlite(storage, "storage", ours=True)
     if path is not None and not path.exists():
         return {}
     found = {}

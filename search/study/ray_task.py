@@ -1,4 +1,4 @@
-"""A worker as a task of Ray's: what runs on a node of the cluster."""
+"""A worker as a Ray task: what runs on a node of the cluster."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from search.workers.team import Ended
 if TYPE_CHECKING:
     from ray import ObjectRef
 
-_TOGETHER = 0.2  # seconds whose events go to the command as one message: each message costs about a millisecond
+_TOGETHER = 0.2  # seconds of events that go to the command as one message, as each costs about a millisecond
 
 
 def work(
     line: str, data: Sequence[ObjectRef[Data]], sources: Mapping[str, str], wanted: Mapping[str, str], folder: str
 ) -> Iterator[list[str | Ended]]:
-    """A worker's life: first nothing, as it has its place; then its events, and at last its end.
+    """Run a worker, and yield an empty list once it has its place, then its events, and at last its end.
 
     Args:
-        line: its orders.
-        data: a reference to the study's, in the object store.
-        sources: the text of each file of techniques, by its path in the orders.
-        wanted: the command's `versions`.
-        folder: the one that the command runs in, with its checkpoints; there is one where nodes share their files.
+        line: the orders.
+        data: a reference to the data of the study in the object store.
+        sources: the text of each technique file, by its path in the orders.
+        wanted: the `versions` of the command.
+        folder: the folder that the command runs in, with its checkpoints; nodes that share their files have it too.
     """
     import ray
 
     yield []
     node = f"node {ray.util.get_node_ip_address()}"
     if differing := [f"{name} {here}, not {wanted[name]}" for name, here in versions().items() if here != wanted[name]]:
-        yield [Ended(2, f"{node} has {'; '.join(differing)}: install the same on every node")]
+        yield [Ended(2, f"{node} has {'; '.join(differing)}: install the same versions on every node")]
         return
     orders = Orders(**json.loads(line))
     with suppress(OSError):
@@ -53,7 +53,7 @@ def work(
         yield [Ended(2, f"--checkpoint: {node} has no folder {folder}; give it where nodes share their files")]
         return
     said: queue.SimpleQueue[str | Ended] = queue.SimpleQueue()
-    # A thread of its own, because this one passes on what it says.
+    # The study runs in a thread of its own, because this one passes its events on.
     threading.Thread(target=_live, args=(orders, ray.get(data[0]), sources, said), daemon=True).start()
     while True:
         some = [said.get()]
@@ -82,7 +82,7 @@ def _live(orders: Orders, data: Data, sources: Mapping[str, str], said: queue.Si
 
 
 def _written(folder: Path, path: str, text: str) -> str:
-    """A file of techniques, under its own name."""
+    """Write a technique file under its own name, and return its path."""
     folder.mkdir()
     file = folder / Path(path).name
     file.write_text(text)

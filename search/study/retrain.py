@@ -33,7 +33,7 @@ def trained(study: BaseStudy, trial: int | None = None) -> Model:
     if not networks:
         raise RequestError(f"trial {found.number} diverges when it is trained again: its loss is never finite")
     ((pack, val_loss),) = networks
-    tensors = {name: tensor.cpu() for name, tensor in pack.weights(0, best=False).items()}
+    tensors = {name: tensor.cpu() for name, tensor in pack.weights(0).items()}
     for name, scaling in (("inputs", data.inputs), ("targets", data.targets)):
         if scaling is not None:
             tensors |= {f"{name}.shift": scaling.shift.cpu(), f"{name}.scale": scaling.scale.cpu()}

@@ -116,7 +116,7 @@ def validate_run(study: BaseStudy, trials: int | None, options: RunOptions) -> C
     from search.study import ray_task
     from search.workers import cluster
 
-    share = cluster.confirm(study.storage, workers, study.given["device"], options.address)
+    share = cluster.join_cluster(study.storage, workers, study.given["device"], options.address)
     return lambda orders: cluster.RayEngine(share, study.data, orders.techniques, ray_task.work)
 
 

@@ -91,7 +91,7 @@ class BaseStudy:
         self.techniques = select(self.recipe.techniques, techniques)
         self.space = self.resolved = Space.resolve(self.recipe, self.techniques)
         self.device = choose_device(device)
-        precision.confirm(self.recipe.precision, self.device)
+        precision.validate_precision(self.recipe.precision, self.device)
         if slots != "auto" and (not isinstance(slots, int) or isinstance(slots, bool) or slots < 1):
             raise RequestError(f"slots takes a whole number >= 1 or auto, got {clip(repr(slots))}")
         self._slots = slots
@@ -148,7 +148,7 @@ class BaseStudy:
         """
         if self._optuna is None:
             samplers.check(self.recipe.sampler, self.space)
-            database.check_places(self.storage, self.tracking_uri)
+            database.validate_databases(self.storage, self.tracking_uri)
             with database.faults(self.storage), self.claims.turn():
                 self.backend = database.connect(self.storage)
                 study = optuna.create_study(

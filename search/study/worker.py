@@ -1,8 +1,8 @@
-"""A worker, which runs one study until nothing is left (`train`), and its process, `python -m search.study.worker`.
+"""A worker, which runs one study until nothing is left of it, and its process, `python -m search.study.worker`.
 
-`search.workers.local` starts that. Its orders are the first line of its standard input; the end of that input is the
-end of the command that started it, and its own. What it does goes to standard output, line by line (`events.py`). Its
-exit status is a command's.
+`search.workers.local` starts the process. The first line of its standard input holds its orders; when that input ends,
+the command that started it has ended, and it ends too. It writes its events to standard output (`workers/events.py`).
+Its exit status is that of a command.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ app = application()
 
 @app.command()
 def work() -> int:
-    """Run the study that the orders name."""
+    """Run the study of the orders."""
     orders = Orders(**json.loads(sys.stdin.readline()))
     threading.Thread(target=_end_with_input, daemon=True).start()
-    # Whatever else writes to standard output, a C library too, must not get between the lines.
+    # Whatever else writes to standard output, even a C library, must not get between the lines.
     lines = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
 
@@ -40,11 +40,12 @@ def work() -> int:
 
 
 def train(orders: Orders, write: Callable[[str], object], data: Data | None = None) -> None:
-    """Run the study that the orders name until nothing is left of it.
+    """Run the study of the orders until nothing is left of it.
 
     Args:
-        write: gets each event, a line.
-        data: the study's, where they are at hand.
+        orders: the study, and how to run it.
+        write: is called with each event, a line.
+        data: the data of the study, where they are at hand.
     """
     import torch
 
@@ -75,14 +76,14 @@ def train(orders: Orders, write: Callable[[str], object], data: Data | None = No
 
 
 def main() -> int:
-    """The exit status."""
+    """Run the worker; returns its exit status."""
     return serve(app, [])
 
 
 def _end_with_input() -> None:
-    while os.read(0, 1 << 16):  # not by a buffered read, which would be fatal to the interpreter's exit
+    while os.read(0, 1 << 16):  # a buffered read in a daemon thread would crash the interpreter at its exit
         pass
-    # As after a kill: what was in training is adopted by the next run.
+    # This is like a kill: the next run adopts what was in training.
     os._exit(INTERRUPTED)
 
 

@@ -2,7 +2,7 @@
 
 from search.technique.hyperparameter import Hyperparameter, Numeric, Structural, Value
 from search.technique.layout import Field
-from search.technique.technique import Batch, Inputs, Setting, Technique, Values
+from search.technique.technique import Batch, Inputs, StudyContext, Technique, Values
 
 __all__ = [
     "Batch",
@@ -10,8 +10,8 @@ __all__ = [
     "Hyperparameter",
     "Inputs",
     "Numeric",
-    "Setting",
     "Structural",
+    "StudyContext",
     "Technique",
     "Value",
     "Values",

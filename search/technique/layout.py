@@ -1,10 +1,9 @@
-"""Where each parameter of a slot lies in the pack's flat buffers.
+"""The place of each parameter of a slot in the pack's flat buffers.
 
-A pack keeps its weights in one tensor ``slots x size``, and so its gradients, its optimiser state and its best
-weights: an update, a penalty, a compaction or a checkpoint is then one operation for the whole pack. Widths are padded
-to multiples of 16 floats (64 bytes), because batched products on the CPU agree to the bit, whatever the number of
-slots, only where each slot's matrix starts on a 64-byte boundary. Padding holds zeros and stays zero: its inputs are
-zero, so its gradients are.
+A pack keeps its weights in one tensor ``slots x size``, and likewise its gradients and its optimiser state. So an
+update, a penalty, a compaction or a checkpoint is one operation for the whole pack. Widths are padded to multiples of
+16 floats (64 bytes), because batched products on the CPU agree to the bit for any number of slots only if each slot's
+matrix starts on a 64-byte boundary. Padding holds zeros and stays zero: its inputs are zero, hence also its gradients.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ ALIGNMENT = 16
 
 
 def padded(width: int) -> int:
-    """The next multiple of 16."""
+    """Return the width rounded up to a multiple of 16."""
     return -(-width // ALIGNMENT) * ALIGNMENT
 
 
 @dataclass(frozen=True)
 class Field:
-    """One parameter: its shape as the user knows it and as it is stored, and where it starts in a slot's row."""
+    """One parameter: its true shape, its stored (padded) shape, and its offset in a slot's row."""
 
     name: str
     shape: tuple[int, ...]
@@ -35,33 +34,33 @@ class Field:
 
     @property
     def size(self) -> int:
-        """Numbers stored, padding included."""
+        """The count of stored numbers, padding included."""
         return math.prod(self.stored)
 
     @property
     def layer(self) -> int:
-        """The layer it belongs to, from 0: a linear layer, with what stands between it and the next one."""
+        """The index of its layer, from 0: a linear layer and everything up to the next one."""
         return int(self.name.partition(".")[0])
 
     @property
     def kind(self) -> str:
-        """``weight`` or ``bias`` of the linear layer, or a technique's own, such as ``batch_norm.weight``."""
+        """``weight`` or ``bias`` of the linear layer, or a technique's own parameter, such as ``batch_norm.weight``."""
         return self.name.partition(".")[2]
 
     @property
     def inner(self) -> tuple[slice, ...]:
-        """The index of the true parameter within the stored one, after the slots dimension."""
+        """The index, after the slots dimension, that cuts the true parameter out of the stored one."""
         return (slice(None), *(slice(0, width) for width in self.shape))
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The fields of a multilayer perceptron: per layer a weight ``inputs x outputs`` and a bias ``outputs``.
+    """The fields of a multilayer perceptron: for each layer a weight ``inputs x outputs`` and a bias ``outputs``.
 
     Args:
-        widths: of the input, each hidden layer and the output.
-        vectors: parameters of techniques behind hidden layers, (layer from 0, technique, name) each, as long as the
-            layer is wide.
+        widths: the widths of the input, each hidden layer and the output.
+        vectors: the parameters of techniques after hidden layers, as (layer from 0, technique, name); each has the
+            length of its layer's width.
     """
 
     widths: tuple[int, ...]
@@ -92,16 +91,16 @@ class Layout:
 
     @cached_property
     def size(self) -> int:
-        """Numbers stored for one slot."""
+        """The count of numbers stored for one slot, padding included."""
         return self.fields[-1].offset + self.fields[-1].size
 
     @cached_property
     def trainable(self) -> int:
-        """True parameters of one slot, padding left out."""
+        """The count of one slot's parameters, without padding."""
         return sum(math.prod(field.shape) for field in self.fields)
 
     def view(self, buffer: Tensor, field: Field) -> Tensor:
-        """The field in a buffer ``slots x size``, as ``slots x stored shape``, sharing memory."""
+        """Return a view of a field in a buffer ``slots x size``, ``slots x stored shape``."""
         return buffer[:, field.offset : field.offset + field.size].view(len(buffer), *field.stored)
 
     def weight(self, layer: int) -> Field:
@@ -111,14 +110,14 @@ class Layout:
         return self.fields[2 * layer + 1]
 
     def vector(self, layer: int, technique: str, name: str) -> Field:
-        """A technique's own parameter behind a hidden layer."""
+        """Return the field of a technique's own parameter after a hidden layer (from 0)."""
         return self.fields[2 * self.layers + self.vectors.index((layer, technique, name))]
 
     def unpack(self, row: Tensor) -> dict[str, Tensor]:
-        """One slot's row ``(size,)`` as `torch.nn.Sequential` names and shapes it: weights are ``outputs x inputs``.
+        """Return one slot's row ``(size,)`` named and shaped as by `torch.nn.Sequential`: weights ``outputs x inputs``.
 
-        The modules of a layer are Linear, activation, and one for each technique that owns parameters there, such as
-        BatchNorm1d: ``0.weight``, ``0.bias``, ``2.weight`` ...
+        The modules of a layer are Linear, the activation, and one for each technique that has parameters there, such
+        as BatchNorm1d: ``0.weight``, ``0.bias``, ``2.weight`` ...
         """
         modules: dict[tuple[int, str], int] = {}
         at = 0

@@ -134,7 +134,7 @@ class Batch:
     forward: Callable[[Tensor], Tensor]
 
 
-class Setting(Protocol):
+class StudyContext(Protocol):
     """What a technique may check before training.
 
     Attributes:
@@ -204,8 +204,8 @@ class Technique:
     space: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     derive: Mapping[str, Callable[[Mapping[str, Value]], Value]] = field(default_factory=dict)
     role: str | None = None
-    check: Callable[[Setting], None] | None = None
-    prepare: Callable[[Data, Setting], Data] | None = None
+    check: Callable[[StudyContext], None] | None = None
+    prepare: Callable[[Data, StudyContext], Data] | None = None
     rows: Callable[[Tensor, Mapping[str, Value]], Tensor] | None = None
     init: Callable[[Tensor, Tensor, Field, Values], Tensor] | None = None
     parameters: Callable[[int, int], Mapping[str, float]] | None = None

@@ -1,4 +1,4 @@
-"""MLflow made equal to studies that are there: what the writer does at its end, by hand and for any of them."""
+"""Make MLflow equal to finished or interrupted studies: what the writer does at its end, on demand."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _ADVICE = "run the command again when it does"
 
 @dataclass(frozen=True)
 class Caught:
-    """What became of one study's view.
+    """The outcome for one study.
 
     Attributes:
-        study: its name.
-        equal: whether MLflow is equal to it now; where not, a line has said why.
-        trials: how many of its trials are finished.
-        written: how many of them MLflow did not have, or had otherwise.
+        study: the name of the study.
+        equal: whether MLflow is equal to it now; if not, a line has said why.
+        trials: the number of its finished trials.
+        written: how many of these were missing in MLflow or differed there.
     """
 
     study: str
@@ -32,26 +32,26 @@ class Caught:
 
 
 class _NoLines:
-    """Nobody trains."""
+    """The lines of a training side that does not exist."""
 
     def __init__(self) -> None:
         self.ended = True
 
     def take(self, live: Live, seconds: float) -> None:
-        """There is nothing to take."""
+        """Return at once: there is nothing to take."""
 
 
 def catch_up(
     studies: Sequence[str], storage: str, tracking_uri: str, *, experiment: str = "regsearch", patience: float = 10.0
 ) -> Iterator[Caught]:
-    """Make MLflow equal to each study in turn; ends early where MLflow does not answer, or another writer holds it.
+    """Make MLflow equal to each study in turn; end early if MLflow does not answer or another writer keeps it busy.
 
     Args:
-        studies: names of studies in the storage.
-        storage: its URL.
-        tracking_uri: MLflow's.
+        studies: the names of studies in the storage.
+        storage: the URL of the storage.
+        tracking_uri: the URI of MLflow.
         experiment: MLflow's experiment for the runs.
-        patience: seconds of failing before giving up.
+        patience: the seconds of failing after which to give up.
     """
     if why := unreachable(tracking_uri):
         say(f"MLflow at {tracking_uri} is not answering ({why}): {_ADVICE}")

@@ -1,4 +1,4 @@
-"""The training side's end of the writer process. Imports neither mlflow nor pandas, and never makes training wait."""
+"""The training side's link to the writer process: it imports neither mlflow nor pandas, and training never waits."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from typing import Any
 from search.cli import child
 from search.tracking.live import AGAIN
 
-_LINES = 2000  # waiting lines before live epochs are dropped: some 10 MB, several seconds of the fastest training
+_LINES = 2000  # lines that may wait before epochs are dropped: some 10 MB, several seconds of the fastest training
 
 
 class WriterLink:
-    """Starts the writer of a study's MLflow view and feeds it; see `live.py` for the lines.
+    """Start the process that writes a study's MLflow view, and feed it; see `live.py` for the lines.
 
     Args:
-        study: the Optuna study's name; it must exist.
+        study: the name of the Optuna study, which must exist.
         storage: the URL of its storage.
-        tracking_uri: as MLflow takes it.
+        tracking_uri: the URI of MLflow.
         experiment: MLflow's experiment for the runs.
 
-    No method raises for a writer that can't be started or has died: that is said once on stderr, training goes on.
+    No method raises an error if the writer cannot be started or has died: one line on stderr says so, and training
+    goes on.
     """
 
     def __init__(self, *, study: str, storage: str, tracking_uri: str, experiment: str = "regsearch") -> None:
@@ -41,24 +42,24 @@ class WriterLink:
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,  # stdout belongs to the command's results
-                bufsize=0,  # a daemon thread inside a buffered write would be fatal to the interpreter's exit
+                bufsize=0,  # a buffered write in a daemon thread would crash the interpreter at its exit
                 env=child.environment(),
-                start_new_session=True,  # the terminal's Ctrl-C and its closing don't reach the writer
+                start_new_session=True,  # neither Ctrl-C nor the closing of the terminal reaches the writer
             )
         except OSError as error:
-            self._say(f"can't be started ({error})")
+            self._say(f"cannot be started ({error})")
             return
         self._feeder = threading.Thread(target=self._feed, args=(self._process,), name="mlflow-link", daemon=True)
         self._feeder.start()
 
     def started(self, trial: int, name: str, params: Mapping[str, Any], epochs: int, start_ms: int) -> None:
-        """A trial begins, or is adopted after a crash.
+        """Tell that a trial begins, or is adopted after a crash.
 
         Args:
-            trial: its number.
-            name: its run's name, `plan.trial_name(...)`.
+            trial: the number of the trial.
+            name: the name of its run, `search.show.text.trial_name(...)`.
             params: Optuna's `trial.params`.
-            epochs: how many are planned; the same number must be the trial's attribute `curves.EPOCHS`.
+            epochs: the number of planned epochs, which must equal the trial's attribute `curves.EPOCHS`.
             start_ms: Optuna's `trial.datetime_start` in ms since the Unix epoch.
         """
         line = {"event": "started", "trial": trial, "name": name, "params": dict(params), "epochs": epochs}
@@ -67,27 +68,27 @@ class WriterLink:
     def epoch(
         self, trials: Sequence[int], epochs: Sequence[int], time_ms: int, metrics: Mapping[str, Sequence[float]]
     ) -> None:
-        """An epoch of a pack has ended; dropped where the writer does not keep up.
+        """Tell that an epoch of a pack has ended; the line is dropped if the writer does not keep up.
 
         Args:
-            trials: the trials' numbers.
-            epochs: the local epoch of each, counted from 1.
-            time_ms: now, in ms since the Unix epoch; the same number must become the epoch's entry in `curves.TIMES`.
-            metrics: for each metric the mean over replicates of each trial; only metrics that the record holds too.
+            trials: the numbers of the trials.
+            epochs: the epoch of each trial, counted from 1.
+            time_ms: the time in ms since the Unix epoch, which must become the epoch's entry in `curves.TIMES`.
+            metrics: by metric, the mean over replicates for each trial; only metrics that the record holds too.
         """
         values = {metric: [float(value) for value in of_trials] for metric, of_trials in metrics.items()}
         numbers, local = [int(number) for number in trials], [int(epoch) for epoch in epochs]
         self._put({"event": "epoch", "trials": numbers, "epochs": local, "time": int(time_ms), "metrics": values})
 
     def told(self, trial: int) -> None:
-        """A trial's result is in the storage: its run can be completed."""
+        """Tell that a trial's result is in the storage, so that its run can be completed."""
         self._put({"event": "told", "trial": trial})
 
     def close(self, *, wait: bool) -> bool:
-        """No more lines. The writer drains either way.
+        """End the lines; the writer then writes what is left.
 
         Args:
-            wait: whether to wait until it has (a normal exit); else return at once (Ctrl-C), it goes on by itself.
+            wait: whether to wait for it (a normal exit), or to return at once (Ctrl-C) while it goes on by itself.
 
         Returns:
             Whether MLflow is known to be up to date.
@@ -100,12 +101,12 @@ class WriterLink:
         if wait:
             self._feeder.join()
             return self._process.wait() == 0
-        # Something must wait for the child, or it stays a zombie for as long as this process lives.
+        # Somebody must wait for the child, or it stays a zombie for as long as this process lives.
         threading.Thread(target=self._process.wait, name="mlflow-link-reaper", daemon=True).start()
         return False
 
     def _end(self, wait: bool) -> None:
-        """Queue the end of the lines; without waiting, live lines make room for it."""
+        """Queue the end of the lines; if there is no time to wait, other lines make room for it."""
         if wait:
             self._lines.put(None)
             return
@@ -122,12 +123,12 @@ class WriterLink:
             return
         if self._lines.full():  # not worth the encoding
             return
-        # Whatever is dropped is in the study, from which the writer completes every run at the end.
+        # What is dropped here is in the study, from which the writer completes every run at the end.
         with contextlib.suppress(queue.Full):
             self._lines.put_nowait(json.dumps(line, default=str).encode() + b"\n")
 
     def _feed(self, process: subprocess.Popen[bytes]) -> None:
-        """The feeder's life: lines into the pipe until the end, or until nobody reads them."""
+        """Write the lines into the pipe until they end, or until nobody reads them."""
         pipe = process.stdin
         if pipe is None:
             return

@@ -1,12 +1,13 @@
-"""The lines between training and the writer process, and what of them waits to be logged.
+"""The lines from training to the writer process, and what waits to be logged.
 
-One JSON object a line, from the training side (`link.py`) to the writer's standard input; its end means "drain":
+The training side (`link.py`) writes one JSON object a line to the writer's standard input, whose end means "finish":
 
     {"event": "started", "trial": 12, "name": "trial-12 l2=3.1e-4", "params": {"l2": 3.1e-4}, "epochs": 50, "start": ms}
     {"event": "epoch", "trials": [12, 13], "epochs": [7, 7], "time": ms, "metrics": {"val_loss": [0.3, 0.4]}}
     {"event": "told", "trial": 12}
 
-Lines may be lost (a full queue, a killed process): they only make MLflow live, the record makes it complete.
+Lines may be lost (a full queue, a killed process): they only show MLflow's readers what is going on. The record of the
+study is what makes MLflow complete.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from search.cli import invocation
 from search.tracking.plan import Point, clean_key, live_epochs, loggable
 
 AGAIN = f"run the command again, or {invocation.command('sync')}, to bring MLflow up to date"
-"""What both sides advise where something has come between them and MLflow."""
+"""What both sides advise where MLflow could not be brought up to date."""
 
 
 @dataclass
 class LiveTrial:
-    """A trial in training: what its run is called, and the points that are not logged yet."""
+    """A trial in training: the name of its run, and the points that are not logged yet."""
 
     name: str
     params: Mapping[str, Any]
@@ -36,14 +37,14 @@ class LiveTrial:
 
 
 class Live:
-    """The trials in training. A trial holds at most its thinned points, so this stays small however MLflow does."""
+    """The trials in training. Each holds at most its thinned points, so this stays small however slow MLflow is."""
 
     def __init__(self) -> None:
         self.trials: dict[int, LiveTrial] = {}
         self.told: set[int] = set()
 
     def take(self, line: bytes) -> None:
-        """Take in one line; a torn or unknown one is passed over, the record will make up for it."""
+        """Take in one line; a damaged or unknown line is skipped, as the record will make up for it."""
         try:
             event = json.loads(line)
             match event["event"]:
@@ -54,7 +55,7 @@ class Live:
                 case "epoch":
                     self._epoch(event["trials"], event["epochs"], int(event["time"]), event["metrics"])
                 case "told":
-                    # What is still buffered is in the record, where it comes with everything else.
+                    # The points that still wait are in the record, and come with everything else from there.
                     self.trials.pop(event["trial"], None)
                     self.told.add(int(event["trial"]))
         except (ValueError, KeyError, TypeError, IndexError):
@@ -71,15 +72,15 @@ class Live:
 
 
 class Lines(Protocol):
-    """What the training side says, as it comes.
+    """The lines from the training side, as they come.
 
     Attributes:
-        ended: whether it has no more to say.
+        ended: whether there will be no more.
     """
 
     @property
     def ended(self) -> bool: ...
 
     def take(self, live: Live, seconds: float) -> None:
-        """Move what comes within so many seconds to `live`; returns early where there will be no more."""
+        """Pass what comes within so many seconds to `live`; return early if there will be no more."""
         ...

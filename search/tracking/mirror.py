@@ -1,4 +1,4 @@
-"""The observer that keeps MLflow's view of a study: it hands every epoch and result to the writer process."""
+"""The observer that keeps MLflow's view of a study: it passes every epoch and result to the writer process."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 
 class MlflowMirror:
-    """As a context: starts the writer, and on a normal exit waits until MLflow is up to date, saying so.
+    """A context that starts the writer, and on a normal exit waits until MLflow is up to date and says so.
 
     Args:
-        study: the Optuna study's name.
-        storage: its storage's URL.
-        tracking_uri: MLflow's.
+        study: the name of the Optuna study.
+        storage: the URL of its storage.
+        tracking_uri: the URI of MLflow.
     """
 
     def __init__(self, study: str, storage: str, tracking_uri: str) -> None:
         self._arguments = {"study": study, "storage": storage, "tracking_uri": tracking_uri}
-        self._least: dict[int, list[float]] = {}  # of each trial in training: its replicates' least validation losses
+        self._least: dict[int, list[float]] = {}  # for each trial in training: the least validation loss by replicate
 
     def __enter__(self) -> MlflowMirror:
         self._link = WriterLink(**self._arguments)
@@ -57,14 +57,14 @@ class MlflowMirror:
             assert start is not None
             planned = int(trial.user_attrs["epochs"])
             name = trial_name(trial.number, trial.params, row_name(trial.user_attrs, recipe))
-            self._least.pop(trial.number, None)  # where it is trained again after a worker's death
+            self._least.pop(trial.number, None)  # it may be trained again after a worker's death
             self._link.started(trial.number, name, trial.params, planned, round(start.timestamp() * 1000))
 
     def epoch(self, members: Sequence[Trained]) -> None:
         if not members:
             return
         curves = [member.curves for member in members]
-        # First, as in the record: MLflow keeps the order in which it first met a run's metrics.
+        # The objective comes first, as in the record: MLflow keeps the order in which it first met a run's metrics.
         metrics = {OBJECTIVE: [self._so_far(m.number, one["val_loss"]) for m, one in zip(members, curves, strict=True)]}
         metrics |= {name: [_mean(one[name][-1].tolist()) for one in curves] for name in curves[0]}
         numbers, epochs = [m.number for m in members], [m.epoch for m in members]
@@ -77,7 +77,7 @@ class MlflowMirror:
 
     def _so_far(self, number: int, losses: NDArray[np.float64]) -> float:
         """`summary.objective_so_far` after the last epoch of validation losses, ``epochs x replicates``."""
-        # What is seen first may have trained before, up to a checkpoint.
+        # A trial that is seen for the first time may have trained before, up to a checkpoint.
         fresh = losses[-1:] if number in self._least else losses
         least = self._least.get(number, [math.inf] * losses.shape[1])
         for epoch in fresh.tolist():
@@ -87,5 +87,5 @@ class MlflowMirror:
 
 
 def _mean(values: list[float]) -> float:
-    """The mean of a few values: a tenth of what NumPy takes for it, many times an epoch."""
+    """The mean of a few values, in a tenth of NumPy's time: it is needed many times an epoch."""
     return sum(values) / len(values)

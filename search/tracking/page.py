@@ -1,7 +1,7 @@
-"""What MLflow's page shows before anybody has chosen anything: a description, and a saved view of each study.
+"""What MLflow's page shows at first: a description of the experiment, and a saved view of each study.
 
-A saved view is what the page's own menu "Views" keeps, a tag of the experiment: filter, order, columns and charts. A
-page that does not know its form leaves it out of the menu.
+A saved view is an entry in the page's own menu "Views": filter, order, columns and charts, kept as a tag of the
+experiment. A version of the page that does not know its format leaves it out of the menu.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",  # not prompts and agents
 }
 """The tags of a new experiment."""
-_MOST = 5000  # MLflow's own limit of an experiment's tag
+_MOST = 5000  # MLflow's limit on the length of an experiment's tag
 _CURVES = ("val_loss", "train_loss", "val_accuracy", "val_rmse")
 _SECTION = "curves"
 
 
 def study_view(study: str, params: Sequence[str], metrics: Collection[str], created_ms: int) -> tuple[str, str] | None:
-    """The tag, key and value, that is the saved view of a study: its trials that have an objective, the best first.
+    """Return the tag, key and value, of a study's saved view: its trials that have an objective, the best first.
 
     Args:
-        study: its name, which is also the view's.
+        study: the name of the study, which is also the name of the view.
         params: the hyperparameters that are searched.
         metrics: the names of a trial's metrics.
-        created_ms: when the study started, in ms since the Unix epoch.
+        created_ms: the start of the study in ms since the Unix epoch.
 
     Returns:
-        None if it is longer than MLflow takes.
+        The tag; None if it is longer than MLflow allows.
     """
     names = [clean_key(name) for name in params]
     shown = [f"best_{name}" for name in _CURVES if name != "train_loss"] + ["best_epoch"]

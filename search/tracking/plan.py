@@ -1,6 +1,6 @@
-"""What the MLflow run of a trial is to hold: a pure function of Optuna's record of the trial.
+"""What the MLflow run of a trial must hold: a pure function of Optuna's record of the trial.
 
-Nothing here knows MLflow, so that it can be tested by hand and imported by the training side.
+Nothing here imports MLflow, so the training side may import it, and tests can check it by hand.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ TRIAL_TAG = "regsearch.trial"
 STATE_TAG = "optuna.state"
 VIEW_TAG = "mlflow.sharedViewState."
 OBJECTIVE = "best_val_loss"
-"""The metric that is logged first: MLflow's compare page sets the hyperparameters against the first it is given."""
+"""The metric that is logged first: MLflow's Compare page plots the hyperparameters against the first metric."""
 DENSE = frozenset({"train_loss", "val_loss", "val_accuracy", "val_rmse", "sparsity", "lr"})
 MOST_DENSE, MOST_SPARSE = 500, 50
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
-_FORMAT = "2"  # part of the digest: raise it when the same record is to be shown differently
+_FORMAT = "2"  # a part of the digest: raise it when the same record is to be shown differently
 
 
 def view_tag(study: str) -> str:
@@ -46,7 +46,7 @@ def view_tag(study: str) -> str:
 
 
 class Point(NamedTuple):
-    """One logged value: `step` is the 1-based epoch (0 for summaries), `timestamp` is in ms since the Unix epoch."""
+    """A logged value; `step` is the epoch from 1 (0 for summaries), `timestamp` is in ms since the Unix epoch."""
 
     key: str
     value: float
@@ -56,7 +56,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """A finished trial's MLflow run; times in ms since the Unix epoch, `digest` changes with the record."""
+    """The MLflow run of a finished trial; times are in ms since the Unix epoch, `digest` changes with the record."""
 
     number: int
     name: str
@@ -69,16 +69,16 @@ class TrialPlan:
     trial: FrozenTrial
 
     def points(self) -> list[Point]:
-        """Every value of the run, each (key, step) once; computed on demand, most runs are up to date already.
+        """Return every value of the run, each (key, step) once; computed on demand, as most runs are up to date.
 
         Raises:
-            EnvironmentFault: if the curves in the study can't be read.
+            EnvironmentFault: the curves in the study cannot be read.
         """
         attributes = self.trial.user_attrs
         try:
             points = list(_curve_points(attributes, self.end_ms))
         except ValueError as error:
-            raise EnvironmentFault(f"the record of trial {self.number} in the study can't be read: {error}") from error
+            raise EnvironmentFault(f"the record of trial {self.number} in the study cannot be read: {error}") from error
         curves = {point.key for point in points}
         for name, value in attributes.get(record.SUMMARY, {}).items():
             key = clean_key(name)
@@ -88,7 +88,7 @@ class TrialPlan:
 
 
 def plan_trial(study: str, trial: FrozenTrial, recipe: Mapping[str, Any], environment: Mapping[str, Any]) -> TrialPlan:
-    """The plan of a finished trial of a study with this recipe, trained in this environment."""
+    """Plan the run of a finished trial, given the recipe and the environment of its study."""
     attributes = trial.user_attrs
     tags = trial_tags(study, trial.number, trial.state.name)
     if "seed" in recipe:
@@ -96,7 +96,7 @@ def plan_trial(study: str, trial: FrozenTrial, recipe: Mapping[str, Any], enviro
     tags |= {clean_key(name): as_text(value) for name, value in attributes.get(record.ENVIRONMENT, environment).items()}
     if record.DIVERGED_AT in attributes:
         tags[record.DIVERGED_AT] = str(attributes[record.DIVERGED_AT])
-    # The study's environment is left out: a trial that was trained elsewhere has its own among its attributes.
+    # The environment of the study is left out: a trial that was trained elsewhere has its own attribute.
     content = json.dumps([_FORMAT, study, trial.state.name, trial.params, attributes], sort_keys=True, default=str)
     start, end = trial_times(trial)
     return TrialPlan(
@@ -113,7 +113,7 @@ def plan_trial(study: str, trial: FrozenTrial, recipe: Mapping[str, Any], enviro
 
 
 def _curve_points(attributes: Mapping[str, Any], end_ms: int) -> Iterator[Point]:
-    """The points of the curves: those of the planned epochs' thinning that were reached, and the last one reached."""
+    """Yield the points of the curves: the planned, thinned epochs that were reached, and the last epoch reached."""
     if record.CURVES not in attributes:
         return
     curves = record.Curves.decode(attributes[record.CURVES])
@@ -121,7 +121,7 @@ def _curve_points(attributes: Mapping[str, Any], end_ms: int) -> Iterator[Point]
     if not reached:
         return
     planned = max(int(attributes.get(record.EPOCHS, reached)), reached)
-    times = np.full(reached, end_ms, dtype=np.int64)  # where an epoch's time is not known: the trial's end
+    times = np.full(reached, end_ms, dtype=np.int64)  # the end of the trial stands for a time that is not known
     if record.TIMES in attributes:
         known = record.decode_times(attributes[record.TIMES])[:reached]
         times[: len(known)] = known
@@ -150,17 +150,17 @@ def _kept_epochs(metric: str, planned: int) -> NDArray[np.int64]:
 
 @lru_cache(maxsize=256)
 def live_epochs(metric: str, planned: int) -> frozenset[int]:
-    """The epochs of a metric that the final record is certain to log too, wherever the trial stops."""
+    """Return the epochs of a metric that the final record logs too, wherever the trial stops."""
     return frozenset(_kept_epochs(metric, planned).tolist())
 
 
 def loggable(value: float) -> bool:
-    """Whether MLflow keeps the value as it is: its SQL store keeps NaN, but turns infinities into 1.8e308."""
+    """Whether MLflow keeps a value as it is: its SQL store keeps NaN, but turns infinities into 1.8e308."""
     return not math.isinf(value)
 
 
 def trial_tags(study: str, number: int, state: str) -> dict[str, str]:
-    """The tags by which a trial's run is found and its state told."""
+    """Return the tags by which a trial's run is found and its state is shown."""
     return {KEY_TAG: f"{study}/{number}", STUDY_TAG: study, TRIAL_TAG: str(number), STATE_TAG: state}
 
 
@@ -171,14 +171,14 @@ def row_name(attributes: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
 
 
 def trial_times(trial: FrozenTrial) -> tuple[int, int]:
-    """A finished trial's start and end in ms since the Unix epoch (a trial failed while waiting never started)."""
+    """Return a finished trial's start and end in ms since the Unix epoch; a trial may fail before it has started."""
     end = trial.datetime_complete or trial.datetime_start or datetime.fromtimestamp(0)
-    # Optuna's times are naive local ones, which is what `timestamp` takes them for.
+    # Optuna's times are naive local times, as `timestamp` expects.
     return tuple(round(time.timestamp() * 1000) for time in (trial.datetime_start or end, end))  # type: ignore[return-value]
 
 
 def params_text(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Parameters as MLflow holds them: flat (`model.hidden`), as text, within its limits of length."""
+    """Return parameters as MLflow holds them: flat (`model.hidden`), as text, within its limits of length."""
     flat: dict[str, str] = {}
     for name, value in params.items():
         if isinstance(value, Mapping):
@@ -189,13 +189,13 @@ def params_text(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def as_text(value: Any, most: int = 8000) -> str:
-    """A value as text of at most `most` characters; 8000 is MLflow's limit for tags, 6000 that for parameters."""
+    """Return a value as text of at most `most` characters; MLflow allows 8000 for tags and 6000 for parameters."""
     text = value if isinstance(value, str) else str(value) if not isinstance(value, dict) else json.dumps(value)
     return text[:most]
 
 
 def clean_key(name: str) -> str:
-    """`name` with whatever MLflow refuses in a key replaced by an underscore."""
+    """Return a name with an underscore for whatever MLflow refuses in a key."""
     key = re.sub(r"[^\w.\- /]", "_", name)[:250]
-    # A key may be a file's name in some stores: MLflow refuses those that are another path once normalised.
+    # Some stores use a key as a file's name: MLflow refuses a key that is another path once it is normalised.
     return key if key == posixpath.normpath(key) and key[0] not in "./" else re.sub(r"[./]", "_", key) or "_"

@@ -1,7 +1,4 @@
-"""Whether anybody listens where a tracking URI points: found out by a bare connection, before mlflow is imported.
-
-And what is told of a server, MLflow's or the study's, that does not answer.
-"""
+"""Find out whether a server answers at a tracking URI, before mlflow is imported, and say why one does not answer."""
 
 from __future__ import annotations
 
@@ -17,18 +14,18 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class StorageAway(RuntimeError):
-    """The study's storage does not answer: one line which says that, and why."""
+    """The storage of the study does not answer; the message is one line, with the reason."""
 
 
 def unreachable(uri: str, seconds: float = 5.0) -> str | None:
-    """Why the server of a tracking URI cannot be connected to; None where it can, or where there is no saying.
+    """Return why the server of a tracking URI cannot be reached; None if it can be, or if this cannot be known.
 
-    A file has no server; through a proxy a connection of one's own says nothing.
+    A file has no server, and behind a proxy a direct connection proves nothing.
     """
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
-    except ValueError:  # MLflow's to refuse
+    except ValueError:  # MLflow will refuse it
         return None
     if parts.scheme not in _PORTS or not host:
         return None
@@ -44,9 +41,9 @@ def unreachable(uri: str, seconds: float = 5.0) -> str | None:
 
 
 def reason(error: BaseException) -> str:
-    """What an error comes to, in at most 200 characters of one line: the system's own word for it, if it has one.
+    """Return an error's reason in one line of at most 200 characters: the operating system's words, if it has some.
 
-    Around that word libraries wrap what they tried and how often; SQL statements and stacks come after the first line.
+    Libraries wrap these words in what they tried and how often; SQL statements and stacks come after the first line.
     """
     told, inner = "", error
     seen: set[int] = set()
@@ -65,7 +62,7 @@ def reason(error: BaseException) -> str:
 
 @contextmanager
 def answering(storage: str) -> Iterator[None]:
-    """Around what is read of a study: whatever its storage (a URL) fails with becomes a `StorageAway`."""
+    """Turn whatever a storage (a URL) fails with, while a study is read, into a `StorageAway`."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What the writer tells: one line at a time, on a terminal that is another process's."""
+"""The lines that the writer prints on the terminal of the command that started it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 def say(line: str) -> None:
-    """One line on stderr, without the passwords that URLs carry (MLflow's own messages repeat them)."""
+    """Print one line on stderr, without the passwords of URLs, which MLflow's own messages repeat."""
     line = re.sub(r"://[^/@\s]*@", "://...@", line)
-    with contextlib.suppress(OSError):  # the terminal may be gone
+    with contextlib.suppress(OSError):  # the terminal may have been closed
         print(line, file=sys.stderr, flush=True)

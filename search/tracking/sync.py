@@ -1,4 +1,4 @@
-"""The study on one side, MLflow on the other: what is to be made equal now. Imports mlflow and optuna."""
+"""Compare the study with MLflow, and make equal what differs. This module imports mlflow and optuna."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from search.tracking.plan import as_text, clean_key, params_text, plan_trial, tr
 from search.tracking.reach import StorageAway, answering
 from search.tracking.view import MlflowView
 
-_SLICE = 5.0  # seconds of catching up after which the live trials have their turn
-_LOOK = 10.0  # seconds after which the study is read though nobody has told of a trial: other machines tell none
+_SLICE = 5.0  # seconds of catching up after which the trials in training have their turn
+_LOOK = 10.0  # seconds after which the study is read in any case: other machines do not tell of their trials
 
 
 class StudySync:
-    """Keeps one study's MLflow view equal to it, a go at a time.
+    """Keep MLflow's view of a study equal to it, step by step.
 
     Args:
-        study: the study's name.
+        study: the name of the study.
         storage: the URL of its storage.
-        tracking_uri: as MLflow takes it.
+        tracking_uri: the URI of MLflow.
         experiment: MLflow's experiment.
 
     Attributes:
-        progressed: whether the last go got something done before it ended or failed.
-        unreadable: the trials whose record can't be read, with what is wrong.
-        finished: how many trials of the study are, as last read.
-        written: the trials whose runs were not yet equal to their record.
+        progressed: whether the last step got something done before it ended or failed.
+        unreadable: the trials whose record cannot be read, and the reason.
+        finished: the number of finished trials when the study was last read.
+        written: the trials whose runs were not equal to their record before.
     """
 
     FAULTS: tuple[type[Exception], ...] = (
@@ -55,8 +55,8 @@ class StudySync:
         self._storage = storage
         self._study: optuna.Study | None = None
         self._view = MlflowView(tracking_uri, experiment, study)
-        self._done: set[int] = set()  # the finished trials that are not to be looked at again
-        self._left = True  # whether others were left at the end of the last go
+        self._done: set[int] = set()  # the finished trials that need not be looked at again
+        self._left = True  # whether the last step has left other trials for later
         self._looked = 0.0
         self._stumbles: Counter[int] = Counter()
         self._checked_at_end = False
@@ -66,28 +66,28 @@ class StudySync:
         self.written: set[int] = set()
 
     def forget(self) -> None:
-        """After a fault: read MLflow again, and look at every finished trial again."""
+        """Read MLflow and every finished trial again, as after a fault."""
         self._view.forget()
         self._done.clear()
         self._left = True
 
     def go(self, live: Live, *, ended: bool) -> bool:
-        """Log what waits; complete the runs of the trials that have finished, whoever trained them; at the end, of all.
+        """Log what waits, and complete the runs of finished trials, whoever trained them; at the end, check all runs.
 
         Args:
-            live: the trials in training; what is logged or taken up is removed from it.
-            ended: whether no more will come: the view is then closed when all is done.
+            live: the trials in training; what is logged is removed from it.
+            ended: whether no more lines will come; the view is then closed once all is done.
 
         Returns:
             Whether there is nothing left to do now.
 
         Raises:
-            FAULTS: whatever MLflow, or either store, fails with; `forget`, then go again.
+            FAULTS: MLflow or a store has failed; call `forget`, then try again.
         """
         self.progressed = False
         due = time.monotonic() - self._looked >= _LOOK
         if self._view.connected and not (ended or live.told or self._left or due):
-            self._flush(live)  # nothing to be read from the study
+            self._flush(live)  # the study need not be read
             return True
         trials, attributes = self._read()
         finished = {number for number, trial in trials.items() if trial.state.is_finished()}
@@ -99,11 +99,11 @@ class StudySync:
             self._checked_at_end = True
         self._done -= live.told
         live.told.clear()
-        for number in live.trials.keys() & finished:  # read sooner than heard
+        for number in live.trials.keys() & finished:  # the study was quicker than the lines
             del live.trials[number]
         self._flush(live)
         pending = finished - self._done
-        self._left = True  # should the next line fail
+        self._left = True  # in case the next line fails
         self._complete(pending, trials, attributes, hurry=ended)
         self._left = not pending <= self._done
         self._describe(trials, attributes)
@@ -116,7 +116,7 @@ class StudySync:
         return not self._left
 
     def _read(self) -> tuple[dict[int, FrozenTrial], Mapping[str, Any]]:
-        """The trials by number, and the study's attributes."""
+        """Return the trials by number, and the attributes of the study."""
         with answering(self._storage):
             try:
                 self._study = self._study or optuna.load_study(study_name=self._name, storage=connect(self._storage))
@@ -135,10 +135,10 @@ class StudySync:
     def _complete(
         self, pending: set[int], trials: Mapping[int, FrozenTrial], attributes: Mapping[str, Any], hurry: bool
     ) -> None:
-        """Make the pending trials' runs equal to their record, in order, for a while (to the end if in a hurry)."""
+        """Make the runs of pending trials equal to their record, for a while, or in a hurry to the end."""
         recipe, environment = attributes.get(record.RECIPE, {}), attributes.get(record.ENVIRONMENT, {})
         until = time.monotonic() + _SLICE
-        # What MLflow has refused comes last: it must not keep the others from their turn.
+        # What MLflow has refused before comes last, so that it does not hold up the others.
         for number in sorted(pending, key=lambda number: (self._stumbles[number], number)):
             self._stumbles[number] += 1
             try:
@@ -177,6 +177,6 @@ class StudySync:
 
 
 def _study_start(trials: Mapping[int, FrozenTrial]) -> int:
-    """When the first trial started, in ms since the Unix epoch; now, where none has."""
+    """Return the start of the first trial in ms since the Unix epoch; the present time if none has started."""
     starts = [trial.datetime_start.timestamp() for trial in trials.values() if trial.datetime_start is not None]
     return round(1000 * min(starts)) if starts else time.time_ns() // 1_000_000

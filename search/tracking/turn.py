@@ -1,15 +1,15 @@
-"""Whose turn it is to write a study to a tracking store: one process at a time, of this machine and of all others.
+"""Take turns at writing a study to a tracking store: one process at a time, on this machine and on all others.
 
-On one machine a lock on a file, for each tracking store. Where the study is in PostgreSQL, its commands may be on many
-machines: two locks of that server (`search.storage.locks`), for each store and study, pass the turn on.
+On one machine a lock on a file serves, one for each tracking store. If the study is in PostgreSQL, its commands may run
+on many machines, and two locks of that server (`search.storage.locks`), for each store and study, pass the turn on:
 
-    first    held by whoever will look through the whole study once more, or waits to do so; given up by a writer whose
-             command has ended, before it looks for the last time
-    writing  held as long as MLflow is written to
+    first    is held by the writer that will read the whole study once more, or waits to do so; a writer whose command
+             has ended gives it up before it reads for the last time
+    writing  is held for as long as MLflow is written to
 
-So whoever finds `first` taken when its own command ends may leave: all that its command has told will be looked at.
-And whoever has got it waits for `writing` only until another writer has brought over what there is. All of them are
-gone with their process, however it dies. Does not import mlflow, nor SQLAlchemy where there is only this machine.
+So a writer that finds `first` taken when its own command ends may leave: another will bring all of its trials to
+MLflow. The holder of `first` waits for `writing` only until the other writer has finished. Each lock is freed when its
+process ends, however it ends. This module imports neither mlflow nor, for a single machine, SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 
 
 @dataclass(frozen=True)
 class _Hindrance:
-    """Why it is not this writer's turn.
+    """The reason why it is not this writer's turn.
 
     Attributes:
-        while_training, at_end: what is said of it, where anything is.
-        patience: seconds after the end of the lines in which it may go away.
-        elsewhere: as `Turn.elsewhere`.
+        while_training, at_end: what to print about it, if anything.
+        patience: the seconds after the end of the lines within which it may go away.
+        elsewhere: see `Turn.elsewhere`.
     """
 
     while_training: str = ""
@@ -57,24 +57,24 @@ class _Hindrance:
 
 
 class Turn:
-    """As a context: nothing is held before `wait`, nor afterwards.
+    """A context that holds the turn from `wait` on, and gives it up at its end.
 
     Args:
-        uri: MLflow's.
-        storage: URL of the study's storage.
-        study: its name.
-        patience: seconds that the end of the lines waits for another study's writer, or a storage that is away.
+        uri: the URI of MLflow.
+        storage: the URL of the study's storage.
+        study: the name of the study.
+        patience: the seconds to wait, after the lines have ended, for another study's writer or a storage that is away.
 
     Attributes:
-        elsewhere: whether `wait` was in vain because another writer brings over this one's trials.
+        elsewhere: whether `wait` failed because another writer brings this one's trials to MLflow.
     """
 
     def __init__(self, uri: str, storage: str, study: str, patience: float) -> None:
         self._storage = storage
         self._file = _file_lock(uri)
         self._locks: AdvisoryLocks | None = None
-        # A store in a file is of one machine; and elsewhere only PostgreSQL holds the study for several.
-        # Told by the URL's beginning, as `search.storage.database.backend` would import SQLAlchemy for it.
+        # A store in a file belongs to one machine, and only PostgreSQL holds a study for several machines. The URL's
+        # beginning tells, as `search.storage.database.backend` would import SQLAlchemy.
         if not uri.startswith("sqlite:") and storage.startswith(("postgresql:", "postgresql+")):
             from search.storage.locks import AdvisoryLocks
 
@@ -84,10 +84,10 @@ class Turn:
         self._patience = patience
         busy = f"another search is writing to MLflow at {uri}"
         self._store_is_taken = _Hindrance(
-            f"{busy}: this one's runs will appear when it is done", f"it is still writing: {AGAIN}", patience
+            f"{busy}: the runs of this one will appear when it is done", f"it is still writing: {AGAIN}", patience
         )
-        kept = f"MLflow at {uri} is kept up to date by another command's writer, with this one's trials"
-        self._study_is_taken = _Hindrance(f"{kept}; this one's takes over when that ends", kept, 0, elsewhere=True)
+        kept = f"the MLflow writer of another command keeps MLflow at {uri} up to date with this command's trials too"
+        self._study_is_taken = _Hindrance(f"{kept}; ours takes over when that one ends", kept, 0, elsewhere=True)
         self._nearly_done = _Hindrance()
 
     def __enter__(self) -> Turn:
@@ -99,14 +99,14 @@ class Turn:
         self.release()
 
     def wait(self, lines: Lines, live: Live) -> bool:
-        """Until it has come; not for long after the lines have ended.
+        """Wait for the turn, but not for long once the lines have ended.
 
         Args:
-            lines: are taken in all the while.
-            live: by this, which is bounded, however long it takes.
+            lines: the lines from training, which are taken in meanwhile.
+            live: what takes them in; its size is bounded, however long this takes.
 
         Returns:
-            Whether it has come; where not, a line has said why.
+            Whether the turn has come; if not, a line has said why.
         """
         told = {""}
         self.elsewhere = False
@@ -126,13 +126,13 @@ class Turn:
         return True
 
     def kept(self, *, last: bool) -> bool:
-        """Whether it is still this writer's: a restart of the server frees locks, and another may have been quicker.
+        """Whether it is still this writer's turn: a restart frees the locks, and another writer may have been quicker.
 
         Args:
-            last: whether the study is going to be looked through for the last time.
+            last: whether the study is about to be read for the last time.
 
         Raises:
-            StorageAway: there is no saying now.
+            StorageAway: the server does not answer.
         """
         if self._locks is None:
             return True
@@ -146,14 +146,14 @@ class Turn:
         return True
 
     def release(self) -> None:
-        """Leave it to another."""
+        """Leave the turn to another writer."""
         self._file.release()
         self._last = False
         if self._locks is not None:
             self._locks.release()
 
     def _hindrance(self) -> _Hindrance | None:
-        """Take what there is to be taken; what is in the way, if anything is."""
+        """Take the locks that are free; return what is in the way, if anything is."""
         try:
             with answering(self._storage):
                 return self._in_the_way()
@@ -183,16 +183,16 @@ def _file_lock(uri: str) -> FileLock:
 
 
 def resolved(uri: str) -> str:
-    """A tracking URI by which two processes know that they mean the same store.
+    """Return a tracking URI in a standard form, by which two processes know that they mean the same store.
 
-    A SQLite path is made absolute. Of a server's address the credentials do not matter, and 127.0.0.1 is this machine.
+    An SQLite path is made absolute. An address loses its credentials, and 127.0.0.1 becomes the name of this machine.
     """
     if uri.startswith("sqlite:///"):
         return "sqlite:///" + os.path.realpath(uri.removeprefix("sqlite:///").split("?")[0])
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port
-    except ValueError:  # MLflow's to refuse
+    except ValueError:  # MLflow will refuse it
         return uri
     if not host:
         return uri.rstrip("/") if "://" in uri or uri == "databricks" else os.path.realpath(uri)

@@ -1,8 +1,8 @@
-"""MLflow as a view of the study: one run per trial under one parent, made equal to the record.
+"""MLflow's view of a study: one run for each trial, under one parent run, made equal to the record.
 
-What is here never trusts its memory after an error: `forget` and everything is read again from the store. A run that
-was made equal carries a digest of its record as a tag, written after its points, and its final status, set last: a
-thousand finished trials are checked by one search.
+Nothing that is remembered is trusted after an error: after `forget` everything is read from the store again. A run that
+was made equal carries a digest of its record as a tag, which is written after its points, and its final status, which
+is set last. So one search checks a thousand finished trials.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from search.tracking.store import opened, tagged
 PARENT_TAG = "mlflow.parentRunId"
 RECORD_TAG = "regsearch.record"
 _PAGE = 1000
-_BATCH = 1000  # MLflow's own limit of metrics a call
+_BATCH = 1000  # MLflow's limit on the metrics of one call
 
 Known = dict[str, dict[int, float]]
-"""What a run holds already: key -> step -> value."""
+"""The values that a run holds already: key -> step -> value."""
 
 
 @dataclass
 class _RunState:
-    """What is known of one run; `known` is None until its histories have been read."""
+    """What is known about one run; `known` is None until its histories have been read."""
 
     run_id: str
     status: str
@@ -45,11 +45,11 @@ class MlflowView:
     """The runs of one study in one tracking store.
 
     Args:
-        tracking_uri: as MLflow takes it; a SQLite file is created where there is none.
-        experiment: its name; created where it is missing, restored where it was deleted.
-        study: the study's name, which is also the parent run's.
+        tracking_uri: the URI of MLflow; a missing SQLite file is created.
+        experiment: the name of the experiment; it is created if it is missing, and restored if it was deleted.
+        study: the name of the study, which is also the name of the parent run.
 
-    Every method may raise what MLflow, SQLAlchemy or requests raise; call `forget` then, and try again.
+    Every method may raise the errors of MLflow, SQLAlchemy and requests; call `forget` then, and try again.
     """
 
     def __init__(self, tracking_uri: str, experiment: str, study: str) -> None:
@@ -63,7 +63,7 @@ class MlflowView:
         self._runs: dict[int, _RunState] = {}
 
     def forget(self) -> None:
-        """Drop all that is remembered of the store."""
+        """Drop all that is remembered about the store."""
         self._client, self._parent, self._runs = None, None, {}
 
     @property
@@ -72,10 +72,10 @@ class MlflowView:
         return self._parent is not None
 
     def connect(self, start_ms: int) -> None:
-        """Find the experiment, the parent and the trials' runs; create what is missing but the trials' runs.
+        """Find the experiment, the parent run and the runs of trials; create the first two if they are missing.
 
         Args:
-            start_ms: when the study started, in ms since the Unix epoch; the start of a parent run that is new.
+            start_ms: the start of the study in ms since the Unix epoch, for a new parent run.
         """
         self._client = client = opened(self._uri)
         experiment = client.get_experiment_by_name(self._experiment)
@@ -94,21 +94,21 @@ class MlflowView:
             parent = self._create(self._study, start_ms, tags)
         elif parent.status != "RUNNING":
             client.update_run(parent.run_id, status="RUNNING")
-        # The search has compared the study's name; what is left of a key is the number.
+        # The search has compared the name of the study; what is left of a key is the number of a trial.
         self._runs = {int(key.removeprefix(f"{self._study}/")): run for key, run in runs.items()}
         self._parent = parent
 
     def running(self) -> list[int]:
-        """The numbers of the trials whose runs MLflow shows as running."""
+        """Return the numbers of the trials whose runs MLflow shows as running."""
         return [number for number, run in self._runs.items() if run.status == "RUNNING"]
 
     def live(self, number: int, trial: LiveTrial) -> None:
-        """Log a running trial's waiting points, and take them off its list."""
+        """Log the points that wait for a running trial, and take them off its list."""
         run = self._runs.get(number)
         if run is None:
             tags = trial_tags(self._study, number, "RUNNING") | {PARENT_TAG: self._parent_id}
             run = self._runs[number] = self._create(trial.name, trial.start_ms, tags)
-        elif run.status != "RUNNING":  # interrupted before, adopted now
+        elif run.status != "RUNNING":  # the trial was interrupted, and is adopted now
             self._api.update_run(run.run_id, status="RUNNING")
             run.status = "RUNNING"
         self._log(run, trial.points, params_text(trial.params), {STATE_TAG: "RUNNING"})
@@ -118,20 +118,20 @@ class MlflowView:
     def reconcile(self, plan: TrialPlan) -> bool:
         """Make a finished trial's run equal to its record.
 
-        Points that are in the run already are not logged again, whatever their timestamp. MLflow can't take a point
-        back: a run that holds what the record does not (a trial trained again after a crash, on a machine that rounds
+        Points that are in the run already are not logged again, whatever their timestamp. MLflow cannot remove a point:
+        a run that contradicts the record (its trial was trained again after a crash, on a machine that rounds
         differently) is deleted and made anew.
 
         Returns:
             Whether there was anything to do.
 
         Raises:
-            EnvironmentFault: if the record can't be read.
+            EnvironmentFault: the record cannot be read.
         """
         run = self._runs.get(plan.number)
         tags = plan.tags | {PARENT_TAG: self._parent_id}
         if run is not None and run.tags.get(RECORD_TAG) == plan.digest and run.status == plan.status:
-            # Its environment's tags stay: they are those of the day it was trained.
+            # The tags of its environment stay: they tell where and when it was trained.
             self._log(run, (), {}, {PARENT_TAG: self._parent_id})
             return False
         points = plan.points()
@@ -141,29 +141,29 @@ class MlflowView:
         if run is None:
             run = self._runs[plan.number] = self._create(plan.name, plan.start_ms, tags)
         self._log(run, points, plan.params, tags | {RECORD_TAG: plan.digest})
-        self._api.set_terminated(run.run_id, plan.status, plan.end_ms)  # last: what is cut short before is done again
+        self._api.set_terminated(run.run_id, plan.status, plan.end_ms)  # last, so that a run cut short is done again
         run.status = plan.status
-        run.known = None  # a thousand trials' points are not kept in memory
-        # As a search would tell: the keys under which histories are to be read, should there be a next time.
+        run.known = None  # the points of a thousand trials would fill the memory
+        # These are the keys whose histories are read if this run is ever looked at again.
         run.latest = {point.key: point.value for point in points}
         return True
 
     def interrupt(self, number: int, state: str) -> None:
-        """Say of a run whose trial Optuna has as unfinished (`state`), and nobody trains, that it was cut short."""
+        """Mark a run as killed, whose trial is unfinished in Optuna (`state`) and is not being trained."""
         run = self._runs[number]
         self._log(run, (), {}, {STATE_TAG: state})
         self._api.set_terminated(run.run_id, "KILLED", time.time_ns() // 1_000_000)
         run.status = "KILLED"
 
     def describe(self, params: Mapping[str, str], tags: Mapping[str, str], best: tuple[float, int] | None) -> None:
-        """Bring the parent run up to date: recipe, counts, and the best value at the number of finished trials."""
+        """Bring the parent run up to date: the recipe, counts, and the best value by the number of finished trials."""
         parent = self._parent_run
-        # MLflow never changes a parameter: where the recipe did (a larger budget), a tag says what it is now.
+        # MLflow never changes a parameter: if the recipe has changed (a larger budget), a tag gives the new value.
         changed = [f"{key}={value}" for key, value in params.items() if parent.params.get(key, value) != value]
         kept = {key: value for key, value in params.items() if key not in parent.params}
         tags = dict(tags)
         if NOTE_TAG in parent.tags:
-            tags.pop(NOTE_TAG, None)  # whoever has written another one keeps it
+            tags.pop(NOTE_TAG, None)  # a description that somebody has written stays
         if changed or "recipe.changed" in parent.tags:
             tags["recipe.changed"] = ", ".join(changed)[:8000]
         points = []
@@ -173,7 +173,7 @@ class MlflowView:
         self._log(parent, points, kept, tags)
 
     def offer(self, key: str, value: str) -> None:
-        """Have a saved view (`mlflow_page.study_view`) among those of the experiment."""
+        """Put a saved view (`page.study_view`) among those of the experiment."""
         if self._experiment_tags.get(key) != value:
             self._api.set_experiment_tag(self._experiment_id, key, value)
             self._experiment_tags[key] = value
@@ -199,7 +199,7 @@ class MlflowView:
         return self._parent_run.run_id
 
     def _search(self) -> dict[str, _RunState]:
-        """The study's runs by key; of several with one key (writers that knew nothing of each other) one is left."""
+        """Return the study's runs by key; of several runs with one key, by writers unaware of each other, one stays."""
         found: dict[str, Run] = {}
         name = tagged(STUDY_TAG, self._study)
         token: str | None = None
@@ -218,7 +218,7 @@ class MlflowView:
                 return {key: _state(run) for key, run in found.items()}
 
     def _owns(self, key: str) -> bool:
-        """Whether a key is this study's: its name, or its name and a trial's number."""
+        """Whether a key belongs to this study: it is the study's name, or its name and a trial's number."""
         study, _, number = key.rpartition("/")
         return key == self._study or (study == self._study and number.isdigit())
 
@@ -227,16 +227,16 @@ class MlflowView:
         return _RunState(run.info.run_id, "RUNNING", dict(tags), {}, {}, known={})
 
     def _known(self, run: _RunState) -> Known:
-        """What the run holds, read from the store the first time."""
+        """Return the values that the run holds; they are read from the store the first time."""
         if run.known is None:
             histories = ((key, self._api.get_metric_history(run.run_id, key)) for key in run.latest)
             run.known = {key: {point.step: point.value for point in history} for key, history in histories}
         return run.known
 
     def _log(self, run: _RunState, points: Iterable[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
-        """Log what the run does not have yet: one call for each 1000 points, none where nothing is new.
+        """Log what the run does not have yet: one call for each 1000 points, and no call if nothing is new.
 
-        The tags come with the last points: one that says that the run is complete is never there before it is.
+        The tags come with the last points, so that the tag of a complete run is never there too early.
         """
         points = list(points)
         fresh: list[Point] = []
@@ -247,8 +247,8 @@ class MlflowView:
                 if point.step not in steps:
                     steps[point.step] = point.value
                     fresh.append(point)
-        # In the plan's order of metrics, which is that of MLflow's pages; of each the latest first: MLflow then updates
-        # its latest value once, not with every value.
+        # The metrics come in the order of the plan, which MLflow's pages keep. The latest value of each comes first:
+        # MLflow then updates its "latest value" once, not with every point.
         order = {key: place for place, key in enumerate(dict.fromkeys(point.key for point in points))}
         fresh.sort(key=lambda point: (order[point.key], -point.step))
         new_params = [Param(key, value) for key, value in params.items() if key not in run.params]
@@ -264,9 +264,9 @@ class MlflowView:
 
 
 def _contradicts(run: _RunState, known: Known, points: list[Point], params: Mapping[str, str]) -> bool:
-    """Whether the run holds a point or a parameter that the record does not have, or has otherwise.
+    """Whether the run holds a point or a parameter that the record lacks, or that differs there.
 
-    Up to 1e-5 relative is the same: the live mean over replicates may have been summed in another order.
+    Values within 1e-5 relative are equal: the live mean over replicates may have been summed in another order.
     """
     if any(run.params.get(key, value) != value for key, value in params.items()):
         return True

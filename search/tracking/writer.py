@@ -1,8 +1,8 @@
 """The one process that imports mlflow: `python -m search.tracking.writer --study S --storage URL --tracking-uri URI`.
 
-It shows the trials in training live (the lines of `live.py` on its standard input) and makes the run of every finished
-trial equal to the study: after each tell, at the start and at the end of its input. Exit status 0: MLflow is equal to
-the study; 1: it is not, and one line on stderr says why. `python -m search.sync` does what is done at the end, by hand.
+It shows the trials in training (the lines of `live.py` on its standard input), and makes the run of every finished
+trial equal to the study: after each tell, and at the start and the end of its input. Its exit status is 0 if MLflow is
+equal to the study, and 1 if not, when one line on stderr says why. `python -m search.sync` does the last step by hand.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from search.tracking.turn import Turn
 if TYPE_CHECKING:
     from search.tracking.sync import StudySync
 
-_FLUSH = 5.0  # seconds between two goes at MLflow
-_QUIET = 5.0  # seconds of failing before it is said: a database locked for a moment is no news
+_FLUSH = 5.0  # seconds between two steps
+_QUIET = 5.0  # seconds of failing before a line says so: a database that is locked for a moment is no news
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Run the writer; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m search.tracking.writer", description=__doc__)
-    parser.add_argument("--study", required=True)
-    parser.add_argument("--storage", required=True, help="URL of the study's Optuna storage")
-    parser.add_argument("--tracking-uri", required=True)
-    parser.add_argument("--experiment", default="regsearch")
-    parser.add_argument("--patience", type=float, default=10.0, help="seconds of failing before giving up at the end")
+    parser.add_argument("--study", required=True, help="The name of the study.")
+    parser.add_argument("--storage", required=True, help="The URL of the study's Optuna storage.")
+    parser.add_argument("--tracking-uri", required=True, help="The tracking URI of MLflow.")
+    parser.add_argument("--experiment", default="regsearch", help="The name of MLflow's experiment.")
+    parser.add_argument("--patience", type=float, default=10.0, help="The seconds of failing before giving up.")
     options = parser.parse_args(arguments)
     _stand_back()
     silence_mlflow()
@@ -47,22 +47,22 @@ def main(arguments: list[str] | None = None) -> int:
         with Turn(options.tracking_uri, options.storage, options.study, options.patience) as turn:
             if not turn.wait(lines, live):
                 return 1
-            # SQLAlchemy makes an object or ten of each value: collecting as often as usual is a third of the time. Set
-            # before the import: what that and the creation of MLflow's tables make mostly stays.
+            # SQLAlchemy makes up to ten objects of each value: collecting garbage as often as usual takes a third of
+            # the time. This is set before the import, as most objects that the import makes stay.
             gc.set_threshold(200_000, 50, 100)
-            from search.tracking.sync import StudySync  # imports mlflow: seconds, and only where it is this one's turn
+            from search.tracking.sync import StudySync  # it imports mlflow, which takes seconds: only in our turn
 
             gc.freeze()
             sync = StudySync(options.study, options.storage, options.tracking_uri, options.experiment)
             return Writer(lines, live, sync, turn, options.tracking_uri, options.patience).run()
     except Exception as error:
-        # A view must not frighten anybody with a traceback: what matters is in the study.
+        # No traceback for a mere view: what matters is in the study.
         say(f"the MLflow writer failed ({reason(error)}): {AGAIN}")
         return 1
 
 
 class _Lines:
-    """Standard input, read by a thread of its own, so that the training side never waits for MLflow."""
+    """The lines of standard input, read by a thread of its own, so that training never waits for MLflow."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -71,7 +71,7 @@ class _Lines:
 
     def _read(self) -> None:
         rest = b""
-        # Read without a buffer: a daemon thread inside a buffered read would be fatal to the interpreter's exit.
+        # A buffered read in a daemon thread would crash the interpreter at its exit.
         with contextlib.suppress(OSError):
             while chunk := os.read(sys.stdin.fileno(), 1 << 16):
                 *lines, rest = (rest + chunk).split(b"\n")
@@ -93,16 +93,16 @@ class _Lines:
 
 
 class Writer:
-    """The loop: listen, have a go at MLflow, and be patient with it.
+    """The writer's loop: take lines in, bring MLflow a step further, and be patient with it.
 
     Args:
-        lines: what the training side says.
-        live: what of it waits to be logged.
+        lines: the lines from the training side.
+        live: the trials in training, with what waits to be logged.
         sync: the study and its view.
-        turn: has come.
-        uri: MLflow's, for the line that says that it is not answering.
-        patience: seconds of failing before giving up at the end.
-        advice: what that line ends with.
+        turn: the turn, which has come.
+        uri: the URI of MLflow, for the line that says that it does not answer.
+        patience: the seconds of failing, after the end of the lines, before giving up.
+        advice: the end of that line.
     """
 
     def __init__(
@@ -120,11 +120,11 @@ class Writer:
         self._uri = uri
         self._patience = patience
         self._failing_since: float | None = None
-        self._goes_failed = 0
-        self._said = False
+        self._failures = 0
+        self._has_complained = False
 
     def run(self) -> int:
-        """Until the input has ended and MLflow is equal to the study, or does not answer."""
+        """Write until the input has ended and MLflow is equal to the study, or does not answer; returns a status."""
         wait = 0.0
         while True:
             self._lines.take(self._live, wait)
@@ -139,26 +139,26 @@ class Writer:
             except self._sync.FAULTS as error:
                 if not self._failed(error, ended):
                     return 1
-                wait = min(0.5 * 2**self._goes_failed, 2.0 if ended else 30.0)
+                wait = min(0.5 * 2**self._failures, 2.0 if ended else 30.0)
                 if ended:
                     time.sleep(wait)
                 continue
-            self._failing_since, self._goes_failed = None, 0
+            self._failing_since, self._failures = None, 0
             if ended and idle:
                 return self._verdict()
             wait = _FLUSH if idle else 0.0
 
     def _failed(self, error: Exception, ended: bool) -> bool:
-        """Take note of a fault; whether to go on trying."""
+        """Count a fault, and report it if it lasts; return whether to go on trying."""
         now = time.monotonic()
         if self._failing_since is None or self._sync.progressed:
-            self._failing_since, self._goes_failed = now, 0
-        self._goes_failed += 1
+            self._failing_since, self._failures = now, 0
+        self._failures += 1
         self._sync.forget()
         failing = now - self._failing_since
         give_up = ended and failing >= self._patience
-        if not self._said and (give_up or failing >= _QUIET):
-            self._said = True
+        if not self._has_complained and (give_up or failing >= _QUIET):
+            self._has_complained = True
             away = (
                 error if isinstance(error, StorageAway) else f"MLflow at {self._uri} is not answering ({reason(error)})"
             )
@@ -172,7 +172,7 @@ class Writer:
 
 
 def _stand_back() -> None:
-    """Set the process up: training first, and no end but that of the input."""
+    """Give training the precedence, and let nothing but the end of the input end this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -181,14 +181,14 @@ def _stand_back() -> None:
 
 
 def silence_mlflow() -> None:
-    """Before mlflow is imported: it keeps its logs, its advertisements and its patience to itself."""
+    """Quieten MLflow's logs, hints and retries; call this before mlflow is imported."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # MLflow logs tracebacks of faults that are dealt with here; alembic's too
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default's back-off blocks for minutes; patience is kept here
+        "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # MLflow and alembic log tracebacks of faults that are handled here
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # by default it retries for minutes; the writer does that itself
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     }.items():
         os.environ.setdefault(name, value)

@@ -1,6 +1,6 @@
-"""Activation functions with their derivatives, both in place where they can be.
+"""Activation functions with their derivatives, computed in place where possible.
 
-Element-wise functions whose vectorised and scalar paths agree to the bit on the CPU, so that a slot's result does not
+All are element-wise, and their vectorised and scalar paths agree to the bit on the CPU. So a slot's result does not
 depend on where its numbers fall within a vector register. Sigmoid, SiLU, ELU and softplus do not pass this test.
 """
 
@@ -21,11 +21,11 @@ class Activation:
     """An element-wise function ``h = a(z)``.
 
     Attributes:
-        forward: z to h; z may be overwritten unless it is `of_input`.
-        backward: of the gradient in h, and z or h, writes the gradient in z into the last argument, which may be the
-            first; the kernels that autograd uses.
-        module: the same function in a network of plain PyTorch.
-        of_input: whether `backward` reads z; else it reads h.
+        forward: the function from z to h; it may overwrite z unless `of_input`.
+        backward: the function ``(gradient in h, h or z, into)`` that writes the gradient in z into `into`, which may be
+            the first argument; it calls the kernels that autograd uses.
+        module: the same function as a PyTorch module.
+        of_input: whether `backward` takes z; otherwise it takes h.
     """
 
     forward: Callable[[Tensor], Tensor]

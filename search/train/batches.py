@@ -1,4 +1,4 @@
-"""A data set on the device, padded once, and the minibatches gathered from it."""
+"""A data set on the device, padded once, and the minibatches that are gathered from it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from search.train.inputs import DataInputs
 
 
 class Batches:
-    """Features ``rows x padded features``, targets ``rows x padded outputs``, for training, validation and test.
+    """The training, validation and test rows: features ``rows x padded features``, targets ``rows x padded outputs``.
 
-    Class targets become one-hot rows, so that every loss sees the same kind of target. Moved to the device once.
+    The tensors are moved to the device once. Class targets become one-hot rows, so that every loss sees the same kind
+    of target.
 
     Attributes:
-        metric: the name of what a person reads beside the loss: "val_accuracy" or "val_rmse".
-        inputs: how features relate to pixels.
-        classes: their names, () in regression.
-        target_scale: from standardised to the user's units, ``(padded outputs,)``; None for classes.
+        metric: the name of the metric reported beside the loss: "val_accuracy" or "val_rmse".
+        inputs: the relation between features and pixels.
+        classes: the names of the classes, () in regression.
+        target_scale: the factors from standardised targets to the user's units, ``(padded outputs,)``; None in
+            classification.
     """
 
     def __init__(self, data: Data, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
@@ -42,13 +44,13 @@ class Batches:
         self.train_rows = len(self.x_train)
 
     def pad(self, rows: Tensor) -> Tensor:
-        """Rows as the network takes them: on the device, their width padded with zeros."""
+        """Return rows as the network takes them: on the device, their width padded with zeros."""
         moved = rows.to(self.device, self.dtype)
         extra = padded(rows.shape[1]) - rows.shape[1]
         return F.pad(moved, (0, extra)) if extra else moved.contiguous()
 
     def shared(self, data: Data) -> Data:
-        """The data with features that are views of what is here: in memory once, where both are on the CPU."""
+        """Return the data with features that are views of these tensors, so that on the CPU they are in memory once."""
         if self.device.type != "cpu" or self.dtype != data.x_train.dtype:
             return data
         x_train, x_val, x_test = (x[:, : self.features] for x in (self.x_train, self.x_val, self.x_test))
@@ -58,7 +60,11 @@ class Batches:
         return self.pad(F.one_hot(targets, self.outputs) if self.task == "classification" else targets)
 
     def gather(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """The minibatch of each group: ``groups x batch x features`` and ``groups x batch x outputs``."""
+        """Return each group's minibatch: ``groups x batch x features`` and ``groups x batch x outputs``.
+
+        Args:
+            chosen: the row indices of each group, ``(batch,)``.
+        """
         index = torch.cat(list(chosen)) if len(chosen) > 1 else chosen[0]
         shape = (len(chosen), len(chosen[0]), -1)
         return self.x_train.index_select(0, index).view(shape), self.y_train.index_select(0, index).view(shape)

@@ -1,7 +1,8 @@
-"""A cohort in training as a file, so that what is killed goes on from its last rung and comes to the same bits.
+"""Checkpoints: a cohort in training as a file, so that a killed run continues from its last rung to the same bits.
 
-The file is safetensors, which holds numbers and no code (contract C9): every tensor of each pack's state, a row for
-each slot, and the trials' curves so far; what is no tensor is JSON in the file's own header.
+The file is in the safetensors format, which holds numbers and no code (contract C9, docs/design.md). It holds every
+tensor of each pack's state, with a row for each slot, and the trials' curves so far. Everything else is JSON in the
+header of the file.
 """
 
 from __future__ import annotations
@@ -25,17 +26,19 @@ from search.train.cohort import Cohort, Member
 from search.train.pack import Saved
 
 _HEADER = "regsearch"
+# Format 1 had no number, and held the best weights of each slot beside the present ones.
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of one study, a file for each cohort in training.
+    """The checkpoints of one study, one file for each cohort in training.
 
     Args:
-        folder: where they are kept; None for none.
-        study: what tells the study from any other in the folder.
-        made_by: all that the numbers depend on (the study's identity, versions, device): a checkpoint made by
-            anything else is not taken up.
+        folder: the folder of the files; None for no checkpoints.
+        study: a name that is different for every study in the folder.
+        made_by: everything that the numbers depend on (the study's identity, versions, device); a checkpoint with any
+            other `made_by` is not used.
     """
 
     folder: Path | None
@@ -43,60 +46,63 @@ class Checkpoints:
     made_by: Mapping[str, str]
 
     def save(self, index: int, cohort: Cohort) -> None:
-        """Save a cohort at a rung. What cannot be saved is said, and training goes on."""
+        """Save a cohort at a rung. If that fails, print a warning and let training continue."""
         if self.folder is None:
             return
         path = self._path(self.folder, index)
-        tensors, header = _written(cohort)
+        tensors, header = _serialise(cohort)
         part = path.with_suffix(f".{os.getpid()}")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             save_file(tensors, part, {_HEADER: json.dumps(header | {"made_by": dict(self.made_by)})})
-            # Whole or not at all, whenever the process is killed.
+            # The file is there whole or not at all, whenever the process is killed.
             part.replace(path)
         except (OSError, SafetensorError) as error:
             with suppress(OSError):
                 part.unlink()
-            print(f"checkpoint not written, training goes on: {error}", file=sys.stderr)
+            print(f"checkpoint {path} could not be written, training continues without it: {error}", file=sys.stderr)
 
     def load(self, index: int, members: Mapping[int, Member]) -> list[Saved]:
-        """The packs of a cohort as they were saved, as far as their trials are still to be trained.
+        """Return the saved packs of a cohort, reduced to the trials in `members`, and restore these members.
 
-        Those trials' members are put back where they were. Nothing where there is no such checkpoint, or none of use.
+        Return an empty list if there is no checkpoint, or (with a warning) if it cannot be used.
         """
         if self.folder is None or not (path := self._path(self.folder, index)).exists():
             return []
         try:
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
+                if header.get("format", 1) != _FORMAT:
+                    raise ValueError("another version of regsearch wrote it")
                 if header.get("made_by") != dict(self.made_by):
-                    raise ValueError("it was made by another study, version or device")
+                    raise ValueError("another study, version or device made it")
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return _read(tensors, header, members)
+            return _restore(tensors, header, members)
         except (OSError, SafetensorError, ValueError, KeyError) as error:
-            print(f"checkpoint {path} is not used: {error}", file=sys.stderr)
+            print(f"checkpoint {path} is not used, its trials start again: {error}", file=sys.stderr)
             return []
 
     def forget(self, index: int) -> None:
-        """The cohort is done."""
+        """Delete the checkpoint of a cohort that is done."""
         if self.folder is not None:
             self._path(self.folder, index).unlink(missing_ok=True)
 
     def _path(self, folder: Path, index: int) -> Path:
-        # A study's name may hold anything; a file's may not.
+        # A study's name may hold characters that a file name may not.
         return folder / f"{sha256(self.study.encode()).hexdigest()[:16]}-{index}.safetensors"
 
 
-def _written(cohort: Cohort) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A cohort as named tensors, and as what JSON holds."""
+def _serialise(cohort: Cohort) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return a cohort as named tensors and a JSON header."""
     saved = [pack.saved() for pack in cohort.packs]
-    tensors = {f"pack/{at}/{name}": one for at, pack in enumerate(saved) for name, one in pack.state.items()}
+    tensors = {f"pack/{at}/{name}": value for at, pack in enumerate(saved) for name, value in pack.state.items()}
     members = [cohort.members[trial] for trial in sorted({trial for pack in saved for trial, _ in pack.slots})]
     for member in members:
         for name, curve in member.curves.items():
-            # A copy: of an array with room for all epochs this is the first part.
+            # Copied, because the curve is a view of an array with room for all epochs.
             tensors[f"curve/{member.number}/{name}"] = torch.from_numpy(curve.copy())
     return tensors, {
+        "format": _FORMAT,
         "packs": [{"epoch": pack.epoch, "slots": pack.slots, "names": list(pack.state)} for pack in saved],
         "members": [
             {
@@ -110,17 +116,17 @@ def _written(cohort: Cohort) -> tuple[dict[str, Tensor], dict[str, Any]]:
     }
 
 
-def _read(tensors: Mapping[str, Tensor], header: Mapping[str, Any], members: Mapping[int, Member]) -> list[Saved]:
-    for found in header["members"]:
-        if (member := members.get(found["number"])) is not None:
-            curves = {name: tensors[f"curve/{member.number}/{name}"].numpy() for name in found["metrics"]}
-            stopped = {replicate: (epoch, metrics) for replicate, epoch, metrics in found["stopped"]}
-            member.restore(curves, found["times"], stopped)
+def _restore(tensors: Mapping[str, Tensor], header: Mapping[str, Any], members: Mapping[int, Member]) -> list[Saved]:
+    for entry in header["members"]:
+        if (member := members.get(entry["number"])) is not None:
+            curves = {name: tensors[f"curve/{member.number}/{name}"].numpy() for name in entry["metrics"]}
+            stopped = {replicate: (epoch, metrics) for replicate, epoch, metrics in entry["stopped"]}
+            member.restore(curves, entry["times"], stopped)
     packs = []
     for at, pack in enumerate(header["packs"]):
-        here = [i for i, (trial, _) in enumerate(pack["slots"]) if trial in members]
-        slots = [(int(trial), int(replicate)) for trial, replicate in (pack["slots"][i] for i in here)]
-        state = {name: tensors[f"pack/{at}/{name}"][here] for name in pack["names"]}
+        kept = [i for i, (trial, _) in enumerate(pack["slots"]) if trial in members]
+        slots = [(int(trial), int(replicate)) for trial, replicate in (pack["slots"][i] for i in kept)]
+        state = {name: tensors[f"pack/{at}/{name}"][kept] for name in pack["names"]}
         if slots:
             packs.append(Saved(int(pack["epoch"]), slots, state))
     return packs

@@ -1,6 +1,7 @@
-"""A cohort in training: its trials' slots, cut into packs, taken from rung to rung.
+"""A cohort in training: the slots of its trials are cut into packs, which train from rung to rung.
 
-How it is cut changes nothing but the time it takes: `cut` and the packs' widths follow the machine, results do not.
+The cut affects the time that training takes and nothing else: `cut` and the width of packs depend on the machine, the
+results do not.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from search.train.pack import Pack, Saved, Slot
 from search.train.program import Program
 
 _Measured = tuple[Sequence[Slot], int, Mapping[str, NDArray[np.float64]], Sequence[Slot]]
-"""A pack's epoch: its slots, the epoch, what was measured of each, and those that a technique has stopped."""
+"""One epoch of a pack: its slots, the epoch, their metrics ``(slots,)``, and the slots that a technique has stopped."""
 
 
 @dataclass(eq=False)
@@ -32,13 +33,14 @@ class Member:
 
     Attributes:
         number: the trial's number.
-        program: shared by all trials of its signature.
-        values: its numeric hyperparameters.
-        replicates: how many.
-        times: the end of each epoch, ms since the Unix epoch.
-        stopped: the replicates that a technique has stopped: at which epoch, and the metrics of that epoch, which
-            stand for its later ones while other replicates still train.
-        ended: whether it trains no more: all its epochs are done, or every replicate is stopped or not finite.
+        program: the program, shared by all trials of its signature.
+        values: the numeric hyperparameters by name.
+        replicates: the number of replicates.
+        times: the end of each epoch in milliseconds since the Unix epoch.
+        stopped: for each replicate that a technique has stopped, the epoch of the stop and its metrics then; they stand
+            for its later epochs while other replicates still train.
+        ended: whether the trial trains no more: all its epochs are done, every replicate is stopped or not finite, or
+            the trial was taken out (`Cohort.drop`).
     """
 
     number: int
@@ -48,16 +50,16 @@ class Member:
     times: list[int] = field(default_factory=list)
     stopped: dict[int, tuple[int, Mapping[str, float]]] = field(default_factory=dict)
     ended: bool = False
-    # By metric; room for all epochs, of which a computer gives out only what is written.
+    # By metric, with room for all epochs: the operating system provides only the memory that is written to.
     _curves: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def curves(self) -> Mapping[str, NDArray[np.float64]]:
-        """By metric, ``epochs x replicates``."""
+        """The curve of each metric, ``epochs x replicates``."""
         return {name: curve[: self.epoch] for name, curve in self._curves.items()}
 
     def add_epoch(self, metrics: Mapping[int, Mapping[str, float]], time: int) -> None:
-        """The metrics of each replicate in the next epoch, and when it ended."""
+        """Add the metrics of each replicate in the next epoch, which ended at `time`."""
         for name in metrics[0]:
             if name not in self._curves:
                 self._curves[name] = np.empty((self.program.epochs, self.replicates))
@@ -70,7 +72,7 @@ class Member:
         times: Sequence[int],
         stopped: Mapping[int, tuple[int, Mapping[str, float]]],
     ) -> None:
-        """Be where it was when these were its `curves`, `times` and `stopped`."""
+        """Return to the point at which these were the trial's `curves`, `times` and `stopped`."""
         self.times, self.stopped = list(times), dict(stopped)
         for name, curve in curves.items():
             self._curves[name] = np.empty((self.program.epochs, self.replicates))
@@ -78,25 +80,27 @@ class Member:
 
     @property
     def epoch(self) -> int:
-        """Epochs that all its replicates have trained."""
+        """The number of epochs that all replicates have trained."""
         return len(self.times)
 
     def table(self) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-        """The metrics' names and their curves, ``metrics x replicates x epochs``, in the precision of the record."""
+        """Return the names of the metrics and their curves, ``metrics x replicates x epochs``, as they are recorded."""
         curves = self.curves
         values = np.array(list(curves.values()), dtype=np.float32)
         return tuple(curves), values.transpose(0, 2, 1)
 
 
 def cut(slots: Sequence[tuple[int, Slot]], width: int, workers: int = 1) -> list[list[int]]:
-    """Which slots train together: indices into `slots`, one signature a pack, every slot in one pack.
+    """Return which slots train together: for each pack, indices into `slots`.
+
+    Every slot is in exactly one pack, and the slots of a pack have one signature. The packs of a signature have nearly
+    equal sizes, because a last pack of one slot would be wasteful.
 
     Args:
-        slots: (signature, slot) each.
-        width: the most slots of a pack.
-        workers: how many packs train side by side: a signature is cut into as many, of two slots or more each.
-
-    Packs of a signature are as even as can be: a last pack of one slot would be wasteful.
+        slots: pairs (signature, slot).
+        width: the largest number of slots in a pack.
+        workers: the number of packs that train side by side; a signature is cut into at least as many packs, if each
+            has two slots or more.
     """
     packs = []
     for signature in dict.fromkeys(signature for signature, _ in slots):
@@ -114,27 +118,27 @@ class Cohort:
     Args:
         members: the trials, of any signatures.
         batches: the data on the device.
-        width: the most slots of a pack.
-        saved: packs that go on from where they were saved; their members have been restored.
+        width: the largest number of slots in a pack.
+        saved: saved packs that continue training; their members have been restored.
 
     Attributes:
-        members: by number.
-        packs: what still trains.
-        width: as given, or less where the device has no room for so many.
+        members: the trials by number.
+        packs: the packs that still train.
+        width: the width as given, or less if the device had no room for it.
     """
 
     def __init__(self, members: Sequence[Member], batches: Batches, width: int, saved: Sequence[Saved] = ()) -> None:
         self.members = {member.number: member for member in members}
         self.width, self._workers, self._device = width, threads(batches.device), batches.device
-        # By trial and epoch, of the replicates that have trained it: their metrics.
+        # The metrics of each replicate that has trained an epoch, by trial and epoch.
         self._pending: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
-        self.packs = [pack for one in saved for pack in self._restored(one, batches)]
-        there = {(slot.trial, slot.replicate) for pack in self.packs for slot in pack.slots}
+        self.packs = [pack for saved_pack in saved for pack in self._restored(saved_pack, batches)]
+        restored = {(slot.trial, slot.replicate) for pack in self.packs for slot in pack.slots}
         slots = [
             Slot(member.number, replicate, member.values)
             for member in members
             for replicate in range(member.replicates)
-            if (member.number, replicate) not in there and replicate not in member.stopped
+            if (member.number, replicate) not in restored and replicate not in member.stopped
         ]
         for chosen in self._cut(slots, self._workers):
             self.packs.append(Pack(self.members[chosen[0].trial].program, batches, chosen))
@@ -157,7 +161,7 @@ class Cohort:
         return bool(self.packs)
 
     def advance(self, epoch: int) -> Generator[list[Member]]:
-        """Train every pack to an epoch; after each of its epochs, yield the trials that have just completed one."""
+        """Train every pack to an epoch; after each epoch of a pack, yield the trials that have just completed one."""
         jobs = [partial(self._train, at, epoch) for at in range(len(self.packs))]
         with closing(side_by_side(jobs, self._workers)) as trained:
             for slots, reached, measured, stopped in trained:
@@ -165,10 +169,10 @@ class Cohort:
         self.drop(())
 
     def _train(self, at: int, epoch: int, known: int = 0) -> Iterator[_Measured]:
-        """One pack to an epoch, in whatever thread; up to the epoch `known` its measurements are there already.
+        """Train one pack to an epoch, in any thread; yield its metrics for the epochs after `known`.
 
-        Trials end where they are recorded, in another thread: when a pack is shrunk is a matter of luck, what its
-        slots come to is not.
+        Trials end in another thread, the one that records them. So the epoch at which a pack is shrunk may vary from
+        run to run; the results of its slots do not.
         """
         last = min(epoch, self.packs[at].program.epochs)
         while self.packs[at].epoch < last and (alive := self._alive(self.packs[at])):
@@ -180,22 +184,23 @@ class Cohort:
                 yield pack.slots, pack.epoch, {name: values.numpy() for name, values in measured.items()}, pack.stopped
         pack = self.packs[at]
         if pack.epoch == pack.program.epochs or not self._alive(pack):
-            # `drop` takes it out when all packs are here; by then others may want its memory.
+            # `drop` takes the pack out once all packs have come this far; others may need its memory before.
             pack.state.clear()
-        # One pack at a time is on a GPU; a lone one stays there.
+        # Only one pack at a time is on a GPU; the only pack of a cohort stays there.
         pack.rest("cpu" if len(self.packs) > 1 else self._device)
 
     def _split(self, at: int, epoch: int, known: int) -> Iterator[_Measured]:
-        """The device has no room for a pack: train half of it, then the other half, each from its beginning.
+        """Train a pack for which the device has no room: first one half of it, then the other, each from the beginning.
 
-        The epoch that was cut off has changed some of the state; a slot is a pure function, so it comes back to it.
+        The epoch that failed may have changed some of the state. Training from the beginning restores it, because a
+        slot is a pure function.
         """
         pack = self.packs[at]
         slots = [pack.slots[i] for i in self._alive(pack)]
-        # Later cohorts, and what is compacted, keep to this width.
+        # Compaction and later cohorts keep to this width.
         half = len(slots) // 2
         self.width = min(self.width, half)
-        print(f"out of memory: training goes on in packs of at most {self.width} slots", file=sys.stderr)
+        print(f"out of memory: training continues in packs of at most {self.width} slots", file=sys.stderr)
         pack.state.clear()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -206,7 +211,7 @@ class Cohort:
         yield from self._train(self.packs.index(second), epoch, known)
 
     def drop(self, numbers: Collection[int]) -> None:
-        """Take trials out, with all that have ended, and compact the packs."""
+        """Take out these trials and all that have ended, and compact the packs."""
         for number in numbers:
             self.members[number].ended = True
         kept: list[Pack] = []
@@ -214,7 +219,7 @@ class Cohort:
         for pack in self.packs:
             by_program.setdefault(id(pack.program), []).append(pack)
         for program_packs in by_program.values():
-            # A pack whose trials have all ended has stopped at an epoch of its own.
+            # A pack whose trials have all ended may be at another epoch than the rest.
             packs = [pack for pack in program_packs if self._alive(pack)]
             alive = [(p, s) for p, pack in enumerate(packs) for s in self._alive(pack)]
             if sum(len(pack.slots) for pack in packs) == len(alive):
@@ -234,7 +239,7 @@ class Cohort:
         ]
 
     def _shrunk(self, pack: Pack, alive: Sequence[int]) -> Pack:
-        """The pack without trials that ended by themselves, once they waste a quarter of it."""
+        """Return the pack without the trials that have ended, once these are a quarter of its slots."""
         if len(alive) * 4 > len(pack.slots) * 3:
             return pack
         return Pack.regroup([pack], [[(0, i) for i in alive]])[0]
@@ -242,7 +247,7 @@ class Cohort:
     def _record(
         self, slots: Sequence[Slot], epoch: int, measured: Mapping[str, NDArray[np.float64]], stopped: Sequence[Slot]
     ) -> Iterator[list[Member]]:
-        """File a pack's epoch, and yield the trials that it completes an epoch of, as often as it does."""
+        """Record one epoch of a pack; yield the trials of which it completes an epoch, once for each such epoch."""
         now = time.time_ns() // 1_000_000
         concerned = []
         for i, slot in enumerate(slots):
@@ -254,12 +259,12 @@ class Cohort:
             if slot in stopped:
                 member.stopped[slot.replicate] = epoch, metrics
             concerned.append(member)
-        # More than one where a replicate stops of which others are ahead.
+        # A stop may complete several epochs of a trial: those for which its other replicates are ahead.
         while completed := [member for member in dict.fromkeys(concerned) if self._complete(member, now)]:
             yield completed
 
     def _complete(self, member: Member, now: int) -> bool:
-        """Close a trial's next epoch if each of its replicates has trained it or has been stopped before."""
+        """Complete a trial's next epoch if each of its replicates has trained it or was stopped before it."""
         key = member.number, member.epoch + 1
         trained = self._pending.get(key, {})
         metrics = {replicate: last for replicate, (_, last) in member.stopped.items()} | trained
@@ -267,7 +272,7 @@ class Cohort:
             return False
         del self._pending[key]
         member.add_epoch(metrics, now)
-        # By the epoch of each stop, not by whether it is known yet: packs are not equally fast.
+        # Packs are not equally fast, so a stop counts from its own epoch on, not from when it became known.
         going = [r for r in range(member.replicates) if member.stopped.get(r, (member.epoch + 1,))[0] > member.epoch]
         finite = np.isfinite(member.curves["val_loss"][-1][going]).any()
         member.ended = not finite or member.epoch == member.program.epochs
@@ -275,9 +280,9 @@ class Cohort:
 
 
 def _measured(pack: Pack) -> dict[str, torch.Tensor] | None:
-    """What an epoch of a pack measures; None where the device has no room for it, and it can be split.
+    """Train a pack for an epoch and return its metrics; None if the device has no room for it and it can be split.
 
-    A function of its own: the error holds on to all that its frames do, until it is left.
+    This is a function of its own because the exception keeps the tensors of its frames alive until it is handled.
     """
     try:
         return pack.run_epoch()

@@ -1,8 +1,9 @@
-"""Packs side by side on the CPU's cores.
+"""Packs that train side by side on the CPU's cores.
 
-On the CPU small products gain more from packs that train side by side, one thread each, than from threads that share
-each product: nothing waits at the end of every operation, and another process that takes a core away (the MLflow
-writer) slows one pack, not all. On a GPU one pack fills the device. Which thread trains a pack changes no bit of it.
+On the CPU, small matrix products run faster when packs train side by side, one thread each, than when several threads
+share each product: no thread waits for the others at the end of every operation. Another process that takes a core
+away, such as the MLflow writer, then slows one pack, not all. On a GPU one pack fills the device. The thread that
+trains a pack does not affect its results.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ Item = TypeVar("Item")
 
 
 def threads(device: torch.device) -> int:
-    """How many packs shall train at a time on this device: torch's threads on the CPU, one on a GPU."""
+    """Return how many packs train at a time on a device: as many as torch has threads on the CPU, one on a GPU."""
     return torch.get_num_threads() if device.type == "cpu" else 1
 
 
 def side_by_side(jobs: Sequence[Callable[[], Iterator[Item]]], workers: int) -> Generator[Item]:
-    """What the jobs yield, as it comes, `workers` of them running at a time in threads of their own.
+    """Run the jobs, `workers` of them at a time in threads of their own, and yield their items as they come.
 
-    A job's exception is raised here. Closing this iterator stops every job at its next item.
+    An exception in a job is raised here. Closing this iterator stops every job at its next item.
     """
     workers = min(workers, len(jobs))
     if workers <= 1:
@@ -36,7 +37,7 @@ def side_by_side(jobs: Sequence[Callable[[], Iterator[Item]]], workers: int) -> 
     waiting = iter(jobs)
     lock = threading.Lock()
     stop = threading.Event()
-    # Bounded: a job that is ahead waits until what it measured has been taken in.
+    # Bounded, so that a job that is ahead waits until its items have been used.
     results: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(4 * workers)
 
     def work() -> None:
@@ -56,7 +57,7 @@ def side_by_side(jobs: Sequence[Callable[[], Iterator[Item]]], workers: int) -> 
             failure = error
         results.put((None, failure))
 
-    # Daemons: a second Ctrl-C, while the first waits for the epochs in hand, ends the process.
+    # Daemons, so that a second Ctrl-C ends the process while the first waits for the present epochs to end.
     team = [threading.Thread(target=work, name=f"pack-{i}", daemon=True) for i in range(workers)]
     before = torch.get_num_threads()
     try:
@@ -74,7 +75,7 @@ def side_by_side(jobs: Sequence[Callable[[], Iterator[Item]]], workers: int) -> 
     finally:
         stop.set()
         while any(thread.is_alive() for thread in team):
-            # Whoever waits for room in the queue gets it, sees the stop and leaves.
+            # Make room in the queue, so that a job that waits for it goes on, sees the stop and ends.
             try:
                 results.get(timeout=0.05)
             except queue.Empty:

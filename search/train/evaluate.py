@@ -1,4 +1,4 @@
-"""What is measured of a pack's weights: losses and scores on some rows, sparsity, norms."""
+"""The metrics of a pack's weights: losses and scores on some rows, sparsity and norms."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from search.train.batches import Batches
 from search.train.network import Network
 from search.train.program import Program
 
-# Rows per product in evaluation. A constant, because how rows are cut must not depend on the pack.
+# Rows per product in evaluation. This is a constant because the way rows are cut must not depend on the pack.
 EVAL_ROWS = 2048
 _SPARSE = 1e-6
 
 
 @torch.no_grad()
 def score(network: Network, program: Program, batches: Batches, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean loss and accuracy (or root mean squared error in the user's units), ``(slots,)`` each, in float64.
+    """Return mean loss and accuracy (or root mean squared error in the user's units), float64 ``(slots,)`` each.
 
     Args:
-        x: ``examples x padded features``; y: ``examples x padded outputs``.
+        x: the inputs, ``examples x padded features``.
+        y: the targets, ``examples x padded outputs``.
     """
     loss = torch.zeros(network.slots, dtype=torch.float64, device=batches.device)
     read = torch.zeros_like(loss)
@@ -40,13 +41,17 @@ def score(network: Network, program: Program, batches: Batches, x: Tensor, y: Te
 
 @torch.no_grad()
 def per_example(program: Program, batches: Batches, predictions: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Loss, and whether the class is right (or the squared error in the user's units, mean over outputs), in float64.
+    """Return the loss of each example, and 1 or 0 for a right or wrong class (in regression, its squared error).
+
+    The squared error is in the user's units, a mean over outputs. The means over examples are what `score` returns, for
+    the squared error before the root.
 
     Args:
-        predictions: ``slots x examples x padded outputs``; y: ``examples x padded outputs``.
+        predictions: the predictions, ``slots x examples x padded outputs``.
+        y: the targets, ``examples x padded outputs``.
 
     Returns:
-        ``slots x examples`` each; their means are what `score` gives, of the squared error before the root.
+        Two float64 tensors, ``slots x examples``.
     """
     loss = program.loss(predictions, y[None], batches.outputs).double()
     if batches.target_scale is None:
@@ -57,27 +62,29 @@ def per_example(program: Program, batches: Batches, predictions: Tensor, y: Tens
 
 @torch.no_grad()
 def sizes(theta: Tensor, layout: Layout, room: Tensor) -> dict[str, Tensor]:
-    """Of weights ``slots x size``: the share below 1e-6 in magnitude, and the Euclidean norm.
+    """Return the share of weights below 1e-6 in magnitude, and the Euclidean norm, float64 ``(slots,)`` each.
 
     Args:
-        room: as large as theta; overwritten.
+        theta: the weights, ``slots x size``.
+        layout: the layout of the weights.
+        room: a buffer of the size of theta, which is overwritten.
     """
     norm = torch.linalg.vector_norm(theta, dim=1).double()
-    # Padding is exactly zero, so it is counted and taken off again: cheaper than masking it out.
+    # Padding is exactly zero, so it is counted and subtracted again, which is cheaper than masking it.
     small = torch.lt(torch.abs(theta, out=room), _SPARSE, out=room)
-    # Sixteen ones are sixteen in any type; a sum of booleans would first copy them all into 64 bits.
+    # A sum over sixteen is exact in any type; a sum of booleans would first copy them all into 64-bit integers.
     zeros = small.view(len(theta), -1, ALIGNMENT).sum(2).double().sum(1) - (layout.size - layout.trainable)
-    # Where weights are not finite, so is the padding.
+    # If weights are not finite, the padding is not either, and the count means nothing.
     sparsity = torch.where(norm.isfinite(), zeros / layout.trainable, torch.nan)
     return {"sparsity": sparsity, "weight_norm": norm}
 
 
 @torch.no_grad()
 def weight_means(theta: Tensor, layout: Layout) -> Tensor:
-    """The mean over parameter tensors of the absolute value of a tensor's mean, ``(slots,)``."""
+    """Return the mean over parameter tensors of the absolute value of each tensor's mean, ``(slots,)``."""
     means = []
     for field in layout.fields:
-        # Padding is zero: it adds nothing to the sum.
+        # Padding is zero and adds nothing to the sum.
         total = layout.view(theta, field).flatten(1).double().sum(1)
         means.append((total / torch.Size(field.shape).numel()).abs())
     return torch.stack(means).mean(0)

@@ -1,4 +1,4 @@
-"""A slot's weights before training."""
+"""The initial weights of slots."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from search.train.values import TechniqueValues
 def initial_weights(
     program: Program, replicates: Sequence[int], techniques: Sequence[TechniqueValues], like: Tensor
 ) -> Tensor:
-    """Weights ``slots x size``: uniform in +-1/sqrt(inputs), as `torch.nn.Linear` draws them, unless a hook maps them.
+    """Draw the weights ``slots x size``: uniform in +-1/sqrt(inputs), as in `torch.nn.Linear`, unless a hook maps them.
 
-    One unit draw per (replicate, parameter, shape), so that trials of one replicate start from the same point, and
-    differently initialised ones from paired points.
+    There is one unit draw per (replicate, parameter, shape). So the trials of one replicate start from the same point,
+    and trials with different initialisations from paired points.
 
     Args:
-        replicates: of each slot.
+        program: the program of the slots.
+        replicates: the replicate of each slot.
         techniques: the values of the program's techniques, in their order.
-        like: a tensor of the pack's type and device.
+        like: a tensor with the pack's type and device.
     """
     layout = program.layout
     theta = like.new_zeros(len(replicates), layout.size)
@@ -37,7 +38,7 @@ def initial_weights(
             stream = streams.key(program.seed, replicate, "init", field.name, *field.shape)
             draws.append(streams.uniform(stream, math.prod(field.shape), like.device, like.dtype).view(field.shape))
         units = torch.stack(draws)
-        # Of each replicate before of each slot: the intermediate results are smaller.
+        # Computed for each replicate and then copied to its slots, which keeps intermediate results small.
         current = _default(program, field, units)[which]
         for technique, values in zip(program.techniques, techniques, strict=True):
             if technique.init is not None:

@@ -10,10 +10,12 @@ from search.technique.layout import padded
 
 
 class DataInputs:
-    """``unit = x * scale / pixel_max + shift / pixel_max`` where rows are pixels; else inputs are taken as they are.
+    """The map between inputs and pixels: ``unit = x * scale / pixel_max + shift / pixel_max``.
+
+    Where rows are not pixels, it is the identity.
 
     Attributes:
-        image_shape: (channels, height, width) of a row, None where rows are not images.
+        image_shape: the (channels, height, width) of a row, None if rows are not images.
         pixels: whether unit values are pixels in [0, 1].
     """
 
@@ -26,15 +28,15 @@ class DataInputs:
             pad = padded(data.features) - data.features
             most = float(data.pixel_max)
             factor, offset = data.inputs.scale.double() / most, data.inputs.shift.double() / most
-            # Pixels that are fed as pixels stay the very same numbers.
+            # Pixels that the network takes as pixels keep exactly the same numbers.
             self._identity = bool((factor == 1).all()) and bool((offset == 0).all())
             self._factor = torch.nn.functional.pad(factor, (0, pad), value=1.0).to(device, dtype)
             self._offset = torch.nn.functional.pad(offset, (0, pad)).to(device, dtype)
 
     def unit(self, x: Tensor) -> Tensor:
-        """Inputs ``... x padded features`` as pixels in [0, 1]; where they are not pixels, as they are."""
+        """Return inputs ``... x padded features`` as pixels in [0, 1], or unchanged if they are not pixels."""
         return x if self._identity else x * self._factor + self._offset
 
     def scaled(self, unit: Tensor) -> Tensor:
-        """The inverse of `unit`: what the network takes."""
+        """Return the inputs that the network takes: the inverse of `unit`."""
         return unit if self._identity else (unit - self._offset) / self._factor

@@ -1,10 +1,11 @@
-"""A trained network in one file: safetensors, which hold numbers and no code (contract C9).
+"""A trained network in one safetensors file, which holds numbers and no code (contract C9, docs/design.md).
 
-Tensors are named and shaped as in `torch.nn.Sequential` of Linear and activation: ``0.weight`` (outputs x inputs),
-``0.bias``, ``2.weight`` ...; besides, ``inputs.shift`` and ``inputs.scale``, which make of a raw row what the network
-takes, ``(raw - shift) / scale``, and for regression ``targets.shift`` and ``targets.scale``, which make of its output
-values in the user's units, ``output * scale + shift``. Of a table, the raw row is what `Meta.columns` makes of its
-columns: numbers, or 1 and 0. What the tensors do not say is JSON under "regsearch" in the file's own header: `Meta`.
+Tensors are named and shaped as in a `torch.nn.Sequential` of Linear and activation: ``0.weight`` (outputs x inputs),
+``0.bias``, ``2.weight`` ... The file also holds ``inputs.shift`` and ``inputs.scale``, which turn a raw row into the
+network's inputs, ``(raw - shift) / scale``. For regression it holds ``targets.shift`` and ``targets.scale``, which turn
+the network's output into values in the user's units, ``output * scale + shift``. A raw row of a table is the numbers,
+ones and zeros that `Meta.columns` makes of the table's columns. Everything else is JSON under "regsearch" in the header
+of the file (`Meta`).
 
     weights = safetensors.torch.load_file("model.safetensors")
     network = nn.Sequential(nn.Linear(64, 128), nn.LeakyReLU(), nn.Linear(128, 10))
@@ -37,22 +38,24 @@ _PICKLES = (b"PK\x03\x04", b"\x80")
 
 
 class Meta(Part):
-    """What a model file says beside its tensors."""
+    """The description of the network in a model file, beside the tensors."""
 
     format: Literal[1] = FORMAT
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=2, description="of inputs, layers and outputs")
-    activation: str = Field(description="after every layer but the last")
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        min_length=2, description="the widths of inputs, hidden layers and outputs"
+    )
+    activation: str = Field(description="the activation after every layer but the last")
     task: Literal["classification", "regression"]
-    classes: tuple[str, ...] = Field(default=(), description="their names, in the order of the outputs")
+    classes: tuple[str, ...] = Field(default=(), description="the names of the classes, in the order of the outputs")
     dataset: str
     columns: tuple[Feature, ...] = Field(
-        default=(), description="of a table: what each raw input is made of, see `search.data.Feature`"
+        default=(), description="for a table, the source of each raw input (`search.data.Feature`)"
     )
-    pixel_max: float | None = Field(default=None, description="the largest raw value of a pixel, where rows are images")
-    study: str = Field(default="", description="that trained it")
+    pixel_max: float | None = Field(default=None, description="the largest raw value of a pixel, if rows are images")
+    study: str = Field(default="", description="the study that trained the network")
     trial: int | None = None
     val_loss: float | None = None
-    version: str = Field(default="", description="of regsearch")
+    version: str = Field(default="", description="the version of regsearch")
 
     @model_validator(mode="after")
     def _each_input_is_described(self) -> Meta:
@@ -66,32 +69,33 @@ class Model:
     """A trained network.
 
     Attributes:
-        tensors: by name, float32 on the CPU.
+        meta: the description of the network.
+        tensors: the tensors by name, float32 on the CPU.
     """
 
     meta: Meta
     tensors: Mapping[str, Tensor]
 
     def layer(self, number: int) -> tuple[Tensor, Tensor]:
-        """The weight ``outputs x inputs`` and the bias of a layer, from 0."""
+        """Return the weight ``outputs x inputs`` and the bias ``(outputs,)`` of a layer, from 0."""
         return self.tensors[f"{2 * number}.weight"], self.tensors[f"{2 * number}.bias"]
 
     @property
     def inputs(self) -> Scaling:
-        """From raw rows to the network's inputs."""
+        """The scaling of raw rows to the network's inputs."""
         return Scaling(self.tensors["inputs.shift"], self.tensors["inputs.scale"])
 
     @property
     def targets(self) -> Scaling | None:
-        """From the user's units to the network's outputs; None for classes."""
+        """The scaling from the user's units to the network's outputs; None in classification."""
         if self.meta.task == "classification":
             return None
         return Scaling(self.tensors["targets.shift"], self.tensors["targets.scale"])
 
     @property
     def digest(self) -> str:
-        """16 hex digits of the SHA-256 of all that the file holds."""
-        # Without what older files do not have, where it says nothing: theirs must stay what they were.
+        """The first 16 hex digits of the SHA-256 of the file's description and tensors."""
+        # Older files have no columns. Their digests must stay what they were, so an empty field is left out.
         absent = set() if self.meta.columns else {"columns"}
         digest = hashlib.sha256(self.meta.model_dump_json(exclude=absent).encode())
         for name, tensor in sorted(self.tensors.items()):
@@ -104,12 +108,12 @@ def save(path: Path | str, model: Model) -> None:
     """Write a model file, whole or not at all.
 
     Raises:
-        EnvironmentFault: it cannot be written there.
+        EnvironmentFault: the file cannot be written.
     """
     from safetensors.torch import save as serialised
 
     tensors = {name: tensor.contiguous() for name, tensor in model.tensors.items()}
-    # "format" is what other readers of safetensors ask for.
+    # Other readers of safetensors require "format".
     content = serialised(tensors, {"format": "pt", _HEADER: model.meta.model_dump_json()})
     partial = Path(f"{path}.{os.getpid()}.part")
     try:
@@ -124,45 +128,48 @@ def load(path: Path | str) -> Model:
     """Read a model file.
 
     Raises:
-        RequestError: what is wrong with it; the message does not name the file, which is the asker's to do.
+        RequestError: the file is missing or not a model file. The message does not name the file; the caller does.
     """
     from safetensors import SafetensorError, safe_open
 
-    # Unlike `Path.is_file` false, no error, for a name that no file system allows. A pipe might never come to an end.
+    # `os.path.isfile` is False for a name that no file system allows, where `Path.is_file` raises. A pipe, which might
+    # never end, is refused too.
     if not os.path.isfile(path):
-        raise RequestError("is a folder, no model file" if os.path.isdir(path) else "there is no such file")
+        raise RequestError("it is a folder, not a model file" if os.path.isdir(path) else "there is no such file")
     try:
         with open(path, "rb") as file:
             start = file.read(9)
-        # Safetensors begin with a length of 8 bytes, which may look like anything, and an object in JSON.
+        # A safetensors file begins with a length of 8 bytes, which may have any value, and a JSON object.
         if start.startswith(_PICKLES) and start[8:] != b"{":
-            raise RequestError("is a pickle, which could run code when it is read: takes a .safetensors file")
+            raise RequestError("it is a pickle, which could run code when it is read: give a .safetensors file")
         with safe_open(path, framework="pt") as content:
             meta = _meta(content.metadata() or {})
             names = set(content.keys())
             expected = dict(_shapes(meta))
             for name, shape in expected.items():
-                found = tuple(content.get_slice(name).get_shape()) if name in names else None
-                if found != shape:
-                    raise RequestError(f"its tensor {name} should be {_sized(shape)}, is {_sized(found)}")
+                stored = tuple(content.get_slice(name).get_shape()) if name in names else None
+                if stored != shape:
+                    raise RequestError(
+                        f"its tensor {name} should be {_shape_text(shape)}, but is {_shape_text(stored)}"
+                    )
             if extra := names - expected.keys():
                 raise RequestError(f"it has a tensor {clip(min(extra))!r}, which is not part of format {FORMAT}")
             tensors = {name: content.get_tensor(name) for name in expected}
     except SafetensorError as error:
-        raise RequestError(f"is not a whole safetensors file ({clip(str(error))})") from None
+        raise RequestError(f"it is not a complete safetensors file ({clip(str(error))})") from None
     except OSError as error:
-        raise RequestError(f"cannot be read: {error.strerror or error}") from None
+        raise RequestError(f"it cannot be read: {error.strerror or error}") from None
     for name, tensor in tensors.items():
         if tensor.dtype != torch.float32 or not tensor.isfinite().all():
             raise RequestError(f"its tensor {name} should hold finite float32 numbers")
         if name.endswith(".scale") and not tensor.all():
-            raise RequestError(f"its tensor {name} is 0 in places: nothing can be divided by it")
+            raise RequestError(f"its tensor {name} contains 0, by which inputs cannot be divided")
     return Model(meta, tensors)
 
 
 def _meta(header: Mapping[str, str]) -> Meta:
     if _HEADER not in header:
-        raise RequestError("is not a model that regsearch wrote: it says nothing of the network's shape and scaling")
+        raise RequestError("it is not a model file of regsearch: it does not describe the network's shape and scaling")
     try:
         fields: Any = json.loads(header[_HEADER])
     except (ValueError, RecursionError):
@@ -170,7 +177,7 @@ def _meta(header: Mapping[str, str]) -> Meta:
     if not isinstance(fields, dict):
         raise RequestError("its description of the network is damaged: it is not a JSON object")
     if fields.get("format") != FORMAT:
-        raise RequestError(f"has format {clip(str(fields.get('format')))}; this version of regsearch reads {FORMAT}")
+        raise RequestError(f"it has format {clip(str(fields.get('format')))}; this version of regsearch reads {FORMAT}")
     return Meta.parse(fields, "its description")
 
 
@@ -186,5 +193,5 @@ def _shapes(meta: Meta) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"{name}.scale", (width,)
 
 
-def _sized(shape: tuple[int, ...] | None) -> str:
+def _shape_text(shape: tuple[int, ...] | None) -> str:
     return "missing" if shape is None else " x ".join(map(str, shape))

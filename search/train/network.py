@@ -1,10 +1,10 @@
-"""The batched multilayer perceptron: every slot its own weights, all slots in one product.
+"""The batched multilayer perceptron: every slot has its own weights, and all slots share one product per layer.
 
 For slot s, layer l:  h_l = a(h_{l-1} W_l + b_l),  W_l: ``slots x inputs x outputs``,  b_l: ``slots x 1 x outputs``.
 
 The weights are views of the pack's flat buffer, and the backward pass writes each layer's gradient straight into the
-flat gradient buffer. Autograd carries only the activations, so that a technique's own terms (a penalty, a second
-forward pass, a layer) are ordinary differentiable code around it.
+flat gradient buffer. Autograd carries only the activations. So a technique's own terms (a penalty, a second forward
+pass, a layer) are ordinary differentiable code around the network.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from search.train.activations import ACTIVATIONS, Activation
 
 
 class _Layer:
-    """One layer's views into the flat buffers, and whether this step has already written its gradient.
+    """One layer's views into the flat buffers.
 
-    Its activation is None in the last layer. `scratch` is room for its weights, shared by all layers.
+    Attributes:
+        activation: the layer's activation, None in the last layer.
+        written: whether this step has already written the layer's gradient.
+        scratch: a buffer of the size of the layer's weights, shared by all layers.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class _Layer:
         self.scratch = scratch[: self.weight.numel()].view(self.weight.shape)
 
     def linear(self, x: Tensor, groups: Sequence[slice] | None) -> Tensor:
-        """``x W + b``; `x` has every slot's own inputs where `groups` is None, else one minibatch for each group."""
+        """Return ``x W + b``; `x` has each slot's own inputs if `groups` is None, otherwise one minibatch per group."""
         if groups is None:
             return torch.baddbmm(self.bias, x, self.weight)
         out = x.new_empty(len(self.weight), x.shape[1], self.weight.shape[2])
@@ -54,9 +57,9 @@ class _Layer:
         return out
 
     def add_gradient(self, x: Tensor, gradient: Tensor, groups: Sequence[slice] | None) -> None:
-        """The first backward pass of a step overwrites (which spares clearing the buffer), later ones add."""
-        # A product of its own and then a copy: batched products are fast only into contiguous memory, which a view of
-        # the flat buffer is not.
+        """Overwrite the gradient in the first backward pass of a step, which saves clearing it; add in later ones."""
+        # The product goes into `scratch` and is then copied: batched products are fast only into contiguous memory,
+        # which a view of the flat buffer is not.
         weight = self.scratch
         if groups is None:
             torch.bmm(x.transpose(1, 2), gradient, out=weight)
@@ -73,9 +76,9 @@ class _Layer:
 
 
 class _Stretch(torch.autograd.Function):
-    """Layers with nothing between them; the backward pass writes their weights' gradient into the flat buffer.
+    """A run of layers with no technique between them; the backward pass writes their weights' gradients.
 
-    One function for all of them: autograd would take as long for its bookkeeping as a small layer takes to compute.
+    It is one function because autograd's bookkeeping for a small layer would take as long as computing the layer.
     """
 
     @staticmethod
@@ -98,7 +101,7 @@ class _Stretch(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None, None, None]:
         kept = list(ctx.saved_tensors)
-        # What autograd hands over is not ours to write to; what is computed here is.
+        # The gradient from autograd must not be overwritten; those computed here may be.
         (gradient,), ours = gradients, False
         for number, layer in reversed(list(enumerate(ctx.layers))):
             if layer.activation is not None:
@@ -112,7 +115,7 @@ class _Stretch(torch.autograd.Function):
 
 
 def _expanded(x: Tensor, group: int, rows: slice) -> Tensor:
-    """A group's minibatch for each of its slots, without a copy."""
+    """Return a group's minibatch, expanded to its slots without a copy."""
     return x[group].expand(rows.stop - rows.start, -1, -1)
 
 
@@ -120,13 +123,13 @@ class Network:
     """The forward pass of a pack.
 
     Args:
-        layout: where each parameter lies.
-        activation: a name in `ACTIVATIONS`; applied after every layer but the last.
+        layout: the place of each parameter.
+        activation: the name, in `ACTIVATIONS`, of the function after every layer but the last.
         theta: the weights, ``slots x layout.size``.
-        gradient: receives their gradient, the same shape.
+        gradient: a buffer of the same shape for their gradient.
         groups: the slots that share a minibatch, as consecutive slices of at least two slots.
-        layers: what techniques make of the inputs (number 0) and of each hidden layer's activations (from 1).
-        compute: the type of activations and products; the weights' own, or a smaller one.
+        layers: the techniques' `layer` hooks, for the inputs (number 0) and each hidden layer's activations (from 1).
+        compute: the type of activations and products: the type of the weights, or a smaller one.
     """
 
     def __init__(
@@ -140,14 +143,15 @@ class Network:
         compute: torch.dtype = torch.float32,
     ) -> None:
         self._theta = theta
-        # The very weights where their type is that of the products.
+        # This is theta itself if its type is that of the products.
         self._computed = theta.to(compute)
         activations = [ACTIVATIONS[activation]] * (layout.layers - 1) + [None]
         scratch = self._computed.new_empty(
             len(theta) * max(layout.weight(layer).size for layer in range(layout.layers))
         )
         self._layers = [
-            _Layer(layout, index, self._computed, gradient, one, scratch) for index, one in enumerate(activations)
+            _Layer(layout, index, self._computed, gradient, function, scratch)
+            for index, function in enumerate(activations)
         ]
         self._stretches = [[layer] for layer in self._layers] if layers else [self._layers]
         self._groups = tuple(groups)
@@ -158,16 +162,16 @@ class Network:
 
     @property
     def slots(self) -> int:
-        """How many sets of weights there are."""
+        """The number of slots."""
         return len(self._layers[0].bias)
 
     @property
     def groups(self) -> int:
-        """How many minibatches the slots share."""
+        """The number of minibatches that the slots share."""
         return len(self._groups)
 
     def begin(self) -> None:
-        """What follows sees the present weights, and its first backward pass overwrites the gradient of the last."""
+        """Begin a step: use the present weights, and overwrite the old gradient in the first backward pass."""
         self._first = None
         if self._computed is not self._theta:
             self._computed.copy_(self._theta)
@@ -175,9 +179,10 @@ class Network:
             layer.written = False
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Inputs ``groups x batch x features`` (shared) or ``slots x batch x features`` to ``slots x batch x outputs``.
+        """Return predictions ``slots x batch x outputs``; widths are the padded ones of the layout.
 
-        Widths are the padded ones of the layout.
+        Args:
+            x: the inputs, ``groups x batch x features`` (shared within a group) or ``slots x batch x features``.
         """
         x = self._first_stretch(self._changed(x, 0))
         for number, stretch in enumerate(self._stretches[1:], 1):
@@ -185,7 +190,7 @@ class Network:
         return x.to(self._theta.dtype)
 
     def _first_stretch(self, x: Tensor) -> Tensor:
-        """In training, passes of one step over the same inputs share it."""
+        """Compute the first stretch; in training, the passes of a step over the same inputs share the result."""
         if not torch.is_grad_enabled():
             return self._through(x, self._stretches[0])
         if self._first is None or self._first[0] is not x:
@@ -202,6 +207,6 @@ class Network:
 
     def _changed(self, x: Tensor, number: int) -> Tensor:
         for change in self._changes:
-            # Techniques see the weights' type, so that statistics and noise are as exact as they were written.
+            # Techniques see the weights' type, so that their statistics and noise are not rounded further.
             x = change(x.to(self._theta.dtype), number)
         return x

@@ -1,7 +1,7 @@
-"""One batch trained on alone, at several learning rates as one pack: how near to zero does its loss come?
+"""The overfit check: train on a single batch, at several learning rates as one pack, and see how low its loss gets.
 
-A network that is wired up as it should be learns a single batch by heart, be it noise. The loss is that of the batch it
-trains on, in evaluation mode (no dropout) and without penalties.
+A network that is built correctly learns a single batch by heart, even if the targets are noise. The loss is that of the
+training batch, in evaluation mode (no dropout) and without penalties.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ from search.train.program import Program
 
 
 class OneBatch(Batches):
-    """A data set that is one batch: every minibatch is all its rows, an epoch as many steps as asked for.
+    """A data set of one batch: every minibatch consists of all its rows.
 
     Args:
-        data: whose task and scaling it has.
-        x: ``rows x features``; y: its targets, as in `Data`; `steps` of an epoch.
+        data: the data set whose task and scaling apply.
+        x: the inputs of the batch, ``rows x features``.
+        y: the targets of the batch, as in `Data`.
+        device: the device of the tensors.
+        steps: the number of steps in an epoch.
     """
 
     def __init__(self, data: Data, x: Tensor, y: Tensor, device: torch.device, steps: int) -> None:
@@ -35,19 +38,19 @@ class OneBatch(Batches):
         self.train_rows = len(x) * steps
 
     def gather(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """The batch, once for each group, whichever rows are chosen."""
+        """Return the batch once for each group, whichever rows are chosen."""
         return self.x_train.expand(len(chosen), -1, -1), self.y_train.expand(len(chosen), -1, -1)
 
     def least_loss(self, loss: LossFunction, groups: Tensor) -> float:
-        """The least mean loss of predictions that are equal within each group of rows; groups ``(rows,)`` from 0."""
+        """Return the least mean loss of predictions that are equal within each group; groups ``(rows,)`` from 0."""
         return least_loss(loss, self.y_train, self.outputs, self.task, groups)
 
     def constant_loss(self, loss: LossFunction) -> float:
-        """The loss of the best constant predictor."""
+        """Return the loss of the best constant predictor."""
         return self.least_loss(loss, torch.zeros(self.rows, dtype=torch.int64))
 
     def conflicts(self, loss: LossFunction) -> tuple[int, float]:
-        """How many rows have the inputs of another row and other targets; the least loss that they leave possible."""
+        """Return the number of rows that contradict another (same inputs, other targets), and the least loss."""
         _, groups = torch.unique(self.x_train, dim=0, return_inverse=True)
         first = torch.full((int(groups.max()) + 1,), self.rows, device=self.device)
         first = first.scatter_reduce(0, groups, torch.arange(self.rows, device=self.device), "amin")
@@ -56,10 +59,11 @@ class OneBatch(Batches):
         return rows, self.least_loss(loss, groups) if rows else 0.0
 
     def blurred_loss(self, loss: LossFunction, detail: float) -> float:
-        """The least mean loss of predictions that are equal for rows of the same inputs, rounded.
+        """Return the least mean loss of predictions that are equal for rows with the same rounded inputs.
 
         Args:
-            detail: to what they are rounded, in SDs of each input.
+            loss: the loss function.
+            detail: the unit to which inputs are rounded, in standard deviations of each input.
         """
         x = self.x_train[:, : self.features]
         x = x / x.std(0).clamp(min=torch.finfo(x.dtype).tiny)
@@ -69,14 +73,14 @@ class OneBatch(Batches):
 
 @dataclass(frozen=True)
 class Attempt:
-    """What training on one batch came to.
+    """The result of training on one batch.
 
     Attributes:
         rates: the learning rate of each slot.
-        losses: ``evaluations x slots``; the first before training.
-        steps: between two evaluations.
-        enough: the loss that was wanted.
-        alive: ``(slots,)``: of the hidden layer that has least, the share of units that tell rows apart.
+        losses: the loss at each evaluation, ``evaluations x slots``; the first is from before training.
+        steps: the number of steps between two evaluations.
+        enough: the loss below which training succeeds.
+        alive: the share of units that differ between rows, in the hidden layer with the smallest share, ``(slots,)``.
     """
 
     rates: Sequence[float]
@@ -87,34 +91,34 @@ class Attempt:
 
     @property
     def loss(self) -> float:
-        """The first that was enough, else the lowest; infinite where none was finite."""
+        """The first loss below `enough`, or the lowest if there is none; infinite if none was finite."""
         at, slot = self._place
         return float(self._finite[at, slot])
 
     @property
     def slot(self) -> int:
-        """That of the loss."""
+        """The slot with this loss."""
         return self._place[1]
 
     @property
     def when(self) -> int:
-        """Steps trained until the loss."""
+        """The number of steps trained until this loss."""
         return self.steps * (1 + self._place[0])
 
     @property
     def trained(self) -> int:
-        """Steps trained in all."""
+        """The number of steps trained in all."""
         return self.steps * (len(self.losses) - 1)
 
     @property
     def pace(self) -> float:
-        """The factor by which the loss of the slot changes in 100 steps, over the latter half of them."""
+        """The factor by which the slot's loss changes in 100 steps, measured over the second half of training."""
         curve = self.losses[:, self.slot]
         half = len(curve) // 2
         return float((curve[-1] / curve[half - 1]) ** (100 / (self.steps * (len(curve) - half))))
 
     def reached(self, slot: int) -> int | None:
-        """Steps after which a slot's loss was enough, if it was."""
+        """Return the number of steps after which a slot's loss was below `enough`, None if it never was."""
         places = (self._finite[:, slot] < self.enough).nonzero()
         return self.steps * (1 + int(places[0])) if len(places) else None
 
@@ -124,7 +128,7 @@ class Attempt:
 
     @property
     def _place(self) -> tuple[int, int]:
-        """Evaluation (from 0) and slot of the loss."""
+        """The evaluation (from 0) and the slot of this loss."""
         losses = self._finite
         enough = (losses < self.enough).any(1).nonzero()
         at = int(enough[0]) if len(enough) else int(losses.amin(1).argmin())
@@ -139,14 +143,17 @@ def overfit(
     enough: float,
     awaited: int | None = None,
 ) -> Attempt:
-    """Train on a batch until a slot's loss is below `enough`, or no slot's is finite, or the epochs are over.
+    """Train on a batch until a slot's loss is below `enough`, no slot's loss is finite, or the epochs are over.
 
     Args:
-        values: the numeric hyperparameters of every slot, but for the learning rate.
+        program: the program of the slots.
+        batch: the batch.
+        values: the numeric hyperparameters of every slot, except the learning rate.
         rates: the learning rate of each slot.
-        awaited: the slot whose loss is waited for; None for any.
+        enough: the loss below which training succeeds.
+        awaited: the slot that must succeed before training ends; None for any slot.
     """
-    # First of all techniques, so that it sees what the activation gives.
+    # It comes first of all techniques, so that it sees the output of the activation.
     watched = replace(program, techniques=(_ALIVE, *program.techniques))
     pack = Pack(watched, batch, [Slot(i, 0, {**values, "lr": rate}) for i, rate in enumerate(rates)])
     losses = [pack.score(batch.x_val, batch.y_val)[0][: len(rates)].cpu()]
@@ -166,7 +173,7 @@ def _count(h: Tensor, number: int, values: Values) -> Tensor:
     if number and not values.train:
         width = values.layout.widths[number]
         varying = h.amax(1) != h.amin(1)
-        # Not one unit of the padding varies.
+        # No unit of the padding varies.
         values.state["alive"].copy_(torch.minimum(values.state["alive"], varying.sum(1) / width))
     return h
 
@@ -177,7 +184,7 @@ def _report(_weights: Tensor, values: Values) -> Mapping[str, Tensor]:
     return {"alive": alive}
 
 
-# A unit that is the same for every row passes nothing on: a rectifier that is never positive, a tanh at its end.
+# A unit with the same value for every row carries no information: a ReLU that is never positive, a saturated tanh.
 _ALIVE = Technique(
     name="units alive",
     start=lambda values: {"alive": torch.ones(values.slots, dtype=torch.float64, device=values.device)},

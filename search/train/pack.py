@@ -1,9 +1,10 @@
-"""A pack: slots of one signature, training in lockstep as one batched network; `trainer` has the steps.
+"""A pack: slots of one signature that train together as one batched network; `trainer` has the steps.
 
-A slot's weights and curves are a function of the program, its hyperparameters and its replicate alone (contract C3):
-not of its place, its neighbours or the pack's width. Three things make that true to the bit on the CPU: widths padded
-to 64 bytes (`layout`), randomness by name (`streams`), and never fewer than two slots in a batched product, where
-another kernel would take over. A slot alone with its replicate is therefore doubled; its double is never reported.
+A slot's weights and curves depend on the program, its hyperparameters and its replicate alone, not on its place, its
+neighbours or the pack's width (contract C3, docs/design.md). Three things make that true to the bit on the CPU: widths
+are padded to 64 bytes (`layout`), random draws are keyed by name (`streams`), and a batched product never has fewer
+than two slots, for which torch would use another kernel. A slot that is the only one of its replicate is therefore
+doubled; its double is never reported.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from search.train.initial import initial_weights
 from search.train.precision import products
 from search.train.program import Program
 from search.train.trainer import Trainer
-from search.train.values import own, stand
+from search.train.values import make_values, owner
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Saved:
-    """What a pack goes on from: its epoch, its slots as (trial, replicate), and its state with a row for each."""
+    """A saved pack: its epoch, its slots as (trial, replicate), and its state with a row for each slot."""
 
     epoch: int
     slots: Sequence[tuple[int, int]]
@@ -42,18 +43,19 @@ class Saved:
 
 
 class Pack:
-    """The state of some slots and the epochs that change it.
+    """The state of some slots, and the training that changes it.
 
     Args:
-        program: what all the slots have in common.
+        program: the program of all the slots.
         batches: the data on the device.
-        slots: who trains; kept sorted by replicate, because a replicate's slots share their minibatches.
+        slots: the slots, in any order.
 
     Attributes:
-        slots: in the order of every result ``(slots,)``.
-        epoch: epochs trained so far.
-        stopped: the slots that a technique has stopped by then; they are to be taken out.
-        state: every tensor that makes a slot what it is, leading dimension rows (slots and doubles).
+        slots: the slots in the order of every result ``(slots,)``: sorted by replicate, because the slots of a
+            replicate share their minibatches.
+        epoch: the number of epochs trained so far.
+        stopped: the slots that a technique has stopped by then; the caller takes them out.
+        state: every tensor that belongs to a slot, with leading dimension rows (slots and doubles).
     """
 
     def __init__(self, program: Program, batches: Batches, slots: Sequence[Slot]) -> None:
@@ -66,27 +68,26 @@ class Pack:
 
     @cached_property
     def state(self) -> dict[str, Tensor]:
-        # Made at first use: of the packs of a cohort, those that wait for their turn take no memory yet.
+        # Created at first use, so that the packs of a cohort that wait for their turn take no memory yet.
         program, device, dtype = self.program, self.batches.device, self.batches.dtype
         state: dict[str, Tensor] = {}
         for name in program.numeric:
             given = [self.slots[i].values[name] for i in self._slot_of]
             state[f"values/{name}"] = torch.tensor(given, dtype=dtype, device=device)
-        moment, techniques = stand(program, self.batches, state, self._replicates)
+        moment, techniques = make_values(program, self.batches, state, self._replicates)
         theta = initial_weights(program, self._replicates, techniques, moment.lr)
-        state |= {f"optimiser/{name}": one for name, one in program.optimiser.init(theta, moment.numeric).items()}
+        state |= {f"optimiser/{name}": value for name, value in program.optimiser.init(theta, moment.numeric).items()}
         for technique, values in zip(program.techniques, techniques, strict=True):
             if technique.start is not None:
-                state |= {f"{own(technique.name)}/{name}": one for name, one in technique.start(values).items()}
+                started = technique.start(values)
+                state |= {f"{owner(technique.name)}/{name}": value for name, value in started.items()}
         state["theta"] = theta
-        state["best"] = theta.clone()
-        state["best_loss"] = torch.full((len(theta),), torch.inf, dtype=torch.float64, device=device)
         state["stopped"] = torch.zeros(len(theta), dtype=torch.bool, device=device)
         return state
 
     @classmethod
     def restored(cls, program: Program, batches: Batches, slots: Sequence[Slot], saved: Saved) -> Pack:
-        """A pack of some of the slots that were saved, at their epoch."""
+        """Return a pack of some of the slots that were saved, at their epoch."""
         pack = cls(program, batches, slots)
         places = [saved.slots.index((slot.trial, slot.replicate)) for slot in pack.slots]
         index = torch.tensor([places[i] for i in pack._slot_of])
@@ -95,20 +96,20 @@ class Pack:
         return pack
 
     def saved(self) -> Saved:
-        """What `restored` goes on from, on the CPU."""
+        """Return what `restored` continues from, on the CPU."""
         state = {name: value.cpu()[self._rows] for name, value in self.state.items()}
         return Saved(self.epoch, [(slot.trial, slot.replicate) for slot in self.slots], state)
 
     @classmethod
     def gather(cls, packs: Sequence[Pack], keep: Sequence[tuple[int, int]]) -> Pack:
-        """One pack of the slots `keep`, as (pack, slot) indices into `packs` of one program and epoch."""
+        """Return one pack of the slots `keep`, (pack, slot) indices into `packs`, which have one program and epoch."""
         return cls._gathered(packs, [dict(pack.state) for pack in packs], [keep])[0]
 
     @classmethod
     def regroup(cls, packs: Sequence[Pack], parts: Sequence[Sequence[tuple[int, int]]]) -> list[Pack]:
-        """A pack of each part, as `gather` makes it; the old packs are used up.
+        """Return a pack for each part, as `gather` does; the old packs can't be used any more.
 
-        This is how freed slots are compacted away and how what is left of several packs becomes one.
+        This compacts packs: slots that are free are dropped, and the rest of several packs becomes one.
         """
         where = packs[0].state["theta"].device
         for pack in packs:
@@ -122,11 +123,11 @@ class Pack:
         states: Sequence[dict[str, Tensor]],
         parts: Sequence[Sequence[tuple[int, int]]],
     ) -> list[Pack]:
-        """As `regroup`; each tensor is taken out of `states` once it is gathered, so that few are there twice."""
+        """Regroup; take each tensor out of `states` once it is gathered, so that few tensors are in memory twice."""
         first = packs[0]
         if any(pack.program is not first.program or pack.epoch != first.epoch for pack in packs):
-            raise ValueError("only packs of one program and epoch become one")
-        made = []
+            raise ValueError("packs of several programs or epochs cannot be gathered into one")
+        gathered = []
         for part in parts:
             keep = sorted(part, key=lambda at: packs[at[0]].slots[at[1]].replicate)
             pack = cls(first.program, first.batches, [packs[p].slots[s] for p, s in keep])
@@ -138,32 +139,32 @@ class Pack:
                 old = [other._rows[keep[pack._slot_of[place]][1]] for place in at]
                 table = torch.tensor([at, old], dtype=torch.int64, device=states[0]["theta"].device)
                 places.append((table[0], table[1]))
-            made.append((pack, places))
+            gathered.append((pack, places))
         for name in list(states[0]):
-            for pack, places in made:
+            for pack, places in gathered:
                 like = states[0][name]
-                # Each row straight to its place: all packs one after another would be there a second time.
+                # Each row is copied straight to its place; concatenating all packs first would take the memory twice.
                 collected = like.new_empty((len(pack._slot_of), *like.shape[1:]))
                 for state, (at_rows, old_rows) in zip(states, places, strict=True):
                     collected.index_copy_(0, at_rows, state[name].index_select(0, old_rows))
                 pack.state[name] = collected
             for state in states:
                 del state[name]
-        return [pack for pack, _ in made]
+        return [pack for pack, _ in gathered]
 
     def _settle(self) -> None:
-        """Which slot each row of the state holds, and which row shows each slot."""
+        """Decide which slot each row of the state holds, and which row is reported for each slot."""
         self._slot_of = _arrange(self.slots)
         self._rows = [self._slot_of.index(slot) for slot in range(len(self.slots))]
         self._replicates = [self.slots[i].replicate for i in self._slot_of]
         self._trainer: Trainer | None = None
 
-    def weights(self, slot: int, *, best: bool = True) -> dict[str, Tensor]:
-        """A slot's weights as `torch.nn.Sequential` of Linear and activation would name them."""
-        return self.program.layout.unpack(self.state["best" if best else "theta"][self._rows[slot]])
+    def weights(self, slot: int) -> dict[str, Tensor]:
+        """Return a slot's present weights, named and shaped as by `torch.nn.Sequential` (`Layout.unpack`)."""
+        return self.program.layout.unpack(self.state["theta"][self._rows[slot]])
 
     def rest(self, device: torch.device | str) -> None:
-        """Let go of what only training needs, such as the gradient; the state waits on a device for what comes next."""
+        """Free what only training needs, such as the gradient, and move the state to a device."""
         self._trainer = None
         self.state = {name: value.to(device) for name, value in self.state.items()}
 
@@ -175,35 +176,36 @@ class Pack:
         return self._trainer
 
     def run_epoch(self) -> dict[str, Tensor]:
-        """Train every slot for one epoch and measure it: metric name to float64 ``(slots,)`` on the CPU."""
+        """Train every slot for one epoch and return its metrics: name to float64 ``(slots,)`` on the CPU."""
         with products(self.program.precision, self.batches.device):
             measured = self._training.run_epoch()
         self.epoch += 1
-        # The one copy to the CPU of an epoch: a GPU is waited for here and nowhere else.
+        # This is the only copy to the CPU in an epoch: only here does the host wait for a GPU.
         table = torch.stack([*measured.values(), self.state["stopped"].double()]).cpu()[:, self._rows]
         self.stopped = [slot for slot, stopped in zip(self.slots, table[-1].tolist(), strict=True) if stopped]
         return dict(zip(measured, table, strict=False))
 
     def score(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean loss and accuracy (or root mean squared error in the user's units) on some rows, by row of the state.
+        """Return mean loss and accuracy (or root mean squared error in the user's units), by row of the state.
 
         Args:
-            x: ``examples x padded features``; y: ``examples x padded outputs``.
+            x: the inputs, ``examples x padded features``.
+            y: the targets, ``examples x padded outputs``.
         """
         return self._training.score(x, y)
 
     def predict(self, x: Tensor, number: int | None = None) -> Tensor:
-        """Predictions ``slots x examples x padded outputs`` of the present weights, or of one Monte Carlo pass.
+        """Return predictions ``slots x examples x padded outputs`` of the present weights.
 
         Args:
-            x: ``examples x padded features``.
-            number: of the pass; None for evaluation, without noise.
+            x: the inputs, ``examples x padded features``.
+            number: the number of a Monte Carlo pass; None for evaluation, without noise.
         """
         return self._training.predict(x, number)[self._rows]
 
 
 def _arrange(slots: Sequence[Slot]) -> list[int]:
-    """Which slot each row of the state holds: slots sorted by replicate, one that is alone with its replicate twice."""
+    """Return the slot that each row of the state holds; a slot that is the only one of its replicate has two rows."""
     rows: list[int] = []
     for index, slot in enumerate(slots):
         alone = sum(other.replicate == slot.replicate for other in slots) == 1

@@ -1,4 +1,4 @@
-"""What the slots of a pack have in common: the network's shape, the loss, the optimiser, the techniques at work."""
+"""The program of a pack: its network's shape, loss, optimiser and active techniques."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from search.train.precision import Precision
 
 @dataclass(frozen=True)
 class Program:
-    """Everything about training that is not a number per slot.
+    """Everything about training that all slots of a pack have in common.
 
     Args:
-        structure: every structural hyperparameter's value.
-        layout: the network's widths and where its parameters lie.
-        activation, batch_size, epochs: as the hyperparameters of those names.
-        loss: per example, in `losses`.
-        optimiser: in `optimisers`.
-        numeric: the numeric hyperparameters that the study uses, in order.
-        techniques: those at work, in the order the study names them.
+        structure: the value of every structural hyperparameter.
+        layout: the network's widths and the place of its parameters.
+        activation, batch_size, epochs: the hyperparameters of these names.
+        loss: the loss function per example (`losses`).
+        optimiser: the optimiser (`optimisers`).
+        numeric: the names of the numeric hyperparameters in use, in order.
+        techniques: the active techniques, in the order in which the study names them.
         seed: the study's seed, part of the name of every random draw.
-        watch: extra metrics, as in the recipe.
-        precision: of products.
+        watch: the extra metrics, as in the recipe.
+        precision: the precision of products.
     """
 
     structure: Mapping[str, Value]
@@ -56,12 +56,18 @@ class Program:
         watch: Sequence[str] = (),
         precision: Precision = "fp32",
     ) -> Program:
-        """The program of one signature.
+        """Build the program of one signature.
 
         Args:
-            structure: every structural hyperparameter's value; `hidden` as text, ``"128x128"``, ``""`` for none.
-            numeric: the numeric hyperparameters in use; one that is fixed at its neutral value is not among them,
-                and a technique that has only such is left out with its work.
+            structure: the value of every structural hyperparameter; `hidden` is a text such as ``"128x128"``, ``""``
+                for no hidden layer.
+            numeric: the names of the numeric hyperparameters in use, without those fixed at their neutral values.
+            techniques: the techniques of the study; those that are not active (`Technique.is_active`) are left out.
+            batches: the data on the device.
+            loss: the name of the loss.
+            seed: the study's seed.
+            watch: the extra metrics.
+            precision: the precision of products.
         """
         active = tuple(technique for technique in techniques if technique.is_active(numeric, structure))
         widths = (batches.features, *hidden_widths(str(structure["hidden"])), batches.outputs)
@@ -89,5 +95,5 @@ class Program:
 
 
 def hidden_widths(text: str) -> tuple[int, ...]:
-    """``"128x64"`` to ``(128, 64)``; the empty text, or "0", is a linear model."""
+    """Return ``(128, 64)`` for ``"128x64"``; the empty text, or "0", is a linear model, ``()``."""
     return tuple(int(width) for width in text.split("x") if text and width != "0")

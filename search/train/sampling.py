@@ -1,8 +1,8 @@
 """Networks at their best epochs, and Monte Carlo passes through them.
 
-In a Monte Carlo pass those techniques that take part (dropout) draw as in training and all others (batch normalisation)
-stand as in evaluation: ``f_t(x)``, t = 1 ... T. With dropout the passes are draws from an approximate posterior over
-networks; their mean predicts, their spread says how much the prediction depends on the network.
+In a Monte Carlo pass ``f_t(x)``, t = 1 ... T, techniques that take part (dropout) draw as in training, and all others
+(batch normalisation) behave as in evaluation. With dropout the passes are draws from an approximate posterior over
+networks: their mean is the prediction, and their spread shows how much the prediction depends on the network.
 
 Source: Gal and Ghahramani, "Dropout as a Bayesian approximation: representing model uncertainty in deep learning"
 (ICML 2016).
@@ -21,9 +21,11 @@ from search.train.program import Program
 
 
 def best_networks(program: Program, batches: Batches, slots: Sequence[Slot]) -> list[tuple[Pack, float]]:
-    """Train slots; of each, a pack of its own as it was at its best epoch, and its loss there; by trial and replicate.
+    """Train slots, and return a pack of each one at its best epoch, with its validation loss there.
 
-    The loss is that of validation. A slot whose loss is never finite has no network.
+    The best network of a trial is always obtained by training the trial again, because a slot is a pure function. Its
+    pack holds everything that prediction needs, such as running estimates, not the weights alone. The packs are in the
+    order of trial and replicate. A slot whose loss is never finite has no network.
     """
     pack = Pack(program, batches, slots)
     best: dict[tuple[int, int], tuple[Pack, float]] = {}
@@ -41,10 +43,12 @@ def best_networks(program: Program, batches: Batches, slots: Sequence[Slot]) -> 
 
 
 def monte_carlo(network: Pack, x: Tensor, passes: int) -> Tensor:
-    """Predictions of Monte Carlo passes through a pack of one slot, ``passes x examples x outputs``.
+    """Return the predictions of Monte Carlo passes through a pack of one slot, ``passes x examples x outputs``.
 
     Args:
-        x: ``examples x padded features``.
+        network: the pack.
+        x: the inputs, ``examples x padded features``.
+        passes: the number of passes.
     """
     outputs = network.batches.outputs
     return torch.stack([network.predict(x, number)[0, :, :outputs] for number in range(passes)])

@@ -1,9 +1,9 @@
-"""What trains the rows of a pack: an epoch of steps over its state, and what is measured after it.
+"""The training of a pack's rows: the steps of an epoch, which change the state, and the metrics after it.
 
     order -> minibatch -> inputs -> forward (layers) -> targets -> loss + terms -> backward
           -> gradients -> rates -> optimiser -> projections
 
-Techniques act through their hooks (`search.technique`), in the order in which the study names them.
+Techniques act through their hooks (`search.technique.Technique`), in the order in which the study names them.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from search.train.batches import Batches
 from search.train.network import Network
 from search.train.precision import compute_type
 from search.train.program import Program
-from search.train.values import own, part, stand
+from search.train.values import make_values, owned, owner
 
 
 class Trainer:
-    """Rows of a state in training; it changes the state in place and can be made anew from it at any epoch.
+    """Trains the rows of a state in place; it can be created anew from the state at any epoch.
 
     Args:
-        program: what all rows have in common.
+        program: the program of all rows.
         batches: the data on the device.
-        state: every tensor that makes a row what it is, leading dimension rows.
-        replicates: of each row, in consecutive groups.
-        epoch: epochs trained so far.
+        state: every tensor that belongs to a row, with leading dimension rows.
+        replicates: the replicate of each row; equal ones are consecutive.
+        epoch: the number of epochs trained so far.
     """
 
     def __init__(
         self, program: Program, batches: Batches, state: dict[str, Tensor], replicates: Sequence[int], epoch: int
     ) -> None:
         self._program, self._batches, self._state = program, batches, state
-        self._moment, self._techniques = stand(program, batches, state, replicates, epoch)
+        self._moment, self._techniques = make_values(program, batches, state, replicates, epoch)
         theta = self._state["theta"]
-        self._optimiser = part(self._state, "optimiser")
+        self._optimiser = owned(self._state, "optimiser")
         self._gradient = torch.zeros_like(theta)
-        # Techniques differentiate through these leaves, which share the weights' memory: all of them, and each of the
-        # techniques' own vectors, whose gradients through one view of all would each be as long as all.
+        # Techniques differentiate through these leaves, which share the weights' memory. One leaf holds all weights.
+        # The techniques' own vectors have leaves of their own, because a gradient through that leaf has its full size.
         self._leaf = theta.detach().requires_grad_()
         self._vectors: list[tuple[Tensor, Tensor]] = []
         layout = self._program.layout
         for technique, values in zip(self._program.techniques, self._techniques, strict=True):
-            values.state = part(self._state, own(technique.name))
+            values.state = owned(self._state, owner(technique.name))
             leaves = {}
-            for layer, name in ((at, name) for at, owner, name in layout.vectors if owner == technique.name):
+            for layer, name in ((at, name) for at, whose, name in layout.vectors if whose == technique.name):
                 field = layout.vector(layer, technique.name, name)
                 leaf = layout.view(theta, field).detach().requires_grad_()
                 leaves[layer + 1, name] = leaf
@@ -60,36 +60,37 @@ class Trainer:
         self._inputs, self._targets = self._bound("input"), self._bound("targets")
         self._gradients, self._rates, self._projections = map(self._bound, ("gradient", "rate", "project"))
         self._network = Network(
-            layout, self._program.activation, theta, self._gradient, self._moment.groups, self._bound("layer"),
+            layout,
+            program.activation,
+            theta,
+            self._gradient,
+            self._moment.groups,
+            self._bound("layer"),
             compute_type(program.precision, theta.dtype),
-        )  # fmt: skip
+        )
 
     def run_epoch(self) -> dict[str, Tensor]:
-        """Train every row for one epoch and measure it: metric name to float64 ``(rows,)``."""
+        """Train every row for one epoch and return its metrics: name to float64 ``(rows,)``."""
         measured = self._train() | self._evaluate()
         state = self._state
-        # How long a stopped slot stays in the pack is a matter of the machine; its best weights are not.
-        improved = (measured["val_loss"] < state["best_loss"]) & ~state["stopped"]
-        state["best_loss"] = torch.where(improved, measured["val_loss"], state["best_loss"])
-        torch.where(improved[:, None], state["theta"], state["best"], out=state["best"])
         for after in self._bound("after_epoch"):
             if (stop := after(measured)) is not None:
                 state["stopped"] = state["stopped"] | stop
         for technique, values in zip(self._program.techniques, self._techniques, strict=True):
-            state |= {f"{own(technique.name)}/{name}": value for name, value in values.state.items()}
+            state |= {f"{owner(technique.name)}/{name}": value for name, value in values.state.items()}
         self._moment.epoch += 1
         return measured
 
     def _bound(self, hook: str) -> list[Callable[..., Any]]:
-        """A hook of each technique that has it, in order, with the technique's values as its last argument."""
-        found = []
+        """Return a hook of each technique that has it, in order, bound to the technique's values as last argument."""
+        bound = []
         for technique, values in zip(self._program.techniques, self._techniques, strict=True):
             if (function := getattr(technique, hook)) is not None:
-                found.append(lambda *given, call=function, values=values: call(*given, values))
-        return found
+                bound.append(lambda *given, call=function, values=values: call(*given, values))
+        return bound
 
     def _orders(self) -> list[Tensor]:
-        """The order of the training rows in this epoch, for each replicate."""
+        """Return the order of the training rows in this epoch for each replicate, ``(rows,)`` each."""
         seed, device, count = self._program.seed, self._batches.device, self._batches.train_rows
         orders = []
         for replicate in self._moment.replicates:
@@ -133,7 +134,7 @@ class Trainer:
         return measured
 
     def _forward(self, chosen: Sequence[Tensor]) -> Batch:
-        """The minibatch of these rows, as techniques change it, through the network."""
+        """Pass the minibatch of these rows, as techniques change it, through the network."""
         batches, moment = self._batches, self._moment
         x, y = batches.gather(chosen)
         if self._inputs:
@@ -143,7 +144,7 @@ class Trainer:
             x = batches.inputs.scaled(unit)
         for change in self._targets:
             y = change(y)
-        # One group's targets broadcast over its slots.
+        # The targets of a single group broadcast over its slots.
         targets = y if len(moment.groups) == 1 else moment.expand(y)
         self._network.begin()
         return Batch(x, targets, self._pass(x), batches.outputs, batches.task, self._pass)
@@ -154,7 +155,7 @@ class Trainer:
         return predictions
 
     def _step(self) -> None:
-        """From the gradient of this minibatch to the next weights."""
+        """Update the weights from the gradient of this minibatch."""
         moment, theta = self._moment, self._state["theta"]
         for leaf, gradient in self._vectors:
             gradient.zero_() if leaf.grad is None else gradient.copy_(leaf.grad)
@@ -185,7 +186,7 @@ class Trainer:
         penalty = _sum([term(self._leaf) for term in self._bound("penalty")])
         if penalty is not None:
             measured["val_objective"] = loss + penalty.double()
-        # The last step's gradient has been used.
+        # The gradient of the last step has been used, so its memory can be.
         measured |= evaluate.sizes(theta, layout, self._gradient)
         if "test" in self._program.watch:
             names = ("test_loss", batches.metric.replace("val_", "test_"))
@@ -197,18 +198,18 @@ class Trainer:
         return measured
 
     def score(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean loss and accuracy or error on some rows of data: `evaluate.score`."""
+        """Return mean loss and accuracy or error on some rows of data (`evaluate.score`)."""
         self._moment.train = False
         self._network.begin()
         return evaluate.score(self._network, self._program, self._batches, x, y)
 
     @torch.no_grad()
     def predict(self, x: Tensor, number: int | None = None) -> Tensor:
-        """Predictions ``rows of the state x examples x padded outputs``, in evaluation or in a Monte Carlo pass.
+        """Return predictions ``rows of the state x examples x padded outputs``.
 
         Args:
-            x: ``examples x padded features``.
-            number: of the Monte Carlo pass; its draws follow from it, not from how long the network was trained.
+            x: the inputs, ``examples x padded features``.
+            number: the number of a Monte Carlo pass, on which its draws depend (not on the epoch); None for evaluation.
         """
         moment, parts = self._moment, []
         epoch = moment.epoch
@@ -222,5 +223,5 @@ class Trainer:
 
 
 def _sum(terms: Sequence[Tensor]) -> Tensor | None:
-    """The sum of ``(slots,)`` terms, None where there is none."""
+    """Return the sum of ``(slots,)`` terms, None if there are no terms."""
     return reduce(torch.add, terms) if terms else None

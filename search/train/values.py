@@ -1,4 +1,4 @@
-"""Where a pack stands in training, and what each technique's hooks may read of it."""
+"""The point that a pack has reached in training, and each technique's view of it (`search.technique.Values`)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ from search.train.program import Program
 
 @dataclass
 class Moment:
-    """What all the techniques of a pack see of it; changed as training goes on.
+    """The point that a pack has reached in training, as all its techniques see it; it changes as training proceeds.
+
+    Attributes not listed here are those of `search.technique.Values`.
 
     Attributes:
-        seed: the study's, part of the name of every draw.
-        replicates: of each group; groups: its slots, consecutive.
-        forward: how many forward passes this step has seen, part of the name of every draw.
-        monte_carlo: whether this is a Monte Carlo pass; then `train` is false.
+        seed: the study's seed, part of the name of every draw.
+        numeric: the numeric hyperparameters in use by name, ``(slots,)`` each.
+        replicates: the replicate of each group.
+        groups: the consecutive slots of each group.
+        forward: the number of forward passes in this step so far, part of the name of every draw.
+        monte_carlo: whether this is a Monte Carlo pass; `train` is then false.
     """
 
     seed: int
@@ -48,7 +52,7 @@ class Moment:
     monte_carlo: bool = False
 
     def expand(self, grouped: Tensor) -> Tensor:
-        """``groups x ...`` to ``slots x ...``; without a copy where there is one group."""
+        """Expand ``groups x ...`` to ``slots x ...``, without a copy if there is one group."""
         if len(grouped) == self.slots:
             return grouped
         if len(self.groups) == 1:
@@ -68,7 +72,7 @@ class TechniqueValues(Values):
     parameters: Mapping[tuple[int, str], Tensor] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
-        # Where training stands is the pack's, shared by all its techniques.
+        # Attributes that all techniques of a pack share are read from its moment.
         if name == "moment":
             raise AttributeError(name)
         return getattr(self.moment, name)
@@ -111,27 +115,45 @@ class TechniqueValues(Values):
         return self.parameters[layer, name]
 
 
-def stand(
+def make_values(
     program: Program, batches: Batches, state: Mapping[str, Tensor], replicates: Sequence[int], epoch: int = 0
 ) -> tuple[Moment, list[TechniqueValues]]:
-    """Where the rows of a state stand, and each technique's view of it; `replicates` is of each row."""
+    """Return the moment of a state and each technique's view of it.
+
+    Args:
+        program: the program of all rows.
+        batches: the data on the device.
+        state: the state; its "values/..." entries are read.
+        replicates: the replicate of each row; equal ones are consecutive.
+        epoch: the number of epochs trained so far.
+    """
     distinct = list(dict.fromkeys(replicates))
     groups = [slice(at := replicates.index(one), at + replicates.count(one)) for one in distinct]
-    numeric = part(state, "values")
+    numeric = owned(state, "values")
     moment = Moment(
-        seed=program.seed, numeric=numeric, structure=program.structure, layout=program.layout, inputs=batches.inputs,
-        classes=batches.classes, replicates=distinct, groups=groups, slots=len(replicates), device=batches.device,
-        dtype=batches.dtype, lr=numeric["lr"][:, None], epoch=epoch,
-    )  # fmt: skip
+        seed=program.seed,
+        numeric=numeric,
+        structure=program.structure,
+        layout=program.layout,
+        inputs=batches.inputs,
+        classes=batches.classes,
+        replicates=distinct,
+        groups=groups,
+        slots=len(replicates),
+        device=batches.device,
+        dtype=batches.dtype,
+        lr=numeric["lr"][:, None],
+        epoch=epoch,
+    )
     return moment, [TechniqueValues(one.name, moment, one.monte_carlo) for one in program.techniques]
 
 
-def part(state: Mapping[str, Tensor], owner: str) -> dict[str, Tensor]:
-    """The tensors of a state that are an owner's, by the rest of their names."""
+def owned(state: Mapping[str, Tensor], owner: str) -> dict[str, Tensor]:
+    """Return the tensors of a state that belong to an owner, by the rest of their names."""
     start = f"{owner}/"
     return {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
 
 
-def own(technique: str) -> str:
-    """The owner's name of a technique's tensors in a state."""
+def owner(technique: str) -> str:
+    """Return the name under which a state holds a technique's tensors."""
     return f"technique:{technique}"

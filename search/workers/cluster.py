@@ -1,8 +1,8 @@
-"""Workers on a Ray cluster: tasks, placed by Ray where the CPUs and GPUs are that each asks for.
+"""Workers on a Ray cluster: each is a task, which Ray places where the CPUs and GPUs are that it asks for.
 
-A task runs a worker's whole life, so what Ray schedules is not a trial but cohort after cohort of packs. The data are
-in the cluster's object store once, whatever reads them. A task that dies with its process or its node is started again
-(`search.workers.team`) wherever there is room then.
+One task runs for as long as its worker works, cohort after cohort: Ray does not schedule single trials. The data are
+in the cluster's object store once, however many workers read them. A task that dies with its process or its node is
+started again (`search.workers.team`) wherever there is room then.
 
 Source: Ray, "Dynamic generators", "Resources", "Fault tolerance".
 """
@@ -26,18 +26,18 @@ from search.workers.connection import AGREE, join, sentence
 from search.workers.orders import Orders
 from search.workers.team import Ended
 
-_UNPLACED = 10.0  # seconds without a place after which that is said
+_UNPLACED = 10.0  # seconds that a task waits for a place before the user is told
 
 
 @dataclass(frozen=True)
 class Share:
-    """What each worker asks of the cluster."""
+    """The CPUs and GPUs that each worker asks the cluster for."""
 
     cpus: int
     gpus: int
 
     def room(self, nodes: Sequence[Mapping[str, float]]) -> int:
-        """How many workers nodes of these resources have room for."""
+        """How many workers fit on nodes with these resources."""
         fits = [[node.get("CPU", 0) // self.cpus, *([node.get("GPU", 0) // self.gpus] if self.gpus else [])]
                 for node in nodes]  # fmt: skip
         return int(sum(min(each) for each in fits))
@@ -47,17 +47,17 @@ class Share:
 
 
 def share(nodes: Sequence[Mapping[str, float]], workers: int, device: str) -> Share:
-    """A GPU and a CPU for each worker where the cluster has GPUs; else as many CPUs as all can have.
+    """Give each worker a GPU and a CPU where the cluster has GPUs; otherwise as many CPUs as all workers can have.
 
     Raises:
-        RequestError: the cluster has not so many.
+        RequestError: the cluster has too few for so many workers.
     """
     gpus = int(device == "cuda" or (device == "auto" and any(node.get("GPU", 0) >= 1 for node in nodes)))
     least = Share(1, gpus)
     if (room := least.room(nodes)) < workers:
         there = {name: sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU")}
         raise RequestError(
-            f"the cluster has room for {counted(room, 'worker')} of {least}, asked for {workers}: it has"
+            f"the cluster has room for {counted(room, 'worker')} with {least} each, not for {workers}: it has"
             f" {counted(int(there['CPU']), 'CPU')} and {counted(int(there['GPU']), 'GPU')} on"
             f" {counted(len(nodes), 'node')}" + (f"; give --workers {room}" if room else "")
         )
@@ -65,12 +65,14 @@ def share(nodes: Sequence[Mapping[str, float]], workers: int, device: str) -> Sh
     return next(each for cpus in range(most, 0, -1) if (each := Share(cpus, gpus)).room(nodes) >= workers)
 
 
-def confirm(storage: str, workers: int, device: str, address: str | None) -> Share:
-    """Join the cluster, and see that it has what is asked for.
+def join_cluster(storage: str, workers: int, device: str, address: str | None) -> Share:
+    """Join the cluster, and make sure that it has the resources for the workers.
 
     Args:
-        storage: URL of the study's.
-        address: as `connection.join` takes it.
+        storage: the URL of the study's storage.
+        workers: the number of workers.
+        device: the device that the study trains on: "auto", "cpu" or "cuda".
+        address: the address of the cluster, as `connection.join` takes it.
 
     Raises:
         EnvironmentFault: Ray is not installed, or its cluster cannot be reached or is of another version.
@@ -86,20 +88,20 @@ def confirm(storage: str, workers: int, device: str, address: str | None) -> Sha
     elsewhere = [node["NodeManagerAddress"] for node in nodes if node["NodeManagerAddress"] != here]
     if elsewhere and database.sqlite_path(storage) is not None:
         raise RequestError(
-            f"storage {database.shown(storage)} is a file of this machine, which {elsewhere[0]} and the cluster's other"
-            " nodes cannot reach: give --storage postgresql://USER@HOST/DATABASE"
+            f"storage {database.shown(storage)} is a file on this machine, which {elsewhere[0]} and the other nodes of"
+            " the cluster cannot reach: give --storage postgresql://USER@HOST/DATABASE"
         )
     return share([node["Resources"] for node in nodes], workers, device)
 
 
 class RayEngine:
-    """Starts each worker as a task.
+    """An engine that starts each worker as a task.
 
     Args:
-        share: what each asks for.
-        data: the study's.
-        techniques: paths of the files that define those from outside; their text goes with the orders.
-        work: the life of a worker, a generator; see `search.study.ray_task`.
+        share: the resources that each worker asks for.
+        data: the data of the study.
+        techniques: the paths of the users' own technique files; their text goes with the orders.
+        work: what a task runs, a generator function; see `search.study.ray_task`.
     """
 
     def __init__(self, share: Share, data: Data, techniques: Sequence[str], work: Callable[..., Any]) -> None:
@@ -111,8 +113,8 @@ class RayEngine:
         self._versions = shipping.versions()
         task_of = ray.remote(
             num_cpus=share.cpus, num_gpus=share.gpus, scheduling_strategy="SPREAD", num_returns="streaming",
-            max_calls=1,  # a process of its own for each life
-            max_retries=0,  # which would leave out as many events as the life before has told: the command starts it
+            max_calls=1,  # a new process for each task
+            max_retries=0,  # Ray's retry would skip as many events as were sent before: the command starts it again
         )  # fmt: skip
         self._work = task_of(work)
         self._lives: dict[int, Any] = {}
@@ -121,7 +123,7 @@ class RayEngine:
         if (path := database.sqlite_path(orders.storage)) is not None:
             orders = replace(orders, storage=f"sqlite:///{path}")
         orders = replace(orders, threads=self._share.cpus, device="cuda" if self._share.gpus else "cpu")
-        # In a list, the data are fetched by the task, after it has compared versions.
+        # In a list, the data are fetched by the task itself, once it has compared the versions.
         life = self._work.remote(orders.line(), [self._data], self._sources, self._versions, os.getcwd())
         self._lives[index] = life
         threading.Thread(target=self._listen, args=(index, life, hear), daemon=True).start()
@@ -138,10 +140,10 @@ class RayEngine:
     def _listen(self, index: int, life: Any, hear: Callable[[str | Ended], None]) -> None:
         import ray
 
-        end = Ended(None, "its task has ended without a word")
+        end = Ended(None, "its task has ended without a message")
         try:
             if not ray.wait([life], timeout=_UNPLACED)[0]:
-                waits = f"waits for its place: it asks for {self._share}, and for as long as it takes to start there"
+                waits = f"waits for a place in the cluster: it needs {self._share}"
                 print(f"worker {index} {waits}", file=sys.stderr, flush=True)
             for some in life:
                 for said in ray.get(some):

@@ -1,4 +1,4 @@
-"""This process's place in a Ray cluster: found, or not found, in a line.
+"""Join a Ray cluster, or say in one line why that fails.
 
 Source: Ray, "Configuring Ray", "Ray Client".
 """
@@ -17,40 +17,40 @@ from search.errors import EnvironmentFault, RequestError, clip
 from search.storage.database import shown
 
 AGREE = "install the same versions of Python, Ray, torch and regsearch on every node"
-_ANSWER = 20.0  # seconds that a cluster has to answer in
+_ANSWER = 20.0  # seconds within which a cluster must answer
 _PLACE = re.compile(r"(?P<host>\[[\da-fA-F:]+\]|[^\s/@:]+):(?P<port>\d{1,5})")
-_joined: str | None = None  # the address by which this process has joined a cluster: Ray's own may be another
+_joined: str | None = None  # the address by which this process has joined its cluster; Ray may call it by another
 
 
 def join(address: str | None) -> None:
-    """Make this process one of a cluster's, to which it then belongs to its end.
+    """Join a cluster, which this process then belongs to until it ends.
 
     Args:
-        address: ``HOST:PORT`` of its head, or "auto", the cluster that this machine belongs to; default what the
-            environment's RAY_ADDRESS says, or else "auto".
+        address: ``HOST:PORT`` of the head node, or "auto", the cluster that this machine belongs to. By default the
+            environment variable RAY_ADDRESS is used, or else "auto".
 
     Raises:
-        RequestError: that is no address, or another cluster's than the one to which this process belongs.
-        EnvironmentFault: nobody answers there, or a cluster of another version of Ray.
+        RequestError: the address is malformed, or this process belongs to another cluster already.
+        EnvironmentFault: nothing answers there, or the cluster runs another version of Ray.
     """
     global _joined
     what, given = ("address", address) if address else ("RAY_ADDRESS", os.environ.get("RAY_ADDRESS") or "auto")
     given = given.strip()
     there = _PLACE.fullmatch(given)
     if given != "auto" and (there is None or int(there["port"]) > 65535):
-        client = ": Ray Client, ray://, will not do" if given.startswith("ray://") else ""
+        client = ": Ray Client (ray://) is not supported" if given.startswith("ray://") else ""
         raise RequestError(f"{what} takes HOST:PORT of a cluster's head, or auto, got {clip(shown(given))!r}{client}")
-    # Else workers are started by `uv run` in a copy of the working folder where this process is.
+    # Without this, a process under `uv run` has Ray start its workers by `uv run`, in a copy of the working folder.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     import ray
 
     if ray.is_initialized():
         connected = ray.get_runtime_context().gcs_address
         if given not in ("auto", _joined, connected):
-            raise RequestError(f"this process belongs to the Ray cluster at {connected}, got {what} {given}")
+            raise RequestError(f"this process belongs to the Ray cluster at {connected} already, got {what} {given}")
         return
     try:
-        if there is not None:  # else Ray looks for one
+        if there is not None:  # otherwise Ray looks for a cluster
             socket.create_connection((there["host"].strip("[]"), int(there["port"])), timeout=5).close()
         _init(given)
         _joined = given
@@ -58,15 +58,15 @@ def join(address: str | None) -> None:
         raise EnvironmentFault(f"Ray at {what} {given}: {sentence(error)}; {AGREE}") from None
     except (OSError, ValueError) as error:
         raise EnvironmentFault(
-            f"no Ray cluster at {what} {given} ({sentence(error)}): start one with `ray start --head`"
+            f"there is no Ray cluster at {what} {given} ({sentence(error)}): start one with `ray start --head`"
         ) from None
     if threading.current_thread() is threading.main_thread():
-        # Python's own handler, which Ray has put one before that prints a stack.
+        # Ray has set a handler that prints a stack and then calls Python's: set Python's own again.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
 def _init(address: str) -> None:
-    """`ray.init` with less patience, which is for minutes, and on no main thread, where it would take SIGTERM."""
+    """Call `ray.init` in a thread of its own: on the main one it would wait for minutes and take over SIGTERM."""
     import ray
 
     said: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
@@ -89,5 +89,5 @@ def _init(address: str) -> None:
 
 
 def sentence(error: BaseException) -> str:
-    """The first of what Ray says, on one line: advice on its logs follows."""
+    """Return the first sentence of Ray's message, on one line; advice on Ray's logs follows it."""
     return " ".join(str(error).split()).partition(". ")[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""What a worker tells the command that started it: the calls of an observer as lines of JSON, and back again."""
+"""The events that a worker sends to its command: the calls of an observer as lines of JSON, and back again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from search.record.observer import Asked, Observer, Trained
 
 
 class Teller:
-    """The observer in the worker: every call becomes a line."""
+    """The observer in a worker: it writes each call as a line."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
@@ -29,7 +29,7 @@ class Teller:
         self._line({"event": "epoch", "members": [self._member(one) for one in members]})
 
     def _member(self, one: Trained) -> dict[str, Any]:
-        # What is seen first may have trained before, up to a checkpoint.
+        # A trial that is seen for the first time may have trained before, up to a checkpoint.
         new = -1 if one.number in self._known else 0
         self._known.add(one.number)
         curves = {name: curve[new:].tolist() for name, curve in one.curves.items()}
@@ -44,10 +44,10 @@ class Teller:
 
 @dataclass(frozen=True)
 class Told:
-    """A trial in training, as a worker has told it.
+    """A trial in training, as a worker has reported it.
 
     Attributes:
-        curves: by metric, ``epochs x replicates``: of that epoch alone, but for the first that is told.
+        curves: the curves by metric, ``epochs x replicates``: only the latest epoch, except in the first report.
     """
 
     number: int
@@ -61,11 +61,11 @@ class Told:
 
 
 def pass_on(line: Mapping[str, Any], handle: Callable[[int], optuna.Trial], observer: Observer) -> None:
-    """Call an observer as the worker's was called; `handle` gives Optuna's handle on a trial by its number."""
+    """Call an observer as the worker's was called; `handle` returns Optuna's handle on a trial, by its number."""
     match line["event"]:
         case "asked":
             observer.asked([Asked(handle(number), {}) for number in line["trials"]])
-        case "epoch" if line["members"]:  # else it waits for another worker
+        case "epoch" if line["members"]:  # without members the worker waits for another one
             observer.epoch([_member(one) for one in line["members"]])
         case "told":
             observer.told(line["trial"], TrialState[line["state"]], line["value"])

@@ -1,4 +1,4 @@
-"""Workers on this machine: processes, each with its share of the cores, or a GPU."""
+"""Workers on this machine: each is a process with its share of the cores, or with a GPU."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from search.workers.team import Ended
 
 
 class LocalEngine:
-    """Starts each worker as a process; the end of this process is the end of them all.
+    """An engine that starts each worker as a process; all of them end when this process ends.
 
     Args:
-        workers: how many share the cores.
-        module: the name of the module that a worker runs as its main one.
+        workers: the number of workers that share the cores.
+        module: the name of the module that a worker runs, as by ``python -m``.
     """
 
     def __init__(self, workers: int, module: str) -> None:
@@ -37,10 +37,10 @@ class LocalEngine:
         process = self._processes[index] = subprocess.Popen(
             [sys.executable, "-m", self._module], env=environment, text=True, bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the command, which ends its workers
+            start_new_session=True,  # Ctrl-C reaches the command only, which ends its workers
         )  # fmt: skip
         assert process.stdin is not None
-        with suppress(BrokenPipeError):  # it has died already, which its end tells
+        with suppress(BrokenPipeError):  # it has died already, which `_read` finds out
             process.stdin.write(replace(orders, threads=self._threads).line())
             process.stdin.flush()
         threading.Thread(target=_read, args=(index, process, hear), daemon=True).start()
@@ -52,7 +52,7 @@ class LocalEngine:
     def close(self) -> None:
         for process in self._processes.values():
             if process.stdin is not None:
-                with suppress(OSError):  # of a process that has died with its orders unread
+                with suppress(OSError):  # the process has died before it read its orders
                     process.stdin.close()
         for process in self._processes.values():
             try:
@@ -63,7 +63,7 @@ class LocalEngine:
 
 
 def _read(index: int, process: subprocess.Popen[str], hear: Callable[[str | Ended], None]) -> None:
-    """Hear a worker until it has ended."""
+    """Pass a worker's events on until it has ended."""
     last = ""
 
     def read_errors() -> None:
@@ -71,7 +71,7 @@ def _read(index: int, process: subprocess.Popen[str], hear: Callable[[str | Ende
         assert process.stderr is not None
         for line in process.stderr:
             last = line.strip() or last
-            if line.strip() and not line.startswith("error: "):  # which is told when it has ended
+            if line.strip() and not line.startswith("error: "):  # its error is reported with its end
                 print(f"worker {index}: {line.rstrip()}", file=sys.stderr, flush=True)
 
     errors = threading.Thread(target=read_errors, daemon=True)
@@ -86,6 +86,6 @@ def _read(index: int, process: subprocess.Popen[str], hear: Callable[[str | Ende
 
 
 def _visible(index: int) -> str:
-    """The name of a GPU among those that this process sees."""
+    """Return the name of a GPU among those that this process sees."""
     seen = os.environ.get("CUDA_VISIBLE_DEVICES")
     return seen.split(",")[index] if seen else str(index)

@@ -1,4 +1,4 @@
-"""What a command has its workers run."""
+"""The orders that a command gives to each of its workers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Orders:
-    """What a worker is to run, as JSON can hold it.
+    """The study that a worker is to run, as JSON can hold it.
 
     Attributes:
-        recipe: with every change, as the storage keeps it.
-        name, storage, device, slots, checkpoint, data_dir, offline, techniques: as `Study` takes them.
-        budget, extend: as `Study.run` does.
-        until: when to stop, in seconds since the Unix epoch: a worker may wait long for its place.
-        threads: of the CPU; the engine's choice, as the device may be.
+        recipe: the recipe with every change, as the storage keeps it.
+        name, storage, device, slots, checkpoint, data_dir, offline, techniques: the arguments of `Study`.
+        budget, extend: the arguments of `Study.run`.
+        until: the time at which to stop, in seconds since the Unix epoch; a worker may wait long for a place.
+        threads: the number of CPU threads; the engine sets it, and may set the device.
     """
 
     recipe: dict[str, Any]
@@ -34,5 +34,5 @@ class Orders:
     threads: int = 1
 
     def line(self) -> str:
-        """As a worker reads it."""
+        """Return the orders as the line that a worker reads."""
         return json.dumps(asdict(self)) + "\n"

@@ -14,7 +14,7 @@ from search.data import Data
 
 
 def portable(data: Data) -> Data:
-    """The data as they are sent: on the CPU, and no tensor a view of more than itself, which would go along whole."""
+    """Return the data as they are sent: on the CPU, and no tensor a view of a larger one, which would be sent whole."""
 
     def own(one: Tensor) -> Tensor:
         return one.cpu().clone()
@@ -26,10 +26,10 @@ def portable(data: Data) -> Data:
 
 
 def versions() -> dict[str, str]:
-    """What must be the same on every node for a study to be one; a trial's record says which build of torch it had."""
+    """Return the versions that must agree on every node; each trial's record names its own build of torch."""
     digest = hashlib.sha256()
     root = Path(__file__).parents[2]
     for file in sorted(file for package in ("search", "objectives") for file in (root / package).rglob("*.py")):
         digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
-    release = torch.__version__.partition("+")[0]  # the command's own machine may have a build without CUDA
+    release = torch.__version__.partition("+")[0]  # the machine of the command may have a build without CUDA
     return {"torch": release, "optuna": optuna.__version__, "regsearch's source": digest.hexdigest()[:12]}

@@ -1,11 +1,11 @@
-"""A team of workers, wherever they run: who tells what, who has died and is started again, when all is done.
+"""The command's side of its workers: hear what they tell, start those again that have died, end when all is done.
 
     command --> orders --> engine --> worker, worker ... --> the storage
        ^                                  |
        +------------- events -------------+
 
-The storage is the truth, and claims on cohorts (`search.choose.claims`) keep the workers apart: a worker that dies
-takes nothing with it.
+The storage is the truth, and claims on cohorts (`search.choose.claims`) keep the workers apart: nothing is lost with a
+worker that dies.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from search.storage import away
 from search.workers.events import pass_on
 from search.workers.orders import Orders
 
-_SILENCE = 5.0  # seconds without a word, after which somebody sees whether there is anything left to do
+_SILENCE = 5.0  # seconds without an event, after which it is checked whether anything is left to do
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a worker's life has ended.
+    """The end of a worker's process or task.
 
     Attributes:
-        status: a command's exit status; None where it was killed.
-        why: what it said last, or what killed it.
+        status: the exit status of a command; None where the worker was killed.
+        why: the last line that it printed, or what killed it.
     """
 
     status: int | None
@@ -44,10 +44,10 @@ class Ended:
 
 
 class Engine(Protocol):
-    """What gives workers a place to run in."""
+    """A place for workers to run in: this machine, or a cluster."""
 
     def start(self, index: int, orders: Orders, hear: Callable[[str | Ended], None]) -> None:
-        """Start a worker; `hear` gets each of its events, a line, and at last its end, from any thread."""
+        """Start a worker; `hear` is called, from any thread, with each of its event lines and at last with its end."""
         ...
 
     def stop(self, index: int) -> None:
@@ -61,13 +61,14 @@ class Engine(Protocol):
 
 @dataclass
 class Worker:
-    """One of a team, whatever processes it has been.
+    """One worker, through all the processes that it has been.
 
     Attributes:
-        index: from 0.
-        trials, epochs: told and trained, over all replicates.
-        heard: whether it has ever told anything; begun: whether it has since it was started last.
-        deaths: in a row.
+        index: its number, from 0.
+        trials, epochs: the numbers of trials told and of epochs trained, over all replicates.
+        heard: whether it has ever sent an event.
+        begun: whether it has sent one since it was last started.
+        deaths: the number of deaths in a row.
     """
 
     index: int
@@ -78,7 +79,7 @@ class Worker:
     deaths: int = 0
 
     def outcome(self) -> dict[str, int]:
-        """As JSON can hold it."""
+        """Return what it has done, as JSON can hold it."""
         return {"worker": self.index, "trials": self.trials, "epochs": self.epochs}
 
 
@@ -90,12 +91,15 @@ def run(
     is_finished: Callable[[], bool],
     observer: Observer,
 ) -> list[Worker]:
-    """Run a study by so many workers until nothing is left of its budget; the engine is closed then.
+    """Run a study by workers until nothing is left of its budget, then close the engine.
 
     Args:
-        handle: Optuna's handle on a trial by its number.
-        is_finished: whether the study needs nobody any more, as where others run it too.
-        observer: sees what every worker's observer saw, in the order in which it comes.
+        engine: what starts and stops the workers.
+        orders: what each worker is to run.
+        workers: the number of workers.
+        handle: returns Optuna's handle on a trial, by its number.
+        is_finished: tells whether nothing is left to do, which other commands may have seen to.
+        observer: the observer that sees what every worker's observer saw, in the order in which it arrives.
 
     Raises:
         RequestError: a worker refuses its orders.
@@ -104,7 +108,7 @@ def run(
     team = [Worker(index) for index in range(workers)]
     heard: queue.Queue[tuple[Worker, str | Ended]] = queue.Queue()
 
-    def over() -> bool:
+    def is_over() -> bool:
         return (orders.until is not None and time.time() >= orders.until) or is_finished()
 
     def start(worker: Worker) -> None:
@@ -119,7 +123,7 @@ def run(
             try:
                 worker, said = heard.get(timeout=_SILENCE)
             except queue.Empty:
-                if over():
+                if is_over():
                     _dismiss(engine, team, working)
                 continue
             if worker.index not in working:
@@ -130,14 +134,14 @@ def run(
                 working.discard(worker.index)
                 _dismiss(engine, team, working)
             else:
-                print(f"worker {worker.index} has ended ({said.why}): starting it again", file=sys.stderr, flush=True)
+                print(f"worker {worker.index} has died ({said.why}): starting it again", file=sys.stderr, flush=True)
                 time.sleep(away.pause(worker.deaths))
                 start(worker)
     return team
 
 
 def _dismiss(engine: Engine, team: list[Worker], working: set[int]) -> None:
-    """Do without those that have not begun: there is nothing left to do, or no time for it."""
+    """Stop the workers that have not begun: there is nothing left to do, or no time for it."""
     for index in [one for one in working if not team[one].begun]:
         engine.stop(index)
         working.discard(index)
@@ -147,20 +151,20 @@ def _take(worker: Worker, line: str, handle: Callable[[int], optuna.Trial], obse
     try:
         event = json.loads(line)
     except ValueError:
-        return  # torn: the worker was killed in the middle of it
+        return  # the worker was killed in the middle of the line
     worker.heard = worker.begun = True
     if event["event"] == "told":
         worker.trials += 1
         worker.deaths = 0
     elif event["event"] == "epoch":
         worker.epochs += sum(len(next(iter(one["curves"].values()))[-1]) for one in event["members"])
-    # A server that is away for a while: what is shown has a gap, the study has none.
+    # Where a server is away for a while, what is shown has a gap; the study has none.
     with suppress(*away.FAULTS):
         pass_on(event, handle, observer)
 
 
 def _is_done(worker: Worker, ended: Ended) -> bool:
-    """Whether a worker that has ended has done its work; else it is to be started again."""
+    """Whether a worker that has ended has done its work; if not, it is started again."""
     if ended.status == 2:
         raise RequestError(ended.why)
     worker.deaths += ended.status != 0

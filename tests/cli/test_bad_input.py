@@ -185,9 +185,9 @@ def test_a_file_that_cannot_be_written_is_found_before_the_other_one_is_made(ref
 
 
 def test_optuna_and_mlflow_never_share_a_file(refused: Refused) -> None:
-    assert "need a database each" in refused("l2", "--tracking-uri", "sqlite:///optuna.db")
+    assert "each need a database of their own" in refused("l2", "--tracking-uri", "sqlite:///optuna.db")
     Path("below").mkdir()
-    assert "need a database each" in refused("l2", "--tracking-uri", "sqlite:///below/../optuna.db")
+    assert "each need a database of their own" in refused("l2", "--tracking-uri", "sqlite:///below/../optuna.db")
     same = "postgresql://me:secret@host/db"
     assert "secret" not in refused("l2", "--storage", same, "--tracking-uri", same)
     raw_study()
@@ -213,7 +213,7 @@ def test_optuna_and_mlflow_never_share_a_file(refused: Refused) -> None:
         ("sqlite:///a\x00b", "takes a file", 2),
         ("sqlite+nope:///raw.db", "takes a file", 2),
         ("postgresql://me:secret@host:port/db", "got 'postgresql://me@host:port/db'", 2),
-        ("mysql+pymysql://me:secret@host/db", "no driver for it is installed: No module named 'pymysql'", 1),
+        ("mysql+pymysql://me:secret@host/db", "its driver is not installed: No module named 'pymysql'", 1),
     ],
 )
 def test_a_storage_that_is_no_database(refused: Refused, url: str, says: str, status: int) -> None:

@@ -1,4 +1,4 @@
-"""Augmentation against torchvision's own operations, given the parameters that were drawn."""
+"""Augmentation agrees with torchvision's own operations for the same drawn parameters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BATCH = 64
 
 
 def augmented(data: Data, slots: list[dict[str, float]]) -> Tensor:
-    """What augmentation hands on of an epoch's only minibatch: ``slots x batch x padded features``, as pixels."""
+    """Return an epoch's only minibatch after augmentation, as pixels: ``slots x batch x padded features``."""
     seen: list[Tensor] = []
 
     def look(x: Tensor, _values: object) -> Tensor:
@@ -34,16 +34,19 @@ def augmented(data: Data, slots: list[dict[str, float]]) -> Tensor:
 
     spy = Technique(name="spy", hyperparameters={"spy": Numeric()}, input=look)
     pack = make_pack(
-        data, [adam() | NEUTRAL | slot for slot in slots], dtype=torch.float64,
-        techniques=[discover()["augmentation"], spy], batch_size=BATCH,
-    )  # fmt: skip
+        data,
+        [adam() | NEUTRAL | slot for slot in slots],
+        dtype=torch.float64,
+        techniques=[discover()["augmentation"], spy],
+        batch_size=BATCH,
+    )
     pack.run_epoch()
     (x,) = seen
     return x
 
 
 def original(data: Data) -> Tensor:
-    """The minibatch before augmentation."""
+    """Return the minibatch before augmentation."""
     order = streams.permutation(streams.key(0, 0, "order", 0), BATCH)
     return data.inputs.invert(data.x_train).double()[order] / 16
 
@@ -67,7 +70,7 @@ def test_equals_torchvision(shape: tuple[int, int, int], strengths: dict[str, fl
     data = random_images(BATCH, shape)
     channels, height, width = shape
     features = channels * height * width
-    # A neighbour that differs: the slot under test is the second.
+    # The first slot is a neighbour with other values; the second is tested.
     made = augmented(data, [{"shift": 0.2, "flip": 0.5, "crop": 0.5, "noise": 0.3}, strengths])[1]
     draws = Draws(0, 0, torch.float64)
     geometry = draws.uniform("augmentation", "geometry", 6, BATCH).T.tolist()
@@ -78,8 +81,10 @@ def test_equals_torchvision(shape: tuple[int, int, int], strengths: dict[str, fl
     ):
         image = pixels.view(shape)
         sides = [max(1, round((1 - value["crop"] * smaller) * length)) for length in (height, width)]
-        y, x = (floor(draw * (length - side + 1)) for draw, length, side in
-                zip((top, left), (height, width), sides, strict=True))  # fmt: skip
+        y, x = (
+            floor(draw * (length - side + 1))
+            for draw, length, side in zip((top, left), (height, width), sides, strict=True)
+        )
         image = v2.resized_crop(image, y, x, *sides, size=[height, width], interpolation=exact)
         if mirror < value["flip"]:
             image = v2.horizontal_flip(image)
@@ -91,7 +96,7 @@ def test_equals_torchvision(shape: tuple[int, int, int], strengths: dict[str, fl
 
 
 def test_twice_the_shift_is_twice_as_far_in_the_same_direction() -> None:
-    """One lit pixel in the middle of 41 x 41 black ones."""
+    """One bright pixel in the middle of 41 x 41 black ones moves in proportion to the shift."""
     data = random_images(BATCH, (1, 41, 41))
     raw = torch.zeros_like(data.x_train)
     raw[:, 41 * 20 + 20] = 16
@@ -101,27 +106,27 @@ def test_twice_the_shift_is_twice_as_far_in_the_same_direction() -> None:
         near, far = direction(once), direction(twice)
         assert near.amax() == 8
         assert near.amin() == -8
-        # Each is rounded to the nearest pixel.
+        # Each shift is rounded to the nearest pixel.
         assert ((far - 2 * near).abs() <= 1).all()
 
 
 def test_pixels_of_a_channel_have_one_scale(tmp_path: Path) -> None:
-    """Digits are standardised pixel by pixel, which no longer means anything once they are moved."""
+    """Digits are standardised pixel by pixel, which is wrong once pixels are moved, so they are scaled anew."""
     where = {"storage": f"sqlite:///{tmp_path}/study.db", "tracking_uri": None}
     study, unit = Study("l2+augmentation", **where), Study("augmentation", data={"scale": "unit"}, **where)  # type: ignore[arg-type]
     for part in ("x_train", "x_val", "x_test"):
         assert torch.allclose(getattr(study.data, part), getattr(unit.data, part), rtol=0, atol=1e-6)
     assert torch.equal(study.data.inputs.scale, unit.data.inputs.scale)
     assert torch.equal(study.data.inputs.shift, unit.data.inputs.shift)
-    # One scale already: left as it is, to the bit.
+    # Data with one scale already are left as they are, to the bit.
     same = random_images(BATCH)
     assert discover()["augmentation"].prepare(same, Fixed(same, {}, [])) is same  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("dataset", ["wine", "breast-cancer"])
 def test_what_is_no_image_is_refused(dataset: str, tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=f"augmentation needs images; {dataset} has .* features that are no pixels"):
+    with pytest.raises(RequestError, match=f"augmentation needs images; {dataset} has .* features that are not pixels"):
         Study("augmentation", dataset=dataset, storage=f"sqlite:///{tmp_path}/study.db", tracking_uri=None)
-    # At rest it needs nothing.
+    # With all strengths at 0 it needs no images.
     rest = {"shift": 0.0, "crop": 0.0, "noise": 0.0}
     Study("augmentation", dataset=dataset, storage=f"sqlite:///{tmp_path}/study.db", tracking_uri=None, set=rest)

@@ -1,4 +1,4 @@
-"""Any two techniques train together, or the study is refused in one sentence that says why."""
+"""Any two techniques train together, or the study is refused with one line that says why."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ PAIRS = list(combinations(discover(), 2))
 
 
 def small(study: Study) -> Study:
-    """The study on 80 rows of its data."""
+    """Return the study on 80 rows of its data."""
     data = study.data
-    study.data = replace(data, x_train=data.x_train[:80], y_train=data.y_train[:80],
-                         x_val=data.x_val[:40], y_val=data.y_val[:40])  # fmt: skip
+    study.data = replace(
+        data, x_train=data.x_train[:80], y_train=data.y_train[:80], x_val=data.x_val[:40], y_val=data.y_val[:40]
+    )
     return study
 
 
 def trained(study: Study) -> list[dict[str, torch.Tensor]]:
-    """Two random trials of a study, two epochs each: what they measured at the last."""
+    """Train two random trials of a study for two epochs each; return the metrics of the last epoch."""
     asked = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     batches = Batches(study.data)
     last = []
@@ -42,10 +43,16 @@ def trained(study: Study) -> list[dict[str, torch.Tensor]]:
 
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model to fine-tune, trained on the same data by a network of the same shape."""
+    """Return a model file to fine-tune, from a network of the same shape on the same data."""
     folder = tmp_path_factory.mktemp("model")
-    study = Study("baseline", storage=f"sqlite:///{folder}/o.db", tracking_uri=None, trials=1, device="cpu",
-                  set={"epochs": 1, "hidden": "16x16"})  # fmt: skip
+    study = Study(
+        "baseline",
+        storage=f"sqlite:///{folder}/o.db",
+        tracking_uri=None,
+        trials=1,
+        device="cpu",
+        set={"epochs": 1, "hidden": "16x16"},
+    )
     study.run()
     study.export(folder / "model.safetensors")
     return folder / "model.safetensors"
@@ -53,7 +60,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("one", "other"), PAIRS, ids=["+".join(pair) for pair in PAIRS])
 def test_pairs(one: str, other: str, model_file: Path) -> None:
-    # Two of them are trained: schedules and patience want a training of some length.
+    # Two epochs are trained, but the study has 60, because schedules and patience need a training of some length.
     settings: dict[str, object] = {"epochs": 60}
     if "architecture" not in (one, other):
         settings["hidden"] = "16x16"
@@ -73,5 +80,5 @@ def test_pairs(one: str, other: str, model_file: Path) -> None:
 
 
 def refused(one: str, other: str) -> bool:
-    """The pairs that cannot be: two that search over the same thing, or one that fixes what the other searches."""
+    """Whether two techniques exclude each other: both search one hyperparameter, or one fixes what the other needs."""
     return {one, other} in ({"momentum", "optimizer"}, {"architecture", "fine_tune"})

@@ -1,4 +1,4 @@
-"""Consistency: the noise that the second pass sees, bits at sizes that threads share, where it makes no sense."""
+"""Consistency: the noise in the second pass, equal bits at sizes that threads share, and what is refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONSISTENCY = discover()["consistency"]
 
 
 def seen(data: Data, *sigmas: float) -> list[torch.Tensor]:
-    """What the first layer is given in each forward pass of one step: the clean inputs, then the noisy ones."""
+    """Return the inputs of the first layer in each forward pass of one step: the clean ones, then the noisy ones."""
     given: list[torch.Tensor] = []
 
     def look(h: torch.Tensor, number: int, values: Values) -> torch.Tensor:
@@ -37,7 +37,7 @@ def seen(data: Data, *sigmas: float) -> list[torch.Tensor]:
 
 
 def test_pixels_get_their_noise_as_pixels_and_stay_pixels() -> None:
-    """0 to 16 scaled by mean 8 and SD 4: a noise of SD s in [0, 1] is one of 4 s in what the network takes."""
+    """Pixels 0 to 16 are scaled by mean 8 and SD 4, so noise of SD s in [0, 1] has SD 4 s in the network's inputs."""
     clean, noisy = seen(random_images(400), 0.02, 0.5)
     assert clean.shape == (1, 400, 32)
     assert noisy.shape == (2, 400, 32)
@@ -47,7 +47,7 @@ def test_pixels_get_their_noise_as_pixels_and_stay_pixels() -> None:
     inside = (clean[0] > -1.6) & (clean[0] < 1.6)
     inside[:, 30:] = False
     assert (noisy[0] - clean[0])[inside].std().item() == pytest.approx(4 * 0.02, rel=0.02)
-    # The same draws for all slots: a stronger noise moves every pixel the same way, farther.
+    # All slots have the same draws: stronger noise moves every pixel farther in the same direction.
     assert ((noisy[1] - clean[0])[inside] * (noisy[0] - clean[0])[inside] >= 0).all()
 
 
@@ -77,8 +77,8 @@ def test_bits_where_threads_share_a_tensor(make_data: MakeData, distance: str) -
         for threads in (1, 3):
             torch.set_num_threads(threads)
             for slot in (0, 1, 10, 21, 32):
-                alone = trained([slots[slot]]).weights(0, best=False)
-                for name, weight in wide.weights(slot, best=False).items():
+                alone = trained([slots[slot]]).weights(0)
+                for name, weight in wide.weights(slot).items():
                     assert torch.equal(weight, alone[name]), (slot, threads, name)
     finally:
         torch.set_num_threads(before)

@@ -1,4 +1,4 @@
-"""What dropout draws, and where it has nothing to drop."""
+"""Dropout drops the right share of units, and refuses a model without hidden units."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from search import RequestError, Study
 from search.data import Data
 from search.recipe import Recipe
 from search.recipe.discovery import discover
-from search.train.values import stand
+from search.train.values import make_values
 
 STRENGTHS = (0.0, 0.2, 0.7)
 
 
 @pytest.mark.parametrize(("name", "number"), [("dropout", 2), ("input_dropout", 0)])
 def test_shares_scales_and_nests(make_data: Callable[..., Data], name: str, number: int) -> None:
-    """The share p is dropped, the rest grows by 1 / (1 - p), and what a weak p drops a strong one drops too."""
+    """A share p is dropped, the rest is divided by 1 - p, and units dropped by a small p are dropped by a large one."""
     technique = discover()[name]
     pack = make_pack(
-        make_data(100, 13, 3), [adam(**{name: p}) for p in STRENGTHS],
-        techniques=[technique], replicates=(0, 1), hidden="12x20",
-    )  # fmt: skip
-    moment, (values,) = stand(pack.program, pack.batches, pack.state, [slot.replicate for slot in pack.slots])
+        make_data(100, 13, 3),
+        [adam(**{name: p}) for p in STRENGTHS],
+        techniques=[technique],
+        replicates=(0, 1),
+        hidden="12x20",
+    )
+    moment, (values,) = make_values(pack.program, pack.batches, pack.state, [slot.replicate for slot in pack.slots])
     ones = torch.ones(2 if number == 0 else 6, 400, 32)
     assert technique.layer is not None
     out = technique.layer(ones, number, values)
@@ -43,6 +46,6 @@ def test_shares_scales_and_nests(make_data: Callable[..., Data], name: str, numb
 
 def test_a_linear_model_has_no_units_to_drop() -> None:
     fields = {"name": "x", "techniques": ["dropout"], "data": {"dataset": "wine"}, "set": {"hidden": "0"}}
-    with pytest.raises(RequestError, match=r"technique 'dropout': takes a hidden layer, got hidden 0"):
+    with pytest.raises(RequestError, match=r"technique 'dropout': it needs a hidden layer, got hidden 0"):
         Study(Recipe.parse(fields, "test"), tracking_uri=None)
     Study(Recipe.parse(fields | {"techniques": ["input_dropout"]}, "test"), tracking_uri=None)

@@ -1,4 +1,4 @@
-"""Early stopping where replicates, packs and pruners meet: who stops when, what is recorded then, what it ends."""
+"""Early stopping with replicates, packs and pruners: when slots stop, what is recorded then, when trials end."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from search.errors import RequestError
 from search.recipe.discovery import discover
 from search.record.curves import CURVES, Curves
 from search.train.cohort import Cohort, Member
+from search.train.sampling import best_networks
 
 MakeData = Callable[..., Data]
 EPOCHS = 12
@@ -33,14 +34,14 @@ CHANGES: dict[str, Any] = {
     "space": {
         "patience": {"low": 1, "high": 4},
         "lr": {"low": 1e-3, "high": 1.0, "log": True},
-        # Two signatures, and so packs that are not equally fast.
+        # Two signatures, so that packs are not equally fast.
         "hidden": {"choices": ["16", "128x128"]},
     },
 }
 
 
 def stops(losses: list[float], patience: int, min_delta: float) -> int:
-    """The epoch, from 1, at which the rule ends a training of these validation losses."""
+    """Return the epoch, from 1, at which the rule ends a training with these validation losses."""
     record, bad = math.inf, 0
     for epoch, loss in enumerate(losses, 1):
         if loss < record - min_delta:
@@ -65,7 +66,7 @@ def curves_of(study: Study) -> dict[int, Curves]:
 def test_each_replicate_is_trained_as_without_until_it_stops_and_then_repeats_itself(
     done: Study, tmp_path: Path
 ) -> None:
-    """The same trials without the technique, and the rule as a plain loop over their curves."""
+    """Trials stop where the rule, as a plain loop over the curves of trials without the technique, says."""
     trials = done.optuna_study.get_trials(deepcopy=False)
     rows = [{"set": {name: trial.params[name] for name in ("lr", "hidden")}} for trial in trials]
     changes = CHANGES | {"techniques": [], "rows": rows, "set": {"epochs": EPOCHS, "batch_size": 50}, "space": {}}
@@ -102,8 +103,8 @@ def test_packs_and_threads_change_no_bit(done: Study, tmp_path: Path, slots: int
 
 
 def test_a_trial_that_stopped_counts_at_the_rungs_after_it(tmp_path: Path) -> None:
-    """Two trials that stop before the rung do well: of the four that go on to it only one is in the better half."""
-    # With min_delta 100 nothing after the first epoch improves: these stop at the end of epoch 3.
+    """Two trials stop before the rung with low losses, so only one of the four that reach it is in the better half."""
+    # With min_delta 100 no epoch after the first improves, so these stop at the end of epoch 3.
     early = [{"lr": lr, "patience": 2, "min_delta": 100.0} for lr in (3e-2, 2e-2)]
     late = [{"lr": lr, "patience": 8, "min_delta": 0.0} for lr in (3e-3, 1e-3, 3e-4, 1e-4)]
     changes: dict[str, Any] = CHANGES | {
@@ -120,24 +121,23 @@ def test_a_trial_that_stopped_counts_at_the_rungs_after_it(tmp_path: Path) -> No
     assert [trial.state for trial in trials[2:]] == [TrialState.COMPLETE, *[TrialState.PRUNED] * 3]
 
 
-def test_the_best_weights_are_those_before_the_stop(make_data: MakeData) -> None:
-    """While the pack goes on, the slots in it that have stopped keep what they had, however well they do later."""
+def test_the_best_network_is_from_before_the_stop(make_data: MakeData) -> None:
+    """A slot that has stopped gets no better while its pack goes on, although its loss would go on falling."""
     data = make_data(100, 13, 3)
     slots = [adam(1e-2, patience=2, min_delta=100.0), adam(1e-2, patience=math.inf, min_delta=0.0)]
     pack = make_pack(data, slots, techniques=[discover()["early_stopping"]], epochs=6)
-    kept = {}
+    losses = []
     for epoch in range(6):
-        measured = pack.run_epoch()
+        losses.append(pack.run_epoch()["val_loss"].tolist())
         assert [slot.trial for slot in pack.stopped] == ([0] if epoch >= 2 else [])
-        if epoch == 2:
-            kept = pack.weights(0)
-    assert measured["val_loss"][0] == measured["val_loss"][1]
-    assert all(torch.equal(weight, kept[name]) for name, weight in pack.weights(0).items())
-    assert not all(torch.equal(weight, kept[name]) for name, weight in pack.weights(1).items())
+    assert [stopped == going for stopped, going in losses] == [True] * 6
+    networks = best_networks(pack.program, pack.batches, pack.slots)
+    assert [network.epoch for network, _ in networks] == [3, 6]
+    assert [loss for _, loss in networks] == [losses[2][0], losses[5][1]]
 
 
 def test_a_pack_may_lose_its_last_trial_at_any_moment(make_data: MakeData) -> None:
-    """Trials end in the thread that records them: between two looks of the thread that trains."""
+    """Trials end in the thread that records them, perhaps between two checks of the thread that trains."""
 
     class Brief(Member):
         looks = 0

@@ -1,4 +1,4 @@
-"""The elastic net is the recipe of two techniques: its objective is the loss with both penalties."""
+"""The elastic net is a recipe of two techniques, and its objective is the loss with both penalties."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ def test_the_recipe_trains_with_both_penalties() -> None:
     pack = packed(data, slots, techniques=[discover()[name] for name in recipe.techniques])
     for slot, values in enumerate(slots):
         model, curves = train(
-            data, widths=(13, 12, 3), epochs=3, batch_size=32,
+            data,
+            widths=(13, 12, 3),
+            epochs=3,
+            batch_size=32,
             optimiser=lambda weights: torch.optim.Adam(weights, lr=1e-2),
             penalty=lambda weights, v=values: sum(v["l1"] * w.abs().sum() + v["l2"] * (w * w).sum() for w in weights),
-        )  # fmt: skip
+        )
         agree(pack, slot, model, curves)

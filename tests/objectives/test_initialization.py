@@ -1,4 +1,4 @@
-"""Initialisation: the distributions that `torch.nn.init` draws from, paired over schemes, and nothing else touched."""
+"""Initialisation has the distributions of `torch.nn.init`, paired over schemes, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TORCH: dict[str, Callable[[torch.Tensor, str], object]] = {
 def begun(
     data: Data, scheme: str, *gains: float, activation: str = "leaky_relu", **more: str
 ) -> list[dict[str, torch.Tensor]]:
-    """The weights of each slot before training."""
+    """Return the weights of each slot before training."""
     slots = [adam(gain=gain) for gain in gains]
     structure = {"initialization": scheme, "activation": activation, "hidden": str(HIDDEN)} | more
     pack = make_pack(data, slots, techniques=[discover()["initialization"]], **structure)  # type: ignore[arg-type]
@@ -38,7 +38,7 @@ def begun(
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh"])
 @pytest.mark.parametrize("scheme", TORCH)
 def test_spread_and_bounds_are_those_of_torch(make_data: MakeData, scheme: str, activation: str) -> None:
-    """60,000 draws each: the SDs of two samples of one distribution are within 1.5% of each other."""
+    """With 60,000 draws each, the SDs of two samples of one distribution are within 1.5% of each other."""
     ours = begun(make_data(20, INPUTS, 3), scheme, 1.0, activation=activation)[0]
     theirs = torch.empty(HIDDEN, INPUTS)
     torch.manual_seed(0)
@@ -71,16 +71,20 @@ def test_gain_scales_and_schemes_are_paired(make_data: MakeData) -> None:
 def test_vectors_of_other_techniques_are_left_alone(make_data: MakeData) -> None:
     known = discover()
     pack = make_pack(
-        make_data(20, 13, 3), [adam(gain=3.0, bn_alpha=0.1)], hidden="12", batch_norm=True,
-        initialization="kaiming_normal", techniques=[known["batch_norm"], known["initialization"]],
-    )  # fmt: skip
+        make_data(20, 13, 3),
+        [adam(gain=3.0, bn_alpha=0.1)],
+        hidden="12",
+        batch_norm=True,
+        initialization="kaiming_normal",
+        techniques=[known["batch_norm"], known["initialization"]],
+    )
     weights = pack.weights(0)
     assert torch.equal(weights["2.weight"], torch.ones(12))
     assert torch.equal(weights["2.bias"], torch.zeros(12))
 
 
 def test_a_scheme_with_its_gain_fixed_at_one_still_has_a_gain(tmp_path: Path) -> None:
-    """The gain is neutral then, but the technique is at work by the scheme: of its numbers all are there."""
+    """The gain is neutral then, but the scheme makes the technique active, so the gain is there."""
     changes = {"techniques": ["initialization"], "trials": 2, "sampler": "random", "space": {}}
     fixed = {"epochs": 1, "hidden": "16", "gain": 1.0}
     study = small(tmp_path, **changes, set=fixed).run(observers=[Quiet()])

@@ -1,4 +1,4 @@
-"""Label smoothing is that of `torch.nn.CrossEntropyLoss`, and is for classes only."""
+"""Label smoothing agrees with `torch.nn.CrossEntropyLoss`, and is for classification only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_loss_is_torchs() -> None:
         data, slots, techniques=[discover()["label_smoothing"]], optimizer="sgd", batch_size=100, dtype=torch.float64
     )
     measured = pack.run_epoch()
-    weights = pack.weights(0, best=False)
+    weights = pack.weights(0)
     model = nn.Sequential(nn.Linear(13, 12), nn.LeakyReLU(), nn.Linear(12, 3)).double()
     model.load_state_dict(weights)
     logits = model(data.x_train.double())
@@ -31,8 +31,6 @@ def test_the_loss_is_torchs() -> None:
 
 
 def test_regression_is_refused() -> None:
-    with pytest.raises(
-        RequestError, match="'label_smoothing': takes classes to predict, got 'diabetes', which is regr"
-    ):
+    with pytest.raises(RequestError, match="'label_smoothing': it needs classification, but 'diabetes' is regression"):
         Study("label_smoothing", dataset="diabetes", tracking_uri=None)
     Study("label_smoothing", dataset="diabetes", tracking_uri=None, set={"label_smoothing": 0})

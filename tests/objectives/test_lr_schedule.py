@@ -1,4 +1,4 @@
-"""Schedules over a whole training at its real length, slot by slot; what is recorded and what is refused."""
+"""Schedules agree with torch over trainings of full length; what is recorded and what is refused."""
 
 from __future__ import annotations
 
@@ -27,20 +27,23 @@ EPOCHS, STEPS = 90, 7
 
 
 def rates(schedule: str, dtype: torch.dtype = torch.float64, every: int = 1, **numbers: list[float]) -> torch.Tensor:
-    """The factor of each step, ``steps x slots``."""
+    """Return the factor at each step, ``steps x slots``."""
     count = len(next(iter(numbers.values())))
     given = {"warmup": [0.0] * count} | numbers
     moment: Any = SimpleNamespace(
         numeric={name: torch.tensor(values, dtype=dtype) for name, values in given.items()},
-        structure={"lr_schedule": schedule, "epochs": EPOCHS}, slots=count, device=torch.device("cpu"), dtype=dtype,
-    )  # fmt: skip
+        structure={"lr_schedule": schedule, "epochs": EPOCHS},
+        slots=count,
+        device=torch.device("cpu"),
+        dtype=dtype,
+    )
     values = TechniqueValues("lr_schedule", moment)
     assert SCHEDULE.rate is not None
     return torch.stack([SCHEDULE.rate(step, STEPS, values) for step in range(0, EPOCHS * STEPS, every)])
 
 
 def expected(make: Any, every: int) -> list[float]:
-    """The rates of torch's scheduler, stepped after each `every` steps, of an optimiser of lr 1."""
+    """Return the rates of torch's scheduler for an optimiser with lr 1, stepped once every `every` steps."""
     optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     scheduler = make(optimiser)
     found = []
@@ -70,13 +73,18 @@ def test_exponential_and_cosine_over_a_whole_training() -> None:
 def test_one_cycle_over_a_whole_training(pct: float) -> None:
     def make(optimiser: torch.optim.Optimizer) -> Any:
         return lr_scheduler.OneCycleLR(
-            optimiser, 1.0, total_steps=EPOCHS * STEPS, pct_start=pct, div_factor=20.0, final_div_factor=300.0,
+            optimiser,
+            1.0,
+            total_steps=EPOCHS * STEPS,
+            pct_start=pct,
+            div_factor=20.0,
+            final_div_factor=300.0,
             cycle_momentum=False,
-        )  # fmt: skip
+        )
 
     numbers = {"pct_start": [0.3, pct], "div_factor": [2.0, 20.0], "final_div_factor": [5.0, 300.0]}
     ours = rates("one_cycle", **numbers)[:, 1]
-    # torch divides by zero where the way up is no step long: then it begins at the top.
+    # torch divides by zero if the rise has no steps; the schedule then begins at the peak.
     theirs = expected(make, 1) if pct * EPOCHS * STEPS != 1 else [1.0, *ours.tolist()[1:]]
     assert ours.tolist() == pytest.approx(theirs, rel=1e-9, abs=1e-12)
 
@@ -85,12 +93,12 @@ def test_warm_up_multiplies_every_schedule() -> None:
     ours = rates("exponential", exponential_gamma=[0.9, 0.9, 0.9], warmup=[0.0, 5.0, 0.1])
     rise = expected(lambda o: lr_scheduler.LinearLR(o, 1 / (5 * STEPS), total_iters=5 * STEPS - 1), 1)
     assert (ours[:, 1] / ours[:, 0]).tolist() == pytest.approx(rise, rel=1e-12)
-    # Shorter than one step: nothing to rise from.
+    # A warm-up shorter than one step has no effect.
     assert torch.equal(ours[:, 2], ours[:, 0])
 
 
 def test_a_rate_has_the_same_bits_at_any_place() -> None:
-    """In float32, as trained: 37 slots against each alone (doubled, as a pack would)."""
+    """In float32, as in training, 37 slots have the factors that each has alone (doubled, as in a pack)."""
     drawn = torch.rand(6, 37, generator=torch.Generator().manual_seed(0))
     numbers = {
         "step": {"step_gamma": 0.1 + 0.8 * drawn[0], "step_size": (1 + 40 * drawn[1]).floor()},
@@ -119,7 +127,7 @@ def test_the_neutral_numbers_of_a_schedule_leave_the_rate_alone(schedule: str) -
 
 
 def test_a_plateau_is_the_slots_own(make_data: Any) -> None:
-    """One slot whose loss explodes waits no improvement out; its neighbour's rate stays."""
+    """The rate of a slot whose loss explodes is reduced; its neighbour's rate is not."""
     values = {"plateau_factor": 0.5, "plateau_patience": 1.0, "plateau_threshold": 0.0, "warmup": 0.0}
     slots = [adam(1e-3, **values), adam(0.5, **values)]
     pack = make_pack(make_data(100, 13, 3), slots, techniques=[SCHEDULE], lr_schedule="reduce_on_plateau", epochs=8)
@@ -168,7 +176,7 @@ def test_what_could_only_begin_after_the_end_is_refused(tmp_path: Path, fixed: d
 
 
 def test_the_recipe_may_be_short(tmp_path: Path) -> None:
-    """Ranges that reach beyond a short training are no fault as long as they begin within it."""
+    """A range that goes beyond a short training is accepted if it begins within it."""
     recipe = Recipe.load("lr_schedule").but("test", set={"epochs": 10})
     study = Study(recipe, storage=f"sqlite:///{tmp_path}/study.db", tracking_uri=None, device="cpu")
     assert study.space.longest() == 10

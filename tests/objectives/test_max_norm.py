@@ -1,4 +1,4 @@
-"""Max-norm: within the bound a vector keeps its bits; beyond it, it is scaled as `torch.renorm` scales."""
+"""Max-norm keeps the bits of vectors within the bound, and scales the others as `torch.renorm` does."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ def test_columns_beyond_the_bound_are_scaled_and_no_other_number_moves() -> None
     frozen = Technique(name="frozen", gradient=lambda gradient, _weights, _values: gradient.zero_())
     bound = 0.55
     pack = make_pack(
-        random_data(100, 13, 3), [{"lr": 0.1, "max_norm": bound}, {"lr": 0.1, "max_norm": 0.2}],
-        techniques=[frozen, discover()["max_norm"]], optimizer="sgd", batch_size=100, dtype=torch.float64,
-    )  # fmt: skip
-    before = {name: weight.clone() for name, weight in pack.weights(0, best=False).items()}
+        random_data(100, 13, 3),
+        [{"lr": 0.1, "max_norm": bound}, {"lr": 0.1, "max_norm": 0.2}],
+        techniques=[frozen, discover()["max_norm"]],
+        optimizer="sgd",
+        batch_size=100,
+        dtype=torch.float64,
+    )
+    before = {name: weight.clone() for name, weight in pack.weights(0).items()}
     measured = pack.run_epoch()
     beyond = within = 0
-    for name, after in pack.weights(0, best=False).items():
+    for name, after in pack.weights(0).items():
         if name.endswith("bias"):
             assert torch.equal(after, before[name])
             continue

@@ -16,7 +16,7 @@ from search.technique import Technique, Value, Values
 
 
 def used(fraction: float, replicates: Sequence[int]) -> list[list[set[int]]]:
-    """The rows of each minibatch's group over two epochs of ten rows in which the first feature is the row's number."""
+    """Return the rows that each group uses in two epochs on ten rows, whose first feature is the row's number."""
     data = random_data(10, 13, 3)
     data.x_train[:, 0] = torch.arange(10.0)
     seen: list[list[set[int]]] = []
@@ -27,9 +27,13 @@ def used(fraction: float, replicates: Sequence[int]) -> list[list[set[int]]]:
         return x
 
     pack = make_pack(
-        data, [adam(), adam()], techniques=[discover()["train_fraction"], Technique(name="watch", input=watch)],
-        replicates=replicates, batch_size=10, train_fraction=fraction,
-    )  # fmt: skip
+        data,
+        [adam(), adam()],
+        techniques=[discover()["train_fraction"], Technique(name="watch", input=watch)],
+        replicates=replicates,
+        batch_size=10,
+        train_fraction=fraction,
+    )
     pack.run_epoch()
     pack.run_epoch()
     return seen

@@ -76,7 +76,7 @@ def agree(pack: Any, slot: int, model: torch.nn.Sequential, curves: list[Any]) -
     """Every weight and every metric of every epoch, to 1e-9 relative."""
     assert len(curves) == len(pack.curves)
     agree_on_curves(pack, slot, curves)
-    ours = sorted(pack.weights(slot, best=False).items(), key=_place)
+    ours = sorted(pack.weights(slot).items(), key=_place)
     theirs = sorted(model.named_parameters(), key=_place)
     for (name, weight), (_, expected_weight) in zip(ours, theirs, strict=True):
         error = (weight - expected_weight).norm() / max(expected_weight.norm().item(), 1e-12)

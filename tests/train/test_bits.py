@@ -1,4 +1,4 @@
-"""Alone and packed are the same bits on the CPU: weights and curves (contract C3)."""
+"""On the CPU a slot has the same weights and curves, to the bit, alone and packed (contract C3, docs/design.md)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ def trained(data: Data, slots: list[dict[str, float]], epochs: int = 2, **struct
 def same(one: Pack, i: int, other: Pack, j: int) -> bool:
     curves = zip(one.curves, other.curves, strict=True)  # type: ignore[attr-defined]
     return all(torch.equal(a[name][i], b[name][j]) for a, b in curves for name in a) and all(
-        torch.equal(a, b)
-        for best in (True, False)
-        for a, b in zip(one.weights(i, best=best).values(), other.weights(j, best=best).values(), strict=True)
+        torch.equal(a, b) for a, b in zip(one.weights(i).values(), other.weights(j).values(), strict=True)
     )
 
 
@@ -44,7 +42,7 @@ def test_every_slot_of_every_width_equals_it_alone(make_data: MakeData, inputs: 
     data = make_data(BATCH + last, inputs, 10)
     slots = values(33)
     wide = trained(data, slots, hidden=hidden)
-    many = inputs == 784  # which takes its time: there some of the slots, and one other width
+    many = inputs == 784  # this takes long, so only some of the slots and one other width are tried
     for slot in range(0, 33, 4 if many else 1):
         assert same(wide, slot, trained(data, [slots[slot]], hidden=hidden), 0), (
             f"slot {slot} of 33 differs from it alone"
@@ -57,7 +55,7 @@ def test_every_slot_of_every_width_equals_it_alone(make_data: MakeData, inputs: 
 
 
 def spread(optimizer: str, slot: int) -> dict[str, float]:
-    """Every number that an optimiser has: its default for every seventh slot, then across its range."""
+    """Return each hyperparameter of an optimiser: its default in every seventh slot, in between values of its range."""
     numeric = {n: d for n, d in OPTIMISERS[optimizer].hyperparameters.items() if isinstance(d, Numeric)}
     values = {"lr": (0.1 if optimizer == "sgd" else 3e-3) / (slot + 1), "l2": 1e-4}
     for name, d in numeric.items():
@@ -79,7 +77,7 @@ def test_threads_optimisers_and_activations(
     structure = {"optimizer": optimizer, "activation": activation, "hidden": "12x20"}
     structure |= {n: flag for n, d in OPTIMISERS[optimizer].hyperparameters.items() if isinstance(d, Structural)}
     wide = trained(data, base, **structure)
-    assert all(weight.isfinite().all() for slot in range(7) for weight in wide.weights(slot, best=False).values())
+    assert all(weight.isfinite().all() for slot in range(7) for weight in wide.weights(slot).values())
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -92,7 +90,7 @@ def test_threads_optimisers_and_activations(
 @pytest.mark.parametrize("flag", [False, True])
 @pytest.mark.parametrize("optimizer", OPTIMISERS)
 def test_an_optimiser_rounds_the_same_at_any_place(optimizer: str, flag: bool) -> None:
-    """At an odd size, and cut between threads: a number in the vectorised path for some is in the scalar one alone."""
+    """At an odd size, a number may take the vectorised path in a pack and the scalar path alone."""
     made, slots, size = OPTIMISERS[optimizer], [spread(optimizer, slot) for slot in range(33)], 1003
     values = {name: torch.tensor([slot[name] for slot in slots]) for name in slots[0]}
     optimiser = made({n: flag for n, d in made.hyperparameters.items() if isinstance(d, Structural)})
@@ -130,7 +128,7 @@ def test_replicates_share_a_pack_without_touching_each_other(make_data: MakeData
 def test_compaction_and_merging_change_no_bit(make_data: MakeData, task: str) -> None:
     data = make_data(BATCH + 5, 64, 2, task=task)
     slots = values(7)
-    # Five rows by 64 inputs by 128 units: here a lone slot's product is another kernel's, of other bits.
+    # With five rows, 64 inputs and 128 units, torch computes the product of a single slot by another kernel.
     shape = {"loss": "cross_entropy" if task == "classification" else "huber", "hidden": "128"}
     whole = trained(data, slots, epochs=4, replicates=(0, 1), **shape)
     left = trained(data, slots[:4], replicates=(0, 1), **shape)

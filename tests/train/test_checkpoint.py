@@ -1,20 +1,23 @@
-"""A cohort goes on from its checkpoint as if it had never stopped, to the bit; nothing else is taken for one."""
+"""A cohort continues from its checkpoint to the same bits as without a stop; unusable checkpoints are passed over."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from support.small_studies import Crash, Quiet, outcome, small
 
 from search import Study
 from search.train.checkpoint import Checkpoints
 from search.train.cohort import Cohort, Member
 
-# Momenta, running statistics, a schedule, noise, patience: all that a slot remembers from step to step.
+# These have every kind of state: momenta, running statistics, a schedule, noise and patience.
 CHANGES: dict[str, Any] = {
     "techniques": ["dropout", "batch_norm", "early_stopping", "momentum", "lr_schedule"],
     "space": {"dropout": {"low": 0.1, "high": 0.5}, "momentum": {"low": 0.5, "high": 0.9}},
@@ -43,6 +46,19 @@ def members(study: Study, count: int = 5, replicates: int = 2) -> list[Member]:
     return made
 
 
+def as_format_1(path: Path) -> None:
+    """Rewrite a checkpoint as older versions did: without a format number, with the best weights of each slot."""
+    with safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()["regsearch"])
+    del header["format"]
+    tensors = load_file(path)
+    for at, pack in enumerate(header["packs"]):
+        pack["names"] += ["best", "best_loss"]
+        tensors[f"pack/{at}/best"] = tensors[f"pack/{at}/theta"].clone()
+        tensors[f"pack/{at}/best_loss"] = tensors[f"pack/{at}/theta"][:, 0].double()
+    save_file(tensors, path, {"regsearch": json.dumps(header)})
+
+
 def trained(cohort: Cohort, epoch: int) -> Cohort:
     for _ in cohort.advance(epoch):
         pass
@@ -69,13 +85,13 @@ def test_a_cohort_goes_on_from_its_checkpoint_to_the_bit(tmp_path: Path, width: 
     saved = checkpoints.load(0, {member.number: member for member in again})
     assert {trial for one in saved for trial, _ in one.slots} == {0, 2, 3, 4}
     after = Cohort(again, study.batches, width, saved)
-    # The one that was dropped starts again, the others go on.
+    # The trial that was dropped starts again, the others continue.
     assert sorted({pack.epoch for pack in after.packs}) == [0, 4]
     assert curves(trained(after, 8)) == curves(whole)
     assert any(member.epoch < 8 for member in whole.members.values()), "some trial has stopped early"
 
 
-def test_trials_that_were_told_since_are_left_out(tmp_path: Path) -> None:
+def test_trials_that_were_told_since_then_are_left_out(tmp_path: Path) -> None:
     study = small(tmp_path, **CHANGES)
     checkpoints = Checkpoints(tmp_path, "study", {})
     checkpoints.save(0, trained(Cohort(members(study), study.batches, 64), 2))
@@ -86,8 +102,8 @@ def test_trials_that_were_told_since_are_left_out(tmp_path: Path) -> None:
     assert all(member.epoch == 2 for member in left.values())
 
 
-@pytest.mark.parametrize("damage", ["cut short", "another version", "no checkpoint", "a pickle"])
-def test_what_is_of_no_use_is_said_and_not_used(
+@pytest.mark.parametrize("damage", ["cut short", "another version", "no checkpoint", "a pickle", "format 1"])
+def test_an_unusable_checkpoint_is_passed_over_with_a_warning(
     tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = small(tmp_path, **CHANGES)
@@ -98,30 +114,34 @@ def test_what_is_of_no_use_is_said_and_not_used(
         path.write_bytes(path.read_bytes()[:-100])
     elif damage == "a pickle":
         path.write_bytes(b"\x80\x04K\x01.")
+    elif damage == "format 1":
+        as_format_1(path)
     made_by: Mapping[str, str] = {"torch": "2" if damage == "another version" else "1"}
     index = 1 if damage == "no checkpoint" else 0
     mine = {member.number: member for member in members(study)}
     assert Checkpoints(tmp_path / "kept", "study", made_by).load(index, mine) == []
     assert all(member.epoch == 0 for member in mine.values())
-    assert ("is not used" in capsys.readouterr().err) == (damage != "no checkpoint")
+    warning = capsys.readouterr().err
+    assert (f"{path} is not used" in warning) == (damage != "no checkpoint")
+    assert ("another version of regsearch wrote it" in warning) == (damage == "format 1")
 
 
 def test_a_folder_that_cannot_be_written_costs_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = small(tmp_path, **CHANGES)
     (tmp_path / "file").write_text("")
     Checkpoints(tmp_path / "file", "study", {}).save(0, trained(Cohort(members(study, 2), study.batches, 64), 1))
-    assert "checkpoint not written" in capsys.readouterr().err
+    assert "could not be written" in capsys.readouterr().err
 
 
 def test_a_study_that_dies_goes_on_from_its_last_rung(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It comes to the same end with fewer epochs, and leaves no file behind."""
+    """It ends with the same results after fewer epochs, and leaves no file behind."""
     monkeypatch.chdir(tmp_path)
     undisturbed = outcome(small(tmp_path, storage="whole.db").run(observers=[Quiet()]))
 
     def resumed(storage: str, *, checkpoint: bool) -> tuple[Study, int]:
         study = small(tmp_path, storage=storage, checkpoint=checkpoint)
         with pytest.raises(Crash):
-            # Of the first cohort all have reached the rung at epoch 2, and some of the survivors epoch 4.
+            # All trials of the first cohort have reached the rung at epoch 2, some of the survivors epoch 4.
             study.run(observers=[Quiet(fail_after_epochs=4 * 2 + 3)])
         again = small(tmp_path, storage=storage, checkpoint=checkpoint)
         return again, again.run(observers=[Quiet()]).epochs_trained

@@ -1,4 +1,4 @@
-"""How a cohort is cut into packs, and that the cut shows in no result."""
+"""The cut of a cohort into packs is even, and it affects no result."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def members(make_data: MakeData, replicates: int) -> tuple[list[Member], Batches
     data = make_data(70, 5, 3)
     short = make_pack(data, [adam()], epochs=2)
     long = make_pack(data, [adam()], epochs=5, hidden="20")
-    # The first two diverge at once: a pack of theirs alone stops before the others.
+    # The first two diverge at once, so a pack of these two alone stops before the others.
     rates = [1e30, 1e30, *(1e-3 * (n + 1) for n in range(2, 7))]
     made = [Member(n, (long if n % 3 else short).program, adam(lr), replicates) for n, lr in enumerate(rates)]
     return made, long.batches
@@ -142,7 +142,7 @@ def test_packs_made_anew_from_others_use_them_up(make_data: MakeData) -> None:
 def test_a_pack_for_which_there_is_no_room_is_split(
     make_data: MakeData, room: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """From the third epoch on the device has room for so many slots: the curves are what they would have been."""
+    """From the third epoch on the device has room for this many slots only; the curves do not change."""
     reference, batches = members(make_data, 3)
     for _ in Cohort(reference, batches, 100).advance(5):
         pass
@@ -150,7 +150,7 @@ def test_a_pack_for_which_there_is_no_room_is_split(
 
     def crowded(pack: Pack) -> dict[str, torch.Tensor]:
         if pack.epoch >= 2 and len(pack.slots) > room:
-            next(iter(pack.state.values())).fill_(7)  # it was in the middle of its steps
+            next(iter(pack.state.values())).fill_(7)  # as if it had failed in the middle of its steps
             raise torch.OutOfMemoryError("no room")
         return run_epoch(pack)
 
@@ -163,7 +163,7 @@ def test_a_pack_for_which_there_is_no_room_is_split(
         assert one.epoch == other.epoch
         np.testing.assert_array_equal(one.table()[1], other.table()[1])
     assert cohort.width <= room
-    assert "out of memory: training goes on in packs of at most" in capsys.readouterr().err
+    assert "out of memory: training continues in packs of at most" in capsys.readouterr().err
 
 
 def test_where_there_is_no_room_for_one_it_is_the_devices_fault(

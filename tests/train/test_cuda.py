@@ -1,4 +1,4 @@
-"""The same code on a GPU (contract C3); skipped where there is none."""
+"""The same code trains on a GPU (contract C3, docs/design.md); skipped if there is none."""
 
 from __future__ import annotations
 

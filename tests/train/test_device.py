@@ -1,8 +1,8 @@
-"""No step waits for the host or takes numbers from it: on a GPU each such step would leave the device idle.
+"""No step waits for the host or takes numbers from it, which would leave a GPU idle.
 
-The "meta" device has shapes and no numbers: what reads a tensor (`.item()`, `bool(tensor)`, `nonzero`, a copy to the
-CPU) or mixes devices fails there. The CPU shows what makes a tensor of Python's numbers (`torch.tensor`, an index that
-is a list), which on a GPU is a copy to it.
+The "meta" device has shapes but no numbers, so code that reads a tensor (`.item()`, `bool(tensor)`, `nonzero`, a copy
+to the CPU) or mixes devices fails there. The CPU shows code that makes a tensor of Python numbers (`torch.tensor`, an
+index that is a list), which on a GPU would be a copy to the device.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EACH = [
 
 
 class NothingFromTheHost(TorchDispatchMode):
-    """Refuses tensors of another device, and those made of Python's numbers."""
+    """Refuses tensors on another device, and tensors made of Python numbers."""
 
     def __init__(self, device: str) -> None:
         super().__init__()
@@ -51,6 +51,6 @@ def test_an_epoch_neither_reads_nor_takes_from_the_host(technique: Technique, ca
     one = bench(technique, case)
     pack = one.pack([*one.slots, *one.slots], replicates=(0, 2), device=device)
     trainer = Trainer(pack.program, pack.batches, pack.state, [slot.replicate for slot in pack.slots], 0)
-    trainer.run_epoch()  # constants are made at first use
+    trainer.run_epoch()  # constants are created at first use
     with NothingFromTheHost(device):
         trainer.run_epoch()

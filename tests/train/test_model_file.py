@@ -1,4 +1,4 @@
-"""Model files: what is saved comes back, in plain torch too; whatever is no whole model file is refused."""
+"""A saved model can be loaded again, also in plain torch; any file that is not a complete model file is refused."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ def model(**meta: Any) -> Model:
     shapes = {"0.weight": (4, 3), "0.bias": (4,), "2.weight": (2, 4), "2.bias": (2,), "inputs.shift": (3,)}
     tensors = {name: torch.randn(*shape, generator=generator) for name, shape in shapes.items()}
     usual = {
-        "widths": (3, 4, 2), "activation": "relu", "task": "classification", "classes": ("cat", "dog"),
+        "widths": (3, 4, 2),
+        "activation": "relu",
+        "task": "classification",
+        "classes": ("cat", "dog"),
         "dataset": "pets",
-    }  # fmt: skip
+    }
     return Model(Meta(**{**usual, **meta}), tensors | {"inputs.scale": torch.ones(3)})
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     path, saved = tmp_path / "model.safetensors", model(pixel_max=16.0, trial=3, val_loss=0.1)
-    # As views of a larger tensor, as `torch.nn.Linear` transposes them.
+    # The tensors are views of larger ones, like transposed weights.
     saved = replace(saved, tensors=dict(saved.tensors) | {"0.weight": torch.arange(12.0).view(3, 4).T})
     save(path, saved)
     found = load(path)
@@ -47,7 +50,7 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_header_may_have_any_length(tmp_path: Path) -> None:
-    """A safetensors file begins with the length of its header: with 0x80, as a pickle does, as with any other byte."""
+    """A safetensors file begins with the length of its header, whose first byte may be 0x80, as in a pickle."""
     starts = set()
     for length in range(300):
         save(tmp_path / "model", model(study="x" * length))
@@ -65,7 +68,7 @@ def test_the_digest_is_of_the_whole_content() -> None:
 
 
 def header(**change: Any) -> Callable[[Path], None]:
-    """A file like `model`'s with other words in its header."""
+    """Return a writer of `model`'s file with other fields in its header."""
 
     def write(path: Path) -> None:
         fields = json.loads(model().meta.model_dump_json()) | change
@@ -75,7 +78,7 @@ def header(**change: Any) -> Callable[[Path], None]:
 
 
 def tensors(**change: Tensor | None) -> Callable[[Path], None]:
-    """A file like `model`'s with other tensors; None leaves one out, and `_` stands for a dot."""
+    """Return a writer of `model`'s file with other tensors; None leaves one out, and `_` stands for a dot."""
 
     def write(path: Path) -> None:
         changed = dict(model().tensors) | {name.replace("_", "."): tensor for name, tensor in change.items()}
@@ -92,7 +95,7 @@ def whole() -> bytes:
 
 
 class Trap:
-    """Makes a folder when it is unpickled."""
+    """Creates a folder when it is unpickled."""
 
     def __reduce__(self) -> Any:
         return os.mkdir, ("unpickled",)
@@ -103,34 +106,34 @@ class Trap:
     [
         (lambda _path: None, "there is no such file"),
         (lambda path: path.mkdir(), "is a folder"),
-        (lambda path: path.touch(), "is not a whole safetensors file"),
-        (lambda path: path.write_text("weights, weights, weights"), "is not a whole safetensors file"),
-        (lambda path: path.write_bytes(whole()[:-1]), "is not a whole safetensors file"),
-        (lambda path: path.write_bytes(whole()[:50]), "is not a whole safetensors file"),
+        (lambda path: path.touch(), "is not a complete safetensors file"),
+        (lambda path: path.write_text("weights, weights, weights"), "is not a complete safetensors file"),
+        (lambda path: path.write_bytes(whole()[:-1]), "is not a complete safetensors file"),
+        (lambda path: path.write_bytes(whole()[:50]), "is not a complete safetensors file"),
         (lambda path: path.write_bytes(pickle.dumps(Trap())), "is a pickle, which could run code"),
         (lambda path: torch.save(Trap(), path), "is a pickle, which could run code"),
         (lambda path: torch.save({}, path, _use_new_zipfile_serialization=False), "is a pickle, which could run code"),
-        (lambda path: save_file({"a": torch.zeros(2)}, path), "is not a model that regsearch wrote"),
+        (lambda path: save_file({"a": torch.zeros(2)}, path), "is not a model file of regsearch"),
         (lambda path: save_file({}, path, {"regsearch": "{"}), "its description of the network is damaged"),
         (lambda path: save_file({}, path, {"regsearch": "[" * 10**5}), "its description of the network is damaged"),
         (header(format=2), "has format 2; this version of regsearch reads 1"),
         (header(format=None), "has format None; this version"),
         (header(widths=[3]), "its description: widths"),
-        (header(widths=[3, 4, 10**12]), r"its tensor 2.weight should be 1000000000000 x 4, is 2 x 4"),
+        (header(widths=[3, 4, 10**12]), r"its tensor 2.weight should be 1000000000000 x 4, but is 2 x 4"),
         (header(task="dancing"), "unknown task 'dancing'"),
-        (header(task="regression"), "its tensor targets.shift should be 2, is missing"),
+        (header(task="regression"), "its tensor targets.shift should be 2, but is missing"),
         (header(columns=[{"column": "a"}]), "its description: columns should describe 3 inputs, got 1"),
-        (header(columns=[{"column": 3}] * 3), "its description: columns.0.column: input should be a valid string"),
+        (header(columns=[{"column": 3}] * 3), r"its description: columns.0.column: input should be a valid string"),
         (header(colour="red"), "unknown field 'colour'"),
-        (tensors(**{"2_weight": None}), "its tensor 2.weight should be 2 x 4, is missing"),
-        (tensors(**{"2_weight": torch.zeros(4, 2)}), "its tensor 2.weight should be 2 x 4, is 4 x 2"),
+        (tensors(**{"2_weight": None}), "its tensor 2.weight should be 2 x 4, but is missing"),
+        (tensors(**{"2_weight": torch.zeros(4, 2)}), "its tensor 2.weight should be 2 x 4, but is 4 x 2"),
         (tensors(**{"4_bias": torch.zeros(2)}), "it has a tensor '4.bias', which is not part of format 1"),
         (tensors(**{"0_bias": torch.tensor([0.0, 1.0, float("nan"), 2.0])}), "its tensor 0.bias should hold finite"),
         (tensors(**{"0_bias": torch.zeros(4, dtype=torch.float64)}), "its tensor 0.bias should hold finite float32"),
-        (tensors(inputs_scale=torch.tensor([1.0, 0.0, 1.0])), "its tensor inputs.scale is 0 in places"),
+        (tensors(inputs_scale=torch.tensor([1.0, 0.0, 1.0])), "its tensor inputs.scale contains 0"),
     ],
 )
-def test_what_is_no_model_file_is_refused(
+def test_a_file_that_is_not_a_model_file_is_refused(
     write: Callable[[Path], Any], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Each optimiser agrees with its namesake in plain `torch.optim` (contract C4), whatever its neighbours do."""
+"""Each optimiser agrees with its namesake in `torch.optim` for any neighbours (contract C4, docs/design.md)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAMESAKES: Mapping[str, type[torch.optim.Optimizer]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """Slots that share a pack; each is compared with torch."""
+    """Slots that share a pack; each of them is compared with torch."""
 
     optimizer: str
     slots: list[dict[str, float]]
@@ -37,7 +37,7 @@ class Case:
 
 
 def slots(lr: float, **values: tuple[float, float, float]) -> list[dict[str, float]]:
-    """Three slots, each with its own rate and values."""
+    """Return three slots, each with its own learning rate and values."""
     rates = (lr, lr / 3, lr / 10)
     return [{"lr": rate} | {name: each[slot] for name, each in values.items()} for slot, rate in enumerate(rates)]
 
@@ -47,7 +47,7 @@ ALPHA = {"alpha": (0.99, 0.9, 0.5), "eps": (1e-8, 1e-4, 1e-2)}
 ADAGRAD = {"adagrad_eps": (1e-10, 1e-4, 1e-2)}
 MOMENTUM = {"momentum": (0.9, 0.0, 0.5)}
 DECAY = {"weight_decay": (0.02, 0.0, 0.1)}
-# A name that a case has in no slot is one that a study fixed at its neutral value. Torch leaves out the work of a 0.
+# A name that no slot of a case has stands for one that a study fixed at its neutral value.
 CASES: Mapping[str, Case] = {
     "sgd": Case("sgd", slots(0.3)),
     "sgd, momentum": Case("sgd", slots(0.1, **MOMENTUM)),
@@ -71,14 +71,14 @@ CASES: Mapping[str, Case] = {
 
 
 def plain(case: Case, parameters: Iterable[Any], values: Mapping[str, float]) -> torch.optim.Optimizer:
-    """One slot's optimiser as anyone would make it; no weight decay unless the case has it (torch's AdamW would)."""
+    """Return one slot's optimiser in torch, without weight decay (torch's AdamW has it) unless the case has it."""
     options: dict[str, Any] = {"weight_decay": 0.0} | dict(values) | case.structure
     if "beta1" in options:
         options["betas"] = (options.pop("beta1"), options.pop("beta2"))
     if "adagrad_eps" in options:
         options["eps"] = options.pop("adagrad_eps")
     if options.get("nesterov") and not options["momentum"]:
-        # torch refuses it, because it does nothing.
+        # torch refuses Nesterov without momentum, which does nothing.
         options["nesterov"] = False
     return NAMESAKES[case.optimizer](parameters, **options)
 
@@ -90,15 +90,19 @@ def test_packed_equals_torch(make_data: MakeData, case: str) -> None:
     pack = packed(data, c.slots, optimizer=c.optimizer, hidden="12x20", activation="tanh", **c.structure)
     for slot, values in enumerate(c.slots):
         model, curves = train(
-            data, widths=(13, 12, 20, 3), epochs=3, batch_size=32, activation="tanh",
+            data,
+            widths=(13, 12, 20, 3),
+            epochs=3,
+            batch_size=32,
+            activation="tanh",
             optimiser=lambda p, v=values: plain(c, p, v),
-        )  # fmt: skip
+        )
         agree(pack, slot, model, curves)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMISERS)
 def test_every_hyperparameter_is_in_some_case(optimizer: str) -> None:
-    """At its neutral value and at another, where it has one."""
+    """Each hyperparameter is tried at its neutral value, if it has one, and at another value."""
     cases = [case for case in CASES.values() if case.optimizer == optimizer]
     assert any(name == optimizer for name in CASES), "no case of its defaults"
     for name, declared in OPTIMISERS[optimizer].hyperparameters.items():
@@ -123,7 +127,7 @@ def test_defaults_are_those_of_torch() -> None:
         theirs |= dict(zip(("beta1", "beta2"), theirs.get("betas", ()), strict=False))
         theirs |= {"adagrad_eps": theirs.get("eps")}
         for name, declared in made.hyperparameters.items():
-            # The one default that differs on purpose.
+            # This is the only default that differs, on purpose.
             expected = 0.0 if (optimizer, name) == ("adamw", "weight_decay") else theirs[name]
             assert declared.fixed == expected, (optimizer, name)
 
@@ -134,7 +138,7 @@ def gradients(count: int, steps: int, size: int, dtype: torch.dtype) -> list[Ten
 
 
 def run(case: Case, lr: Tensor | None, dtype: torch.dtype, steps: int = 8, size: int = 37) -> Tensor:
-    """The weights ``slots x size`` of the optimiser alone, on random gradients, at these rates."""
+    """Return the weights ``slots x size`` after steps of the optimiser alone on random gradients, at these rates."""
     values = {name: torch.tensor([slot[name] for slot in case.slots], dtype=dtype) for name in case.slots[0]}
     if lr is not None:
         values["lr"] = lr

@@ -1,4 +1,4 @@
-"""Packed trials agree with plain torch.nn and torch.optim (contract C4)."""
+"""Packed trials agree with plain torch.nn and torch.optim (contract C4, docs/design.md)."""
 
 from __future__ import annotations
 
@@ -25,10 +25,13 @@ def test_l2(make_data: MakeData, optimizer: str) -> None:
     make = torch.optim.Adam if optimizer == "adam" else torch.optim.SGD
     for slot, values in enumerate(slots):
         model, curves = train(
-            data, widths=(13, 12, 3), epochs=3, batch_size=32,
+            data,
+            widths=(13, 12, 3),
+            epochs=3,
+            batch_size=32,
             optimiser=lambda p: make(p, lr=rest["lr"]),
             penalty=lambda weights, strength=values["l2"]: strength * sum(w.square().sum() for w in weights),
-        )  # fmt: skip
+        )
         agree(pack, slot, model, curves)
 
 
@@ -37,9 +40,14 @@ def test_regression_losses(make_data: MakeData, loss: str) -> None:
     data = make_data(70, 5, 2, task="regression")
     pack = packed(data, [adam(1e-2), adam(3e-3)], loss=loss, activation="gelu")
     model, curves = train(
-        data, widths=(5, 12, 2), epochs=3, batch_size=32, loss=loss, activation="gelu",
+        data,
+        widths=(5, 12, 2),
+        epochs=3,
+        batch_size=32,
+        loss=loss,
+        activation="gelu",
         optimiser=lambda p: torch.optim.Adam(p, lr=3e-3),
-    )  # fmt: skip
+    )
     agree(pack, 1, model, curves)
 
 
@@ -52,14 +60,19 @@ def test_depths_and_widths(make_data: MakeData, hidden: str) -> None:
     widths = (17, *(int(w) for w in hidden.split("x") if w), 11)
     for index, slot in enumerate(pack.slots):
         model, curves = train(
-            data, widths=widths, epochs=3, batch_size=32, activation="relu", replicate=slot.replicate,
+            data,
+            widths=widths,
+            epochs=3,
+            batch_size=32,
+            activation="relu",
+            replicate=slot.replicate,
             optimiser=lambda p, lr=slot.values["lr"]: torch.optim.SGD(p, lr=lr),
-        )  # fmt: skip
+        )
         agree(pack, index, model, curves)
 
 
 def test_hooks_of_a_technique_from_outside(make_data: MakeData) -> None:
-    """Two strengths, each with its own gradient clip, weight clamp and decaying rate."""
+    """Two strengths, each with its own gradient clipping, weight clamp and decaying learning rate."""
     outside = Technique(
         name="clip",
         hyperparameters={"clip": Numeric(low=0.1, high=1.0), "decay": Numeric(low=0.0, high=0.1)},
@@ -79,10 +92,13 @@ def test_hooks_of_a_technique_from_outside(make_data: MakeData) -> None:
 
     for slot, v in enumerate(slots):
         model, curves = train(
-            data, widths=(13, 12, 3), epochs=3, batch_size=32,
+            data,
+            widths=(13, 12, 3),
+            epochs=3,
+            batch_size=32,
             optimiser=lambda p, lr=v["lr"]: torch.optim.SGD(p, lr=lr),
             after_backward=lambda m, c=v["clip"]: scale(m, c),
             after_step=lambda m, c=v["clip"]: [p.clamp_(-c, c) for p in m.parameters()] and None,
             rate=lambda step, d=v["decay"]: 1 / (1 + d * step),
-        )  # fmt: skip
+        )
         agree(pack, slot, model, curves)

@@ -1,4 +1,4 @@
-"""Precision: products in bfloat16 over float32 weights; the plain mixed-precision loop of torch is the measure."""
+"""Training in bfloat16 over float32 weights agrees with torch's own mixed precision; tf32 is for GPUs only."""
 
 from __future__ import annotations
 
@@ -25,14 +25,19 @@ SLOTS = [adam(lr) for lr in (1e-3, 3e-3, 1e-2)]
 def pack(data: Data, precision: str, **structure: object) -> Pack:
     batches = Batches(data)
     program = Program.build(
-        {**STRUCTURE, "hidden": "20x20", **structure}, tuple(SLOTS[0]), (), batches,
-        loss="cross_entropy", seed=0, precision=precision,  # type: ignore[arg-type]
-    )  # fmt: skip
+        {**STRUCTURE, "hidden": "20x20", **structure},
+        tuple(SLOTS[0]),
+        (),
+        batches,
+        loss="cross_entropy",
+        seed=0,
+        precision=precision,  # type: ignore[arg-type]
+    )
     return Pack(program, batches, [Slot(trial, 0, values) for trial, values in enumerate(SLOTS)])
 
 
 def autocast(data: Data, weights: dict[str, torch.Tensor], lr: float, epochs: int) -> list[float]:
-    """Validation losses of torch's own mixed precision, one network, from the same weights and batches."""
+    """Return the validation losses of one network in torch's mixed precision, from the same weights and batches."""
     model = nn.Sequential(nn.Linear(8, 20), nn.LeakyReLU(), nn.Linear(20, 20), nn.LeakyReLU(), nn.Linear(20, 3))
     model.load_state_dict(weights)
     optimiser = torch.optim.Adam(model.parameters(), lr=lr)
@@ -58,11 +63,11 @@ def test_bf16_trains_as_torchs_mixed_precision_does(make_data: MakeData) -> None
     exact = torch.stack([full.run_epoch()["val_loss"] for _ in range(4)])
     for slot, values in enumerate(SLOTS):
         theirs = torch.tensor(autocast(data, starts[slot], values["lr"], 4), dtype=torch.float64)
-        # bfloat16 has 8 bits: each rounds its sums in places of its own.
+        # bfloat16 has 8 bits, and the two round their sums in different places.
         assert torch.allclose(losses[:, slot], theirs, rtol=0.02)
     assert not torch.equal(losses, exact)
     assert torch.allclose(losses, exact, rtol=0.05)
-    # The weights are float32: they hold what bfloat16 cannot.
+    # The weights are float32: they have values that bfloat16 does not.
     theta = small.state["theta"]
     assert theta.dtype == torch.float32
     assert not torch.equal(theta, theta.bfloat16().float())
@@ -81,9 +86,13 @@ def test_techniques_work_on_bf16_activations() -> None:
     losses = {}
     for precision in ("fp32", "bf16"):
         study = Study(
-            "batch_norm+dropout+consistency+l2", dataset="wine", set={"epochs": 20, "hidden": "16"},
-            precision=precision, device="cpu", tracking_uri=None,
-        )  # fmt: skip
+            "batch_norm+dropout+consistency+l2",
+            dataset="wine",
+            set={"epochs": 20, "hidden": "16"},
+            precision=precision,
+            device="cpu",
+            tracking_uri=None,
+        )
         values = study.space.complete(params)
         assert values is not None
         numbers = study.numeric(values)

@@ -1,4 +1,4 @@
-"""Monte Carlo passes are those of plain torch modules with the same draws, and leave training alone."""
+"""Monte Carlo passes agree with plain torch modules on the same draws; best networks are from their best epochs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases.dropout import Dropout
-from reference import Draws, train
+from reference import Draws, Dropout, train
 from support.packs import adam, make_pack
 from torch import nn
 
@@ -29,7 +28,7 @@ def made(data: Data, slots: list[dict[str, float]] = SLOTS, **options: Any) -> A
 
 
 def test_passes_are_those_of_torchs_modules(make_data: MakeData) -> None:
-    """Dropout of inputs and units drawn anew, batch normalisation by its running estimates."""
+    """Dropout of inputs and units draws anew; batch normalisation uses its running estimates."""
     data, passes = make_data(100, 13, 3), 5
     pack = made(data, dtype=torch.float64)
     for _ in range(2):
@@ -41,12 +40,18 @@ def test_passes_are_those_of_torchs_modules(make_data: MakeData) -> None:
 
     for slot, values in enumerate(SLOTS):
         model, _ = train(
-            data, widths=(13, 12, 3), epochs=2, batch_size=32, inputs=dropped, draws=draws,
+            data,
+            widths=(13, 12, 3),
+            epochs=2,
+            batch_size=32,
+            inputs=dropped,
+            draws=draws,
             optimiser=lambda parameters: torch.optim.Adam(parameters, lr=1e-2),
             modules=lambda number, width, p=values["dropout"]: [
-                Dropout(f"layer {number}", p, draws), nn.BatchNorm1d(width, momentum=0.3)
+                Dropout(f"layer {number}", p, draws),
+                nn.BatchNorm1d(width, momentum=0.3),
             ],
-        )  # fmt: skip
+        )
         model.eval()
         x = data.x_val.double()
         with torch.no_grad():
@@ -64,7 +69,7 @@ def test_passes_are_those_of_torchs_modules(make_data: MakeData) -> None:
 
 
 def test_without_dropout_nothing_varies(make_data: MakeData) -> None:
-    """Nor do rows depend on how many are asked for: evaluation, and p = 0, are of each row alone."""
+    """Without dropout, a Monte Carlo pass predicts what evaluation predicts."""
     pack = made(make_data(100, 13, 3), [adam(1e-2, dropout=p, bn_alpha=0.1) for p in (0.0, 0.5)])
     pack.run_epoch()
     still = pack.predict(pack.batches.x_val)
@@ -74,7 +79,7 @@ def test_without_dropout_nothing_varies(make_data: MakeData) -> None:
 
 
 def test_sampling_leaves_training_alone(make_data: MakeData) -> None:
-    """And its draws depend neither on how long was trained nor on what was sampled before."""
+    """Its draws depend neither on the epochs trained nor on earlier passes."""
     data = make_data(100, 13, 3)
     sampled, quiet = made(data, replicates=(0, 3)), made(data, replicates=(0, 3))
     for _ in range(2):
@@ -88,19 +93,23 @@ def test_sampling_leaves_training_alone(make_data: MakeData) -> None:
 
 @pytest.mark.parametrize("patience", [None, 2])
 def test_networks_are_as_they_were_at_their_best(make_data: MakeData, patience: int | None) -> None:
-    """The weights that a study keeps, with that epoch's running estimates; who is stopped gets no better later."""
+    """A best network has the weights and running estimates of its best epoch, which is not after a stop."""
     data, epochs = make_data(100, 13, 3), 30
     numbers = adam(0.05, dropout=0.3, bn_alpha=0.5) | ({"patience": patience, "min_delta": 0} if patience else {})
     techniques = [discover()[name] for name in ("dropout", "batch_norm", *(["early_stopping"] if patience else []))]
     options: dict[str, Any] = {"techniques": techniques, "batch_norm": True, "epochs": epochs, "replicates": (0, 1)}
     whole = make_pack(data, [numbers], **options)
-    curves = torch.stack([whole.run_epoch()["val_loss"] for _ in range(epochs)]).T.tolist()
+    losses, weights = [], []
+    for _ in range(epochs):
+        losses.append(whole.run_epoch()["val_loss"])
+        weights.append([whole.weights(replicate) for replicate in (0, 1)])
+    curves = torch.stack(losses).T.tolist()
     found = best_networks(whole.program, whole.batches, [Slot(0, replicate, numbers) for replicate in (0, 1)])
     for replicate, (network, loss) in enumerate(found):
         curve, best = curves[replicate], network.epoch - 1
         assert loss == curve[best] == min(curve[: best + (patience or epochs) + 1])
-        for name, weight in whole.weights(replicate).items():
-            assert torch.equal(network.weights(0, best=False)[name], weight)
+        for name, weight in weights[best][replicate].items():
+            assert torch.equal(network.weights(0)[name], weight)
         assert network.score(network.batches.x_val, network.batches.y_val)[0][0] == loss
         assert monte_carlo(network, network.batches.x_val, 3).shape == (3, 40, 3)
     assert all(network.epoch < epochs for network, _ in found)
@@ -109,7 +118,7 @@ def test_networks_are_as_they_were_at_their_best(make_data: MakeData, patience: 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_examples_make_up_the_score(make_data: MakeData, task: str) -> None:
-    """Of several trials at once each network is the one that it is alone; what is told of examples adds up."""
+    """Networks of several trials are those of each trial alone; the means of per-example losses are the scores."""
     data = make_data(100, 13, 3, task=task)
     loss = "cross_entropy" if task == "classification" else "mse"
     slots = [adam(lr) for lr in (0.1, 0.003)]

@@ -1,4 +1,4 @@
-"""The named draws: the same for a name, different for another, and distributed as they say."""
+"""Named draws are equal for equal names, different for others, and follow their distributions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MASK = (1 << 64) - 1
 
 
 def splitmix64(state: int) -> int:
-    """Vigna's public-domain reference, in Python's own integers."""
+    """Return the numbers of Vigna's public-domain reference, in Python's integers."""
     z = state
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
@@ -34,7 +34,7 @@ def test_bits_are_splitmix64(stream: int) -> None:
 
 
 def test_the_first_output_of_a_known_seed() -> None:
-    # The published test vector of SplitMix64 for seed 1234567.
+    # These are the published test vector of SplitMix64 for seed 1234567.
     assert streams.bits(1234567, 2).tolist() == [6457827717110365317, 3203168211198807973]
 
 
@@ -56,7 +56,7 @@ def test_uniform_and_permutation() -> None:
     order = streams.permutation(7, 1000)
     assert torch.equal(order.sort().values, torch.arange(1000))
     assert not torch.equal(order, streams.permutation(8, 1000))
-    # Every position gets every value: mean of 200 permutations is flat.
+    # Every position gets every value equally often: the mean over permutations is flat.
     mean = torch.stack([streams.permutation(s, 10) for s in range(2000)]).double().mean(0)
     assert (mean - 4.5).abs().max() < 0.3
 

@@ -22,7 +22,7 @@ from support.waiting import until
 from search import RequestError, Study
 from search.recipe import Recipe
 from search.record.observer import Trained
-from search.workers import task
+from search.workers import shipping
 from search.workers.cluster import Share, share
 
 LONGER = ALONE | {"sampler": "random", "set": SMALL["set"] | {"epochs": 40}}
@@ -132,8 +132,8 @@ def test_what_a_cluster_cannot_do_is_told_in_a_line(
     with pytest.raises(RequestError, match="it goes with engine ray"):
         study.run(address="auto")
     assert not (tmp_path / "study.db").exists()
-    there = task.versions()
-    monkeypatch.setattr(task, "versions", lambda: there | {"torch": "1.0"})
+    there = shipping.versions()
+    monkeypatch.setattr(shipping, "versions", lambda: there | {"torch": "1.0"})
     with pytest.raises(RequestError, match=r"node [\d.]+ has torch .*, not 1\.0: install the same"):
         study.run(engine="ray", address=nodes.address)
 
@@ -145,7 +145,7 @@ def test_no_cluster_is_told_in_a_line(tmp_path: Path) -> None:
         [sys.executable, "-m", "search.run", *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert told.returncode == 1
-    assert told.stderr.startswith("error: no Ray cluster at address 127.0.0.1:1")
+    assert told.stderr.startswith("error: there is no Ray cluster at address 127.0.0.1:1")
     assert told.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 

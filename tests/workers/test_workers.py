@@ -77,7 +77,7 @@ def test_a_killed_worker_is_started_again_and_nothing_is_lost(
     watcher = Kills()
     shared = small(tmp_path, storage="shared.db", **changes).run(workers=2, observers=[watcher])
     assert watcher.killed
-    assert "has ended (killed by signal 9): starting it again" in capfd.readouterr().err
+    assert "has died (killed by signal 9): starting it again" in capfd.readouterr().err
     alone = small(tmp_path, storage="alone.db", **changes).run(observers=[Quiet()])
     assert in_any_order(shared) == in_any_order(alone)
 

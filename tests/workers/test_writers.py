@@ -82,7 +82,8 @@ def test_a_study_has_one_writer_whatever_machine_it_is_on(
     assert mine.kept(last=False)
     assert not waits(other)
     assert other.elsewhere
-    said = "MLflow at http://tracking:5000 is kept up to date by another command's writer, with this one's trials\n"
+    server = "MLflow at http://tracking:5000"
+    said = f"the MLflow writer of another command keeps {server} up to date with this command's trials too\n"
     assert capsys.readouterr().err == said
     assert waits(turn("two", uri="http://elsewhere:5000"), training=20)
     assert waits(turn("three", "another study"), training=20)
@@ -206,7 +207,7 @@ def test_two_machines_keep_one_view(tmp_path: Path, empty_mlflow: Path, postgres
         first = Machine(tmp_path / "first", postgres, uri, **size)
         until(lambda: has_runs(tmp_path / "mlflow.db"))
         second = Machine(tmp_path / "second", postgres, uri, **size)
-        until(lambda: "is kept up to date by another command's writer, with this one's" in second.said)
+        until(lambda: "up to date with this command's trials too" in second.said)
         # By then the first has brought trials of the second's.
         until(
             lambda: [one.info.status for one in runs(f"sqlite:///{tmp_path}/mlflow.db").values()].count("FINISHED") > 12

@@ -1,10 +1,12 @@
-"""Optimisers for a whole pack: every slot its own rate, moments and step count, updated in place.
+"""Optimisers for a whole pack: every slot has its own learning rate, moments and step count.
 
-Each is init + update over explicit state (as in optax), and agrees with its namesake in `torch.optim`. The step count
-lives in the state, one per slot, so that a slot that joins a pack later gets the bias correction of its own first step.
+Each optimiser consists of `init` and `update` over explicit state, as in optax, and agrees with its namesake in
+`torch.optim`. The state holds a step count for each slot, so that a slot that joins a pack later gets the bias
+correction of its own first step.
 
-In place throughout: on the CPU a temporary of ``slots x size`` costs more than the arithmetic. Elementwise operations
-that round the same in their vectorised and scalar paths only: a slot's bits must not depend on its place.
+Updates are in place, because on the CPU a temporary of ``slots x size`` costs more than the arithmetic. They use only
+element-wise operations that round the same in their vectorised and scalar paths, because a slot's bits must not depend
+on its place.
 """
 
 from __future__ import annotations

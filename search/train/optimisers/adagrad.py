@@ -1,4 +1,4 @@
-"""Adagrad."""
+"""The Adagrad optimiser."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from search.train.optimisers.contract import WEIGHT_DECAY, State, column, couple
 
 
 class Adagrad:
-    """Adagrad: each parameter's rate falls with the squared gradients it has seen.
+    """Adagrad: the learning rate of each parameter falls with the sum of its squared gradients.
 
     ``g <- g + weight_decay * w``,  ``s <- s + g^2`` (``s = initial_accumulator_value`` before the first step),
     ``w <- w - lr / (1 + (t - 1) lr_decay) * g / (sqrt(s) + adagrad_eps)``.
 
-    torch's ``eps`` is named ``adagrad_eps`` here: its default, 1e-10, differs from that of the others' ``eps``.
+    torch calls `adagrad_eps` ``eps``; its default, 1e-10, differs from that of the other optimisers' ``eps``.
 
     Source: `torch.optim.Adagrad`; Duchi et al., "Adaptive subgradient methods for online learning and stochastic
     optimization" (JMLR 2011).
@@ -34,7 +34,7 @@ class Adagrad:
         """Adagrad has no structural hyperparameters: `structure` is not read."""
 
     def init(self, theta: Tensor, values: Mapping[str, Tensor]) -> State:
-        """Sum of squares and room for a quotient, ``slots x size``; with lr_decay also steps taken, ``slots x 1``."""
+        """Return sum of squares and a scratch buffer, ``slots x size``; with lr_decay the step count, ``slots x 1``."""
         state = {"sum": torch.zeros_like(theta), "quotient": torch.zeros_like(theta)}
         if "initial_accumulator_value" in values:
             state["sum"].add_(column(values["initial_accumulator_value"]))
@@ -43,13 +43,13 @@ class Adagrad:
         return state
 
     def update(self, theta: Tensor, gradient: Tensor, state: State, values: Mapping[str, Tensor]) -> None:
-        """One step in place; shapes as in `Optimiser.update`."""
+        """Take one step in place; shapes as in `Optimiser.update`."""
         couple_weight_decay(gradient, theta, values)
         rate = column(values["lr"])
         if "lr_decay" in values:
             rate = rate / (1 + state["steps"] * column(values["lr_decay"])).to(theta.dtype)
             state["steps"].add_(1)
         total = state["sum"].addcmul_(gradient, gradient)
-        # The room is kept from step to step: made anew, it doubles the step's time once it is above 32 MB.
+        # The buffer is kept from step to step: allocating it anew doubles the step's time once it exceeds 32 MB.
         quotient = torch.sqrt(total, out=state["quotient"]).add_(column(values["adagrad_eps"]))
         theta.addcmul_(torch.div(gradient, quotient, out=quotient), rate, value=-1)

@@ -1,4 +1,4 @@
-"""Adam, with weight decay coupled or decoupled."""
+"""The Adam and AdamW optimisers."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Adam:
         """Adam has no structural hyperparameters: `structure` is not read."""
 
     def init(self, theta: Tensor, values: Mapping[str, Tensor]) -> State:
-        """Both moments ``slots x size``; per slot, ``slots x 1``, the powers beta^t and what a gradient counts."""
-        # The powers beta^t are kept as running products in float64: `pow` rounds differently in its vectorised and
-        # scalar paths, so that a slot's result would depend on its place.
+        """Return both moments, ``slots x size``, and the powers beta^t and the weights 1 - beta, ``slots x 1``."""
+        # The powers beta^t are running products in float64, because `pow` rounds differently in its vectorised and
+        # scalar paths, and a slot's result would depend on its place.
         ones = torch.ones(len(theta), 1, dtype=torch.float64, device=theta.device)
         return {
             "m": torch.zeros_like(theta),
@@ -45,11 +45,11 @@ class Adam:
         }
 
     def update(self, theta: Tensor, gradient: Tensor, state: State, values: Mapping[str, Tensor]) -> None:
-        """One step in place; shapes as in `Optimiser.update`."""
+        """Take one step in place; shapes as in `Optimiser.update`."""
         self._decay(theta, gradient, values)
         power1 = state["power1"].mul_(column(values["beta1"]))
         power2 = state["power2"].mul_(column(values["beta2"]))
-        # Both bias corrections go into numbers per slot, which spares a pass over the weights.
+        # Both bias corrections are applied to one number per slot, which saves a pass over the weights.
         unbias = (1 - power2).sqrt_()
         eps = (unbias * column(values["eps"])).to(theta.dtype)
         rate = column(values["lr"]) * (unbias / (1 - power1)).to(theta.dtype)
@@ -67,12 +67,13 @@ class AdamW(Adam):
     """Adam with weight decay decoupled from the gradient, and so from the moments.
 
     ``w <- w (1 - lr * weight_decay)``, then Adam's step without decay. The default of `weight_decay` is 0, as for
-    every optimiser here; torch's AdamW has 0.01.
+    every optimiser here; in torch's AdamW it is 0.01.
 
     Source: `torch.optim.AdamW`; Loshchilov and Hutter, "Decoupled weight decay regularization" (ICLR 2019).
     """
 
     def _decay(self, theta: Tensor, gradient: Tensor, values: Mapping[str, Tensor]) -> None:  # noqa: ARG002
         if "weight_decay" in values:
-            # Not as a factor: in float32 1 - 1e-6 misses that decay by 1.3%, the same way at every step.
+            # The decay is subtracted, not applied as a factor: in float32, 1 - 1e-6 is off by 1.3% of the decay, with
+            # the same sign at every step.
             theta.addcmul_(theta, column(values["lr"]) * column(values["weight_decay"]), value=-1)

@@ -1,4 +1,4 @@
-"""RMSprop."""
+"""The RMSprop optimiser."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RMSprop:
         self._centered = bool(structure["centered"])
 
     def init(self, theta: Tensor, values: Mapping[str, Tensor]) -> State:
-        """Moments, velocity and room for a quotient, ``slots x size``; what a gradient counts, ``slots x 1``."""
+        """Return moments, velocity and a scratch buffer, ``slots x size``, and the weight 1 - alpha, ``slots x 1``."""
         state = {
             "v": torch.zeros_like(theta),
             "quotient": torch.zeros_like(theta),
@@ -46,9 +46,9 @@ class RMSprop:
         return state
 
     def update(self, theta: Tensor, gradient: Tensor, state: State, values: Mapping[str, Tensor]) -> None:
-        """One step in place; shapes as in `Optimiser.update`."""
+        """Take one step in place; shapes as in `Optimiser.update`."""
         couple_weight_decay(gradient, theta, values)
-        # The room is kept from step to step: made anew, it doubles the step's time once it is above 32 MB.
+        # The buffer is kept from step to step: allocating it anew doubles the step's time once it exceeds 32 MB.
         v, gain, quotient = state["v"], state["gain"], state["quotient"]
         v.lerp_(torch.mul(gradient, gradient, out=quotient), gain)
         if self._centered:

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent."""
+"""The SGD optimiser."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ class SGD:
         self._nesterov = bool(structure["nesterov"])
 
     def init(self, theta: Tensor, values: Mapping[str, Tensor]) -> State:
-        """Velocity ``slots x size`` and, ``slots x 1``, whether it is moving yet; nothing without momentum."""
+        """Return the velocity, ``slots x size``, and whether it has begun, ``slots x 1``; nothing without momentum."""
         if "momentum" not in values:
             return {}
         return {"velocity": torch.zeros_like(theta), "moving": theta.new_zeros(len(theta), 1)}
 
     def update(self, theta: Tensor, gradient: Tensor, state: State, values: Mapping[str, Tensor]) -> None:
-        """One step in place; shapes as in `Optimiser.update`."""
+        """Take one step in place; shapes as in `Optimiser.update`."""
         couple_weight_decay(gradient, theta, values)
         step = gradient
         if "momentum" in values:
             momentum, velocity, moving = column(values["momentum"]), state["velocity"], state["moving"]
             share = torch.ones_like(moving)
             if "dampening" in values:
-                # torch dampens neither the first step nor where there is no momentum to dampen.
+                # torch dampens neither the first step nor a step without momentum.
                 share = share - moving * (momentum != 0) * column(values["dampening"])
             velocity.mul_(momentum).addcmul_(gradient, share)
             moving.fill_(1.0)

@@ -1,4 +1,4 @@
-"""Shapes that the technique derives, against networks of widths written out."""
+"""Architecture: derived shapes against plain networks whose widths are written out."""
 
 from __future__ import annotations
 
@@ -18,8 +18,16 @@ def plain(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
 
 
 CASES = [
-    Case(f"depth {depth}, {activation}", slots=[{"lr": 1e-2}, {"lr": 1e-3}], plain=plain,
-         structure={"depth": depth, "width": width, "activation": activation,
-                    "hidden": technique.derive["hidden"]({"depth": depth, "width": width})})
+    Case(
+        f"depth {depth}, {activation}",
+        slots=[{"lr": 1e-2}, {"lr": 1e-3}],
+        plain=plain,
+        structure={
+            "depth": depth,
+            "width": width,
+            "activation": activation,
+            "hidden": technique.derive["hidden"]({"depth": depth, "width": width}),
+        },
+    )
     for (depth, width), activation in zip(WIDTHS, ("relu", "tanh", "gelu"), strict=True)
-]  # fmt: skip
+]

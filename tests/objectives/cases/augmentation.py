@@ -1,4 +1,4 @@
-"""Augmentation, pixel by pixel in plain loops, on 1 x 6 x 5 images."""
+"""Augmentation against plain loops over pixels, on 1 x 6 x 5 images."""
 
 from __future__ import annotations
 
@@ -26,10 +26,13 @@ def plain(values: Mapping[str, Any], draws: Draws) -> dict[str, Any]:
             picture = image.view(HEIGHT, WIDTH)
             share = 1 - values["crop"] * smaller
             side = [max(round(share * length), 1) for length in (HEIGHT, WIDTH)]
-            first = [floor(place * (length - one + 1)) for place, length, one in
-                     zip((top, left), (HEIGHT, WIDTH), side, strict=True)]  # fmt: skip
-            moved = [round((2 * draw - 1) * values["shift"] * length) for draw, length in
-                     ((down, HEIGHT), (right, WIDTH))]  # fmt: skip
+            first = [
+                floor(place * (length - one + 1))
+                for place, length, one in zip((top, left), (HEIGHT, WIDTH), side, strict=True)
+            ]
+            moved = [
+                round((2 * draw - 1) * values["shift"] * length) for draw, length in ((down, HEIGHT), (right, WIDTH))
+            ]
             cropped = picture[first[0] : first[0] + side[0], first[1] : first[1] + side[1]]
             out = torch.zeros_like(picture)
             for i in range(HEIGHT):
@@ -47,9 +50,15 @@ def plain(values: Mapping[str, Any], draws: Draws) -> dict[str, Any]:
 
 
 CASES = [
-    Case("all at once", data="images", plain=plain, epochs=2, slots=[
-        {"shift": 0.4, "flip": 0.5, "crop": 0.6, "noise": 0.1},
-        {"shift": 0.2, "flip": 0.0, "crop": 0.0, "noise": 0.0},
-        {"shift": 0.0, "flip": 0.9, "crop": 0.3, "noise": 0.3},
-    ]),
-]  # fmt: skip
+    Case(
+        "all at once",
+        data="images",
+        plain=plain,
+        epochs=2,
+        slots=[
+            {"shift": 0.4, "flip": 0.5, "crop": 0.6, "noise": 0.1},
+            {"shift": 0.2, "flip": 0.0, "crop": 0.0, "noise": 0.0},
+            {"shift": 0.0, "flip": 0.9, "crop": 0.3, "noise": 0.3},
+        ],
+    ),
+]

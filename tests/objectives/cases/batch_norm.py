@@ -1,4 +1,4 @@
-"""Batch normalisation against `torch.nn.BatchNorm1d`, behind the activation."""
+"""Batch normalisation against `torch.nn.BatchNorm1d` after the activation."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ def plain(values: Mapping[str, Any], draws: Draws) -> dict[str, Any]:
 
 
 CASES = [
-    Case("two layers", slots=[{"bn_alpha": 0.1}, {"bn_alpha": 0.5}], plain=plain,
-         structure={"hidden": "12x20", "batch_norm": True}),
-]  # fmt: skip
+    Case(
+        "two layers",
+        slots=[{"bn_alpha": 0.1}, {"bn_alpha": 0.5}],
+        plain=plain,
+        structure={"hidden": "12x20", "batch_norm": True},
+    ),
+]

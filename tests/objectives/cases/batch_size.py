@@ -1,4 +1,4 @@
-"""Minibatches of sizes that divide the 100 rows, do not, and are more than there are."""
+"""Batch size: minibatches that divide the 100 rows, that do not, and that are larger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Consistency against torch's own distances, over a second pass with the same noise."""
+"""Consistency against torch's own distances, with a second pass on the same noise."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def plain(values: Mapping[str, Any], draws: Draws) -> dict[str, Any]:
     def extra_loss(forward: Any, features: Tensor, out: Tensor) -> Tensor:
         rows, width = features.shape
         noise = draws.normal("consistency", "noise", rows, stored(width))[:, :width]
-        if width == 30:  # the images: 0 to 16, scaled by mean 8 and SD 4
+        if width == 30:  # the images, 0 to 16, scaled by mean 8 and SD 4
             pixels = torch.clamp((features * 4 + 8) / 16 + noise * values["sigma"], 0, 1)
             noisy = (pixels * 16 - 8) / 4
         else:

@@ -1,4 +1,4 @@
-"""The variance over passes of `torch.nn.Dropout` (its mask from the named draws), by `torch.var` and autograd."""
+"""Dropout variance against `torch.var` over passes of `torch.nn.Dropout` (its mask from the named draws)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from cases.dropout import Dropout
-from reference import Draws
+from reference import Draws, Dropout
 from support.contract import Case
 from torch import Tensor
 
@@ -31,8 +30,19 @@ SLOTS = [
     {"dropout": 0.0, "dropout_variance": 1.0},
 ]
 CASES = [
-    Case("classes, 2 passes", slots=SLOTS, plain=plain, techniques=("dropout", "dropout_variance"),
-         structure={"dropout_variance_passes": 2, "hidden": "12x20"}),
-    Case("regression, 3 passes", slots=SLOTS, plain=plain, techniques=("dropout", "dropout_variance"),
-         structure={"dropout_variance_passes": 3}, data="regression"),
-]  # fmt: skip
+    Case(
+        "classes, 2 passes",
+        slots=SLOTS,
+        plain=plain,
+        techniques=("dropout", "dropout_variance"),
+        structure={"dropout_variance_passes": 2, "hidden": "12x20"},
+    ),
+    Case(
+        "regression, 3 passes",
+        slots=SLOTS,
+        plain=plain,
+        techniques=("dropout", "dropout_variance"),
+        structure={"dropout_variance_passes": 3},
+        data="regression",
+    ),
+]

@@ -1,4 +1,4 @@
-"""Early stopping against a loop that breaks: in a pack the stop shows only in what is taken out, so it comes last."""
+"""Early stopping against a loop that breaks; a pack alone trains slots on after the stop."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def plain(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
 
 
 CASES = [
-    # The first epoch sets the record, and none beats it by 10: the first slot stops at the end of the third epoch.
+    # No epoch improves on the first by 10, so the first slot stops at the end of the third epoch.
     Case("one stops", slots=[{"patience": 2, "min_delta": 10.0}, {"patience": 2, "min_delta": 0.0}], plain=plain),
 ]

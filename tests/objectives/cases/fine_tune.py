@@ -1,4 +1,4 @@
-"""Fine-tuning against `load_state_dict`, parameters without gradient and a parameter group for each layer."""
+"""Fine-tuning against `load_state_dict`, parameters without gradient, and a parameter group for each layer."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from search.recipe.discovery import discover
 from search.train.model_file import Meta, Model, save
 
-# For as long as the module is loaded.
+# The folder lives as long as the module is loaded.
 _FOLDER = tempfile.TemporaryDirectory(prefix="regsearch-")
 
 
 def source(*widths: int, classes: tuple[str, ...], shift: float = 0.0, scale: float = 1.0) -> str:
-    """A model file of random weights, as a study names it; of these classes, or of regression."""
+    """Write a model file of random weights, for these classes or regression; return its name in a study."""
     generator = torch.Generator().manual_seed(sum(widths))
     tensors: dict[str, Tensor] = {}
     for layer, (inputs, outputs) in enumerate(pairwise(widths)):
@@ -38,7 +38,7 @@ def source(*widths: int, classes: tuple[str, ...], shift: float = 0.0, scale: fl
 
 
 def plain(widths: tuple[int, ...], *, head: bool) -> Any:
-    """`head`: whether the source's head is for the same targets."""
+    """Return the same training in plain torch; `head`: whether the source's head is for the same targets."""
 
     def arguments(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
         from safetensors.torch import load_file
@@ -61,8 +61,10 @@ def plain(widths: tuple[int, ...], *, head: bool) -> Any:
                 groups.append({"params": [one for one in pair if one.requires_grad], "lr": lr})
             return torch.optim.AdamW(
                 [group for group in groups if group["params"]],
-                betas=(values["beta1"], values["beta2"]), eps=values["eps"], weight_decay=values["weight_decay"],
-            )  # fmt: skip
+                betas=(values["beta1"], values["beta2"]),
+                eps=values["eps"],
+                weight_decay=values["weight_decay"],
+            )
 
         return {"init": init, "optimiser": optimiser, "rate": lambda _step: 1.0}
 
@@ -76,14 +78,39 @@ def slot(kept: int, frozen: int, ratio: float) -> dict[str, float]:
 def case(name: str, widths: tuple[int, ...], *slots: dict[str, float], head: bool, **source_: Any) -> Case:
     named = source(*widths, **source_)
     hidden = "x".join(map(str, widths[1:-1]))
-    return Case(name, slots=slots, plain=plain(widths, head=head), data="table" if source_["classes"] else "regression",
-                structure={"source": named, "hidden": hidden, "optimizer": "adamw"})  # fmt: skip
+    return Case(
+        name,
+        slots=slots,
+        plain=plain(widths, head=head),
+        data="table" if source_["classes"] else "regression",
+        structure={"source": named, "hidden": hidden, "optimizer": "adamw"},
+    )
 
 
 CASES = [
-    case("the same classes", (13, 12, 20, 3), slot(3, 0, 1.0), slot(2, 1, 0.3), slot(1, 3, 0.5), slot(0, 0, 0.5),
-         slot(0, 1, 1.0), slot(3, 2, 1.0), head=True, classes=("0", "1", "2")),
-    case("other classes, other scale", (13, 12, 3), slot(2, 2, 1.0), slot(2, 0, 0.3), slot(0, 0, 1.0), slot(1, 1, 1.0),
-         head=False, classes=("a", "b", "c"), shift=0.5, scale=2.0),
+    case(
+        "the same classes",
+        (13, 12, 20, 3),
+        slot(3, 0, 1.0),
+        slot(2, 1, 0.3),
+        slot(1, 3, 0.5),
+        slot(0, 0, 0.5),
+        slot(0, 1, 1.0),
+        slot(3, 2, 1.0),
+        head=True,
+        classes=("0", "1", "2"),
+    ),
+    case(
+        "other classes, other scale",
+        (13, 12, 3),
+        slot(2, 2, 1.0),
+        slot(2, 0, 0.3),
+        slot(0, 0, 1.0),
+        slot(1, 1, 1.0),
+        head=False,
+        classes=("a", "b", "c"),
+        shift=0.5,
+        scale=2.0,
+    ),
     case("regression", (13, 12, 2), slot(2, 1, 1.0), slot(1, 0, 0.5), head=True, classes=(), shift=0.1, scale=1.5),
-]  # fmt: skip
+]

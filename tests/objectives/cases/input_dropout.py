@@ -1,4 +1,4 @@
-"""Dropout of the inputs: the minibatch's features times a mask of the named draws, before the first layer."""
+"""Input dropout against the minibatch times a mask of the named draws, before the first layer."""
 
 from __future__ import annotations
 
@@ -23,4 +23,4 @@ def plain(values: Mapping[str, Any], draws: Draws) -> dict[str, Any]:
 CASES = [
     Case("table", slots=[{"input_dropout": 0.5}, {"input_dropout": 0.1}, {"input_dropout": 0.0}], plain=plain),
     Case("images", slots=[{"input_dropout": 0.2}, {"input_dropout": 0.6}], plain=plain, data="images"),
-]  # fmt: skip
+]

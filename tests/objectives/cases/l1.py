@@ -1,4 +1,4 @@
-"""The L1 penalty as a term of the loss, from torch's own norm."""
+"""The L1 penalty against a term of the loss by torch's own norm."""
 
 from __future__ import annotations
 

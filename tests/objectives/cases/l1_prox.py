@@ -27,10 +27,23 @@ def with_sgd(values: Mapping[str, Any], draws: Draws) -> dict[str, Any]:
 
 
 CASES = [
-    Case("lambda", slots=[{"l1_prox": 1e-4}, {"l1_prox": 1e-3}, {"l1_prox": 0.0}], plain=plain,
-         structure={"hidden": "12x20", "l1_prox_step": "lambda"}),
-    Case("lr*lambda", slots=[{"l1_prox": 0.1}, {"l1_prox": 0.5, "lr": 3e-3}, {"l1_prox": 0.0}], plain=plain,
-         structure={"l1_prox_step": "lr*lambda"}),
-    Case("lr*lambda, sgd, regression", slots=[{"l1_prox": 1e-3}, {"l1_prox": 0.03, "lr": 0.1}], plain=with_sgd,
-         structure={"optimizer": "sgd", "l1_prox_step": "lr*lambda"}, data="regression"),
-]  # fmt: skip
+    Case(
+        "lambda",
+        slots=[{"l1_prox": 1e-4}, {"l1_prox": 1e-3}, {"l1_prox": 0.0}],
+        plain=plain,
+        structure={"hidden": "12x20", "l1_prox_step": "lambda"},
+    ),
+    Case(
+        "lr*lambda",
+        slots=[{"l1_prox": 0.1}, {"l1_prox": 0.5, "lr": 3e-3}, {"l1_prox": 0.0}],
+        plain=plain,
+        structure={"l1_prox_step": "lr*lambda"},
+    ),
+    Case(
+        "lr*lambda, sgd, regression",
+        slots=[{"l1_prox": 1e-3}, {"l1_prox": 0.03, "lr": 0.1}],
+        plain=with_sgd,
+        structure={"optimizer": "sgd", "l1_prox_step": "lr*lambda"},
+        data="regression",
+    ),
+]

@@ -1,4 +1,4 @@
-"""The L2 penalty as a term of the loss, from torch's own norm."""
+"""The L2 penalty against a term of the loss by torch's own norm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label smoothing as torch's cross entropy of smooth class probabilities."""
+"""Label smoothing against torch's cross entropy with smooth class probabilities."""
 
 from __future__ import annotations
 

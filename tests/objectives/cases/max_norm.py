@@ -33,8 +33,17 @@ def plain(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
 
 
 CASES = [
-    Case("some neurons at the bound", slots=[{"max_norm": 0.6}, {"max_norm": 0.3}, {"max_norm": inf}], plain=plain,
-         structure={"hidden": "12x20"}),
-    Case("linear, regression", slots=[{"max_norm": 0.5}, {"max_norm": 4.0}], plain=plain,
-         structure={"hidden": "0"}, data="regression"),
-]  # fmt: skip
+    Case(
+        "some neurons at the bound",
+        slots=[{"max_norm": 0.6}, {"max_norm": 0.3}, {"max_norm": inf}],
+        plain=plain,
+        structure={"hidden": "12x20"},
+    ),
+    Case(
+        "linear, regression",
+        slots=[{"max_norm": 0.5}, {"max_norm": 4.0}],
+        plain=plain,
+        structure={"hidden": "0"},
+        data="regression",
+    ),
+]

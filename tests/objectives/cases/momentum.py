@@ -16,10 +16,22 @@ def plain(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
 
 
 CASES = [
-    Case("classical", slots=[{"momentum": 0.9}, {"momentum": 0.0}, {"momentum": 0.99, "lr": 0.01}], plain=plain,
-         structure={"optimizer": "sgd", "hidden": "12x20"}),
-    Case("nesterov", slots=[{"momentum": 0.9}, {"momentum": 0.5}], plain=plain,
-         structure={"optimizer": "sgd", "nesterov": True}),
-    Case("dampened", slots=[{"momentum": 0.9, "dampening": 0.5}, {"momentum": 0.5, "dampening": 0.0}], plain=plain,
-         structure={"optimizer": "sgd"}),
-]  # fmt: skip
+    Case(
+        "classical",
+        slots=[{"momentum": 0.9}, {"momentum": 0.0}, {"momentum": 0.99, "lr": 0.01}],
+        plain=plain,
+        structure={"optimizer": "sgd", "hidden": "12x20"},
+    ),
+    Case(
+        "nesterov",
+        slots=[{"momentum": 0.9}, {"momentum": 0.5}],
+        plain=plain,
+        structure={"optimizer": "sgd", "nesterov": True},
+    ),
+    Case(
+        "dampened",
+        slots=[{"momentum": 0.9, "dampening": 0.5}, {"momentum": 0.5, "dampening": 0.0}],
+        plain=plain,
+        structure={"optimizer": "sgd"},
+    ),
+]

@@ -30,13 +30,27 @@ def plain(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
 
 BETAS = [{"beta1": 0.5, "beta2": 0.9}, {"beta1": 0.99, "beta2": 0.9999}]
 CASES = [
-    Case("sgd", slots=[{"momentum": 0.9}, {"momentum": 0.5}], plain=plain,
-         structure={"optimizer": "sgd", "nesterov": True}),
-    Case("adagrad", plain=plain, structure={"optimizer": "adagrad"},
-         slots=[{"initial_accumulator_value": value, "adagrad_eps": 1e-10} for value in (1e-4, 1.0)]),
-    Case("rmsprop", plain=plain, structure={"optimizer": "rmsprop", "centered": True},
-         slots=[{"alpha": 0.9, "momentum": 0.9, "eps": 1e-8, "lr": 1e-3},
-                {"alpha": 0.999, "momentum": 0.0, "eps": 1e-8, "lr": 1e-3}]),
+    Case(
+        "sgd",
+        slots=[{"momentum": 0.9}, {"momentum": 0.5}],
+        plain=plain,
+        structure={"optimizer": "sgd", "nesterov": True},
+    ),
+    Case(
+        "adagrad",
+        plain=plain,
+        structure={"optimizer": "adagrad"},
+        slots=[{"initial_accumulator_value": value, "adagrad_eps": 1e-10} for value in (1e-4, 1.0)],
+    ),
+    Case(
+        "rmsprop",
+        plain=plain,
+        structure={"optimizer": "rmsprop", "centered": True},
+        slots=[
+            {"alpha": 0.9, "momentum": 0.9, "eps": 1e-8, "lr": 1e-3},
+            {"alpha": 0.999, "momentum": 0.0, "eps": 1e-8, "lr": 1e-3},
+        ],
+    ),
     Case("adam", slots=BETAS, plain=plain),
     Case("adamw", slots=BETAS, plain=plain, structure={"optimizer": "adamw"}),
-]  # fmt: skip
+]

@@ -1,4 +1,4 @@
-"""A part of 100 rows, counted by hand: 0.07 of them are 7, although 0.07 * 100 is 7.000000000000001."""
+"""Train fraction: parts of 100 rows counted by hand; 0.07 of them is 7, although 0.07 * 100 is 7.000000000000001."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Gradient clipping at a multiple of the running mean of the gradient's norm.
+"""Adaptive clipping bounds the norm of the gradient by a multiple of its running mean.
 
-``g <- g * min(1, clip * m / |g|)``, ``m <- decay * m + (1 - decay) * |g|`` (the first |g| at the first step), |g| the
-Euclidean or the largest absolute value; a slot stops once its training loss is below `clip_stop`.
+``g <- g * min(1, clip * m / |g|)``,  ``m <- decay * m + (1 - decay) * |g|`` (``m = |g|`` at the first step), where |g|
+is the Euclidean norm or the largest absolute value. A slot stops once its training loss is below `clip_stop`.
 
-Source: a technique as somebody outside the package would write it, for the tests of the contract.
+Source: written for the tests of the contract, as somebody outside the package would write a technique.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ technique = Technique(
     hyperparameters={
         "clip": Numeric(low=0.1, high=2.0, log=True, above=0.0, neutral=math.inf, stronger="down"),
         "clip_norm": Structural(default="euclidean", choices=("euclidean", "largest"), searched=True),
-        "clip_decay": Numeric(default=0.9, low=0.5, high=0.99, minimum=0.0, below=1.0, neutral=0.0,
-                              when={"clip_norm": ("euclidean",)}),
+        "clip_decay": Numeric(
+            default=0.9, low=0.5, high=0.99, minimum=0.0, below=1.0, neutral=0.0, when={"clip_norm": ("euclidean",)}
+        ),
         "clip_stop": Numeric(minimum=0.0, neutral=0.0, low=0.01, high=0.2, stronger="up"),
     },
     start=start,
     gradient=gradient,
     after_epoch=after_epoch,
-)  # fmt: skip
+)

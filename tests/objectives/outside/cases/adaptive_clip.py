@@ -1,4 +1,4 @@
-"""Clipping by hand on the gradients that autograd left in the modules."""
+"""Adaptive clipping against clipping by hand of the gradients that autograd left in the modules."""
 
 from __future__ import annotations
 
