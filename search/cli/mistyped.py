@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from search.cli import names
@@ -34,6 +33,8 @@ def sentence(error: TyperException, words: Sequence[str]) -> str:
     """
     if hasattr(error, "possibilities"):
         return _unknown_option(error, words)
+    from pydantic import ValidationError
+
     message = str(error.format_message())
     if isinstance(error.__cause__, ValidationError):
         problem = error.__cause__.errors()[0]

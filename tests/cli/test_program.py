@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from support.small_studies import Quiet, small
 
+from objectives import l2
 from search import __main__ as program
 from search import run
 from search.cli.options import DEVICES
+from search.recipe import Recipe
 from search.recipe.declared import CORE
 from search.study.runner import ENGINES
 
@@ -91,8 +93,8 @@ def test_a_wrong_word_is_one_line(words: list[str], says: str, capsys: pytest.Ca
 def test_it_runs_and_lists_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main(["list", "--storage", "sqlite:///study.db"]) == 0
     told = capsys.readouterr().out
-    assert "How strong an L2 penalty?" in told
-    assert "L2 penalty on all weights" in told
+    assert Recipe.load("l2").title in told
+    assert "L2 penalty" in told.partition("techniques")[2]
     assert "breast-cancer" in told
     assert "studies: there are none in sqlite:///study.db yet" in told
     assert not Path("study.db").exists()
@@ -102,7 +104,8 @@ def test_it_runs_and_lists_what_there_is(tmp_path: Path, capsys: pytest.CaptureF
     capsys.readouterr()
     assert program.main(["list", "--storage", "sqlite:///study.db", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["recipes"]["l2"] == "How strong an L2 penalty?"
+    assert said["recipes"]["l2"] == Recipe.load("l2").title
+    assert said["techniques"]["l2"] == (l2.__doc__ or "").partition(".\n")[0]
     first, second = said["studies"]
     assert (first["name"], first["recipe"]) == ("small-wine", "small")
     assert study.best is not None
