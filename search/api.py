@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from search.check.check import Check
-    from search.export.network import Exported
+    from search.export.network import ExportedNetwork
     from search.replay.replay import Replay
     from search.report.build import Report
     from search.uncertainty.monte_carlo import Uncertainty
@@ -86,7 +86,7 @@ class Study(BaseStudy):
 
         return published(self)
 
-    def export(self, path: Path | str, trial: int | None = None, *, one_se: bool = False) -> Exported:
+    def export(self, path: Path | str, trial: int | None = None, *, one_se: bool = False) -> ExportedNetwork:
         """Save the network of a trial, trained again: `search.export.network.export`.
 
         Args:

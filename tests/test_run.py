@@ -102,11 +102,11 @@ _LISTED = """
 name = "course/rates"
 replicates = 2
 set = { epochs = 3, hidden = "16" }
-[[rows]]
+[[settings]]
 name = "small rate"
 set = { lr = 1e-4 }
 published = { final_val_accuracy = 0.1, final_train_loss = 1e9 }
-[[rows]]
+[[settings]]
 set = { lr = 1e-2 }
 """
 
@@ -128,7 +128,7 @@ def test_listed_settings_are_compared_with_published_figures(
     curves = study.curves()
     last = curves[(curves["trial"] == 0) & (curves["epoch"] == 3)]
     accuracy, loss = said["published"]
-    assert (accuracy["row"], accuracy["metric"], accuracy["theirs"]) == ("small rate", "final_val_accuracy", 0.1)
+    assert (accuracy["setting"], accuracy["metric"], accuracy["theirs"]) == ("small rate", "final_val_accuracy", 0.1)
     assert accuracy["ours"] == pytest.approx(last["val_accuracy"].mean(), rel=1e-6)
     assert accuracy["sd"] == pytest.approx(last["val_accuracy"].std(), rel=1e-5)
     assert (loss["metric"], loss["agrees"]) == ("final_train_loss", False)

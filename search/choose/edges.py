@@ -127,7 +127,7 @@ def wider(name: str, distribution: Interval, declared: Hyperparameter, end: End)
     if moved == bound or (distribution.log and low <= 0):
         return None
     try:
-        declared.check(name, moved)
+        declared.validate(name, moved)
     except RequestError:
         return None
     return ranging(distribution, low, high)

@@ -98,7 +98,7 @@ def check(recipe: Recipe, space: Space) -> None:
     """
     if len(recipe.objective) > 1:
         raise RequestError("extend takes one objective: a Pareto front reaches to the edges by its nature")
-    if space.rows:
+    if space.settings:
         raise RequestError("extend: this study lists its settings, and has no range to widen")
     if not any(isinstance(one, FloatDistribution | IntDistribution) for one in space.searched.values()):
         raise RequestError("extend: nothing is searched over a range; choices have no edge")

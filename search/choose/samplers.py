@@ -66,7 +66,7 @@ class _RangedQMC(QMCSampler):
 
 def check(name: str, space: Space) -> None:
     """Raises RequestError for a sampler that cannot search the space."""
-    if not space.searched and not space.rows:
+    if not space.searched and not space.settings:
         raise RequestError("nothing is searched: give a hyperparameter a range, as in --space lr=1e-4:1e-1:log")
     if name in _UNCONDITIONAL and space.conditional:
         raise RequestError(f"sampler {name!r} cannot search conditional hyperparameters; tpe, random and grid can")

@@ -81,7 +81,9 @@ def compare(
         techniques=technique or (),
     )  # fmt: skip
     if figure is not None:
-        figure_file.check_overwrite(figure, [(one.name, chosen(one, None).number) for one in contenders], force=force)
+        figure_file.validate_overwrite(
+            figure, [(one.name, chosen(one, None).number) for one in contenders], force=force
+        )
     result = compare_studies(*contenders, replicates=replicates)
     if figure is not None:
         result.draw(figure)

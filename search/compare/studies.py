@@ -59,9 +59,10 @@ class _Entry:
 
     @property
     def label(self) -> str:
-        """What sentences call it: its hyperparameters, or its row's name, and where it is from."""
-        row = self.trial.user_attrs.get(CELL)
-        named = self.study.recipe.rows[row].label if self.study.recipe.rows and row is not None else ""
+        """What sentences call it: its hyperparameters, or its setting's name, and where it is from."""
+        cell = self.trial.user_attrs.get(CELL)
+        settings = self.study.recipe.settings
+        named = settings[cell].label if settings and cell is not None else ""
         setting = named or trial_name(self.trial.number, self.trial.params).partition(" ")[2]
         return f"{setting} ({self.study.name}, trial {self.trial.number})"
 

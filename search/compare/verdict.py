@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,8 +184,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         from search.compare import figure
 
-        pairs = [f"<p>{escape(self.sentence(pair))}<br><small>{escape(self.details(pair))}</small></p>"
-                 for pair in self.pairs]  # fmt: skip
+        pairs = [html.detailed(self.sentence(pair), self.details(pair)) for pair in self.pairs]
         picture = html.picture(figure.figure(self), "every trial and every difference with its interval")
         return html.block(html.table(self.table()), picture, *pairs, html.bullets(self.remarks()))
 

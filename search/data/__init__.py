@@ -1,13 +1,14 @@
-"""Datasets as tensors: read, split into training, validation and test rows, scaled by what training rows say.
+"""Data sets as tensors: read, split into training, validation and test rows, and scaled by the training rows.
 
     tables | synthetic | vision | files  --Raw-->  catalogue.load: scaled by training rows  --Data-->  search/train
 
-Importing this package imports torch and numpy only; scikit-learn's tables are read from their files, and torchvision is
-imported when one of its datasets is asked for; pandas, scikit-learn or Pillow when a file of the user's needs it.
+Importing this package imports only torch and numpy. The data sets of scikit-learn are read from its files without
+importing it. torchvision is imported when one of its data sets is asked for, and pandas, scikit-learn or Pillow when a
+user's file needs it.
 """
 
-from search.data.catalogue import DATASETS, is_path, load, located, named
+from search.data.catalogue import DATASETS, dataset_name, is_path, load, resolve_dataset
 from search.data.dataset import Data, Feature
 from search.data.scaling import Scaling
 
-__all__ = ["DATASETS", "Data", "Feature", "Scaling", "is_path", "load", "located", "named"]
+__all__ = ["DATASETS", "Data", "Feature", "Scaling", "dataset_name", "is_path", "load", "resolve_dataset"]

@@ -1,11 +1,11 @@
-"""Arrays in an .npz: x and y, or x_train, y_train, x_test and y_test, whose test rows then stay the test part.
+"""Data sets in .npz files: arrays x and y, or x_train, y_train, x_test and y_test, which fix the test part.
 
 x is ``rows x features``, or images: ``rows x height x width``, ``rows x height x width x channels`` or
-``rows x channels x height x width``. The axis of the channels is the one of length 1, 3 or 4; where both could be it,
-the last. Bytes (uint8) are pixels, 0 to 255, of which each channel shares one mean and SD; numbers of other types are
-features of their own. y is one value a row, or ``rows x outputs``.
+``rows x channels x height x width``. The channel axis has length 1, 3 or 4; if both candidates do, it is the last axis.
+Bytes (uint8) are pixels from 0 to 255, scaled with one mean and SD for each channel. Numbers of other types are scaled
+feature by feature. y has one value per row, or is ``rows x outputs``.
 
-Arrays of Python objects are pickles, which can run code when they are read: they are refused.
+Arrays of Python objects are refused: they are pickles, which can run code when they are read.
 """
 
 from __future__ import annotations
@@ -30,15 +30,32 @@ Shape = tuple[int, int, int]
 
 _WHOLE, _PARTS = ("x", "y"), ("x_train", "y_train", "x_test", "y_test")
 _CHANNELS = (1, 3, 4)
+# The errors of a damaged file. The header of an array is a Python literal, and a member of a zip file may be encrypted
+# or compressed in an unknown way.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    NotImplementedError,
+    SyntaxError,
+    TypeError,
+    OverflowError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """What an .npz holds.
+    """The content of an .npz file.
 
     Attributes:
-        x: (rows, features) uint8 or float32; `train` says how many of its rows, the first, are not test rows.
-        train: None where the file has no test rows.
+        x: the inputs, ``rows x features``, uint8 or float32.
+        targets: the targets of the same rows.
+        train: the number of rows before the file's own test rows, or None if it has none.
+        image_shape: the (channels, height, width) of a row, or None if rows are not images.
     """
 
     x: Tensor
@@ -48,34 +65,40 @@ class Arrays:
 
 
 def read(path: Path, task: object = None) -> Arrays:
-    """The rows of an .npz.
+    """Read an .npz file.
+
+    Args:
+        path: the path of the file.
+        task: "classification" or "regression"; None to infer it (see `targets`).
 
     Raises:
         EnvironmentFault: the file is damaged.
-        RequestError: it is whole, but does not hold arrays as above.
+        RequestError: the file is whole, but its arrays are not as above.
     """
     arrays = _load(path)
-    named = _PARTS if "x_train" in arrays else _WHOLE
-    if set(arrays) != set(named):
-        missing = [name for name in named if name not in arrays]
-        wrong = f"it has no {', '.join(missing)}" if missing else "it has others too"
+    names = _PARTS if "x_train" in arrays else _WHOLE
+    if set(arrays) != set(names):
+        missing = [name for name in names if name not in arrays]
+        fault = f"it has no {', '.join(missing)}" if missing else "it has others too"
         raise RequestError(
-            f"{path.name} takes arrays x and y, or x_train, y_train, x_test and y_test; {wrong}"
+            f"{path.name} must hold arrays x and y, or x_train, y_train, x_test and y_test; {fault}"
             f" (it has: {clip(', '.join(sorted(arrays)) or 'none')})"
         )
-    read_parts = [_part(path, arrays, named[place], named[place + 1]) for place in range(0, len(named), 2)]
-    (x, shape), *rest = read_parts
-    for (other, other_shape), name in zip(rest, named[2::2], strict=True):
+    x_names, y_names = names[0::2], names[1::2]
+    parts = [_part(path, arrays, x_name, y_name) for x_name, y_name in zip(x_names, y_names, strict=True)]
+    (x, shape), *rest = parts
+    for (other, other_shape), name in zip(rest, x_names[1:], strict=True):
         if (other_shape, other.shape[1], other.dtype) != (shape, x.shape[1], x.dtype):
+            first = arrays[x_names[0]]
             raise RequestError(
-                f"{path.name}: {named[0]} is {arrays[named[0]].dtype} {_sized(arrays[named[0]])} and {name}"
-                f" {arrays[name].dtype} {_sized(arrays[name])}: their rows differ"
+                f"{path.name}: the rows of {x_names[0]} and {name} differ: {x_names[0]} is {first.dtype}"
+                f" {_sized(first)}, {name} is {arrays[name].dtype} {_sized(arrays[name])}"
             )
-    y = [arrays[name] for name in named[1::2]]
-    if len({(one.shape[1:], one.dtype.kind in "US") for one in y}) > 1:
-        raise RequestError(f"{path.name}: {' and '.join(named[1::2])} differ in shape or type")
-    targets = infer(np.concatenate(y), f"{path.name}: {' and '.join(named[1::2])}", task)
-    return Arrays(torch.cat([part for part, _ in read_parts]), targets, len(x) if rest else None, shape)
+    y = [arrays[name] for name in y_names]
+    if len({(part.shape[1:], part.dtype.kind in "US") for part in y}) > 1:
+        raise RequestError(f"{path.name}: {' and '.join(y_names)} differ in shape or type")
+    targets = infer(np.concatenate(y), f"{path.name}: {' and '.join(y_names)}", task)
+    return Arrays(torch.cat([part for part, _ in parts]), targets, len(x) if rest else None, shape)
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
@@ -84,53 +107,48 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             start = file.read(4)
     except OSError as error:
         raise EnvironmentFault(f"cannot read {path.name}: {error.strerror}") from None
-    # What numpy would try to unpickle if it were let, and a single array.
+    # This also refuses a pickle and a single array (.npy), which `np.load` would accept.
     if start not in (b"PK\x03\x04", b"PK\x05\x06"):
         raise EnvironmentFault(f"{path.name} is not an .npz file, which begins with PK (np.savez writes one)")
-    found: dict[str, NDArray[Any]] = {}
+    members: dict[str, NDArray[Any]] = {}
     try:
         with np.load(path, allow_pickle=False) as arrays:
             for name in arrays.files:
                 if name not in (*_WHOLE, *_PARTS):
-                    found[name] = np.empty(0)
+                    members[name] = np.empty(0)
                     continue
-                found[name] = arrays[name]
+                members[name] = arrays[name]
     except ValueError as error:
         if "allow_pickle" in str(error):
             raise RequestError(
-                f"{path.name}: {name} holds Python objects, which could run code when they are read: takes numbers"
+                f"{path.name}: {name} holds Python objects, which could run code when they are read:"
+                " save numbers or text instead"
             ) from None
         raise _damaged(path, error) from None
     except MemoryError:
         raise EnvironmentFault(f"{path.name} does not fit into memory, or is damaged") from None
-    # A header of an array is a Python literal; a member of a zip file may be encrypted or oddly compressed.
-    except (
-        OSError, EOFError, KeyError, RuntimeError, NotImplementedError, SyntaxError, TypeError, OverflowError,
-        tokenize.TokenError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
+    except _DAMAGE as error:
         raise _damaged(path, error) from None
-    for name, array in found.items():
+    for name, array in members.items():
         if not isinstance(array, np.ndarray):
-            raise EnvironmentFault(f"{path.name} is damaged: {name} is no array")
-    return found
+            raise EnvironmentFault(f"{path.name} is damaged: {name} is not an array")
+    return members
 
 
 def _damaged(path: Path, error: BaseException) -> EnvironmentFault:
-    return EnvironmentFault(f"{path.name} is no whole .npz file: {clip(' '.join(str(error).split()), 200)}")
+    return EnvironmentFault(f"{path.name} is not a complete .npz file: {clip(' '.join(str(error).split()), 200)}")
 
 
 def _part(path: Path, arrays: Mapping[str, NDArray[Any]], x_name: str, y_name: str) -> tuple[Tensor, Shape | None]:
     x, y = arrays[x_name], arrays[y_name]
     if x.dtype.kind not in "biuf":
-        raise RequestError(f"{path.name}: {x_name} takes numbers, got {x.dtype}")
+        raise RequestError(f"{path.name}: {x_name} must hold numbers, got {x.dtype}")
     if y.ndim == 0 or x.ndim == 0 or len(x) != len(y):
-        raise RequestError(
-            f"{path.name}: {x_name} is {_sized(x)} and {y_name} {_sized(y)}: takes a y for each row of x"
-        )
+        raise RequestError(f"{path.name}: {x_name} is {_sized(x)} and {y_name} is {_sized(y)}: each row of x needs a y")
     if not len(x):
         raise RequestError(f"{path.name}: {x_name} has no rows")
     if x.ndim not in (2, 3, 4) or not x.size:
-        raise RequestError(f"{path.name}: {x_name} takes rows x features, or images, got {_sized(x)}")
+        raise RequestError(f"{path.name}: {x_name} must be rows x features, or images, got {_sized(x)}")
     shape: Shape | None = None
     if x.ndim == 3:
         shape = (1, x.shape[1], x.shape[2])
@@ -138,7 +156,7 @@ def _part(path: Path, arrays: Mapping[str, NDArray[Any]], x_name: str, y_name: s
         if x.shape[3] in _CHANNELS:
             x = np.moveaxis(x, 3, 1)
         elif x.shape[1] not in _CHANNELS:
-            raise RequestError(f"{path.name}: {x_name} takes images of 1, 3 or 4 channels, got {_sized(x)}")
+            raise RequestError(f"{path.name}: {x_name} must hold images of 1, 3 or 4 channels, got {_sized(x)}")
         shape = (x.shape[1], x.shape[2], x.shape[3])
     flat = np.ascontiguousarray(x).reshape(len(x), -1)
     if flat.dtype == np.uint8:

@@ -1,4 +1,4 @@
-"""Every dataset by name or path, and `load`, which reads, splits and scales one."""
+"""`load`, which reads, splits and scales a data set that is given by its name or its path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from search.data import files, synthetic, tables, vision
 from search.data.dataset import Data, Raw
 from search.data.scaling import SCALES, Scaling, fit
-from search.data.split import VALIDATIONS, checked
+from search.data.split import VALIDATIONS, validate_shares
 from search.errors import RequestError, clip, unknown
 
 DATASETS: tuple[str, ...] = (*tables.TABLES, *synthetic.OPTIONS, *vision.SOURCES)
@@ -28,28 +28,27 @@ def load(
     offline: bool = False,
     options: Mapping[str, Any] | None = None,
 ) -> Data:
-    """One dataset, split and scaled; a pure function of its arguments and the files.
+    """Read, split and scale a data set. The result depends only on the arguments and the files.
 
     Args:
-        dataset: one of `DATASETS`, or a path to a .csv, a .parquet, an .npz or a folder of images; see `files`.
+        dataset: one of `DATASETS`, or the path of a .csv, a .parquet, an .npz or a folder of images; see `files`.
         target: the column of a table that is to be predicted.
-        scale: "standard" (mean 0, SD 1), "unit" (pixels or training range to [0, 1]) or "none"; see `scaling.fit`.
-            Targets of a regression are standardised whatever it says.
-        split: shares of training, validation and test rows. Datasets with an official test set (mnist, fashion-mnist,
-            cifar10) keep it and take validation as the share split[1] of their official training rows; line and
-            polynomial draw each part anew, with as many rows as their options say. An .npz may have a test set too.
-        validation: where validation rows come from. "train": set aside from the rows to train on, as `split` says. For
-            datasets with an official test set, whose official training rows then all train: "half-of-test" takes a
-            random half of the official test rows, the other half being the test part; "test" takes all of them, so
-            that validation and test are the same rows.
-        seed: of the split, and of the draws of line and polynomial.
-        data_dir: torchvision's root; only mnist, fashion-mnist and cifar10 look there.
-        offline: never download.
-        options: of line and polynomial, see `synthetic.OPTIONS`; of a path, see `files.read`.
+        scale: the scaling of the features: "standard" (mean 0, SD 1), "unit" (pixels or the training range to [0, 1])
+            or "none"; see `scaling.fit`. The targets of a regression are always standardised.
+        split: the shares of training, validation and test rows. Data sets with an official test set (mnist,
+            fashion-mnist, cifar10, some .npz files) keep it, and take split[1] of the other rows for validation. line
+            and polynomial draw each part separately, with the numbers of rows in their options.
+        validation: the source of the validation rows. "train": the rows to train on, as `split` says. For data sets
+            with an official test set, all other rows then train: "half-of-test" takes a random half of the test rows,
+            and the other half is the test part; "test" takes all test rows, so validation and test are the same rows.
+        seed: the seed of the split, and of the draws of line and polynomial.
+        data_dir: torchvision's root folder, for mnist, fashion-mnist and cifar10.
+        offline: whether downloads are forbidden.
+        options: the options of line and polynomial (see `synthetic.OPTIONS`) or of a path (see `files.read`).
 
     Raises:
-        RequestError: an unknown name or option, a value outside its range, data that are not as they should be, or
-            files missing while `offline`.
+        RequestError: a name or an option is unknown, a value is out of range, the data are not as they should be, or
+            files are missing and `offline` is set.
         EnvironmentFault: a library or a file is missing or damaged, or a download fails.
 
     Example:
@@ -61,7 +60,7 @@ def load(
     if not own and dataset not in DATASETS:
         if hint := files.without_suffix(dataset):
             raise RequestError(f"unknown dataset {clip(dataset)!r}{hint}")
-        raise RequestError(f"{str(unknown('dataset', dataset, DATASETS))[:-1]}; or a path: {files.TAKES})")
+        raise RequestError(f"{str(unknown('dataset', dataset, DATASETS))[:-1]}; or a path: {files.KINDS})")
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
@@ -77,7 +76,7 @@ def load(
             f"validation {validation!r} is for datasets with an official test set ({', '.join(vision.SOURCES)}),"
             f" got dataset {dataset}"
         )
-    shares = checked(split)
+    shares = validate_shares(split)
     if own:
         raw = files.read(dataset, target, shares, validation, seed, options or {})
     elif dataset in tables.TABLES:
@@ -86,24 +85,24 @@ def load(
         raw = synthetic.draw(dataset, seed, options or {})
     else:
         raw = vision.read(dataset, shares, validation, seed, Path(data_dir), offline)
-    return _scaled(named(dataset), raw, scale)
+    return _scaled(dataset_name(dataset), raw, scale)
 
 
 def is_path(dataset: str) -> bool:
-    """Whether this is a path to data of the user's, not the name of a dataset."""
+    """Return whether this is the path of a user's data, not the name of a data set."""
     return dataset not in DATASETS and files.is_path(dataset)
 
 
-def located(dataset: str, folder: Path | None = None) -> str:
-    """A path that was relative to `folder`, absolute where that is None; a dataset's name as it is."""
+def resolve_dataset(dataset: str, folder: Path | None = None) -> str:
+    """Return the path of a data set below `folder`, or its absolute path if that is None; names are kept."""
     if dataset in DATASETS or not (is_path(dataset) or (folder and os.path.isdir(folder / dataset))):
         return dataset
     path = files.expanded(dataset)
     return os.path.abspath(path) if folder is None else str(folder / path)
 
 
-def named(dataset: str) -> str:
-    """What a study calls a dataset: its name, or ``houses`` where it is the path data/houses.csv."""
+def dataset_name(dataset: str) -> str:
+    """Return the name of a data set in a study: its own, or ``houses`` for the path data/houses.csv."""
     return files.stem(dataset) if is_path(dataset) else dataset
 
 

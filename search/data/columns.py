@@ -1,11 +1,11 @@
-"""Columns of a table as the network's inputs, by scikit-learn's preprocessing, fitted on the training rows alone.
+"""Inputs made of a table's columns by scikit-learn's preprocessing, which is fitted on the training rows alone.
 
-    numbers   the median where missing; a second input, 1 where it was, if any training row misses it
-    text      one input for each value in the training rows, 1 where the row has it, so also for "missing"; a value
-              that no training row has is 0 in all of them
+    numbers   Missing numbers become the median. If a training row misses one, a second input is 1 where it is missing.
+    text      Each value in the training rows, "missing" too, becomes an input that is 1 where a row has this value. A
+              value that is in no training row is 0 in all of them.
 
-A column that says nothing in the training rows is left out, with a note: always the same, always missing, or text that
-is different in every row, as names and keys are.
+A column without information in the training rows is left out, with a note: it is constant, always missing, or text that
+differs in every row, as names and keys do.
 """
 
 from __future__ import annotations
@@ -20,18 +20,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from search.data.dataset import Feature
-from search.data.targets import checked_column
+from search.data.targets import validate_column
 from search.errors import EnvironmentFault, RequestError, clip, listed
 
 _MOST_VALUES = 1000
 
 Column = NDArray[Any]
-"""Numbers, float64 and NaN where missing; or objects: text, None where missing."""
+"""A column: float64 numbers with NaN for missing ones, or objects that are text or None (missing)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """Inputs of each part ``rows x features`` float32, what each of them is, and what a person should know."""
+    """The inputs of a table.
+
+    Attributes:
+        parts: the inputs of each part, ``rows x features`` float32.
+        features: the meaning of each input.
+        notes: what a person should know about the columns, a line each.
+    """
 
     parts: tuple[Tensor, ...]
     features: tuple[Feature, ...]
@@ -39,22 +45,23 @@ class Encoded:
 
 
 def encode(columns: Mapping[str, Column], place: str, parts: Sequence[NDArray[np.int64]]) -> Encoded:
-    """The columns of a table as inputs.
+    """Make inputs of a table's columns.
 
     Args:
-        place: what an error calls the table.
-        parts: row numbers of each part; the first is that of the training rows.
+        columns: the columns, by name.
+        place: the table's name in an error.
+        parts: the row numbers of each part; the first part holds the training rows.
 
     Raises:
-        RequestError: a column is not fit for it, or none is left.
+        RequestError: a column cannot be used, or no column is left.
     """
     without: dict[str, list[str]] = {}
     numeric, text = [], []
     for name, column in columns.items():
         shown = f"{place}: column {clip(name)!r}"
         if column.dtype != object:
-            checked_column(column, shown)
-        if reason := _says_nothing(column[parts[0]]):
+            validate_column(column, shown)
+        if reason := _why_useless(column[parts[0]]):
             without.setdefault(reason, []).append(name)
             continue
         if column.dtype != object:
@@ -63,7 +70,7 @@ def encode(columns: Mapping[str, Column], place: str, parts: Sequence[NDArray[np
         different = len(set(column[parts[0]]))
         if different > _MOST_VALUES:
             raise RequestError(
-                f"{shown} holds text of {different:,} different values, too many for an input each"
+                f"{shown} holds {different:,} different texts, too many for an input each"
                 f" (at most {_MOST_VALUES:,}): leave it out with --data drop={clip(name)}"
             )
         text.append(name)
@@ -72,18 +79,18 @@ def encode(columns: Mapping[str, Column], place: str, parts: Sequence[NDArray[np
         raise RequestError(f"{place} has no column to learn from{f' ({notes[0]})' if notes else ''}")
     blocks: list[list[NDArray[np.float32]]] = []
     features: list[Feature] = []
-    for names, fitted in ((numeric, _numbers), (text, _values)):
+    for names, encoder in ((numeric, _impute), (text, _one_hot)):
         if names:
             matrix = np.column_stack([columns[name] for name in names])
-            made, described = fitted(names, [matrix[rows] for rows in parts])
-            blocks.append(made)
+            encoded, described = encoder(names, [matrix[rows] for rows in parts])
+            blocks.append(encoded)
             features += described
     joined = (torch.from_numpy(np.hstack(part)) for part in zip(*blocks, strict=True))
     return Encoded(tuple(joined), tuple(features), tuple(notes))
 
 
-def _says_nothing(train: Column) -> str:
-    """Why the column is of no use, "" where it is of some."""
+def _why_useless(train: Column) -> str:
+    """Return the reason why a column holds no information, or "" if it does."""
     missing = np.array([value is None for value in train]) if train.dtype == object else np.isnan(train)
     known = train[~missing]
     if not known.size:
@@ -96,12 +103,12 @@ def _says_nothing(train: Column) -> str:
     return ""
 
 
-def _numbers(
+def _impute(
     names: Sequence[str], parts: Sequence[NDArray[np.float64]]
 ) -> tuple[list[NDArray[np.float32]], Iterator[Feature]]:
     imputer = _scikit_learn("impute").SimpleImputer(strategy="median", add_indicator=True)
     imputer.fit(parts[0])
-    made = [imputer.transform(part).astype(np.float32) for part in parts]
+    encoded = [imputer.transform(part).astype(np.float32) for part in parts]
 
     def described() -> Iterator[Feature]:
         for name, median in zip(names, imputer.statistics_, strict=True):
@@ -109,22 +116,24 @@ def _numbers(
         for number in imputer.indicator_.features_:
             yield Feature(names[number], missing=True)
 
-    return made, described()
+    return encoded, described()
 
 
-def _values(names: Sequence[str], parts: Sequence[NDArray[Any]]) -> tuple[list[NDArray[np.float32]], Iterator[Feature]]:
+def _one_hot(
+    names: Sequence[str], parts: Sequence[NDArray[Any]]
+) -> tuple[list[NDArray[np.float32]], Iterator[Feature]]:
     encoder = _scikit_learn("preprocessing").OneHotEncoder(
         handle_unknown="ignore", sparse_output=False, dtype=np.float32
     )
     encoder.fit(parts[0])
-    made = [encoder.transform(part) for part in parts]
+    encoded = [encoder.transform(part) for part in parts]
 
     def described() -> Iterator[Feature]:
         for name, values in zip(names, encoder.categories_, strict=True):
             for value in values:
                 yield Feature(name, missing=True) if value is None else Feature(name, equals=value)
 
-    return made, described()
+    return encoded, described()
 
 
 def _scikit_learn(module: str) -> Any:
@@ -133,4 +142,4 @@ def _scikit_learn(module: str) -> Any:
     try:
         return importlib.import_module(f"sklearn.{module}")
     except ImportError as error:
-        raise EnvironmentFault(f"tables need scikit-learn, which does not import ({error})") from error
+        raise EnvironmentFault(f"tables need scikit-learn, which cannot be imported ({error})") from error

@@ -1,4 +1,4 @@
-"""What a dataset is: `Raw` as its source gives it, `Data` as training takes it."""
+"""The two forms of a data set: `Raw`, as its source gives it, and `Data`, as training takes it."""
 
 from __future__ import annotations
 
@@ -18,25 +18,30 @@ Task = Literal["classification", "regression"]
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of one part, unscaled: x (rows, features) uint8 or float32; y (rows,) int64 or (rows, outputs) float32."""
+    """The unscaled rows of one part.
+
+    Attributes:
+        x: the inputs, ``rows x features``, uint8 or float32.
+        y: class numbers ``(rows,)`` int64, or targets ``rows x outputs`` float32.
+    """
 
     x: Tensor
     y: Tensor
 
     def take(self, index: Tensor) -> Rows:
-        """A copy of the rows at `index` (int64), in that order."""
+        """Return a copy of the rows with these numbers (int64), in this order."""
         return Rows(self.x[index], self.y[index])
 
 
 @dataclass(frozen=True)
 class Feature:
-    """What an input is made of, where it comes from a table: a number, or 1 or 0 for yes or no.
+    """The meaning of an input that comes from a table: a number, or 1 for yes and 0 for no.
 
     Attributes:
-        column: of the table.
-        equals: 1 where the column has this text.
-        missing: 1 where the column has nothing.
-        fill: the column's number, and this one where it has none.
+        column: the name of the table's column.
+        equals: the text for which the input is 1.
+        missing: whether the input is 1 where the column has no value.
+        fill: the number that replaces missing ones.
     """
 
     column: str
@@ -53,11 +58,15 @@ class Feature:
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """A dataset split but not yet scaled.
+    """A data set that is split but not yet scaled.
 
     Attributes:
-        pixel_max: the largest value a pixel can have, None where features are not pixels.
-        channels: how many equal, consecutive groups of features share one mean and SD; None where each has its own.
+        task: "classification" or "regression".
+        train, val, test: the rows of each part.
+        classes, image_shape: as in `Data`.
+        pixel_max: the largest possible value of a pixel, or None if features are not pixels.
+        channels: the number of equal, consecutive groups of features that share one mean and SD, or None if each
+            feature has its own.
         columns, notes: as in `Data`.
     """
 
@@ -75,19 +84,22 @@ class Raw:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A dataset ready for training.
+    """A data set that is ready for training.
 
     Attributes:
-        x_train, x_val, x_test: (rows, features) float32, scaled by `inputs`.
-        y_train, y_val, y_test: (rows,) int64 class numbers, or (rows, outputs) float32, scaled by `targets`.
-        outputs: classes, or target columns.
-        inputs: x = (raw - shift) / scale.
-        targets: the same for regression targets; None for classification. An error of e in y is an error of
+        name: the name of the data set in a study.
+        task: "classification" or "regression".
+        x_train, x_val, x_test: the inputs, ``rows x features`` float32, scaled by `inputs`.
+        y_train, y_val, y_test: class numbers ``(rows,)`` int64, or targets ``rows x outputs`` float32, scaled by
+            `targets`.
+        outputs: the number of classes or of target columns.
+        inputs: the scaling of the inputs, x = (raw - shift) / scale.
+        targets: the scaling of regression targets, or None for classification. An error of e in y is an error of
             e * targets.scale in the user's units.
-        image_shape: (channels, height, width) of a row of x, None where rows are not images.
-        classes: the names of the classes in the order of their numbers, () for regression.
-        pixel_max: the largest raw value a pixel can have (the smallest is 0), None where features are not pixels.
-        columns: what each feature is made of, before it is scaled; () where the dataset is no table of the user's.
+        image_shape: the (channels, height, width) of a row of x, or None if rows are not images.
+        classes: the names of the classes in the order of their numbers; () for regression.
+        pixel_max: the largest possible raw value of a pixel (the smallest is 0), or None if features are not pixels.
+        columns: the meaning of each feature before scaling; () if the data set is not a user's table.
         notes: what was done to the user's file, a line each.
     """
 
@@ -110,12 +122,12 @@ class Data:
 
     @property
     def features(self) -> int:
-        """Columns of x."""
+        """The number of columns of x."""
         return self.x_train.shape[1]
 
     @property
     def metric(self) -> str:
-        """The name of what a person reads beside the validation loss."""
+        """The name of the metric that is shown beside the validation loss."""
         return "val_accuracy" if self.task == "classification" else "val_rmse"
 
     def _repr_html_(self) -> str:
@@ -129,7 +141,7 @@ class Data:
         return f"{self.name}: {self.task}, {inputs}, {outputs}; {rows} rows to train, validate and test"
 
     def fingerprint(self) -> str:
-        """16 hex digits of the SHA-256 of the task and all tensors (name, type, shape, bytes), on whatever device."""
+        """Return 16 hex digits of the SHA-256 of the task and all tensors (name, type, shape, bytes), on any device."""
         digest = hashlib.sha256(self.task.encode())
         for name, tensor in self._tensors():
             digest.update(f"|{name}:{tensor.dtype}:{tuple(tensor.shape)}|".encode())

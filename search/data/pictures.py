@@ -1,8 +1,8 @@
-"""Images in a folder by class, ``folder/class/*.png`` or ``.jpg``, through Pillow, which is imported in `read` only.
+"""Folders of images by class, ``folder/class/*.png`` or ``.jpg``, read by Pillow, which only `read` imports.
 
-Classes are the names of the folders, in alphabetical order. All images have one size. Where all are grey there is one
-channel, else there are three; transparency is left out. Files that are no .png or .jpg, and hidden ones, are passed
-over. A link that leads out of the folder is refused.
+The classes are the names of the folders, in alphabetical order. All images must have the same size. They have one
+channel if all are grey, and three otherwise; transparency is dropped. Hidden files and files other than .png and .jpg
+are ignored. A link that leads out of the folder is refused.
 """
 
 from __future__ import annotations
@@ -25,26 +25,33 @@ from search.errors import EnvironmentFault, RequestError, clip, plain
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _MOST_PIXELS = 2**22
-# What Pillow calls one byte a pixel, or one bit.
+# Pillow's modes with one byte or one bit per pixel, and those with colours.
 _GREY = ("1", "L", "LA")
 _COLOURED = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr")
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """x (rows, channels * height * width) uint8, the class of each row, and how many other files were passed over."""
+    """The images of a folder.
+
+    Attributes:
+        x: the pixels, ``rows x (channels * height * width)`` uint8.
+        targets: the class of each row.
+        image_shape: the (channels, height, width) of a row.
+        ignored: the number of files that are not images.
+    """
 
     x: Tensor
     targets: Targets
     image_shape: tuple[int, int, int]
-    passed_over: int
+    ignored: int
 
 
 def read(folder: Path) -> Pictures:
-    """The images of a folder, in the order of their classes' and their own names.
+    """Read the images of a folder, in the order of the names of classes and files.
 
     Raises:
-        EnvironmentFault: an image is damaged, or Pillow does not import.
+        EnvironmentFault: an image is damaged, or Pillow cannot be imported.
         RequestError: the folder is not as above.
     """
     try:
@@ -54,33 +61,33 @@ def read(folder: Path) -> Pictures:
 
 
 def _files(folder: Path) -> tuple[dict[str, list[Path]], int]:
-    """The images of each class, and how many files beside them are none."""
+    """Return the images of each class, and the number of other files."""
     root = folder.resolve()
-    found: dict[str, list[Path]] = {}
+    classes: dict[str, list[Path]] = {}
     others = 0
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith(".") or not entry.is_dir():
             continue
-        _inside(root, entry)
+        _validate_inside(root, entry)
         files = [file for file in sorted(entry.iterdir()) if not file.name.startswith(".")]
-        found[entry.name] = [file for file in files if file.suffix.lower() in _SUFFIXES]
-        others += len(files) - len(found[entry.name])
-        for file in found[entry.name]:
-            _inside(root, file)
-            # A pipe might never come to an end.
+        classes[entry.name] = [file for file in files if file.suffix.lower() in _SUFFIXES]
+        others += len(files) - len(classes[entry.name])
+        for file in classes[entry.name]:
+            _validate_inside(root, file)
+            # A pipe might never end.
             if not os.path.isfile(file):
-                raise RequestError(f"{_shown(file)} is no file")
-        if not found[entry.name]:
-            raise RequestError(f"{folder.name}: folder {clip(entry.name)!r} holds no {' or '.join(_SUFFIXES)}")
-    if len(found) < 2:
+                raise RequestError(f"{_shown(file)} is not a file")
+        if not classes[entry.name]:
+            raise RequestError(f"{folder.name}: folder {clip(entry.name)!r} holds no {' or '.join(_SUFFIXES)} file")
+    if len(classes) < 2:
         raise RequestError(
-            f"{folder.name} takes a folder of images for each class (class/*.png or .jpg), at least two;"
-            f" it has {len(found) or 'none'}"
+            f"{folder.name} needs a folder of images (class/*.png or .jpg) for each of at least two classes;"
+            f" it has {len(classes) or 'none'}"
         )
-    return found, others
+    return classes, others
 
 
-def _inside(root: Path, entry: Path) -> None:
+def _validate_inside(root: Path, entry: Path) -> None:
     try:
         leads_out = entry.is_symlink() and not entry.resolve().is_relative_to(root)
     except (OSError, RuntimeError):
@@ -93,15 +100,15 @@ def _read(folder: Path, files: dict[str, list[Path]], others: int) -> Pictures:
     pillow = _pillow(folder)
     labels = [label for label, name in enumerate(files) for _ in files[name]]
     flat = [file for name in files for file in files[name]]
-    heads = [_head(pillow, file) for file in flat]
-    size = heads[0][0]
-    for file, (other, _) in zip(flat, heads, strict=True):
+    headers = [_header(pillow, file) for file in flat]
+    size = headers[0][0]
+    for file, (other, _) in zip(flat, headers, strict=True):
         if other != size:
             raise RequestError(
                 f"{folder.name}: images differ in size: {_shown(flat[0])} is {size[0]} x {size[1]},"
                 f" {_shown(file)} is {other[0]} x {other[1]}"
             )
-    grey = all(mode in _GREY for _, mode in heads)
+    grey = all(mode in _GREY for _, mode in headers)
     channels, (width, height) = 1 if grey else 3, size
     x = np.empty((len(flat), channels, height, width), np.uint8)
     for row, file in enumerate(flat):
@@ -111,14 +118,14 @@ def _read(folder: Path, files: dict[str, list[Path]], others: int) -> Pictures:
     return Pictures(torch.from_numpy(x.reshape(len(flat), -1)), targets, (channels, height, width), others)
 
 
-def _head(pillow: Any, file: Path) -> tuple[tuple[int, int], str]:
-    """Width and height, and Pillow's mode."""
+def _header(pillow: Any, file: Path) -> tuple[tuple[int, int], str]:
+    """Return an image's width and height, and Pillow's mode."""
     with _opened(pillow, file) as image:
         size, mode = image.size, str(image.mode)
     if mode not in (*_GREY, *_COLOURED):
-        raise RequestError(f"{_shown(file)} has pixels of mode {mode}: takes grey or RGB images of 8 bits")
+        raise RequestError(f"{_shown(file)} has pixels of mode {mode}: give grey or RGB images of 8 bits")
     if size[0] * size[1] > _MOST_PIXELS:
-        raise RequestError(f"{_shown(file)} is {size[0]} x {size[1]}: takes at most {_MOST_PIXELS:,} pixels")
+        raise RequestError(f"{_shown(file)} is {size[0]} x {size[1]}: at most {_MOST_PIXELS:,} pixels are allowed")
     return size, mode
 
 
@@ -126,7 +133,7 @@ def _pixels(pillow: Any, file: Path, mode: str, shape: Sequence[int]) -> NDArray
     with _opened(pillow, file) as image:
         try:
             pixels = np.asarray(image.convert(mode), np.uint8)
-        # A broken PNG is a SyntaxError.
+        # Pillow raises SyntaxError for a broken PNG.
         except (OSError, SyntaxError, ValueError, EOFError) as error:
             raise EnvironmentFault(f"cannot read image {_shown(file)}: {_line(error)}") from None
     return pixels.reshape(shape) if len(pixels.shape) == 2 else np.moveaxis(pixels, 2, 0)
@@ -134,12 +141,12 @@ def _pixels(pillow: Any, file: Path, mode: str, shape: Sequence[int]) -> NDArray
 
 def _opened(pillow: Any, file: Path) -> Any:
     try:
-        # What it warns of as too large is refused by its size.
+        # Pillow warns of large images, which are refused by their size.
         with warnings.catch_warnings(action="ignore", category=pillow.DecompressionBombWarning):
-            # Only these two: other formats have decoders that run programs.
+            # Decoders of some other formats run programs.
             return pillow.open(file, formats=("PNG", "JPEG"))
     except pillow.UnidentifiedImageError:
-        raise EnvironmentFault(f"cannot read image {_shown(file)}: it is no PNG or JPEG") from None
+        raise EnvironmentFault(f"cannot read image {_shown(file)}: it is not a PNG or JPEG") from None
     except (OSError, SyntaxError, ValueError, EOFError, pillow.DecompressionBombError) as error:
         raise EnvironmentFault(f"cannot read image {_shown(file)}: {_line(error)}") from None
 
@@ -148,7 +155,9 @@ def _pillow(folder: Path) -> Any:
     try:
         return importlib.import_module("PIL.Image")
     except ImportError as error:
-        raise EnvironmentFault(f"{folder.name}: images need Pillow, which does not import ({_line(error)})") from error
+        raise EnvironmentFault(
+            f"{folder.name}: images need Pillow, which cannot be imported ({_line(error)})"
+        ) from error
 
 
 def _shown(file: Path) -> str:

@@ -1,9 +1,9 @@
-"""Scaling of features and targets, fitted on training rows only, so that nothing of validation or test leaks in.
+"""The scaling of features and targets, fitted on the training rows only, so that no other row leaks into it.
 
     x = (raw - shift) / scale
 
-Statistics are sums rounded once (`math.fsum`, or exact integer counts for pixels), not sums in an order of the
-machine's choosing: the same file gives the same float32 numbers, and so the same fingerprint, on every CPU.
+Sums are exact and rounded once (`math.fsum`, or integer counts for pixels), so they do not depend on the order in which
+a machine adds. The same file gives the same float32 numbers, and so the same fingerprint, on every CPU.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ SCALES = ("standard", "unit", "none")
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """An affine map per feature.
+    """An affine map for each feature.
 
     Attributes:
-        shift: (features,) float32, in the units of the raw data.
-        scale: (features,) float32, in the same units, never 0.
+        shift: the number that is subtracted, ``(features,)`` float32, in the units of the raw data.
+        scale: the number that is divided by, ``(features,)`` float32, in the same units, never 0.
     """
 
     shift: Tensor
     scale: Tensor
 
     def apply(self, raw: Tensor) -> Tensor:
-        """(raw - shift) / scale for raw ``... x features``, float32 or uint8; makes one float32 copy."""
+        """Return (raw - shift) / scale for raw ``... x features``, float32 or uint8, with one float32 copy."""
         return (raw - self.shift).div_(self.scale)
 
     def invert(self, scaled: Tensor) -> Tensor:
-        """scaled * scale + shift: what `apply` was given, up to rounding."""
+        """Return scaled * scale + shift, which inverts `apply` up to rounding."""
         return (scaled * self.scale).add_(self.shift)
 
 
 def fit(scale: str, train: Tensor, pixel_max: int | None = None, channels: int | None = None) -> Scaling:
-    """The scaling called `scale`, fitted on ``rows x features``.
+    """Fit the scaling called `scale` on training rows ``rows x features``.
 
-    standard  mean 0 and population SD 1 per feature, or per channel where `channels` is given
-    unit      pixels: divided by `pixel_max`; otherwise the training minimum to 0 and maximum to 1, per feature
+    standard  mean 0 and population SD 1 of each feature, or of each channel if `channels` is given
+    unit      division by `pixel_max` for pixels; otherwise each feature's training minimum to 0 and maximum to 1
     none      shift 0, scale 1
 
-    A feature that is constant in the training rows keeps scale 1.
+    A feature that is constant in the training rows has scale 1.
 
     Raises:
-        RequestError: `scale` is none of these.
+        RequestError: `scale` is not one of these names.
     """
     features = train.shape[1]
     match scale:
@@ -73,7 +73,7 @@ def _standard(train: Tensor) -> Scaling:
     rows = train.shape[0]
     means, deviations = [], []
     for column in train.double().T:
-        # Exact for a constant feature: n equal float32 numbers sum without rounding in float64. So its SD is 0.
+        # This is exact for a constant feature: float64 adds n equal float32 numbers without rounding. Its SD is then 0.
         mean = math.fsum(column.tolist()) / rows
         means.append(mean)
         deviations.append(math.sqrt(math.fsum((column - mean).square().tolist()) / rows))
@@ -85,7 +85,7 @@ def _per_channel(train: Tensor, channels: int) -> Scaling:
     pixels = features // channels
     means, deviations = [], []
     for channel in train.view(rows, channels, pixels).unbind(dim=1):
-        # 256 integer counts say all about a channel, exactly and without a float copy of it.
+        # 256 integer counts hold all about a channel, exactly and without a float copy of it.
         counts = torch.bincount(channel.reshape(-1), minlength=256).tolist()
         total = rows * pixels
         first = sum(value * count for value, count in enumerate(counts))
@@ -97,6 +97,6 @@ def _per_channel(train: Tensor, channels: int) -> Scaling:
 
 def _scaling(shift: list[float], scale: list[float]) -> Scaling:
     scales = torch.tensor(scale, dtype=torch.float32)
-    # Below the smallest normal float32 a quotient is noise or infinite: as good as constant.
+    # Below the smallest normal float32 a quotient is noise or infinite, so the feature counts as constant.
     scales[scales < torch.finfo(torch.float32).tiny] = 1.0
     return Scaling(torch.tensor(shift, dtype=torch.float32), scales)

@@ -1,4 +1,4 @@
-"""Which rows go where: a seeded split into parts that are disjoint and cover every row."""
+"""The seeded split of rows into disjoint parts that cover every row."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from search.errors import RequestError, counted
 VALIDATIONS = ("train", "half-of-test", "test")
 
 
-def checked(split: Sequence[float]) -> tuple[float, float, float]:
-    """The shares of training, validation and test rows.
+def validate_shares(split: Sequence[float]) -> tuple[float, float, float]:
+    """Return the shares of training, validation and test rows.
 
     Raises:
-        RequestError: not three positive numbers, or their sum is not 1 within 1e-6.
+        RequestError: these are not three positive numbers, or their sum is not 1 within 1e-6.
     """
     shares = tuple(split)
     numbers = all(isinstance(share, Real) and not isinstance(share, bool) for share in shares)
@@ -34,11 +34,11 @@ def checked(split: Sequence[float]) -> tuple[float, float, float]:
 
 
 def partition(rows: int, shares: Sequence[float], seed: int, labels: Tensor | None = None) -> list[Tensor]:
-    """Row numbers (int64) of each part, in random order.
+    """Return the row numbers (int64) of each part, in random order.
 
-    Every part but the first gets round(share * rows) rows, the first gets the rest. With `labels` (rows,) int64 this
-    holds within each class, so that a part's class shares are the whole's to within one row per class; where a class
-    has too few rows for that to give each part one, classes are ignored.
+    Each part but the first gets round(share * rows) rows, and the first gets the rest. With `labels` ``(rows,)`` int64
+    this holds within each class, so that the class shares of a part differ from the whole's by less than one row per
+    class. If some class has too few rows to give each part one, the classes are ignored.
 
     Raises:
         RequestError: a part would be empty.
@@ -48,7 +48,7 @@ def partition(rows: int, shares: Sequence[float], seed: int, labels: Tensor | No
         groups = [np.flatnonzero(labels.numpy() == label) for label in np.unique(labels.numpy())]
         if all(min(_sizes(len(group), shares)) > 0 for group in groups):
             cuts = [_cut(rng.permutation(group), shares) for group in groups]
-            # Shuffled once more: joined class by class, the first rows of a part would all be of one class.
+            # Without this shuffle the first rows of a part would all belong to one class.
             return [torch.from_numpy(rng.permutation(np.concatenate(part))) for part in zip(*cuts, strict=True)]
     if min(_sizes(rows, shares)) < 1:
         raise RequestError(f"split {tuple(shares)} of {counted(rows, 'row')} leaves a part without rows")
@@ -56,7 +56,7 @@ def partition(rows: int, shares: Sequence[float], seed: int, labels: Tensor | No
 
 
 def stratifies(labels: Tensor, shares: Sequence[float]) -> bool:
-    """Whether every class has rows enough for `partition` to give each part its share of it."""
+    """Return whether every class has enough rows for `partition` to give each part its share."""
     counts = torch.unique(labels, return_counts=True)[1].tolist()
     return all(min(_sizes(count, shares)) > 0 for count in counts)
 
@@ -64,12 +64,16 @@ def stratifies(labels: Tensor, shares: Sequence[float]) -> bool:
 def with_official_test(
     whole: Rows, test: Rows, shares: Sequence[float], validation: str, seed: int, *, stratify: bool = True
 ) -> tuple[Rows, Rows, Rows]:
-    """Training, validation and test rows where the data come with a test part of their own.
+    """Return training, validation and test rows of data with an official test part.
 
     Args:
-        shares: the second is the share of validation rows in `whole`, where `validation` is "train".
-        validation: "train" for rows of `whole`, by class if they are to be stratified; "half-of-test" for a random
-            half of the test rows, the other half being the test part; "test" for all of them, twice.
+        whole: the official training rows.
+        test: the official test rows.
+        shares: the shares of the parts; the second is that of validation rows in `whole` if `validation` is "train".
+        validation: the source of the validation rows. "train": rows of `whole`; "half-of-test": a random half of the
+            test rows, and the other half is the test part; "test": all test rows, which are the test part too.
+        seed: the seed of the split.
+        stratify: whether rows of `whole` are split within each class.
 
     Raises:
         RequestError: a part would be empty.

@@ -1,9 +1,9 @@
-"""Two toy regressions with noise in both coordinates (errors in variables).
+"""Two synthetic regressions with noise in both coordinates (errors in variables).
 
     line        y = slope * t + intercept              polynomial   y = c[0] * t^d + ... + c[d]
     t ~ Uniform[-range, range]      x_seen = t + sigma * N(0, 1)      y_seen = y + sigma * N(0, 1)
 
-Because x is noisy too, the best straight fit is flatter than `slope`, by the factor var(t) / (var(t) + sigma^2) with
+Because x is noisy too, the best straight line is flatter than `slope`, by the factor var(t) / (var(t) + sigma^2) with
 var(t) = range^2 / 3 (attenuation; W. Fuller, Measurement Error Models, 1987, section 1.1).
 """
 
@@ -20,7 +20,7 @@ import torch
 from search.data.dataset import Raw, Rows
 from search.errors import RequestError, unknown
 
-# n_val and n_test stand at None: as many rows as the training set.
+# None for n_val and n_test means as many rows as the training set has.
 _COMMON: dict[str, Any] = {"n": 100, "n_val": None, "n_test": None, "sigma": 2.0, "range": 50.0}
 OPTIONS: dict[str, dict[str, Any]] = {
     "line": {"slope": 1.0, "intercept": 0.0, **_COMMON},
@@ -30,12 +30,12 @@ _MOST_ROWS = 10_000_000
 
 
 def draw(name: str, seed: int, options: Mapping[str, Any]) -> Raw:
-    """`n` training, `n_val` validation and `n_test` test rows, drawn independently of one another.
+    """Draw `n` training, `n_val` validation and `n_test` test rows, independently of one another.
 
-    Each part has a stream of its own, so that its rows do not depend on the sizes of the others.
+    Each part has its own random stream, so its rows do not depend on the sizes of the others.
 
     Raises:
-        RequestError: an unknown option, or a value outside its range.
+        RequestError: an option is unknown, or a value is out of range.
     """
     for option in options:
         if option not in OPTIONS[name]:

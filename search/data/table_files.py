@@ -1,8 +1,8 @@
-"""Tables in files, .csv and .parquet, as columns of numbers or text. pandas is imported inside `read` only.
+"""Tables in .csv and .parquet files, read as columns of numbers or text by pandas, which only `read` imports.
 
-A .csv is text in UTF-8 whose first line names the columns, separated by commas. Missing is an empty cell, or one of
-pandas's marks: NA, NaN, N/A, null, None ... A column of which every other cell is a number holds numbers; true and
-false are text. Dates are neither: they are refused.
+A .csv file is text in UTF-8 whose first line names the columns, separated by commas. Empty cells are missing, and so
+are those that pandas takes for missing: NA, NaN, N/A, null, None ... A column holds numbers if all other cells are
+numbers. The words true and false are text. Dates are refused.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _COMMA = re.compile(r"[+-]?(\d+,\d+|\d{1,3}(,\d{3})+(\.\d*)?)")
 
 
 def read(path: Path, drop: Sequence[str] = ()) -> dict[str, Column]:
-    """The columns of a table, by name, in order, without those to drop.
+    """Read the columns of a table, by name and in order, without those to drop.
 
     Raises:
-        EnvironmentFault: the file is damaged, or pandas or pyarrow does not import.
-        RequestError: it is whole, but not a table as above.
+        EnvironmentFault: the file is damaged, or pandas or pyarrow cannot be imported.
+        RequestError: the file is whole, but it is not a table as above.
     """
     try:
         frame = _csv(path) if path.suffix.lower() == ".csv" else _parquet(path)
@@ -51,7 +51,7 @@ def read(path: Path, drop: Sequence[str] = ()) -> dict[str, Column]:
     for name in drop:
         if name not in names:
             raise no_column(path.name, name, names)
-    # By place: a name may be a number.
+    # Columns are taken by their place, because a name may be a number.
     return {
         name: _column(frame.iloc[:, number], f"{path.name}: column {clip(name)!r}", name, from_text=from_text)
         for number, name in enumerate(names)
@@ -60,36 +60,42 @@ def read(path: Path, drop: Sequence[str] = ()) -> dict[str, Column]:
 
 
 def no_column(place: str, name: str, names: Sequence[str]) -> RequestError:
-    """The error for a column that is not there, with the nearest one that is, and the first few."""
+    """Return the error for a missing column, with the nearest one that exists and the first few."""
     return RequestError(f"{place} has no column {clip(name)!r}{nearest(name, names)} (it has: {listed(names)})")
 
 
 def _csv(path: Path) -> pd.DataFrame:
-    names, rows = _checked_csv(path)
+    names, rows = _scan_csv(path)
     pandas = _pandas(path)
-    # Since then the rule, and to ask for it is deprecated.
+    # pandas 3.1 made this the default and deprecated the option.
     version = tuple(map(int, pandas.__version__.split(".")[:2]))
     exact = {} if version >= (3, 1) else {"float_precision": "round_trip"}
     try:
         frame: pd.DataFrame = pandas.read_csv(
-            path, names=names, header=0, index_col=False, skipinitialspace=True, low_memory=False,
-            encoding="utf-8-sig", **exact,
-        )  # fmt: skip
+            path,
+            names=names,
+            header=0,
+            index_col=False,
+            skipinitialspace=True,
+            low_memory=False,
+            encoding="utf-8-sig",
+            **exact,
+        )
     except (ValueError, OverflowError) as error:
         raise EnvironmentFault(f"cannot read {path.name}: {_line(error)}") from None
     if len(frame) != rows:
-        raise EnvironmentFault(f"{path.name} is damaged: it reads as {rows} rows, or as {len(frame)}")
+        raise EnvironmentFault(f"{path.name} is damaged: it has {rows} rows, but pandas reads {len(frame)}")
     return frame
 
 
-def _checked_csv(path: Path) -> tuple[list[str], int]:
-    """The names of the columns and the number of rows; pandas would fill up short rows without a word."""
+def _scan_csv(path: Path) -> tuple[list[str], int]:
+    """Return the names of the columns and the number of rows. Short rows are refused, which pandas would fill."""
     rows, begun = 0, 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, strict=True, skipinitialspace=True)
             names = next((line for line in lines if not _blank(line)), [])
-            _check_names(path, names)
+            _validate_names(path, names)
             begun = lines.line_num + 1
             for line in lines:
                 if not _blank(line):
@@ -101,17 +107,17 @@ def _checked_csv(path: Path) -> tuple[list[str], int]:
                         )
                 begun = lines.line_num + 1
     except UnicodeDecodeError:
-        raise EnvironmentFault(f"{path.name} is not text in UTF-8: save it as that") from None
+        raise EnvironmentFault(f"{path.name} is not text in UTF-8: save it in that encoding") from None
     except csv.Error as error:
         raise EnvironmentFault(f"cannot read {path.name}: line {begun}: {_line(error)}") from None
     return names, rows
 
 
 def place(path: Path, row: int) -> str:
-    """Where a row, counted from 0, is: of a .csv the line at which it begins, as an editor counts them."""
+    """Return the place of a row, counted from 0: ``row 3``, or for a .csv the line of the file where it begins."""
     if path.suffix.lower() != ".csv":
         return f"row {row + 1}"
-    begun, at = 1, -1  # the row of names
+    begun, at = 1, -1  # the line of names is row -1
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file, strict=True, skipinitialspace=True)
         for line in lines:
@@ -127,13 +133,13 @@ def _blank(line: Sequence[str]) -> bool:
     return not line or (len(line) == 1 and not line[0].strip())
 
 
-def _check_names(path: Path, names: Sequence[str]) -> None:
+def _validate_names(path: Path, names: Sequence[str]) -> None:
     if not names:
-        raise RequestError(f"{path.name} is empty: takes a first line that names the columns")
+        raise RequestError(f"{path.name} is empty: its first line must name the columns")
     if len(names) == 1:
         other = next((sign for sign in ";\t|" if sign in names[0]), None)
-        hint = f"; are its columns separated by {other!r}? Takes commas" if other else ""
-        raise RequestError(f"{path.name} has one column: takes a target and something to learn it from{hint}")
+        hint = f"; separate columns by ',', not by {other!r}" if other else ""
+        raise RequestError(f"{path.name} has one column: it needs a target and a column to learn from{hint}")
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
         raise RequestError(f"{path.name} has {count} columns called {clip(name)!r}")
@@ -144,18 +150,18 @@ def _parquet(path: Path) -> pd.DataFrame:
     try:
         arrow = importlib.import_module("pyarrow.parquet")
         with path.open("rb") as file:
-            # Of two columns of one name it would say something else.
-            _check_names(path, list(arrow.ParquetFile(file).schema_arrow.names))
+            # pandas words the error for two columns of the same name differently.
+            _validate_names(path, list(arrow.ParquetFile(file).schema_arrow.names))
             file.seek(0)
             frame: pd.DataFrame = pandas.read_parquet(file, engine="pyarrow")
     except RequestError:
         raise
     except ImportError as error:
-        raise EnvironmentFault(f"{path.name} needs pyarrow, which does not import ({_line(error)})") from None
-    # Arrow's errors are ValueErrors, KeyErrors, NotImplementedErrors and plain ones besides OSErrors.
+        raise EnvironmentFault(f"{path.name} needs pyarrow, which cannot be imported ({_line(error)})") from None
+    # Arrow raises ValueError, KeyError, NotImplementedError and plain Exception besides OSError.
     except Exception as error:
-        raise EnvironmentFault(f"{path.name} is no whole parquet file: {clip(_line(error), 200)}") from None
-    _check_names(path, list(map(str, frame.columns)))
+        raise EnvironmentFault(f"{path.name} is not a complete parquet file: {clip(_line(error), 200)}") from None
+    _validate_names(path, list(map(str, frame.columns)))
     return frame
 
 
@@ -163,7 +169,7 @@ def _pandas(path: Path) -> Any:
     try:
         import pandas
     except ImportError as error:
-        raise EnvironmentFault(f"{path.name} needs pandas, which does not import ({_line(error)})") from error
+        raise EnvironmentFault(f"{path.name} needs pandas, which cannot be imported ({_line(error)})") from error
     return pandas
 
 
@@ -179,7 +185,7 @@ def _column(series: pd.Series[Any], shown: str, name: str, *, from_text: bool) -
         raise _dates(shown, name, series.dropna().iloc[0] if series.notna().any() else "")
     known = series.notna().to_numpy()
     cells: list[Any] = series[known].to_list()
-    made: Column
+    column: Column
     if all(isinstance(cell, int | float | Decimal) and not isinstance(cell, bool) for cell in cells) and cells:
         numbers: list[float] | None = [_number(cell) for cell in cells]
     else:
@@ -187,23 +193,23 @@ def _column(series: pd.Series[Any], shown: str, name: str, *, from_text: bool) -
             if isinstance(cell, datetime.date | datetime.time | datetime.timedelta):
                 raise _dates(shown, name, cell)
             if not isinstance(cell, str | bool | int | float | Decimal):
-                raise RequestError(f"{shown} holds {type(cell).__name__} objects: takes numbers or text")
-        # What pandas itself did not read as numbers, such as whole ones beyond 64 bits beside others.
+                raise RequestError(f"{shown} holds {type(cell).__name__} objects: only numbers and text can be used")
+        # pandas leaves some numbers as text, such as whole ones beyond 64 bits beside others.
         numbers = _all_numbers(cells) if from_text else None
     if numbers is not None:
-        made = np.full(len(series), np.nan)
-        made[known] = numbers
-        return made
-    made = np.full(len(series), None, dtype=object)
-    made[known] = [str(cell) for cell in cells]
+        column = np.full(len(series), np.nan)
+        column[known] = numbers
+        return column
+    column = np.full(len(series), None, dtype=object)
+    column[known] = [str(cell) for cell in cells]
     if cells and all(isinstance(cell, str) and _DATE.fullmatch(cell) for cell in cells):
         raise _dates(shown, name, cells[0])
     if cells and all(isinstance(cell, str) and _COMMA.fullmatch(cell) for cell in cells):
         raise RequestError(
-            f"{shown} holds numbers with commas ({clip(cells[0], 40)}): takes a point before decimals, and nothing"
-            f" between thousands; or leave it out with --data drop={clip(name)}"
+            f"{shown} holds numbers with commas ({clip(cells[0], 40)}): write a point before decimals and nothing"
+            f" between thousands, or leave it out with --data drop={clip(name)}"
         )
-    return made
+    return column
 
 
 def _all_numbers(cells: Sequence[Any]) -> list[float] | None:
@@ -222,7 +228,7 @@ def _number(cell: int | float | Decimal) -> float:
 
 def _dates(shown: str, name: str, example: object) -> RequestError:
     return RequestError(
-        f"{shown} holds dates or times ({clip(str(example), 40)}): make numbers of them, such as a year or an age,"
+        f"{shown} holds dates or times ({clip(str(example), 40)}): turn them into numbers, such as a year or an age,"
         f" or leave it out with --data drop={clip(name)}"
     )
 

@@ -1,11 +1,11 @@
-"""The small real tables that ship inside scikit-learn, read from its data files without importing it.
+"""The small real data sets that ship with scikit-learn, read from its data files without importing it.
 
 digits         8x8 images of handwritten digits, pixels 0..16 (E. Alpaydin, C. Kaynak 1998)
 wine           13 chemical measurements of wines of three cultivars (M. Forina 1991)
 breast-cancer  30 measurements of cell nuclei (W. Street, W. Wolberg, O. Mangasarian 1993)
 diabetes       10 measurements in their own units; target: disease progression a year later (B. Efron et al. 2004)
 
-Importing scikit-learn takes longer than training the first epochs; its files are plain CSV.
+The files are plain CSV, and importing scikit-learn takes longer than training the first epochs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from search.errors import EnvironmentFault, RequestError
 
 @dataclass(frozen=True)
 class _Table:
-    """Where a table lies and what it must look like: the target is the last column, or a file of its own."""
+    """The place and the shape of a table. Its target is the last column, or a separate file."""
 
     file: str
     rows: int
@@ -48,10 +48,10 @@ TABLES = {
 
 
 def read(name: str, split: tuple[float, float, float], seed: int) -> Raw:
-    """The table called `name`, split; stratified by class where it has classes.
+    """Read and split the data set called `name`. The split is stratified by class if there are classes.
 
     Raises:
-        EnvironmentFault: scikit-learn or its data file is missing, unreadable or not the table it should be.
+        EnvironmentFault: scikit-learn or its data file is missing or unreadable, or the file is not the right table.
         RequestError: a cell is not a finite number, or a part of the split would be empty.
     """
     table = TABLES[name]

@@ -1,7 +1,7 @@
-"""What is to be predicted: whether a column holds classes or numbers, and which classes.
+"""The targets of a data set: whether they are classes or numbers, and which classes.
 
-Classification where the values are text, true and false, or whole numbers that are few: at most 20 different ones, and
-no more than half as many as there are rows. Everything else, and more than one column, is a regression.
+The task is classification if the values are text, true and false, or a few whole numbers: at most 20 different ones,
+and at most half as many as there are rows. With other values, or with several columns, the task is regression.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ TASKS = ("classification", "regression")
 _FEW = 20
 _MOST_CLASSES = 1000
 _LARGEST = float(np.finfo(np.float32).max)
-# Steps of float32 larger than this share of a column's SD would change what can be learned from it.
+# Rounding to float32 in steps larger than this share of a column's SD would change what can be learned from it.
 _COARSEST = 1e-3
 
 
 class BadRow(RequestError):
-    """A value that cannot be used; rows are counted from 0 here, from 1 in the message."""
+    """A value that cannot be used. `row` counts from 0; the message counts from 1."""
 
     def __init__(self, what: str, row: int) -> None:
         self.what, self.row = what, int(row)
@@ -36,7 +36,13 @@ class BadRow(RequestError):
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """Targets of all rows: y (rows,) int64 class numbers, or (rows, outputs) float32."""
+    """The targets of all rows.
+
+    Attributes:
+        task: "classification" or "regression".
+        y: class numbers ``(rows,)`` int64, or numbers ``rows x outputs`` float32.
+        classes: the names of the classes in the order of their numbers; () for regression.
+    """
 
     task: Task
     y: Tensor
@@ -44,36 +50,37 @@ class Targets:
 
     @property
     def labels(self) -> Tensor | None:
-        """What a split is stratified by."""
+        """The class numbers by which a split is stratified, or None for regression."""
         return self.y if self.classes else None
 
     @property
-    def told(self) -> str:
-        """``classification, 3 classes`` or ``regression, 1 target``, for a note."""
+    def summary(self) -> str:
+        """The words for a note: ``classification, 3 classes`` or ``regression, 1 target``."""
         count, what = (len(self.classes), "class") if self.classes else (self.y.shape[1], "target")
         plural = "" if count == 1 else "es" if what == "class" else "s"
         return f"{self.task}, {count} {what}{plural}"
 
 
 def infer(values: NDArray[Any], place: str, task: object = None) -> Targets:
-    """Targets of values ``rows`` or ``rows x outputs``.
+    """Infer the task and return the targets.
 
     Args:
-        values: numbers, booleans or text (an array of str, or of objects that are str, or None for missing).
-        place: what an error calls them: ``houses.csv: target 'price'``.
+        values: the values, ``(rows,)`` or ``rows x outputs``: numbers, booleans or text (str, or objects that are str
+            or None for missing).
+        place: the words for the values in an error: ``houses.csv: target 'price'``.
         task: "classification" or "regression"; None for the rule above.
 
     Raises:
-        RequestError: a value is missing or infinite, all are the same, or the task is not possible with them.
+        RequestError: a value is missing or infinite, all values are the same, or they do not fit the task.
     """
     if task is not None and task not in TASKS:
         raise unknown(f"task of {place}", clip(str(task)), TASKS)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim not in (1, 2):
-        raise RequestError(f"{place} takes one value a row, or a row of them, got shape {values.shape}")
+        raise RequestError(f"{place} needs one value or one list of values per row, got shape {values.shape}")
     if values.dtype.kind not in "biufUO":
-        raise RequestError(f"{place} takes numbers or text, got {values.dtype}")
+        raise RequestError(f"{place} must hold numbers or text, got {values.dtype}")
     if not len(values):
         raise RequestError(f"{place} has no rows")
     text = values.dtype.kind in "UO"
@@ -86,17 +93,17 @@ def infer(values: NDArray[Any], place: str, task: object = None) -> Targets:
         raise BadRow(f"{place} is {what}", odd[0][0])
     if values.ndim == 2:
         if text or task == "classification":
-            raise RequestError(f"{place}: several targets make a regression, which takes numbers")
+            raise RequestError(f"{place}: several targets make a regression, which needs numbers")
         return _numbers(values, place)
     different, numbers = np.unique(values, return_inverse=True)
     if len(different) == 1:
         raise RequestError(f"{place} is {clip(_label(different[0]))!r} in every row: there is nothing to learn")
     if text and task == "regression":
-        raise RequestError(f"{place} holds text, such as {clip(str(different[0]))!r}: a regression takes numbers")
+        raise RequestError(f"{place} holds text, such as {clip(str(different[0]))!r}: a regression needs numbers")
     if task is None:
-        few = len(different) <= min(_FEW, len(values) // 2) and bool((different == np.round(different)).all()) \
-            if values.dtype.kind in "iuf" else True  # fmt: skip
-        task = "classification" if few else "regression"
+        task = (
+            "regression" if values.dtype.kind in "iuf" and not _few_whole(different, len(values)) else "classification"
+        )
     if task == "regression":
         return _numbers(values[:, None], place)
     if len(different) > _MOST_CLASSES or len(different) == len(values):
@@ -105,40 +112,46 @@ def infer(values: NDArray[Any], place: str, task: object = None) -> Targets:
             f" (at most {_MOST_CLASSES:,}, and some more than once)"
         )
     if values.dtype.kind == "f" and float(np.abs(different).max()) >= 2**53:
-        raise RequestError(f"{place} has numbers from 2^53 on, which cannot be told apart: takes text for such classes")
+        raise RequestError(f"{place} has numbers from 2^53 on, which float64 cannot tell apart: write them as text")
     names = tuple(map(_label, different))
     return Targets("classification", torch.from_numpy(numbers.reshape(-1).astype(np.int64)), names)
 
 
+def _few_whole(different: NDArray[Any], rows: int) -> bool:
+    """Return whether the different values of a column are few and all whole, so that they are taken for classes."""
+    return len(different) <= min(_FEW, rows // 2) and bool((different == np.round(different)).all())
+
+
 def as_float32(values: NDArray[Any], name: Callable[[int], str]) -> Tensor:
-    """Columns of finite numbers ``rows x columns`` as float32, in which they must stay what they are.
+    """Convert columns of finite numbers ``rows x columns`` to float32, which must keep their values apart.
 
     Args:
-        name: what an error calls a column.
+        values: the numbers.
+        name: a function that returns the words for a column in an error.
 
     Raises:
-        RequestError: a number is missing or infinite, beyond the range of float32, or so far from 0 for how little the
-            column varies that float32 cannot tell its values apart.
+        RequestError: a number is missing, infinite or beyond the range of float32, or a column varies so little around
+            a large number that float32 cannot tell its values apart.
     """
-    made = np.empty(values.shape, np.float32)
+    converted = np.empty(values.shape, np.float32)
     for number in range(values.shape[1]):
-        made[:, number] = checked_column(as_float64(values[:, number], name(number)), name(number))
-        if (bad := np.flatnonzero(np.isnan(made[:, number]))).size:
+        converted[:, number] = validate_column(as_float64(values[:, number], name(number)), name(number))
+        if (bad := np.flatnonzero(np.isnan(converted[:, number]))).size:
             raise BadRow(f"{name(number)} is missing", bad[0])
-    return torch.from_numpy(made)
+    return torch.from_numpy(converted)
 
 
 def as_float64(column: NDArray[Any], name: str) -> NDArray[np.float64]:
-    """One column of numbers; raises RequestError for whole numbers that would become the same."""
-    made = column.astype(np.float64)
-    large = column.dtype.kind in "iu" and column.size > 0 and float(np.abs(made).max()) >= 2**53
-    if large and len(np.unique(made)) < len(np.unique(column)):
+    """Convert a column of numbers; raise RequestError if different whole numbers would become the same."""
+    converted = column.astype(np.float64)
+    large = column.dtype.kind in "iu" and column.size > 0 and float(np.abs(converted).max()) >= 2**53
+    if large and len(np.unique(converted)) < len(np.unique(column)):
         raise RequestError(f"{name} has whole numbers from 2^53 on that are too close: subtract a constant from them")
-    return made
+    return converted
 
 
-def checked_column(column: NDArray[np.float64], name: str) -> NDArray[np.float64]:
-    """One column, as `as_float32` wants it, except that NaN may stand where a value is missing."""
+def validate_column(column: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+    """Return a column that meets the rules of `as_float32`; NaN is allowed for a missing value."""
     bad = np.flatnonzero(np.isinf(column))
     if bad.size:
         raise BadRow(f"{name} is infinite", bad[0])
@@ -151,8 +164,8 @@ def checked_column(column: NDArray[np.float64], name: str) -> NDArray[np.float64
     spread = float(known.std())
     if spread > 0 and float(np.spacing(np.float32(largest))) > _COARSEST * spread:
         raise RequestError(
-            f"{name} has numbers up to {largest:.9g} that differ by about {spread:.3g}: in float32 they are the same;"
-            " subtract a constant from them"
+            f"{name} has numbers up to {largest:.9g} that differ by about {spread:.3g}, which float32 cannot tell apart"
+            ": subtract a constant from them"
         )
     return column
 
@@ -165,7 +178,7 @@ def _numbers(values: NDArray[Any], place: str) -> Targets:
 
 
 def _label(value: Any) -> str:
-    """A class's name: a whole number without a point."""
+    """Return the name of a class; a whole number has no decimal point."""
     if isinstance(value, np.floating | float):
         number = float(value)
         return f"{number:.0f}" if number.is_integer() and abs(number) < 2**53 else repr(number)

@@ -1,7 +1,7 @@
-"""mnist, fashion-mnist and cifar10 through torchvision's own classes, which download them where they are missing.
+"""mnist, fashion-mnist and cifar10, read by torchvision's own classes, which download missing files.
 
-torchvision is imported inside `read` only. Pixels stay uint8 until they are scaled. What torchvision would report as an
-AssertionError or a reshape error, a damaged file, is checked here first, so that the message can name the file.
+Only `read` imports torchvision. Pixels stay uint8 until they are scaled. Damaged files are detected here first, because
+torchvision would raise an AssertionError or a reshape error that does not name the file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from search.errors import EnvironmentFault, RequestError
 
 @dataclass(frozen=True)
 class _Source:
-    """A torchvision class, and the folder under the root where it keeps its files."""
+    """A torchvision class, and the folder under the root that holds its files."""
 
     cls: str
     folder: str
@@ -40,18 +40,22 @@ SOURCES = {
 def read(
     name: str, split: tuple[float, float, float], validation: str, seed: int, data_dir: Path, offline: bool
 ) -> Raw:
-    """The image dataset called `name`, with the parts that its publishers made.
+    """Read the image data set called `name`, with its official training and test rows.
 
     Args:
-        split: the second is the share of validation rows among the official training rows, stratified by class.
-        validation: "train" for such rows, the rest of which train, the official test set being the test part;
-            "half-of-test" for a random half of the official test set, the other half being the test part; "test" for
-            all of it, twice. With these two all official training rows train, and `split` is not read.
+        name: a name in `SOURCES`.
+        split: the shares of the parts. The second is that of validation rows among the official training rows,
+            stratified by class.
+        validation: the source of the validation rows. "train": official training rows, as `split` says;
+            "half-of-test": a random half of the official test rows, and the other half is the test part; "test": all
+            official test rows, which are the test part too. The last two ignore `split`.
+        seed: the seed of the split.
         data_dir: torchvision's root, which contains or will contain `MNIST`, `FashionMNIST`, `cifar-10-batches-py`.
+        offline: whether downloads are forbidden.
 
     Raises:
-        RequestError: `offline`, and files are missing.
-        EnvironmentFault: torchvision does not import, the download fails, or a file is damaged.
+        RequestError: files are missing and `offline` is set.
+        EnvironmentFault: torchvision cannot be imported, the download fails, or a file is damaged.
     """
     source = SOURCES[name]
     cls = _torchvision_class(name, source.cls)
@@ -65,15 +69,15 @@ def read(
         )
     for path in files:
         if path.name.endswith("-ubyte") and path.is_file():
-            _check_idx(name, path)
+            _validate_idx(name, path)
     official, test = (_load(name, cls, folder, train, download=not offline) for train in (True, False))
     pixels, labels = _tensors(name, folder, official)
     test_pixels, test_labels = _tensors(name, folder, test)
     image_shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
     if test_pixels.shape[1:] != pixels.shape[1:]:
         raise EnvironmentFault(f"dataset {name}: training and test images under {folder} differ in shape")
-    whole, tested = Rows(pixels.flatten(1), labels), Rows(test_pixels.flatten(1), test_labels)
-    train, val, tested = with_official_test(whole, tested, split, validation, seed)
+    whole, official_test = Rows(pixels.flatten(1), labels), Rows(test_pixels.flatten(1), test_labels)
+    train, val, tested = with_official_test(whole, official_test, split, validation, seed)
     return Raw(
         task="classification",
         train=train,
@@ -90,23 +94,26 @@ def read(
 def _torchvision_class(name: str, cls: str) -> Any:
     try:
         return getattr(importlib.import_module("torchvision.datasets"), cls)
-    # A torchvision built for another torch fails on import with any of these.
+    # A torchvision that was built for another torch raises any of these.
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         raise EnvironmentFault(
-            f"dataset {name} needs torchvision, which does not import ({_line(error)}):"
+            f"dataset {name} needs torchvision, which cannot be imported ({_line(error)}):"
             " install the version that matches your torch with `pip install torchvision`"
         ) from error
 
 
 def _files(cls: Any, folder: Path) -> list[Path]:
-    """The files that `cls` reads, from the lists that it publishes."""
+    """Return the files that `cls` reads, from its public lists."""
     if hasattr(cls, "resources"):
         return [folder / Path(archive).stem for archive, _ in cls.resources]
     return [folder / file for file, _ in (*cls.train_list, *cls.test_list)] + [folder / cls.meta["filename"]]
 
 
-def _check_idx(name: str, path: Path) -> None:
-    """Compare a file's size with its IDX header: 0 0 8 (uint8) d, then d big-endian 4-byte lengths, then the bytes."""
+def _validate_idx(name: str, path: Path) -> None:
+    """Compare a file's size with its IDX header.
+
+    The header is 0 0 8 (uint8) d, then d big-endian 4-byte lengths, then the bytes.
+    """
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -129,16 +136,16 @@ def _load(name: str, cls: Any, folder: Path, train: bool, download: bool) -> Any
     root = folder.parents[len(Path(SOURCES[name].folder).parts) - 1]
     try:
         return cls(root=str(root), train=train, download=download)
-    # URLError and a full or read-only disk are OSErrors; a wrong checksum and no mirror that answers, RuntimeErrors.
+    # A URLError and a full or read-only disk are OSErrors. A wrong checksum or a lack of mirrors is a RuntimeError.
     except (OSError, RuntimeError, HTTPException) as error:
         what = "cannot be read or downloaded" if download else "cannot be read"
         raise EnvironmentFault(f"dataset {name}: the files under {folder} {what}: {_line(error)}") from error
 
 
 def _tensors(name: str, folder: Path, dataset: Any) -> tuple[Tensor, Tensor]:
-    """Pixels (rows, channels, height, width) uint8 and labels (rows,) int64."""
+    """Return pixels ``rows x channels x height x width`` uint8 and labels ``(rows,)`` int64."""
     pixels = torch.as_tensor(np.asarray(dataset.data))
-    # CIFAR's images are height x width x channel, MNIST's have no channel.
+    # CIFAR's images are height x width x channels, and MNIST's have no channel axis.
     pixels = pixels.unsqueeze(1) if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
     labels = torch.as_tensor(np.asarray(dataset.targets, dtype=np.int64))
     if len(pixels) != len(labels):

@@ -1,1 +1,1 @@
-"""The network of a trial as a file that plain PyTorch loads, and as a registered model in MLflow."""
+"""The export of a trial's network, to a file that plain PyTorch loads and to the model registry of MLflow."""

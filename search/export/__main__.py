@@ -38,7 +38,7 @@ def export(
     from search.api import load_study
     from search.export import network
 
-    network.confirm(output, trial, one_se=one_se)
+    network.validate_export(output, trial, one_se=one_se)
     if register is not None:
         database.validate_databases(stored["storage"], tracking_uri)
     study = load_study(**stored)

@@ -1,11 +1,10 @@
-"""A chosen network for use elsewhere: its file, the lines of plain PyTorch that load it, and MLflow's registry."""
+"""The export of a trial's network: its file, the lines of plain PyTorch that load it, and MLflow's registry."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,87 +28,91 @@ _EXAMPLES = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Exported:
-    """A network that was saved; as text, how it is loaded without this package.
+class ExportedNetwork:
+    """A network that was saved. Its text shows how to load it without this package.
 
     Attributes:
-        file, described: the network, and what it is as JSON.
-        model: what they hold.
+        file: the file of the network.
+        description: the JSON file that describes it.
+        model: the content of both files.
         rows: some rows as they are in the data, ``examples x inputs``.
     """
 
     file: Path
-    described: Path
+    description: Path
     model: Model
     rows: Tensor
 
     @property
     def lines(self) -> list[str]:
-        """Five lines that load the file with PyTorch and safetensors alone, and predict `rows`."""
-        return lines(self.model, str(self.file))
+        """The lines that load the file with PyTorch and safetensors alone, and predict `rows`."""
+        return loading_code(self.model, str(self.file))
 
     def register(self, name: str, tracking_uri: str = DEFAULT_TRACKING) -> str:
-        """Register it as a model in MLflow too: `register`."""
+        """Register it as a model in MLflow too, and return its URI: `register`."""
         meta = self.model.meta
         return register(self.model, f"{meta.study}/{meta.trial}", name, tracking_uri, self.rows)
 
     def __repr__(self) -> str:
         code = [f"    {line}" for line in self.lines]
-        return "\n".join([self.said(), "to load it, and predict `rows` as they are in the data:", "", *code])
+        return "\n".join([*self._summary(), "", *code])
 
-    def said(self) -> str:
-        """Which network it is, and where."""
+    def _summary(self) -> list[str]:
+        """Return two lines on the network and on what the code below them does."""
         meta = self.model.meta
-        return f"trial {meta.trial} of {meta.study}, val_loss {meta.val_loss:.4g}: {self.file}, {self.described}"
+        return [
+            f"trial {meta.trial} of {meta.study}, val_loss {meta.val_loss:.4g}: {self.file}, {self.description}",
+            "These lines load it, and predict `rows` as they are in the data:",
+        ]
 
     def _repr_html_(self) -> str:
-        code = escape("\n".join(self.lines))
-        return html.block(
-            html.lines([self.said(), "to load it, and predict rows as they are in the data:"]), f"<pre>{code}</pre>"
-        )
+        return html.block(html.lines(self._summary()), html.code(self.lines))
 
 
-def confirm(file: Path, trial: int | None, *, one_se: bool) -> None:
-    """Refuse what cannot be exported, before anything is trained.
+def validate_export(file: Path, trial: int | None, *, one_se: bool) -> None:
+    """Refuse an export that is not possible, before anything is trained.
 
     Raises:
-        RequestError: the file's name or folder, or two ways of choosing the trial.
+        RequestError: the file's name does not end in .safetensors, its folder does not exist, or the trial is chosen in
+            two ways.
     """
     if file.suffix != ".safetensors":
         raise RequestError(f"output takes a name that ends in .safetensors, got {str(file)!r}")
     if not file.absolute().parent.is_dir():
-        raise RequestError(f"output: no folder {str(file.absolute().parent)!r}")
+        raise RequestError(f"output: the folder {str(file.absolute().parent)!r} does not exist")
     if one_se and trial is not None:
-        raise RequestError("takes either --trial or --one-se, not both")
+        raise RequestError(f"give either --trial {trial} or --one-se, not both")
 
 
 def export(
     study: BaseStudy, file: Path, trial: int | None = None, *, one_se: bool = False, force: bool = True
-) -> Exported:
-    """Save a trial's network, trained again, with its scaling, and what it is as JSON beside it.
+) -> ExportedNetwork:
+    """Train a trial again and save its network, with its scaling, and its description as JSON beside it.
 
     Args:
-        trial: its number; default the best.
-        one_se: take the most strongly regularised trial within one standard error of the best.
+        study: the study of the trial.
+        file: the file to write, a name that ends in .safetensors.
+        trial: the number of the trial; by default the best one.
+        one_se: whether to take the most strongly regularised trial within one standard error of the best.
         force: whether to overwrite files that hold something else than this trial's network.
 
     Raises:
         RequestError: there is no such trial, its network is more than linear layers and activations, the file's name
             does not end in .safetensors, or it holds something else.
-        EnvironmentFault: it cannot be written there.
+        EnvironmentFault: the file cannot be written.
     """
-    confirm(file, trial, one_se=one_se)
+    validate_export(file, trial, one_se=one_se)
     number = one_standard_error(study) if one_se else chosen(study, trial).number
     if not force:
-        _check_overwrite(file, study.name, number)
+        _validate_overwrite(file, study.name, number)
     model = trained(study, number)
     save(file, model)
-    described = file.with_suffix(".json")
-    described.write_text(model.meta.model_dump_json(indent=2) + "\n")
-    return Exported(file, described, model, study.data.inputs.invert(study.data.x_train[:_EXAMPLES]))
+    description = file.with_suffix(".json")
+    description.write_text(model.meta.model_dump_json(indent=2) + "\n")
+    return ExportedNetwork(file, description, model, study.data.inputs.invert(study.data.x_train[:_EXAMPLES]))
 
 
-def _check_overwrite(file: Path, study: str, trial: int) -> None:
+def _validate_overwrite(file: Path, study: str, trial: int) -> None:
     """Refuse to overwrite a model file, or the description beside it, of anything but this trial.
 
     Raises:
@@ -133,40 +136,51 @@ def _check_overwrite(file: Path, study: str, trial: int) -> None:
         )
 
 
-def one_standard_error(study: BaseStudy, told: Callable[[str], None] | None = None) -> int:
-    """The number of the most strongly regularised trial within one standard error of the best.
+def one_standard_error(study: BaseStudy, log: Callable[[str], None] | None = None) -> int:
+    """Return the number of the most strongly regularised trial within one standard error of the best.
 
-    A study with fewer than three replicates gets more of its best trials first: `search.report.replicates`.
+    If the study has fewer than three replicates, its best trials are trained on more first: `search.report.replicates`.
 
     Args:
-        told: is given a line on what is trained; default: printed on stderr.
+        study: the study to choose from.
+        log: a function that gets lines on what is trained and chosen; by default they are printed on stderr.
 
     Raises:
-        RequestError: the study cannot tell: it has several objectives, nothing searched regularises, or no complete
-            trial has finite replicates.
+        RequestError: the study has several objectives, no searched hyperparameter has a direction of regularisation, or
+            no complete trial has a finite loss on its replicates.
     """
-    told = told or (lambda line: print(line, file=sys.stderr))
+    log = log or (lambda line: print(line, file=sys.stderr))
     if study.objectives.several:
-        raise RequestError(f"one-se takes a study of one objective: choose from the front of {study.name!r} by --trial")
+        raise RequestError(
+            f"one-se takes a study of one objective, but {study.name!r} has several: choose a trial of its front by"
+            " --trial"
+        )
     known = record.read(study)
     if not strengths(known):
-        raise RequestError(f"one-se: nothing that study {study.name!r} searches has a direction of regularisation")
-    choice = statistics.one_standard_error(replicates.train(study, known, told))
+        raise RequestError(
+            f"one-se: no hyperparameter that study {study.name!r} searches has a direction of regularisation: choose a"
+            " trial by --trial"
+        )
+    choice = statistics.one_standard_error(replicates.train(study, known, log))
     if choice is None:
-        has = "no complete trial" if not known.complete else "no complete trial with finite replicates"
-        raise RequestError(f"one-se: study {study.name!r} has {has}")
+        lacks = "no complete trial" if not known.complete else "no complete trial with a finite loss on its replicates"
+        raise RequestError(f"one-se: study {study.name!r} has {lacks}")
     if choice.chosen is choice.best:
-        told(f"trial {choice.best.number} is the best of {choice.replicates} replicates, and the choice")
+        log(
+            f"trial {choice.best.number} is the best over {choice.replicates} replicates, and no more strongly"
+            " regularised trial is within one standard error of it"
+        )
     else:
-        told(
-            f"trial {choice.chosen.number} is within one standard error of the best, {choice.best.number}: "
-            f"{choice.difference:.3g} higher, standard error {choice.error:.3g}, {choice.replicates} replicates"
+        log(
+            f"trial {choice.chosen.number} is within one standard error of the best trial, {choice.best.number}: its"
+            f" loss is {choice.difference:.3g} higher, with a standard error of {choice.error:.3g} over"
+            f" {choice.replicates} replicates"
         )
     return choice.chosen.number
 
 
-def lines(model: Model, file: str) -> list[str]:
-    """Five lines that load a model file with PyTorch and safetensors alone, and predict `rows`, raw ones."""
+def loading_code(model: Model, file: str) -> list[str]:
+    """Return the five lines that load a model file with PyTorch and safetensors alone, and predict raw `rows`."""
     modules = []
     for layer in range(len(model.meta.widths) - 1):
         inputs, outputs = model.meta.widths[layer : layer + 2]
@@ -185,10 +199,10 @@ def lines(model: Model, file: str) -> list[str]:
     ]
 
 
-def network(model: Model) -> nn.Sequential:
-    """The network as plain modules, from raw rows to logits or the user's units.
+def plain_network(model: Model) -> nn.Sequential:
+    """Return the network as plain modules, which take raw rows and return logits or the units of the data.
 
-    The scaling is part of the first and the last layer: ``W ((x - shift) / scale) + b = W' x + b'``.
+    The scaling becomes part of the first and the last layer: ``W ((x - shift) / scale) + b = W' x + b'``.
     """
     last = len(model.meta.widths) - 2
     layers: list[nn.Module] = []
@@ -207,18 +221,19 @@ def network(model: Model) -> nn.Sequential:
 
 
 def register(model: Model, key: str, name: str, tracking_uri: str, example: Tensor) -> str:
-    """Log the network to its trial's run and register it in MLflow; returns its URI, ``models:/name/version``.
+    """Log the network to its trial's run, register it in MLflow, and return its URI, ``models:/name/version``.
 
-    Stored as a traced graph (pt2), which loads without running code of the file's.
+    It is stored as a traced graph (pt2), which loads without running code from the file.
 
     Args:
-        key: the run's tag, ``study/number``.
-        name: of the registered model.
-        tracking_uri: MLflow's.
-        example: some raw rows; any number of rows may be given later.
+        model: the network and its description.
+        key: the tag of the trial's run, ``study/number``.
+        name: the name of the registered model.
+        tracking_uri: the tracking URI of MLflow.
+        example: some raw rows; the model takes any number of rows.
 
     Raises:
-        RequestError: the trial has no run there, or MLflow does not take the name.
+        RequestError: the trial has no run there.
         EnvironmentFault: MLflow fails.
     """
     from search.tracking.writer import silence_mlflow
@@ -234,17 +249,21 @@ def register(model: Model, key: str, name: str, tracking_uri: str, example: Tens
         client = opened(tracking_uri)
         mlflow.set_tracking_uri(tracking_uri)
         experiments = [one.experiment_id for one in client.search_experiments()]
-        found = client.search_runs(experiments, tagged(KEY_TAG, key))
-        runs = [run for run in found if run.data.tags.get(KEY_TAG) == key]
+        candidates = client.search_runs(experiments, tagged(KEY_TAG, key))
+        runs = [run for run in candidates if run.data.tags.get(KEY_TAG) == key]
         if not runs:
             study = key.rpartition("/")[0]
             raise RequestError(f"MLflow has no run of {key}: run this first: {invocation.command('sync', study)}")
         with mlflow.start_run(run_id=runs[0].info.run_id):
             logged = mlflow.pytorch.log_model(
-                network(model), name="model", registered_model_name=name, input_example=example.numpy(),
-                pip_requirements=[f"torch=={torch.__version__}"], serialization_format="pt2",
-            )  # fmt: skip
-        # Ending the block above has set the run's end to now, which the next sync would take for another record.
+                plain_network(model),
+                name="model",
+                registered_model_name=name,
+                input_example=example.numpy(),
+                pip_requirements=[f"torch=={torch.__version__}"],
+                serialization_format="pt2",
+            )
+        # The end of the block above has set the run's end to now, which the next sync would take for another record.
         client.set_terminated(runs[0].info.run_id, runs[0].info.status, runs[0].info.end_time)
     except MlflowException as error:
         raise EnvironmentFault(f"MLflow at {tracking_uri}: {str(error).splitlines()[0]}") from None

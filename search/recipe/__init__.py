@@ -1,4 +1,4 @@
-"""The definition of a study: its TOML file, its techniques, and the hyperparameters that it fixes and searches."""
+"""Recipes: the TOML file that defines a study, its techniques, and the hyperparameters that it fixes and searches."""
 
 from search.recipe.recipe import Recipe, packaged
 

@@ -1,4 +1,4 @@
-"""How techniques stand side by side in one study: who owns which name, what cannot be together, who has work to do."""
+"""Rules for several techniques in one study: who owns which name, what excludes what, and what they do to the data."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from search.recipe import Recipe
 
 
-def confirm(techniques: Sequence[Technique]) -> None:
+def validate_techniques(techniques: Sequence[Technique]) -> None:
     """Refuse techniques that cannot be in one study.
 
     Raises:
-        RequestError: two of them declare, derive or search over one name, two have one role, or one fixes what another
-            searches or fixes otherwise.
+        RequestError: two techniques declare, derive or search over the same name, two have the same role, or one fixes
+            a value that another searches or fixes otherwise.
     """
     owners: dict[str, str] = {}
     roles: dict[str, str] = {}
@@ -46,32 +46,45 @@ def confirm(techniques: Sequence[Technique]) -> None:
         for name in technique.set:
             if owners.get(name, technique.name) != technique.name:
                 raise RequestError(f"technique {technique.name!r} fixes {name!r}, which {owners[name]!r} searches")
-    settings(techniques)
+    fixed_values(techniques)
 
 
-def settings(techniques: Sequence[Technique]) -> dict[str, Value]:
-    """What techniques fix of the model and the optimiser; raises RequestError where two of them differ."""
-    found: dict[str, Value] = {}
-    by: dict[str, str] = {}
+def fixed_values(techniques: Sequence[Technique]) -> dict[str, Value]:
+    """Return the values that techniques give to hyperparameters of the model and the optimiser.
+
+    Raises:
+        RequestError: two techniques give different values.
+    """
+    values: dict[str, Value] = {}
+    sources: dict[str, str] = {}
     for technique in techniques:
         for name, value in technique.set.items():
-            if found.setdefault(name, value) != value:
+            if values.setdefault(name, value) != value:
                 raise RequestError(
-                    f"technique {by[name]!r} needs {name} {found[name]}, technique {technique.name!r} {name} {value}"
+                    f"technique {sources[name]!r} needs {name} {values[name]}, but technique {technique.name!r} "
+                    f"needs {name} {value}"
                 )
-            by.setdefault(name, technique.name)
-    return found
+            sources.setdefault(name, technique.name)
+    return values
 
 
 class Possible(Protocol):
-    """What `Space` says of a hyperparameter."""
+    """The part of `Space` that the hooks of techniques need."""
 
-    def possible(self, name: str) -> list[Value]: ...
+    def possible(self, name: str) -> list[Value]:
+        """Return the values that a hyperparameter may take."""
+        ...
 
 
 @dataclass(frozen=True)
-class StudySetting:
-    """`search.technique.StudyContext` for one study, of all its techniques."""
+class Context:
+    """The `search.technique.StudyContext` of a study.
+
+    Attributes:
+        data: the data set on which the study trains.
+        members: the study's techniques, in order.
+        space: the study's hyperparameters.
+    """
 
     data: Data
     members: Sequence[Technique]
@@ -79,14 +92,19 @@ class StudySetting:
 
     @property
     def techniques(self) -> Sequence[str]:
-        """Their names."""
+        """The names of the study's techniques, in order."""
         return [technique.name for technique in self.members]
 
     @property
     def train_rows(self) -> Sequence[int]:
-        """How many training rows an epoch may have, most first."""
+        """The possible numbers of training rows in an epoch, the largest first."""
         choosing = [technique for technique in self.members if technique.rows is not None]
-        names = [name for one in choosing for name, own in one.hyperparameters.items() if isinstance(own, Structural)]
+        names = [
+            name
+            for technique in choosing
+            for name, declaration in technique.hyperparameters.items()
+            if isinstance(declaration, Structural)
+        ]
         counts = set()
         for values in product(*map(self.possible, names)):
             order = torch.arange(len(self.data.x_train))
@@ -97,68 +115,75 @@ class StudySetting:
         return sorted(counts, reverse=True)
 
     def possible(self, name: str) -> list[Value]:
-        """The values a hyperparameter may take."""
+        """Return the values that a hyperparameter may take."""
         return self.space.possible(name)
 
 
-def _idle(technique: Technique, space: Possible) -> bool:
-    """Whether it is at work in no trial: what could say so is neutral, or cannot exist."""
+def _is_never_active(technique: Technique, space: Possible) -> bool:
+    """Return whether every hyperparameter that could switch the technique on is neutral or cannot exist."""
 
-    def rests(name: str, one: Hyperparameter) -> bool:
-        absent = any(not {*space.possible(parent)} & {*allowed} for parent, allowed in one.when.items())
-        return absent or space.possible(name) == [one.neutral]
+    def is_off(name: str, declaration: Hyperparameter) -> bool:
+        cannot_exist = any(not {*space.possible(parent)} & {*allowed} for parent, allowed in declaration.when.items())
+        return cannot_exist or space.possible(name) == [declaration.neutral]
 
-    own = technique.hyperparameters.items()
-    telling = [(name, one) for name, one in own if isinstance(one, Numeric) or one.neutral is not None]
-    return bool(telling) and all(rests(name, one) for name, one in telling)
+    switches = {
+        name: declaration
+        for name, declaration in technique.hyperparameters.items()
+        if isinstance(declaration, Numeric) or declaration.neutral is not None
+    }
+    return bool(switches) and all(is_off(name, declaration) for name, declaration in switches.items())
 
 
-def prepared_data(
+def load_prepared_data(
     recipe: Recipe, techniques: Sequence[Technique], space: Possible, data_dir: Path, *, offline: bool
 ) -> Data:
-    """A recipe's data as its techniques need them, who have found nothing wrong with the study.
+    """Load a recipe's data, and let each technique check the study and prepare the data, in order.
 
     Raises:
-        RequestError, EnvironmentFault: see `search.data.load` and `Technique.check`.
+        RequestError: the data cannot be loaded as asked (see `search.data.load`), or a technique cannot work here.
+        EnvironmentFault: a file or a library is missing or damaged, or a download fails.
     """
     spec = recipe.data
     data = load(
-        spec.dataset, target=spec.target, scale=spec.scale, split=spec.split, validation=spec.validation,
-        seed=spec.seed, data_dir=data_dir, offline=offline, options=spec.options,
-    )  # fmt: skip
+        spec.dataset,
+        target=spec.target,
+        scale=spec.scale,
+        split=spec.split,
+        validation=spec.validation,
+        seed=spec.seed,
+        data_dir=data_dir,
+        offline=offline,
+        options=spec.options,
+    )
     for technique in techniques:
-        data = _prepared(technique, space, data, techniques)
+        validate_study([technique], techniques, data, space)
+        if technique.prepare is not None and not _is_never_active(technique, space):
+            with _naming(technique):
+                data = technique.prepare(data, Context(data, techniques, space))
     return data
 
 
-def _prepared(technique: Technique, space: Possible, data: Data, techniques: Sequence[Technique]) -> Data:
-    """The data as a technique needs them, once it has found nothing wrong with the study.
+def validate_study(checking: Sequence[Technique], techniques: Sequence[Technique], data: Data, space: Possible) -> None:
+    """Let some of a study's techniques check the study.
+
+    Args:
+        checking: the techniques whose `check` is called.
+        techniques: all techniques of the study.
+        data: the data set on which the study trains.
+        space: the study's hyperparameters.
 
     Raises:
-        RequestError: it cannot work there.
+        RequestError: one of them cannot work in this study.
     """
-    check([technique], techniques, data, space)
-    if technique.prepare is None or _idle(technique, space):
-        return data
-    with _named(technique):
-        return technique.prepare(data, StudySetting(data, techniques, space))
-
-
-def check(those: Sequence[Technique], techniques: Sequence[Technique], data: Data, space: Possible) -> None:
-    """Whether some of a study's techniques find something wrong with it.
-
-    Raises:
-        RequestError: one cannot work there.
-    """
-    for technique in those:
-        if technique.check is not None and not _idle(technique, space):
-            with _named(technique):
-                technique.check(StudySetting(data, techniques, space))
+    for technique in checking:
+        if technique.check is not None and not _is_never_active(technique, space):
+            with _naming(technique):
+                technique.check(Context(data, techniques, space))
 
 
 @contextmanager
-def _named(technique: Technique) -> Iterator[None]:
-    """Says whose complaint it is."""
+def _naming(technique: Technique) -> Iterator[None]:
+    """Turn a ValueError of a technique's hook into a RequestError that names the technique."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Every hyperparameter that a study may have: the model's, the optimisers', the techniques'."""
+"""All hyperparameters that a study may have: those of the model, of the optimisers and of its techniques."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search.train.optimisers import OPTIMISERS
 
 
 def parse_hidden(value: object) -> str:
-    """Hidden widths in their standard form, ``"128x128"``; "0" is a linear model."""
+    """Return hidden widths in their standard form, ``"128x128"``; ``"0"`` is a linear model."""
     parts = [part.strip() for part in str(value).replace(",", "x").split("x")]
     widths = [int(part) if part.isascii() and part.isdecimal() and len(part) < 6 else 0 for part in parts]
     if parts != ["0"] and (min(widths) < 1 or max(widths) > 65536 or len(widths) > 64):
@@ -31,17 +31,19 @@ CORE: Mapping[str, Hyperparameter] = {
 
 
 def declare(techniques: Sequence[Technique]) -> dict[str, Hyperparameter]:
-    """Core, optimisers' and techniques' hyperparameters; an optimiser's exists where that optimiser is chosen.
+    """Return the declarations of the model's, the optimisers' and the techniques' hyperparameters, by name.
+
+    An optimiser's hyperparameter exists only where that optimiser is chosen.
 
     Raises:
-        RequestError: a technique declares a name that is taken or is none, or speaks of one that there is not.
+        RequestError: a technique declares a name that is taken or is not an identifier, or refers to an unknown one.
     """
     declared: dict[str, Hyperparameter] = dict(CORE)
     choosers: dict[str, list[Value]] = {}
     specific: dict[str, Hyperparameter] = {}
-    for optimiser, made in OPTIMISERS.items():
-        for name, declaration in made.hyperparameters.items():
-            choosers.setdefault(name, []).append(optimiser)
+    for chosen, optimiser in OPTIMISERS.items():
+        for name, declaration in optimiser.hyperparameters.items():
+            choosers.setdefault(name, []).append(chosen)
             specific[name] = declaration
     for name, declaration in specific.items():
         declared[name] = replace(declaration, when={"optimizer": tuple(choosers[name])})
@@ -55,7 +57,7 @@ def declare(techniques: Sequence[Technique]) -> dict[str, Hyperparameter]:
             if not name.isidentifier():
                 raise RequestError(f"technique {technique.name!r} declares {name!r}, which is not a name like 'l2'")
             for parent in declaration.when:
-                # Declared before it: values are drawn in this order.
+                # A parent is declared first, because values are drawn in this order.
                 if parent not in declared:
                     raise unknown(f"hyperparameter in `when` of {name}", parent, declared)
             declared[name] = declaration

@@ -1,4 +1,4 @@
-"""From the range of a hyperparameter to Optuna's distribution, a trial's value, the values of a grid's axis."""
+"""Optuna's distribution for the range of a hyperparameter, and the values that it gives to trials and to grids."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search.technique import Hyperparameter, Numeric, Structural, Value
 
 
 def default_range(name: str, declaration: Hyperparameter) -> Range | None:
-    """What a technique's hyperparameter is searched over if the recipe does not say."""
+    """Return the range over which a technique's hyperparameter is searched by default, or None if it is fixed."""
     if isinstance(declaration, Structural):
         return Range(choices=declaration.choices) if declaration.searched else None
     if declaration.low is None or declaration.high is None:
@@ -22,33 +22,33 @@ def default_range(name: str, declaration: Hyperparameter) -> Range | None:
     return Range.parse({"low": declaration.low, "high": declaration.high, "log": declaration.log}, f"range of {name}")
 
 
-def distribution(name: str, declaration: Hyperparameter, wanted: Range) -> BaseDistribution:
-    """Optuna's distribution for a range or choices of a hyperparameter.
+def distribution(name: str, declaration: Hyperparameter, searched: Range) -> BaseDistribution:
+    """Return Optuna's distribution for the range or the choices of a hyperparameter.
 
     Raises:
-        RequestError: a value of it is not allowed, a choice is there twice, or it takes no range.
+        RequestError: a value in it is not allowed, a choice occurs twice, or the hyperparameter takes choices only.
     """
-    if wanted.choices:
-        choices = tuple(declaration.check(name, choice) for choice in wanted.choices)
+    if searched.choices:
+        choices = tuple(declaration.validate(name, choice) for choice in searched.choices)
         if len(set(choices)) < len(choices):
             raise RequestError(f"{name} has a choice twice: {clip(', '.join(map(str, choices)))}")
         return CategoricalDistribution(choices)
-    assert wanted.low is not None
-    assert wanted.high is not None
+    assert searched.low is not None
+    assert searched.high is not None
     if isinstance(declaration, Numeric) and not declaration.whole:
-        low, high = declaration.check(name, wanted.low), declaration.check(name, wanted.high)
-        return FloatDistribution(low, high, log=wanted.log)
+        low, high = declaration.validate(name, searched.low), declaration.validate(name, searched.high)
+        return FloatDistribution(low, high, log=searched.log)
     if isinstance(declaration, Structural) and (declaration.choices or declaration.parse is not None):
         raise RequestError(f"{name} takes choices, such as --space {name}=A,B; got a range")
-    # From 2^53 on a float is no longer exact to the unit.
-    if wanted.low != int(wanted.low) or wanted.high != int(wanted.high) or wanted.high > 2**53:
-        raise RequestError(f"{name} takes whole numbers up to 2^53, got the range {wanted.low:g}:{wanted.high:g}")
-    low_int, high_int = declaration.check(name, int(wanted.low)), declaration.check(name, int(wanted.high))
-    return IntDistribution(int(low_int), int(high_int), log=wanted.log)
+    # From 2^53 on, a float no longer tells neighbouring whole numbers apart.
+    if searched.low != int(searched.low) or searched.high != int(searched.high) or searched.high > 2**53:
+        raise RequestError(f"{name} takes whole numbers up to 2^53, got the range {searched.low:g}:{searched.high:g}")
+    low_int, high_int = declaration.validate(name, int(searched.low)), declaration.validate(name, int(searched.high))
+    return IntDistribution(int(low_int), int(high_int), log=searched.log)
 
 
 def suggested(trial: Trial, name: str, distribution: BaseDistribution) -> Value:
-    """The value that a trial's sampler chooses."""
+    """Return the value that a trial's sampler chooses."""
     if isinstance(distribution, FloatDistribution):
         return trial.suggest_float(name, distribution.low, distribution.high, log=distribution.log)
     if isinstance(distribution, IntDistribution):
@@ -60,7 +60,7 @@ def suggested(trial: Trial, name: str, distribution: BaseDistribution) -> Value:
 
 
 def as_text(distribution: BaseDistribution) -> str:
-    """As the command line takes it: ``1e-06:0.1:log`` or ``sgd,adam``."""
+    """Return a distribution as the command line takes it: ``1e-06:0.1:log`` or ``sgd,adam``."""
     if isinstance(distribution, CategoricalDistribution):
         return ",".join(map(str, distribution.choices))
     assert isinstance(distribution, FloatDistribution | IntDistribution)
@@ -68,9 +68,9 @@ def as_text(distribution: BaseDistribution) -> str:
 
 
 def position(distribution: BaseDistribution, value: Value) -> float | None:
-    """Where a value lies in its range, from 0 to 1 on the scale it is searched on; of choices, its rank.
+    """Return the position of a value in its range, from 0 to 1 on the scale of the search; for choices, its rank.
 
-    None for choices without an order, or a range of one value.
+    It is None for choices that are not all numbers, and for a range of one value.
     """
     if isinstance(distribution, CategoricalDistribution):
         choices = [choice for choice in distribution.choices if isinstance(choice, int | float)]
@@ -85,7 +85,7 @@ def position(distribution: BaseDistribution, value: Value) -> float | None:
 
 
 def grid_values(distribution: BaseDistribution, points: int) -> list[Value]:
-    """The values of one axis: every choice, or `points` evenly spaced ones (geometrically on a log scale)."""
+    """Return the values of one axis of a grid: all choices, or `points` values, evenly spaced (on a log scale too)."""
     if isinstance(distribution, CategoricalDistribution):
         return [choice for choice in distribution.choices if choice is not None]
     assert isinstance(distribution, FloatDistribution | IntDistribution)
@@ -93,5 +93,5 @@ def grid_values(distribution: BaseDistribution, points: int) -> list[Value]:
     spaced = np.geomspace(low, high, points) if distribution.log else np.linspace(low, high, points)
     if isinstance(distribution, IntDistribution):
         return sorted({round(value) for value in spaced.tolist()})
-    # The end points exactly: rounding may carry them over the edge of the distribution.
+    # The ends are not rounded, which could carry them outside the distribution.
     return [low, *(float(f"{value:.12g}") for value in spaced[1:-1].tolist()), high]

@@ -1,7 +1,7 @@
-"""A study's definition: the TOML schema of `studies/`, its defaults and the errors it answers with.
+"""The `Recipe`: the definition of a study, read from TOML.
 
-A recipe is data only: nothing in it is executed. `Recipe.load` takes a name in `studies/`, a path to a TOML file, or
-techniques joined by '+', whose spaces are then united in the order written.
+A recipe is data only: nothing in it is executed. `Recipe.load` takes the name of a recipe in `studies/`, the path of a
+TOML file, or several names joined by '+', whose techniques and spaces are united in the order written.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from search.errors import EnvironmentFault, RequestError, clip, nearest, unknown
+from search.recipe import installed
 from search.recipe.schema import (
     MOST_POINTS,
     WATCHED,
@@ -26,55 +25,64 @@ from search.recipe.schema import (
     PrecisionName,
     Pruner,
     Range,
-    Row,
     SamplerName,
     Scalar,
+    Setting,
     WatchName,
     Whole,
 )
 from search.storage.fields import Part
 
 _LONGEST_FILE = 2**20
-# What these samplers ask depends on what they were told: of larger cohorts they need more trials. Measured by
-# `benchmarks/asking.py`; the cohorts of others are as wide as packs gain from.
+# These samplers learn from finished trials, so with larger cohorts they need more trials (`benchmarks/asking.py`
+# measures it). For other samplers a cohort is as large as makes packs faster.
 _LEARNING, _LEARNING_BATCH = ("tpe", "gp", "cmaes"), 8
 _GENERATION = 16
 
 
 class Recipe(Part):
-    """A study: what is searched, on which data, by which sampler and pruner, for how many trials.
+    """The definition of a study: its techniques, data, space, sampler, pruner and budget.
 
-    Instead of a space to search, a study may list its settings, to compare them; each is one trial:
+    Instead of searching a space, a study may compare explicit settings, each of which is one trial:
 
-        [[rows]]
+        [[settings]]
         name = "momentum 0.9"
         set = { momentum = 0.9 }
         published = { final_test_accuracy = 0.2551 }
 
-    A hyperparameter that a row leaves out has its value in ``[set]``, or its default. The rows are the cells of a grid,
-    in the order written; unless the recipe says otherwise they are one cohort, and nothing is pruned.
+    A hyperparameter that a setting leaves out has its value in ``[set]``, or its default. The settings are the cells of
+    a grid, in the order written. By default they are one cohort and nothing is pruned.
     """
 
     name: str = Field(min_length=1, max_length=120)
     title: str = ""
     techniques: tuple[str, ...] = ()
-    objective: tuple[ObjectiveName, ...] = Field(default=("val_loss",), description="several: their Pareto front")
-    trials: Whole = Field(default=64, ge=1, description="total budget")
+    objective: tuple[ObjectiveName, ...] = Field(default=("val_loss",), description="if several, their Pareto front")
+    trials: Whole = Field(default=64, ge=1, description="the total budget")
     ask_batch: Whole = Field(
-        default=32, ge=1, description="trials of one cohort; 8 where the sampler learns from them, 16 for nsgaii"
+        default=32, ge=1, description="the trials of a cohort; 8 if the sampler learns from them, 16 for nsgaii"
     )
     replicates: Whole = Field(default=1, ge=1, le=1000)
     seed: Whole = Field(default=0, ge=0, lt=2**63)
     sampler: SamplerName = "tpe"
-    grid_points: Whole = Field(default=16, ge=2, le=MOST_POINTS, description="values of a range in a grid by default")
+    grid_points: Whole = Field(
+        default=16, ge=2, le=MOST_POINTS, description="how many values a grid takes from a range"
+    )
     loss: LossName | None = None
     precision: PrecisionName = "fp32"
     pruner: Pruner = Pruner()
     data: DataSet = DataSet()
     set: Mapping[str, Scalar] = Field(default_factory=dict)
     space: Mapping[str, Range] = Field(default_factory=dict)
-    rows: tuple[Row, ...] = ()
-    watch: tuple[WatchName, ...] = Field(default=(), description="measured each epoch too; test: the test split")
+    settings: tuple[Setting, ...] = ()
+    watch: tuple[WatchName, ...] = Field(default=(), description="extra metrics of each epoch; test: of the test split")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_rows(cls, fields: Any) -> Any:
+        if isinstance(fields, Mapping) and "rows" in fields:
+            raise ValueError("[[rows]] is now called [[settings]]: rename it")
+        return fields
 
     @field_validator("techniques", "watch", "objective")
     @classmethod
@@ -87,28 +95,28 @@ class Recipe(Part):
     @classmethod
     def _begins_with_the_loss(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if names[:1] != ("val_loss",):
-            # It decides which epoch's weights are kept, and so what all the others are measured on.
+            # The validation loss decides which epoch's weights are kept, on which the other objectives are measured.
             raise ValueError("begins with val_loss")
         return names
 
     @model_validator(mode="after")
-    def _rows_are_a_grid(self) -> Recipe:
-        if not self.rows:
+    def _settings_are_a_grid(self) -> Recipe:
+        if not self.settings:
             return self
         if self.space:
-            raise ValueError(f"rows and a space do not mix: {next(iter(self.space))} is given a range")
+            raise ValueError(f"settings and a space cannot be combined: {next(iter(self.space))} is given a range")
         if "sampler" in self.model_fields_set and self.sampler != "grid":
-            raise ValueError(f"rows take sampler grid, got sampler {self.sampler!r}")
-        for number, row in enumerate(self.rows, 1):
+            raise ValueError(f"settings need sampler grid, got sampler {self.sampler!r}")
+        for number, setting in enumerate(self.settings, 1):
             for watch, metrics in WATCHED.items():
-                for name in row.published:
+                for name in setting.published:
                     if name.partition("_")[2] in metrics and watch not in self.watch:
-                        raise ValueError(f"row {number} publishes {name}, which takes watch = [{watch!r}]")
-        self._default(sampler="grid", ask_batch=len(self.rows), pruner=Pruner(name="none"))
+                        raise ValueError(f"setting {number} publishes {name}, which needs watch = [{watch!r}]")
+        self._default(sampler="grid", ask_batch=len(self.settings), pruner=Pruner(name="none"))
         return self
 
     @model_validator(mode="after")
-    def _who_learns_asks_little_at_a_time(self) -> Recipe:
+    def _cohort_fits_the_sampler(self) -> Recipe:
         if self.sampler in _LEARNING:
             self._default(ask_batch=_LEARNING_BATCH)
         if self.sampler == "nsgaii":
@@ -122,34 +130,35 @@ class Recipe(Part):
                 raise ValueError(
                     "sampler cmaes takes one objective; tpe, nsgaii, gp, random, qmc and grid take several"
                 )
-            self._default(pruner=Pruner(name="none" if self.rows else "pareto"))
+            self._default(pruner=Pruner(name="none" if self.settings else "pareto"))
             if self.pruner.name not in ("pareto", "none"):
-                raise ValueError(f"pruner {self.pruner.name} ranks by one objective: several take pareto or none")
+                raise ValueError(f"pruner {self.pruner.name} ranks by one objective: several need pareto or none")
         elif self.pruner.name == "pareto":
-            raise ValueError("pruner pareto takes several objectives, as in --objective val_loss,sparsity")
+            raise ValueError("pruner pareto needs several objectives, as in --objective val_loss,sparsity")
         return self
 
     def _default(self, **values: object) -> None:
-        """Values of fields that were not given; written past pydantic, so that they stay out of those that were."""
+        """Fill in fields that were not given. This bypasses pydantic, so that the fields still count as not given."""
         self.__dict__.update({name: value for name, value in values.items() if name not in self.model_fields_set})
 
     def notes(self) -> list[str]:
-        """Where rows that choose are rows that test, a line each."""
-        found = []
+        """Return a warning for each way in which the test rows take part in choosing."""
+        warnings = []
         if "test" in self.watch:
-            found.append("the test split is measured every epoch: what is chosen by it has no unseen rows left")
+            warnings.append("the test split is measured every epoch: a choice based on it leaves no unseen rows")
         if self.data.validation == "test":
-            found.append("validation and test are the same rows: the best epoch is chosen by what it is tested on")
-        return found
+            warnings.append("validation and test are the same rows: the best epoch is chosen on the test rows")
+        return warnings
 
     @classmethod
     def load(cls, study: str) -> Recipe:
-        """The recipe of that name, at that path, or of those techniques joined by '+'.
+        """Return the recipe with this name, at this path, or united from names joined by '+'.
 
-        In a file at a path, a data set's path is relative to the file's folder.
+        In a file at a path, the path of a data set is relative to the file's folder.
 
         Raises:
-            RequestError: there is none such, or a field of it is wrong; the message names field, value and rule.
+            RequestError: there is no such recipe, or a field is wrong; the message names field, value and rule.
+            EnvironmentFault: a file cannot be read.
         """
         known = packaged()
         if study in known:
@@ -164,8 +173,8 @@ class Recipe(Part):
     @classmethod
     def _read(cls, path: Path, known: Mapping[str, str]) -> Recipe:
         shown = clip(str(path), 200)
-        # Unlike `Path.is_file`, this is false, not an error, for a name that no file system allows. A pipe or a device
-        # might never come to an end.
+        # Unlike `Path.is_file`, `os.path.isfile` returns False for a name that no file system allows. It also rules out
+        # pipes and devices, which might never end.
         if not os.path.isfile(path):
             if os.path.isdir(path):
                 raise RequestError(f"recipe {shown!r} is a folder: name a .toml file in it")
@@ -185,10 +194,10 @@ class Recipe(Part):
         fields = {"name": path.stem} | _toml(text, shown)
         data = fields.get("data")
         if isinstance(data, dict) and isinstance(data.get("dataset"), str):
-            from search.data import located
+            # Imported here because `search.data` imports torch, which takes seconds.
+            from search.data import resolve_dataset
 
-            # Here, not at the top: it imports torch.
-            fields["data"] = data | {"dataset": located(data["dataset"], path.parent)}
+            fields["data"] = data | {"dataset": resolve_dataset(data["dataset"], path.parent)}
         return cls.parse(fields, shown)
 
     @classmethod
@@ -197,30 +206,39 @@ class Recipe(Part):
         for part in parts:
             if part not in known:
                 raise unknown("study", part, known)
-            one = _toml(known[part], f"studies/{part}.toml")
-            if "rows" in one:
+            fields = _toml(known[part], f"studies/{part}.toml")
+            if "settings" in fields:
                 raise RequestError(
                     f"{united['name']}: study {part!r} lists its settings, so it cannot be joined by '+'"
                 )
             if parts.count(part) > 1:
                 raise RequestError(f"study {part!r} is named twice in {united['name']!r}")
-            united["techniques"] = [*dict.fromkeys([*united["techniques"], *one.get("techniques", ())])]
+            united["techniques"] = [*dict.fromkeys([*united["techniques"], *fields.get("techniques", ())])]
             for table in ("set", "space"):
-                for name, value in one.get(table, {}).items():
+                for name, value in fields.get(table, {}).items():
                     if united[table].setdefault(name, value) != value:
                         raise RequestError(f"{united['name']}: two of its studies give {table}.{name} different values")
         return cls.parse(united, united["name"])
 
     def but(self, source: str, **changes: Any) -> Recipe:
-        """This recipe with some fields changed; a field that is a table is merged, and a name in `set` leaves `space`.
+        """Return this recipe with some fields changed.
 
-        Fixing a hyperparameter takes it out of the space and giving it a range takes it out of the fixed ones.
+        A change to a table is merged into it. A hyperparameter that is fixed leaves the space, and one that is given a
+        range is no longer fixed.
+
+        Args:
+            source: the name that an error message gives the changes.
+            changes: the new values of fields.
+
+        Raises:
+            RequestError: a hyperparameter is both fixed and given a range, is given by the study's settings, or the
+                changed recipe is not valid.
         """
         fixed, ranges = (table if isinstance(table := changes.get(name), Mapping) else {} for name in ("set", "space"))
         if twice := {*fixed} & {*ranges}:
             raise RequestError(f"{source}: {min(twice)} is both fixed and given a range")
-        if listed := {name for row in self.rows for name in row.set if name in fixed}:
-            raise RequestError(f"{source}: {min(listed)} is what the rows of this study set: it cannot be fixed")
+        if listed := {name for setting in self.settings for name in setting.set if name in fixed}:
+            raise RequestError(f"{source}: {min(listed)} is given by the settings of this study: it cannot be fixed")
         fields = self.model_dump(exclude_unset=True)
         for name, change in changes.items():
             fields[name] = {**fields.get(name, {}), **change} if isinstance(change, Mapping) else change
@@ -232,11 +250,11 @@ class Recipe(Part):
 
 
 def packaged() -> dict[str, str]:
-    """The recipes of `studies/`, subfolders too: name (``l2``, ``notebooks/mnist-momentum``) to TOML text."""
-    return dict(_recipes(resources.files("studies"), ""))
+    """Return the TOML texts of the recipes in `studies/` by name, such as ``l2`` or ``notebooks/mnist-momentum``."""
+    return dict(_recipes(installed.FOLDER / "studies", ""))
 
 
-def _recipes(folder: Traversable, prefix: str) -> Iterator[tuple[str, str]]:
+def _recipes(folder: Path, prefix: str) -> Iterator[tuple[str, str]]:
     for entry in folder.iterdir():
         if entry.is_dir():
             yield from _recipes(entry, f"{prefix}{entry.name}/")
@@ -247,6 +265,6 @@ def _recipes(folder: Traversable, prefix: str) -> Iterator[tuple[str, str]]:
 def _toml(text: str, source: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    # A number of 5,000 digits is a plain ValueError.
+    # A number of 5,000 digits raises a plain ValueError.
     except (ValueError, RecursionError) as error:
         raise RequestError(f"{source} is not TOML: {clip(str(error), 200)}") from None

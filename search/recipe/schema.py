@@ -1,4 +1,4 @@
-"""The tables that a recipe is made of: their fields, their defaults, and one line for whatever is wrong with them."""
+"""The tables of a recipe: their fields, defaults and rules."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WATCHED: Mapping[WatchName, tuple[str, ...]] = {
     "test": ("test_loss", "test_accuracy", "test_rmse"),
     "weight_means": ("weight_means",),
 }
-"""The metrics that a summary holds too where the recipe watches them."""
+"""The metrics that the summary holds as well if the recipe watches them."""
 
 MOST_POINTS = 100_000
 
@@ -39,15 +39,15 @@ def _scalar(value: object) -> object:
     return value
 
 
-# Strict: true is not the number 1, nor "3" the number 3.
+# These types are strict: true is not the number 1, and "3" is not the number 3.
 Whole = Annotated[int, Field(strict=True)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-# One validator, not a union's branches: the complaint is then about the value, not about its not being a boolean.
+# With one validator instead of a union, the message is about the value and not about the first type of the union.
 Scalar = Annotated[bool | int | float | str, PlainValidator(_scalar)]
 
 
 class Range(Part):
-    """What a hyperparameter is searched over: `low` to `high` (`log` for a logarithmic scale), or `choices`."""
+    """The range of a searched hyperparameter: `low` to `high` (`log` for a logarithmic scale), or `choices`."""
 
     low: Real | None = None
     high: Real | None = None
@@ -71,42 +71,42 @@ class Range(Part):
 
 
 class Pruner(Part):
-    """How the trials of a cohort are judged among their peers; see `search.choose.pruners`."""
+    """The pruner, which judges the trials of a cohort among their peers; see `search.choose.pruners`."""
 
     name: PrunerName = "halving"
     reduction_factor: Whole = Field(default=3, ge=2)
-    min_epochs: Whole | None = Field(default=None, ge=1, description="the first rung; default: the pruner's own")
-    interval: Whole = Field(default=10, ge=1, description="median: epochs between rungs")
+    min_epochs: Whole | None = Field(default=None, ge=1, description="the first rung; the default is the pruner's own")
+    interval: Whole = Field(default=10, ge=1, description="the number of epochs between rungs (median)")
 
 
 class DataSet(Part):
-    """Which data, how scaled and how split."""
+    """The data set, how it is scaled and how it is split."""
 
-    dataset: str = Field(default="digits", description="a name, or a path, relative to the recipe's folder")
-    target: str | None = Field(default=None, min_length=1, description="the column of a table that is predicted")
+    dataset: str = Field(default="digits", description="a name, or a path relative to the recipe's folder")
+    target: str | None = Field(default=None, min_length=1, description="the column of a table that is to be predicted")
     scale: ScaleName = "standard"
     split: tuple[Real, Real, Real] = (0.6, 0.2, 0.2)
     validation: ValidationName = Field(default="train", description="where validation rows come from; see search.data")
-    seed: Whole = Field(default=0, ge=0, description="of the split, and of the rows of a synthetic task")
+    seed: Whole = Field(default=0, ge=0, description="the seed of the split, and of the rows of a synthetic task")
     options: Mapping[str, Any] = Field(
-        default_factory=dict, description="of a synthetic task: n, sigma ...; of a file: task, drop"
+        default_factory=dict, description="for a synthetic task: n, sigma ...; for a file: task, drop"
     )
 
 
-class Row(Part):
-    """One explicit setting of a study that lists its settings.
+class Setting(Part):
+    """One explicit setting of a study that lists its settings instead of searching a space.
 
-    `published` holds what somebody else measured at this setting, by the name of a summary metric
-    (``final_test_accuracy``, ``best_val_loss`` ...); a run prints it beside its own.
+    `published` holds figures that somebody else measured at this setting, by the name of a summary metric
+    (``final_test_accuracy``, ``best_val_loss`` ...). A run prints them beside its own.
     """
 
-    name: str = Field(default="", max_length=120, description="what tables call it; default: its values")
+    name: str = Field(default="", max_length=120, description="the label in tables; by default the values")
     set: Mapping[str, Scalar] = Field(default_factory=dict)
     published: Mapping[str, Real] = Field(default_factory=dict)
 
     @property
     def label(self) -> str:
-        """What tables call it."""
+        """The label of the setting in tables."""
         return self.name or " ".join(f"{name}={value}" for name, value in self.set.items()) or "as set"
 
     @field_validator("published")

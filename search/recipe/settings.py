@@ -1,4 +1,4 @@
-"""A study that lists its settings: its rows, checked and completed, as what is fixed, what varies and which cells."""
+"""The explicit settings of a study: what they fix, what varies among them, and which grid cells they are."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from search.technique import Hyperparameter, Value
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The settings of a study that lists them.
+class ExplicitSettings:
+    """The settings of a recipe that lists them, validated and completed.
 
     Attributes:
-        fixed: the hyperparameters that no row sets.
-        searched: those that some row sets; the choices are the values over all rows, in the order they appear.
-        cells: each row's values of those searched, where they exist, in the order written.
+        fixed: the values of the hyperparameters that no setting gives.
+        searched: a distribution for each hyperparameter that some setting gives. Its choices are the values over all
+            settings, in order of appearance.
+        cells: each setting's values of the searched hyperparameters that exist in it, in the order written.
     """
 
     fixed: Mapping[str, Value]
@@ -27,28 +28,35 @@ class Rows:
     cells: tuple[Mapping[str, Value], ...]
 
     @classmethod
-    def resolve(cls, recipe: Recipe, declared: Mapping[str, Hyperparameter], given: Mapping[str, Value]) -> Rows:
-        """The settings of a recipe that has rows; `given` is what recipe and techniques fix.
+    def resolve(
+        cls, recipe: Recipe, declared: Mapping[str, Hyperparameter], given: Mapping[str, Value]
+    ) -> ExplicitSettings:
+        """Return the settings of a recipe that lists them.
+
+        Args:
+            recipe: the recipe.
+            declared: all hyperparameters of the study, by name.
+            given: the values that the recipe and its techniques fix.
 
         Raises:
-            RequestError: a row sets what no technique or optimiser has, what cannot exist in it or what is not
-                allowed, or it is the same setting as another.
+            RequestError: a setting gives a hyperparameter that is unknown or cannot exist in it, or a value that is
+                not allowed, or it equals another setting.
         """
-        varying = {name for row in recipe.rows for name in row.set}
+        varying = {name for setting in recipe.settings for name in setting.set}
         fixed = {name: value_of(name, declared[name], given) for name in declared if name not in varying}
-        settings: list[dict[str, Value]] = []
-        for number, row in enumerate(recipe.rows):
-            place = row_name(recipe, number)
+        complete: list[dict[str, Value]] = []
+        for number, setting in enumerate(recipe.settings):
+            place = setting_name(recipe, number)
             try:
-                setting = dict(_setting({**given, **row.set}, row.set, fixed, declared))
+                values = dict(_complete({**given, **setting.set}, setting.set, fixed, declared))
             except RequestError as error:
                 raise RequestError(f"{place}: {error}") from None
-            if setting in settings:
-                raise RequestError(f"{row_name(recipe, settings.index(setting))} and {place} are the same setting")
-            settings.append(setting)
-        cells = tuple({name: value for name, value in setting.items() if name in varying} for setting in settings)
+            if values in complete:
+                raise RequestError(f"{setting_name(recipe, complete.index(values))} and {place} are the same")
+            complete.append(values)
+        cells = tuple({name: value for name, value in values.items() if name in varying} for values in complete)
         searched = {
-            # A dict, not a set: in the order of their appearance.
+            # A dict keeps the order of appearance, which a set would lose.
             name: CategoricalDistribution(tuple(dict.fromkeys(cell[name] for cell in cells if name in cell)))
             for name in declared
             if name in varying
@@ -56,19 +64,19 @@ class Rows:
         return cls(fixed, searched, cells)
 
 
-def row_name(recipe: Recipe, number: int) -> str:
-    """What an error calls a row: ``row 2 'momentum 0.9'``, counted from 1."""
-    name = recipe.rows[number].name
-    return f"row {number + 1} {name!r}" if name else f"row {number + 1}"
+def setting_name(recipe: Recipe, number: int) -> str:
+    """Return the words for a setting in an error, counted from 1: ``setting 2 'momentum 0.9'``."""
+    name = recipe.settings[number].name
+    return f"setting {number + 1} {name!r}" if name else f"setting {number + 1}"
 
 
-def _setting(
+def _complete(
     given: Mapping[str, Value],
     own: Mapping[str, Value],
     fixed: Mapping[str, Value],
     declared: Mapping[str, Hyperparameter],
 ) -> Iterator[tuple[str, Value]]:
-    """Every hyperparameter of a row and its value; `own` are those that the row itself sets."""
+    """Yield every hyperparameter of a setting and its value; `own` holds those that the setting itself gives."""
     for name in own:
         if name not in declared:
             raise unknown("hyperparameter", name, declared)
@@ -86,8 +94,8 @@ def _setting(
 
 
 def value_of(name: str, declaration: Hyperparameter, given: Mapping[str, Value]) -> Value:
-    """The value of a hyperparameter that is not searched: as given, or its default."""
+    """Return the value of a hyperparameter that is not searched: the given one, or its default."""
     value = given.get(name, declaration.fixed)
     if value is None:
         raise RequestError(f"{clip(name)} has no default: give it a value with --set or a range with --space")
-    return declaration.check(name, value)
+    return declaration.validate(name, value)

@@ -1,6 +1,6 @@
-"""A study's hyperparameters, resolved: what is fixed, what is searched and over what, and when each exists.
+"""The `Space` of a study: which hyperparameters are fixed, which are searched over what, and when each exists.
 
-Order decides nothing but reading: a conditional hyperparameter comes after those its existence depends on.
+A conditional hyperparameter comes after those that its existence depends on. The order has no other meaning.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from search.recipe import Recipe, compose
 from search.recipe.declared import declare
 from search.recipe.distributions import as_text, default_range, distribution, grid_values, suggested
 from search.recipe.schema import Range
-from search.recipe.settings import Rows, value_of
+from search.recipe.settings import ExplicitSettings, value_of
 from search.show import html, text
 from search.show.sheet import Sheet
 from search.technique import Hyperparameter, Numeric, Structural, Technique, Value
@@ -25,16 +25,17 @@ from search.technique import Hyperparameter, Numeric, Structural, Technique, Val
 
 @dataclass(frozen=True)
 class Space:
-    """What a trial's values are drawn from.
+    """The hyperparameters of a study and the distributions from which a trial's values are drawn.
 
     Attributes:
-        declared: every hyperparameter there is, by name.
-        fixed: those with one value for the whole study.
-        searched: those that a sampler chooses, with Optuna's distribution.
-        points: how many values of each range a grid takes.
-        owners: the technique of each hyperparameter that a technique declares.
-        rows: the cells of the grid, where the study lists its settings.
-        derived: of each value that follows from others: their names, and the function of all values.
+        declared: the declarations of all hyperparameters, by name.
+        fixed: the values of the hyperparameters that are the same in every trial.
+        searched: Optuna's distributions of the hyperparameters that the sampler chooses.
+        points: the number of values that a grid takes from each range.
+        owners: the name of the technique that declares a hyperparameter, for those that a technique declares.
+        settings: the cells of the grid if the study lists its settings.
+        derived: for each hyperparameter that is computed from others, the names of those and the function, which gets
+            all values.
     """
 
     declared: Mapping[str, Hyperparameter]
@@ -42,48 +43,49 @@ class Space:
     searched: Mapping[str, BaseDistribution]
     points: Mapping[str, int]
     owners: Mapping[str, str]
-    rows: tuple[Mapping[str, Value], ...] = ()
+    settings: tuple[Mapping[str, Value], ...] = ()
     derived: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Value]], Value]]] = field(default_factory=dict)
 
     @classmethod
     def resolve(cls, recipe: Recipe, techniques: Sequence[Technique]) -> Space:
-        """The space of a recipe.
+        """Return the space of a recipe with these techniques.
 
         Raises:
-            RequestError: a name that no technique or optimiser of the study has, a value or range that is not
-                allowed, a hyperparameter given a value where it cannot exist.
+            RequestError: a hyperparameter is unknown, a value or range is not allowed, a hyperparameter is given a
+                value where it cannot exist, or two techniques cannot be in one study.
         """
-        compose.confirm(techniques)
+        compose.validate_techniques(techniques)
         declared = declare(techniques)
         derived = {name: technique for technique in techniques for name in technique.derive}
         for name in (*recipe.set, *recipe.space):
             if name not in declared:
                 raise unknown("hyperparameter", name, declared)
         for name, technique in derived.items():
-            if any(name in table for table in (recipe.set, recipe.space, *(row.set for row in recipe.rows))):
+            if any(name in table for table in (recipe.set, recipe.space, *(one.set for one in recipe.settings))):
                 parents = " and ".join(technique.hyperparameters)
                 raise RequestError(f"{name} follows from {parents} (technique {technique.name!r}): give those instead")
-        given = compose.settings(techniques) | dict(recipe.set)
+        given = compose.fixed_values(techniques) | dict(recipe.set)
         ranges = _ranges(recipe, techniques)
         fixed: Mapping[str, Value]
         searched: Mapping[str, BaseDistribution]
         points: Mapping[str, int]
-        if recipe.rows:
-            listed = Rows.resolve(recipe, declared, given)
-            fixed, searched, points, cells = listed.fixed, listed.searched, {}, listed.cells
+        if recipe.settings:
+            explicit = ExplicitSettings.resolve(recipe, declared, given)
+            fixed, searched, points, cells = explicit.fixed, explicit.searched, {}, explicit.cells
         else:
-            wanted = {name: ranges[name] for name in declared if name in ranges}
-            searched = {name: distribution(name, declared[name], one) for name, one in wanted.items()}
-            points = {name: one.points or recipe.grid_points for name, one in wanted.items()}
+            in_order = {name: ranges[name] for name in declared if name in ranges}
+            searched = {name: distribution(name, declared[name], one) for name, one in in_order.items()}
+            points = {name: one.points or recipe.grid_points for name, one in in_order.items()}
             fixed = {name: value_of(name, declared[name], given) for name in declared if name not in searched}
             cells = ()
-        own = {name: technique.name for technique in techniques for name in technique.hyperparameters}
-        derive = {name: (tuple(one.hyperparameters), one.derive[name]) for name, one in derived.items()}
-        space = cls(declared, fixed, searched, points, own, cells, derive)
-        # A technique that searches a parent too has branches, of which a study may close some.
+        owners = {name: technique.name for technique in techniques for name in technique.hyperparameters}
+        functions = {name: (tuple(one.hyperparameters), one.derive[name]) for name, one in derived.items()}
+        space = cls(declared, fixed, searched, points, owners, cells, functions)
+        # A technique that also searches the parent of a hyperparameter has branches. A study may close some of them.
         branches = {name for one in techniques for name in one.space if one.space.keys() & declared[name].when.keys()}
-        for name in (*given, *(name for name in ranges if name in recipe.space or name not in own.keys() | branches)):
-            space._check_reachable(name)
+        optional = owners.keys() | branches
+        for name in (*given, *(name for name in ranges if name in recipe.space or name not in optional)):
+            space._validate_reachable(name)
         return space
 
     def _repr_html_(self) -> str:
@@ -103,8 +105,8 @@ class Space:
         headings = ("hyperparameter", "value", "technique", "exists where")
         return html.block(html.table(Sheet(headings, rows, headings)))
 
-    def _check_reachable(self, name: str) -> None:
-        """Refuse a hyperparameter that was given a value or a range where no trial can have it."""
+    def _validate_reachable(self, name: str) -> None:
+        """Refuse a hyperparameter that has a value or a range but exists in no trial."""
         for parent, allowed in self.declared[name].when.items():
             if parent in self.fixed and self.fixed[parent] not in allowed:
                 is_now = self.fixed[parent]
@@ -113,23 +115,23 @@ class Space:
 
     @property
     def conditional(self) -> bool:
-        """Whether some searched hyperparameter exists only for some values of another searched one."""
+        """Whether some searched hyperparameter exists only for some values of another one."""
         return any(self._depends(name) for name in self.searched)
 
     def _depends(self, name: str) -> bool:
-        """Whether a hyperparameter's existence depends on a searched one, be it through others."""
+        """Return whether a hyperparameter's existence depends, directly or through others, on a searched one."""
         return any(parent in self.searched or self._depends(parent) for parent in self.declared[name].when)
 
     def exists(self, name: str, values: Mapping[str, Value]) -> bool:
-        """Whether a hyperparameter exists, given the values of those before it."""
+        """Return whether a hyperparameter exists, given the values of those before it."""
         return all(values.get(parent) in allowed for parent, allowed in self.declared[name].when.items())
 
     def suggest(self, trial: Trial) -> dict[str, Value]:
-        """A trial's values, all of them: fixed ones and those its sampler chooses."""
+        """Return all values of a trial: the fixed ones and those that its sampler chooses."""
         return self._values(lambda name: suggested(trial, name, self.searched[name]))
 
     def complete(self, params: Mapping[str, Value]) -> dict[str, Value] | None:
-        """All values of a trial with these sampled ones, or None where it has not been asked to the end."""
+        """Return all values of a trial from its sampled ones, or None if some of those are missing."""
         try:
             return self._values(params.__getitem__)
         except KeyError:
@@ -144,11 +146,11 @@ class Space:
 
     def _derive(self, values: dict[str, Value]) -> dict[str, Value]:
         for name, (_, function) in self.derived.items():
-            values[name] = self.declared[name].check(name, function(values))
+            values[name] = self.declared[name].validate(name, function(values))
         return values
 
     def possible(self, name: str) -> list[Value]:
-        """The values a hyperparameter may take: its one value, its choices, or the ends of its range."""
+        """Return the values that a hyperparameter may take: its one value, its choices, or its range's two ends."""
         if name in self.derived:
             own, function = self.derived[name]
             corners = itertools.product(*(self.possible(parent) for parent in own))
@@ -162,24 +164,25 @@ class Space:
         return [searched.low, searched.high]
 
     def longest(self) -> int:
-        """The most epochs that a trial trains."""
+        """Return the largest number of epochs that a trial may train."""
         return max(int(epochs) for epochs in self.possible("epochs"))
 
     def numeric(self, values: Mapping[str, Value]) -> dict[str, float]:
-        """The numeric hyperparameters that training uses.
+        """Return the numeric hyperparameters that training uses, out of a trial's values.
 
-        One that is fixed at its neutral value is left out, and its work with it; of a technique all are or none.
+        A hyperparameter that the study fixes at its neutral value is left out, and its work with it. The
+        hyperparameters of a technique are left out all together or not at all.
         """
         numeric = [name for name in values if isinstance(self.declared[name], Numeric)]
-        at_work = {self.owners.get(name) for name in numeric if not self._neutral(name)}
+        active = {self.owners.get(name) for name in numeric if not self._neutral(name)}
         for name, value in values.items():
             declaration = self.declared[name]
             if isinstance(declaration, Structural) and declaration.neutral not in (None, value):
-                at_work.add(self.owners.get(name))
+                active.add(self.owners.get(name))
         return {
             name: float(values[name])
             for name in numeric
-            if not self._neutral(name) or (name in self.owners and self.owners[name] in at_work)
+            if not self._neutral(name) or (name in self.owners and self.owners[name] in active)
         }
 
     def _neutral(self, name: str) -> bool:
@@ -188,18 +191,18 @@ class Space:
         return neutral is not None and self.fixed.get(name) == neutral
 
     def structure(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """The structural hyperparameters of a trial: its signature."""
+        """Return the structural hyperparameters out of a trial's values."""
         return {name: value for name, value in values.items() if isinstance(self.declared[name], Structural)}
 
     def cells(self) -> Iterator[dict[str, Value]]:
-        """Every cell of the grid, as sampled values: the rows, or a union of branch products."""
-        if self.rows:
-            yield from map(dict, self.rows)
+        """Yield the searched values of every cell of the grid: the explicit settings, or a union of branch products."""
+        if self.settings:
+            yield from map(dict, self.settings)
         else:
             yield from self.product({name: grid_values(one, self.points[name]) for name, one in self.searched.items()})
 
     def product(self, axes: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]]:
-        """Every combination of values of what is searched that can exist."""
+        """Yield every combination of values of the searched hyperparameters that can exist together."""
         return self._product(list(self.declared), axes, {})
 
     def _product(
@@ -215,16 +218,16 @@ class Space:
         yield {name: value for name, value in values.items() if name in self.searched}
 
     def cell_count(self) -> int:
-        """How many cells the grid has."""
+        """Return the number of cells of the grid, at most 1,000,001."""
         return sum(1 for _ in itertools.islice(self.cells(), 1_000_001))
 
 
 def _ranges(recipe: Recipe, techniques: Sequence[Technique]) -> dict[str, Range]:
-    """What is searched: as the recipe says, else as its techniques do, unless the recipe fixes it."""
-    found: dict[str, Range] = {}
+    """Return the range of each searched hyperparameter: the recipe's, or else a technique's if it is not fixed."""
+    ranges: dict[str, Range] = {}
     for technique in techniques:
         for name, declaration in technique.hyperparameters.items():
-            if (wanted := default_range(name, declaration)) is not None:
-                found[name] = wanted
-        found |= {name: Range.parse(one, f"technique {technique.name!r}") for name, one in technique.space.items()}
-    return {name: wanted for name, wanted in found.items() if name not in recipe.set} | dict(recipe.space)
+            if (default := default_range(name, declaration)) is not None:
+                ranges[name] = default
+        ranges |= {name: Range.parse(one, f"technique {technique.name!r}") for name, one in technique.space.items()}
+    return {name: searched for name, searched in ranges.items() if name not in recipe.set} | dict(recipe.space)

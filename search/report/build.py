@@ -1,4 +1,4 @@
-"""Makes a report: reads the study, draws what its record allows, writes the page and the figures."""
+"""Write a report: read the study, draw what its record allows, write the page and the figures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,13 +26,15 @@ from search.report import (
     slices,
     weights,
 )
+from search.report.drawing import CaptionedFigure
 from search.report.folder import fill, folder_name, ready
 from search.report.networks import CHEAP, HeldOut, read_test, seconds, train
 from search.report.page import Section, render
 from search.report.record import Entry, Record, read
-from search.report.statements import Statement, statements, too_few
-from search.report.style import Shown, number
+from search.report.statements import Statement, summarise, too_few
 from search.show import html
+from search.show.figure_style import number
+from search.show.sheet import Sheet
 from search.study.results import evenly
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ TITLES = {
     "front": "Pareto front",
     "history": "Optimisation history",
     "slices": "Validation loss against each hyperparameter",
-    "rows": "The settings compared",
+    "settings": "Validation loss of each setting",
     "curves": "Training and validation curves",
     "dropout": "With and without dropout",
     "path": "Regularisation path",
@@ -54,11 +55,11 @@ TITLES = {
     "pruning": "Pruning timeline",
     "test": "The best trial on the test split",
 }
-"""Every figure: the name of its files and its heading, in the page's order."""
-_RECORDED: dict[str, Callable[[Record], Shown]] = {
+"""The name of each figure's files and its heading, in the order of the page."""
+_DRAWN_FROM_THE_RECORD: dict[str, Callable[[Record], CaptionedFigure]] = {
     "history": history.draw,
     "slices": slices.draw,
-    "rows": slices.draw_rows,
+    "settings": slices.draw_settings,
     "curves": curves.draw,
     "dropout": curves.draw_noise,
     "path": path.draw,
@@ -66,52 +67,55 @@ _RECORDED: dict[str, Callable[[Record], Shown]] = {
     "importance": importance.draw,
     "pruning": pruning.draw,
 }
-_ROWS = 10
+_NEED_NETWORKS = ("weights", "test")
+_BEST = 10
 
 
 @dataclass(frozen=True)
 class Report:
-    """What was written.
+    """The files that were written, and what they say.
 
     Attributes:
-        page: the HTML file. figures: of each figure its PNG and SVG.
-        left_out: of each figure that is not there, why.
-        said: the statements. test_readings: how often the test split has been read.
+        page: the HTML file.
+        figures: the PNG and the SVG file of each figure, by its name.
+        left_out: the reason why a figure is not there, by its name.
+        statements: the sentences that the page begins with.
+        test_readings: how often the test split has been read, this report included.
     """
 
     page: Path
     figures: dict[str, tuple[Path, Path]]
     left_out: dict[str, str]
-    said: Sequence[Statement]
+    statements: Sequence[Statement]
     test_readings: int
 
     def __repr__(self) -> str:
-        lines = [f"{'!' if one.warning else '-'} {one.about}: {one.text}" for one in self.said]
-        return "\n".join([*lines, f"{self.page} ({counted(len(self.figures), 'figure')})"])
+        lines = [f"{'!' if one.warning else '-'} {one.about}: {one.text}" for one in self.statements]
+        return "\n".join([*lines, f"{self.page} {self._count()}"])
 
     def _repr_html_(self) -> str:
-        said = html.bullets(f"{'! ' if one.warning else ''}{one.about}: {one.text}" for one in self.said)
-        # Relative, as it is with the default folder, it is a link wherever the notebook lies beside it.
-        page = escape(Path(self.page).as_posix())
-        return html.block(said, f'<p><a href="{page}">{page}</a> ({counted(len(self.figures), "figure")})</p>')
+        lines = (f"{'! ' if one.warning else ''}{one.about}: {one.text}" for one in self.statements)
+        # The default folder is a relative path, so the link works wherever the notebook lies beside it.
+        return html.block(html.bullets(lines), html.file_link(self.page, self._count()))
+
+    def _count(self) -> str:
+        return f"({counted(len(self.figures), 'figure')})"
 
 
 def write(study: BaseStudy, folder: Path | str | None = None, *, training: bool | None = None) -> Report:
-    """Write a study's report into a folder, which is made if it is not there; an earlier one stays until it is done.
+    """Write a study's report into a folder, which is made if it does not exist.
 
-    A study of fewer than two complete trials gets a page of its facts, without figures, that says so.
+    An earlier report in the folder stays until this one is complete. The page of a study with fewer than two complete
+    trials has no figures, and says so.
 
     Args:
-        folder: default report-NAME.
+        folder: the folder; by default report-NAME.
         training: whether to train the networks again that two of the figures need, and more replicates where there are
-            too few for a standard error; None: where that is quick.
-
-    Returns:
-        What was written; as text, the statements and where the page is.
+            too few for a standard error; by default only where that is quick.
 
     Raises:
-        RequestError: there is a file in the folder's place.
-        EnvironmentFault: the folder cannot be written.
+        RequestError: a file is in the folder's place.
+        EnvironmentFault: the folder cannot be written to.
     """
     place = Path(folder or folder_name(study.name))
     with ready(place):
@@ -120,101 +124,112 @@ def write(study: BaseStudy, folder: Path | str | None = None, *, training: bool 
 
 def _write(study: BaseStudy, folder: Path, training: bool | None) -> Report:
     record = read(study)
-    found: HeldOut | None = None
-    shown: dict[str, Shown] = {}
+    drawn: dict[str, CaptionedFigure] = {}
     if len(record.complete) >= 2:
         quick = training or (training is None and replicates.seconds(record) <= replicates.QUICK)
-        if quick and not record.objectives.several:  # the choice among a front is the reader's
+        # The reader chooses among the trials of a front, so there is no choice to train replicates for.
+        if quick and not record.objectives.several:
             record = replicates.train(study, record)
-        shown = {name: draw(record) for name, draw in _RECORDED.items()}
+        drawn = {name: draw(record) for name, draw in _DRAWN_FROM_THE_RECORD.items()}
         if record.objectives.several:
-            shown["front"] = front.draw(record)
-        trained, found = _trained(study, record, training)
-        shown |= trained
-        said = statements(record, found)
+            drawn["front"] = front.draw(record)
+        of_networks, held_out = _draw_networks(study, record, training)
+        drawn |= of_networks
+        statements = summarise(record, held_out)
     else:
-        said = [too_few(record)]
+        statements = [too_few(record)]
     files: dict[str, bytes] = {}
     figures: dict[str, tuple[Path, Path]] = {}
     sections = []
-    for name in (name for name in TITLES if name in shown):
+    for name in (name for name in TITLES if name in drawn):
         png = None
-        if shown[name].figure is not None:
-            png, files[f"{name}.svg"] = _pictures(shown[name])
+        if drawn[name].figure is not None:
+            png, files[f"{name}.svg"] = _pictures(drawn[name])
             files[f"{name}.png"] = png
             figures[name] = folder / f"{name}.png", folder / f"{name}.svg"
-        sections.append(Section(name, TITLES[name], shown[name].caption, png))
-    # The page last: it holds its pictures, so that it is whole whenever it is there.
-    files[PAGE] = render(record, _table(record), said, sections).encode()
+        sections.append(Section(name, TITLES[name], drawn[name].caption, png))
+    # The page comes last: whenever it is there, the files of its figures are there too.
+    files[PAGE] = render(record, _best_trials(record), statements, sections).encode()
     # Figures of an earlier report that this one leaves out would contradict it.
     fill(folder, files, [f"{name}.{kind}" for name in TITLES.keys() - figures.keys() for kind in ("png", "svg")])
-    left_out = {one.name: one.caption for one in sections if one.png is None}
-    return Report(folder / PAGE, figures, left_out, said, readings(study.optuna_study))
+    left_out = {section.name: section.caption for section in sections if section.png is None}
+    return Report(folder / PAGE, figures, left_out, statements, readings(study.optuna_study))
 
 
-def _trained(study: BaseStudy, record: Record, training: bool | None) -> tuple[dict[str, Shown], HeldOut | None]:
-    """The figures that take networks, or why they are left out, and the reading of the test split."""
-    why = ""
+def _draw_networks(
+    study: BaseStudy, record: Record, training: bool | None
+) -> tuple[dict[str, CaptionedFigure], HeldOut | None]:
+    """Draw the figures that need networks, or say why they are left out; return the reading of the test split too."""
+    reason = ""
     if training is False:
-        why = "Left out by --no-training: its networks are trained again."
+        reason = "This figure needs networks that are trained again, and --no-training forbids it."
     elif training is None and (takes := seconds(record)) > CHEAP:
-        why = f"Its networks are trained again, which may take {takes:,.0f} s: --training makes it."
-    if why:
-        return dict.fromkeys(("weights", "test"), Shown(None, why)), None
+        reason = f"This figure needs networks that are trained again, which may take {takes:,.0f} s."
+        reason += " Use --training to train them."
+    if reason:
+        return dict.fromkeys(_NEED_NETWORKS, CaptionedFigure(None, reason)), None
     networks = train(study, record)
     if not networks.best:
-        return dict.fromkeys(("weights", "test"), Shown(None, "The best trial diverges when trained again.")), None
-    found = read_test(study, networks.best, count_reading(study.optuna_study))
-    shown = {"weights": weights.draw(record, networks), "test": heldout.draw(record, found, study.data.classes)}
-    return shown, found
+        reason = "The best trial diverges when it is trained again."
+        return dict.fromkeys(_NEED_NETWORKS, CaptionedFigure(None, reason)), None
+    held_out = read_test(study, networks.best, count_reading(study.optuna_study))
+    test = heldout.draw(record, held_out, study.data.classes)
+    return {"weights": weights.draw(record, networks), "test": test}, held_out
 
 
-def _pictures(shown: Shown) -> tuple[bytes, bytes]:
-    """A figure as PNG and SVG."""
-    assert shown.figure is not None
+def _pictures(drawn: CaptionedFigure) -> tuple[bytes, bytes]:
+    """Return a figure as PNG and as SVG."""
+    assert drawn.figure is not None
     png, svg = io.BytesIO(), io.BytesIO()
     with warnings.catch_warnings():
-        # A choice may be named in a script that the font lacks; the page's table has it.
+        # The font may lack the script of a choice's name; the page's table shows it.
         warnings.filterwarnings("ignore", "Glyph .* missing")
-        shown.figure.savefig(png, format="png", dpi=110)
-        # It is laid out: doing so again would take as long.
-        shown.figure.set_layout_engine("none")
-        shown.figure.savefig(svg, format="svg", metadata={"Date": None})
+        drawn.figure.savefig(png, format="png", dpi=110)
+        # The figure has been laid out by now, and doing so again would take as long.
+        drawn.figure.set_layout_engine("none")
+        drawn.figure.savefig(svg, format="svg", metadata={"Date": None})
     return png.getvalue(), svg.getvalue()
 
 
-def _table(record: Record) -> tuple[list[str], list[list[str]]]:
+def _best_trials(record: Record) -> Sheet:
+    """Return the table of the best trials, or of the front if there are several objectives."""
     others = record.objectives.names[1:]
-    ranked = [*record.complete, *sorted(record.pruned, key=lambda entry: entry.objective)][:_ROWS]
+    ranked = [*record.complete, *sorted(record.pruned, key=lambda entry: entry.objective)][:_BEST]
     if others:
         ranked = evenly(record.front)
     named = any(entry.label for entry in ranked)
-    names = [] if named else [name for name in record.searched if any(name in one.params for one in ranked)]
+    names = [] if named else [name for name in record.searched if any(name in entry.params for entry in ranked)]
     several = record.replicates > 1
-    headings = ["trial", *(["row"] if named else []), "val_loss", *(["SD"] if several else []), *others, record.metric]
-    headings += [*names, "best epoch", "epochs", "state"]
-    return headings, [_row(record, entry, names, named, several) for entry in ranked]
+    headings = ["trial", *(["setting"] if named else []), "val_loss", *(["SD"] if several else []), *others]
+    headings += [record.metric, *names, "best epoch", "epochs", "state"]
+    return Sheet(headings, [_cells(record, entry, names, named, several) for entry in ranked])
 
 
-def _row(record: Record, entry: Entry, names: Sequence[str], named: bool, several: bool) -> list[str]:
-    spread = float(np.std(entry.objectives, ddof=1)) if len(entry.objectives) > 1 else float("nan")
+def _cells(record: Record, entry: Entry, names: Sequence[str], named: bool, several: bool) -> list[str]:
+    deviation = float(np.std(entry.objectives, ddof=1)) if len(entry.objectives) > 1 else float("nan")
     best_epoch = f"{entry.best_epochs.mean():.4g}" if entry.epochs else ""
     state = entry.state + (f", diverged at {entry.diverged_at}" if entry.diverged_at else "")
+    metrics = (*record.objectives.names[1:], record.metric)
     return [
-        str(entry.number), *([entry.label] if named else []), f"{entry.value:.4g}",
-        *([f"{spread:.2g}"] if several else []),
-        *(f"{entry.at_best(name).mean():.4g}" for name in (*record.objectives.names[1:], record.metric)),
-        *(number(entry.params.get(name, "")) for name in names), best_epoch, str(entry.epochs), state,
-    ]  # fmt: skip
+        str(entry.number),
+        *([entry.label] if named else []),
+        f"{entry.value:.4g}",
+        *([f"{deviation:.2g}"] if several else []),
+        *(f"{entry.at_best(name).mean():.4g}" for name in metrics),
+        *(number(entry.params.get(name, "")) for name in names),
+        best_epoch,
+        str(entry.epochs),
+        state,
+    ]
 
 
 def outcome(study: BaseStudy, report: Report) -> dict[str, object]:
-    """What was written, as JSON can hold it."""
+    """Return what was written, as JSON can hold it."""
     return {
         "study": study.name,
         "page": str(report.page),
         "figures": {name: [str(file) for file in files] for name, files in report.figures.items()},
         "left_out": report.left_out,
-        "statements": [{"about": one.about, "text": one.text, "warning": one.warning} for one in report.said],
+        "statements": [{"about": one.about, "text": one.text, "warning": one.warning} for one in report.statements],
         "test_readings": report.test_readings,
     }

@@ -1,4 +1,4 @@
-"""The folder of a report: found out early to be of use, filled at the end and all at once."""
+"""The folder of a report: it is checked before the report is made, and filled at the end and all at once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LONGEST = 100
 
 
 def folder_name(study: str) -> str:
-    """The folder of a study's report, where none is named: safe on every file system, and of no other study."""
+    """Return the default folder of a study's report: a name that every file system takes, different for each study."""
     safe = re.sub(r"[^A-Za-z0-9_.+-]+", "-", study).strip(".-")
     if safe != study or len(safe) > _LONGEST:
-        # Other names may come to the same.
+        # Several names may become the same, so a digest tells them apart.
         digest = hashlib.sha256(study.encode()).hexdigest()[:6]
         safe = f"{safe[: _LONGEST - 7].rstrip('.-') or 'study'}-{digest}"
     return f"report-{safe}"
@@ -27,18 +27,18 @@ def folder_name(study: str) -> str:
 
 @contextlib.contextmanager
 def ready(folder: Path) -> Iterator[None]:
-    """A folder that can be written, made where it is not there, and taken away again if what follows fails.
+    """Make a folder if it does not exist and check that it can be written to; remove it again if the block fails.
 
     Raises:
-        RequestError: there is a file in the folder's place.
-        EnvironmentFault: it cannot be made or written.
+        RequestError: a file is in the folder's place.
+        EnvironmentFault: the folder cannot be made or written to.
     """
-    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
-            raise RequestError(f"output: takes a folder, and {str(folder)!r} is or lies below a file") from None
+            raise RequestError(f"output takes a folder, but {str(folder)!r} is a file or lies below one") from None
         except OSError as error:
             raise EnvironmentFault(f"cannot make the folder {str(folder)!r}: {error.strerror}") from None
         try:
@@ -47,19 +47,19 @@ def ready(folder: Path) -> Iterator[None]:
             raise _cannot_write(folder, error) from None
         yield
     except BaseException:
-        for one in made:
+        for place in missing:
             with contextlib.suppress(OSError):
-                one.rmdir()
+                place.rmdir()
         raise
 
 
 def fill(folder: Path, files: Mapping[str, bytes], remove: Iterable[str]) -> None:
-    """Write files into a folder and remove others of it: what else it holds stays.
+    """Write files into a folder and remove some others; whatever else the folder holds stays.
 
-    They are moved into place, in their order, when all of them are written: an earlier report is there until then.
+    The files are moved into place, in their order, when all of them are written. An earlier report stays until then.
 
     Raises:
-        EnvironmentFault: they cannot be written.
+        EnvironmentFault: the files cannot be written.
     """
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:

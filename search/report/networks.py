@@ -1,4 +1,4 @@
-"""Trials' networks, trained again: what a record of curves cannot tell of weights and of the test split."""
+"""The networks of trials, trained again for what curves cannot show: the weights, and the loss on the test split."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from search.study.study import BaseStudy
 
 CHEAP = 120.0
-"""Seconds of training that a report may take without being asked."""
+"""The longest that a report trains these networks without being asked, in seconds."""
 
 
 @dataclass(frozen=True)
 class Networks:
-    """What was trained again.
+    """The networks that were trained again.
 
     Attributes:
-        weights: of linear layers, biases left out: by what the trial is, and the trial, of its first replicate.
+        weights: the role of each trial, the trial, and the weights of its first replicate's linear layers, without
+            biases.
         best: the best trial's networks, one for each replicate that ever had a finite loss.
     """
 
@@ -38,12 +39,14 @@ class Networks:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The best trial on the test split.
+    """The results of the best trial on the test split.
 
     Attributes:
-        loss, score: of each replicate ``(replicates,)``; the score is an accuracy, or a root mean squared error.
-        truth, predicted: of the first replicate: class numbers ``(rows,)``, or ``rows x outputs`` in the user's units.
-        readings: how many times the test split has been read, this one included.
+        loss: the loss of each replicate, ``(replicates,)``.
+        score: the accuracy or the root mean squared error of each replicate, ``(replicates,)``.
+        truth: the classes ``(rows,)``, or the targets ``rows x outputs`` in the units of the data.
+        predicted: the predictions of the first replicate, in the same form.
+        readings: how many times the test split has been read, this time included.
     """
 
     loss: Floats
@@ -52,23 +55,28 @@ class HeldOut:
     predicted: NDArray[np.generic]
     readings: int
 
+    @property
+    def times_read(self) -> str:
+        """How often the test split has been read, in words."""
+        return "once" if self.readings == 1 else f"{self.readings:,} times"
+
 
 def least(record: Record) -> Entry | None:
-    """The complete trial that is regularised least, if that is not the best one itself."""
+    """Return the least regularised complete trial, or None if that is the best one itself."""
     if not strengths(record):
         return None
-    found = weakest(record)
-    return None if found is record.best else found
+    entry = weakest(record)
+    return None if entry is record.best else entry
 
 
 def seconds(record: Record) -> float:
-    """About how long `train` takes: what the trials took beside their cohorts, which alone they will not exceed."""
+    """Return about how long `train` takes: what the trials took beside their cohorts, more than they take alone."""
     other = least(record)
     return record.best.seconds + (other.seconds if other else 0.0)
 
 
 def train(study: BaseStudy, record: Record) -> Networks:
-    """The best trial's networks, and the least regularised one's."""
+    """Train the networks of the best trial and of the least regularised one."""
     other = least(record)
     jobs = [_job(study, record.best, replicate) for replicate in range(record.replicates)]
     jobs += [_job(study, other, 0)] if other is not None else []
@@ -89,7 +97,7 @@ def train(study: BaseStudy, record: Record) -> Networks:
 
 
 def _job(study: BaseStudy, entry: Entry, replicate: int) -> Callable[[], Iterator[tuple[Entry, Pack]]]:
-    """One replicate of a trial; a slot is the same alone as beside others."""
+    """Return a job that trains one replicate of a trial; a slot gives the same alone as beside others."""
     values = study.space.complete(entry.params)
     assert values is not None
     program, batches, slot = study.program(values), study.batches, Slot(entry.number, replicate, study.numeric(values))
@@ -107,14 +115,14 @@ def _weights(pack: Pack) -> Floats:
 
 
 def read_test(study: BaseStudy, packs: Sequence[Pack], count: int) -> HeldOut:
-    """Score networks on the test split; `count` is what the reading counts as."""
+    """Score networks on the test split; `count` is the number of this reading."""
     batches = study.batches
     scores = [pack.score(batches.x_test, batches.y_test) for pack in packs]
     loss, score = (np.array([float(one[which][0]) for one in scores]) for which in (0, 1))
-    made = packs[0].predict(batches.x_test)[0, :, : study.data.outputs].double().cpu()
-    truth, predicted = study.data.y_test, made
+    outputs = packs[0].predict(batches.x_test)[0, :, : study.data.outputs].double().cpu()
+    truth, predicted = study.data.y_test, outputs
     if study.data.targets is None:
-        predicted = made.argmax(1)
+        predicted = outputs.argmax(1)
     else:
-        truth, predicted = (study.data.targets.invert(one.double().cpu()) for one in (truth, made))
+        truth, predicted = (study.data.targets.invert(one.double().cpu()) for one in (truth, outputs))
     return HeldOut(loss, score, truth.cpu().numpy(), predicted.numpy(), count)

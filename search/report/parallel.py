@@ -1,4 +1,4 @@
-"""Parallel coordinates: each complete trial a line through its hyperparameters to its value."""
+"""Parallel coordinates: each complete trial is a line through its hyperparameters to its value."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LogNorm, Normalize
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search.report import style
+from search.report import drawing
+from search.report.drawing import CaptionedFigure
 from search.report.record import Entry, Record
+from search.show import figure_style as style
 
 _ABSENT = -0.12
 
 
-def draw(record: Record) -> style.Shown:
-    """Every axis from the lower end of its range to the upper, on the scale of its search; the last is the value."""
+def draw(record: Record) -> CaptionedFigure:
+    """Draw an axis for each hyperparameter, over its range on the scale it was searched on, and one for the value."""
     names = list(record.searched)
     values = np.array([entry.value for entry in record.complete])
     low, high = float(values.min()), float(values.max())
     norm = LogNorm(low, high) if low > 0 and high > 8 * low else Normalize(low, high)
-    if style.apart(low, high)[0] == style.apart(low, high)[1]:
-        # What rounding alone tells apart is one value, in the middle of its axis.
+    if style.distinct_numbers(low, high)[0] == style.distinct_numbers(low, high)[1]:
+        # Values that differ by rounding alone count as one, in the middle of its axis.
         norm = Normalize(low - 1, low + 1)
     figure, panels = style.canvas(1, 1, (min(13.0, max(6.5, 1.5 * (len(names) + 1))), 3.6))
     panel = panels[0, 0]
@@ -32,19 +34,19 @@ def draw(record: Record) -> style.Shown:
     ]
     points = [np.column_stack([np.arange(len(line)), line]) for line in lines]
     opacity = 0.75 if len(points) < 100 else 0.4
-    drawn = LineCollection(points[:-1], cmap="viridis", norm=norm, linewidths=1.2, alpha=opacity)
-    drawn.set_array(values[:0:-1])
+    others = LineCollection(points[:-1], cmap="viridis", norm=norm, linewidths=1.2, alpha=opacity)
+    others.set_array(values[:0:-1])
     outline = LineCollection(points[-1:], colors=style.BLACK, linewidths=5.5)
     best = LineCollection(points[-1:], colors=style.VERMILLION, linewidths=3)
-    for collection in (drawn, outline, best):
+    for collection in (others, outline, best):
         panel.add_collection(collection)
-    ends = style.apart(low, high)
+    ends = style.distinct_numbers(low, high)
     if ends[0] != ends[1]:
-        _bar(figure.colorbar(drawn, ax=panel, label=f"validation {record.loss_label}", pad=0.02), low, high)
+        _bar(figure.colorbar(others, ax=panel, label=f"validation {record.loss_label}", pad=0.02), low, high)
     panel.set_xlim(-0.15, len(names) + 0.15)
     absent = any(name not in one.params for name in names for one in record.complete)
     panel.set_ylim(_ABSENT - 0.06 if absent else -0.06, 1.06)
-    panel.set_xticks(range(len(names) + 1), [*(style.text(name, 16) for name in names), "value"])
+    panel.set_xticks(range(len(names) + 1), [*(style.literal(name, 16) for name in names), "value"])
     if len(names) > 6:
         panel.tick_params(axis="x", labelrotation=25)
     panel.set_yticks([])
@@ -54,20 +56,22 @@ def draw(record: Record) -> style.Shown:
     for at, name in enumerate(names):
         for place, label in _ticks(record.searched[name]):
             _write(panel, at, place, label)
-    caption = f"{len(values)} complete trials; darker is better, the best is the thick line."
+    caption = (
+        f"Each line is one of {len(values)} complete trials; darker lines are better, and the thick line is the best."
+    )
     if ends[0] != ends[1]:
         for place, end in zip((0.0, 1.0), ends, strict=True):
             _write(panel, len(names), place, end)
     else:
         _write(panel, len(names), float(norm(record.best.objective)), ends[0])
-        caption = f"{len(values)} complete trials of the same value; the best is the thick line."
+        caption = f"Each line is one of {len(values)} complete trials of the same value; the thick line is the best."
     if absent:
-        caption += " A line below an axis: the hyperparameter does not exist in that trial."
-    return style.Shown(figure, caption)
+        caption += " A line passes below an axis if its trial does not have that hyperparameter."
+    return CaptionedFigure(figure, caption)
 
 
 def _bar(bar: Colorbar, low: float, high: float) -> None:
-    """Ticks that are told apart, also where values hardly differ or span decades."""
+    """Set ticks that can be told apart, also where values hardly differ or span decades."""
     if isinstance(bar.norm, LogNorm):
         style.log_ticks(bar.ax.yaxis, low, high)
     else:
@@ -95,7 +99,7 @@ def _place(record: Record, entry: Entry, name: str) -> float:
 
 def _ticks(distribution: BaseDistribution) -> list[tuple[float, str]]:
     if isinstance(distribution, CategoricalDistribution):
-        labels = style.choices(distribution)
+        labels = drawing.choice_labels(distribution)
         return [(at / max(1, len(labels) - 1), label) for at, label in enumerate(labels)]
     assert isinstance(distribution, FloatDistribution | IntDistribution)
     return [(0.0, f"{distribution.low:.3g}"), (1.0, f"{distribution.high:.3g}")]

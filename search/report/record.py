@@ -1,4 +1,4 @@
-"""A study as a report reads it, once: its trials with their curves decoded, and what was searched over what."""
+"""A study as its report reads it, once: its trials with their curves, the ranges searched, and facts about it."""
 
 from __future__ import annotations
 
@@ -37,18 +37,19 @@ _LOSSES = {
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One trial.
+    """A trial.
 
     Attributes:
-        state: complete, pruned, fail, running or waiting.
-        value: the objective; None where there is none that is finite.
-        params: what the sampler chose.
-        reported: the objective so far at each rung that judged it.
-        curves: None before it is told.
-        planned: epochs that it would train if nothing stopped it.
-        diverged_at: the epoch, from 1, at which it stopped being finite.
-        seconds: from its first epoch's end to its last one's, beside its cohort.
-        label: its row's name where the study lists its settings.
+        number: the trial's number.
+        state: its state: complete, pruned, fail, running or waiting.
+        value: the objective; None if it has none that is finite.
+        params: the hyperparameters that the sampler chose.
+        reported: the best objective so far, by the rung that judged it.
+        curves: the metrics of each epoch; None if the trial is not finished.
+        planned: the epochs that it trains if nothing stops it.
+        diverged_at: the epoch, from 1, at which its loss stopped being finite.
+        seconds: the time from the end of its first epoch to the end of its last, while its cohort trained too.
+        label: the name of its setting, if the recipe lists settings.
     """
 
     number: int
@@ -64,12 +65,12 @@ class Entry:
 
     @property
     def objective(self) -> float:
-        """The value, infinite where there is none."""
+        """The value, or infinity if there is none."""
         return math.inf if self.value is None else self.value
 
     @property
     def epochs(self) -> int:
-        """Epochs trained."""
+        """The epochs that were trained."""
         return 0 if self.curves is None else self.curves.epochs
 
     @cached_property
@@ -79,11 +80,11 @@ class Entry:
 
     @property
     def best_epochs(self) -> NDArray[np.int64]:
-        """Each replicate's best epoch, counted from 1; none where none was trained."""
+        """Each replicate's best epoch, counted from 1, ``(replicates,)``; empty if no epoch was trained."""
         return summary.best_epochs(self.curves) if self.curves is not None and self.epochs else np.empty(0, np.int64)
 
     def at_best(self, metric: str) -> Floats:
-        """A metric at each replicate's best epoch, ``(replicates,)``; NaN where it was not measured."""
+        """Return a metric at each replicate's best epoch, ``(replicates,)``; NaN if it was not measured."""
         if self.curves is None or not self.epochs:
             return np.full(1, np.nan)
         if metric not in self.curves.metrics:
@@ -93,19 +94,26 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """What a study holds.
+    """A study, as far as its report needs it.
 
     Attributes:
-        facts: what the head of the page tells, by name.
-        loss: the name of the loss in `search.train.losses`. metric: val_accuracy or val_rmse.
-        searched, declared: as in `Space`.
-        noisy: searched hyperparameters of techniques that draw anew in Monte Carlo passes, such as dropout's.
+        study: the study's name.
+        entries: its trials, by number.
+        searched: the distribution of each hyperparameter that is searched.
+        declared: the declaration of each hyperparameter.
+        facts: the facts at the head of the page, by name.
+        replicates: the number of replicates of each trial.
+        loss: the name of the loss in `search.train.losses`.
+        metric: the name of the metric, val_accuracy or val_rmse.
+        noisy: the searched hyperparameters of techniques that take part in Monte Carlo passes, such as dropout.
         rungs: the epochs at which the pruner judges.
-        objectives: what the study minimises and maximises. constant: the best constant predictor's validation loss.
-        slots: of a cohort.
-        added: of trials that were trained on more replicates after the search, the objectives on those.
-        fixed_ends: those of ranges that a search with ``--extend`` does not move.
-        shared: whether validation and test are the same rows. watched: whether the test split was measured each epoch.
+        objectives: the metrics that the study minimises or maximises.
+        constant: the validation loss of the best constant predictor; None in a study of one objective.
+        slots: the number of slots of a cohort.
+        added: the objectives of trials on replicates that were added after the search, by the trial's number.
+        fixed_ends: the ends of ranges, as (name, end), that a search with ``--extend`` does not move.
+        shared: whether the validation and the test split are the same rows.
+        watched: whether the test split was measured in each epoch.
     """
 
     study: str
@@ -128,51 +136,51 @@ class Record:
 
     @cached_property
     def complete(self) -> list[Entry]:
-        """Complete trials, the best first."""
-        found = [entry for entry in self.entries if entry.state == "complete" and entry.value is not None]
-        return sorted(found, key=lambda entry: (entry.objective, entry.number))
+        """The complete trials, the best first."""
+        complete = [entry for entry in self.entries if entry.state == "complete" and entry.value is not None]
+        return sorted(complete, key=lambda entry: (entry.objective, entry.number))
 
     @cached_property
     def pruned(self) -> list[Entry]:
-        """Pruned trials that have a value, in order."""
+        """The pruned trials that have a value, by number."""
         return [entry for entry in self.entries if entry.state == "pruned" and entry.value is not None]
 
     @property
     def finished(self) -> list[Entry]:
-        """Complete and pruned trials that have a value, in order."""
+        """The complete and the pruned trials that have a value, by number."""
         return sorted([*self.complete, *self.pruned], key=lambda entry: entry.number)
 
     @property
     def never_finite(self) -> list[Entry]:
-        """Trials whose loss never was finite."""
+        """The trials whose loss was never finite."""
         return [entry for entry in self.entries if entry.state == "pruned" and entry.value is None]
 
     @property
     def best(self) -> Entry:
-        """The complete trial of the lowest value; there must be one."""
+        """The complete trial with the lowest value; the study must have one."""
         return self.complete[0]
 
     def values(self, entry: Entry) -> list[float]:
-        """A trial's objectives, in order: the validation loss, then the others at the best epochs."""
+        """Return a trial's objectives: the validation loss first, then the others at the best epochs."""
         return [entry.objective, *(float(entry.at_best(name).mean()) for name in self.objectives.names[1:])]
 
     @cached_property
     def front(self) -> list[Entry]:
-        """The complete trials that no other dominates, by validation loss."""
+        """The complete trials that no other one dominates, sorted by validation loss."""
         losses = self.objectives.losses([self.values(one) for one in self.complete])
         return [self.complete[index] for index in front(losses)]
 
     @property
     def loss_label(self) -> str:
-        """The loss and its unit, as an axis says it."""
+        """The label of an axis: the loss and its unit."""
         return f"loss ({_LOSSES.get(self.loss, self.loss)})"
 
 
 def read(study: BaseStudy) -> Record:
-    """A study's record."""
+    """Read a study's record from its storage."""
     trials = study.optuna_study.get_trials(deepcopy=False)
     attributes, space, recipe = study.optuna_study.user_attrs, study.space, study.recipe
-    labels = [row.label for row in recipe.rows]
+    labels = [setting.label for setting in recipe.settings]
     entries = [_entry(trial, labels) for trial in trials]
     noisy = {name for one in study.techniques if one.monte_carlo for name in one.hyperparameters}
     return Record(
@@ -200,12 +208,12 @@ def _entry(trial: FrozenTrial, labels: Sequence[str]) -> Entry:
     attributes = trial.user_attrs
     curves = Curves.decode(attributes[CURVES]) if CURVES in attributes else None
     times = decode_times(attributes[TIMES]) if TIMES in attributes else np.empty(0)
-    found = value(trial) if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None
+    objective = value(trial) if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None
     cell = attributes.get(CELL)
     return Entry(
         number=trial.number,
         state=trial.state.name.lower(),
-        value=found if found is not None and math.isfinite(found) else None,
+        value=objective if objective is not None and math.isfinite(objective) else None,
         params=trial.params,
         reported={rung: values[0] for rung, values in reported(trial).items()},
         curves=curves,
@@ -229,7 +237,7 @@ def _facts(
     return {
         "recipe": f"{recipe.name}{f': {recipe.title}' if recipe.title else ''}",
         "techniques": " + ".join(recipe.techniques) or "none",
-        "data": f"{data.name}, {data.task}; training / validation / test rows {rows}; scale {recipe.data.scale}",
+        "data": f"{data.name}, {data.task}; {rows} rows for training / validation / test; scaling: {recipe.data.scale}",
         "trials": tally(Counter(entry.state for entry in entries)) or "none",
         "epochs trained": epochs,
         "searched": ", ".join(space.searched) or "nothing",
@@ -239,9 +247,9 @@ def _facts(
             if name in space.fixed
         ),
         "search": f"sampler {recipe.sampler}, pruner {pruner}, cohorts of {recipe.ask_batch}",
-        "objective": f"validation {study.loss} without penalties at the best epoch, mean over replicates"
+        "objective": f"validation {study.loss} without penalties at the best epoch, averaged over replicates"
         + "".join(f"; {name} ({DIRECTIONS[name]})" for name in study.objectives.names[1:]),
-        "seed": f"{recipe.seed} (of the split: {recipe.data.seed})",
+        "seed": f"{recipe.seed} (seed of the split: {recipe.data.seed})",
         "run": _span(starts, ends),
         "environment": ", ".join(f"{name} {value}" for name, value in environment.items()) or "not recorded",
     }

@@ -1,9 +1,9 @@
-"""More replicates of a study's best trials, where it has too few for a standard error.
+"""More replicates of a study's best trials, for a study that has too few for a standard error.
 
-    the best trials by their value --> five more replicates of each, one packed training --> kept in the study
+    the best trials by their value --> five more replicates of each, in one packed training --> kept in the study
 
-Values of trials and what samplers see stay as they are. The replicates are ones that no search and no comparison
-(`search.compare`) uses.
+The values of trials, and thus what samplers see, stay as they are. No search and no comparison (`search.compare`) uses
+these replicates.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ if TYPE_CHECKING:
     from search.study.study import BaseStudy
 
 FIRST = 2**31
-"""The first replicate that is added: a search numbers its own from 0 to 999, a comparison from 1,000 on."""
+"""The number of the first added replicate; a search numbers its own from 0 to 999, a comparison from 1,000 on."""
 
 QUICK = 30.0
-"""Seconds that a report takes for it unasked, by the cautious guess of `seconds`."""
-_BESIDE = 2.0  # a cohort is pruned, what is trained here is not
+"""The longest that a report trains replicates without being asked, in seconds, by the cautious guess of `seconds`."""
+_BESIDE = 2.0  # a cohort is pruned, but these replicates are not
 
 
 def seconds(record: Record) -> float:
-    """About how long `train` takes: as a cohort of as many slots."""
-    wanted = lacking(record)
-    longest = max((one.seconds for one in wanted), default=0.0)
-    return _BESIDE * longest * max(1.0, len(wanted) * MORE / max(1, record.slots))
+    """Return about how long `train` takes: as long as a cohort of as many slots."""
+    entries = lacking(record)
+    longest = max((entry.seconds for entry in entries), default=0.0)
+    return _BESIDE * longest * max(1.0, len(entries) * MORE / max(1, record.slots))
 
 
-def train(study: BaseStudy, record: Record, told: Callable[[str], None] = lambda _line: None) -> Record:
-    """The record with what it lacks for a standard error, trained unless the study has it already.
+def train(study: BaseStudy, record: Record, log: Callable[[str], None] = lambda _line: None) -> Record:
+    """Return the record with the replicates that a standard error needs; train those that the study does not have.
 
     Args:
-        told: is given a line on what is trained.
+        log: a function that gets a line on what is trained.
     """
     wanted = lacking(record)
     if not wanted:
         return record
-    told(f"training the {len(wanted)} best trials on {MORE} more replicates each")
+    log(f"training the {len(wanted)} best trials on {MORE} more replicates each")
     found = {one.number: np.full(MORE, np.inf) for one in wanted}
     programs: dict[int, Program] = {}
     slots: list[tuple[int, Slot]] = []

@@ -1,4 +1,4 @@
-"""The objective against each hyperparameter that was searched, and against each listed setting."""
+"""The objective against each searched hyperparameter, and of each setting that the recipe lists."""
 
 from __future__ import annotations
 
@@ -8,50 +8,52 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from search.report import style
+from search.report import drawing
+from search.report.drawing import CaptionedFigure
 from search.report.record import Entry, Record
+from search.show import figure_style as style
 
 
-def draw(record: Record) -> style.Shown:
-    """One panel for each hyperparameter, on the scale it was searched on."""
+def draw(record: Record) -> CaptionedFigure:
+    """Draw a panel for each hyperparameter, on the scale it was searched on."""
     names = list(record.searched)
     rows, columns = style.grid(len(names))
     figure, panels = style.canvas(rows, columns, sharey=True)
     for panel, name in zip(panels.flat, names, strict=False):
         for entries, look, label in _groups(record):
-            here = style.having(record, name, entries)
-            places = style.along(panel, name, record.searched[name], here)
-            _points(panel, places, here, look, label, vertical=True)
-        broken = style.having(record, name, record.never_finite)
-        style.mark_never_finite(panel, style.along(panel, name, record.searched[name], broken))
+            some = drawing.having(record, name, entries)
+            places = drawing.hyperparameter_axis(panel, name, record.searched[name], some)
+            _points(panel, places, some, look, label, vertical=True)
+        never_finite = drawing.having(record, name, record.never_finite)
+        drawing.mark_never_finite(panel, drawing.hyperparameter_axis(panel, name, record.searched[name], never_finite))
     for panel in panels.flat[len(names) :]:
         panel.set_visible(False)
     style.widen(panels[0, 0], [entry.objective for entry in record.finished])
     for row in panels:
         row[0].set_ylabel(f"validation {record.loss_label}")
     style.legend(figure, panels.flat)
-    return style.Shown(figure, _caption(record))
+    return CaptionedFigure(figure, _caption(record))
 
 
-def draw_rows(record: Record) -> style.Shown:
-    """One line for each setting that the recipe lists, in its order."""
+def draw_settings(record: Record) -> CaptionedFigure:
+    """Draw a line for each setting that the recipe lists, in its order."""
     labelled = [entry for entry in record.finished if entry.label]
     if not labelled:
-        return style.Shown(None, "The study searches a space; it lists no settings.")
+        return CaptionedFigure(None, "The recipe lists no settings; it searches a space.")
     figure, panels = style.canvas(1, 1, (7.4, 0.6 + 0.3 * len(labelled)))
     panel = panels[0, 0]
     for entries, look, label in _groups(record):
         _points(panel, np.array([labelled.index(one) for one in entries]), entries, look, label, vertical=False)
-    panel.set_yticks(range(len(labelled)), [style.text(one.label) for one in labelled])
+    panel.set_yticks(range(len(labelled)), [style.literal(one.label) for one in labelled])
     panel.set_ylim(len(labelled) - 0.4, -0.6)
     panel.set_xlabel(f"validation {record.loss_label}")
     style.legend(figure, [panel])
-    return style.Shown(figure, _caption(record))
+    return CaptionedFigure(figure, _caption(record))
 
 
 def _groups(record: Record) -> list[tuple[Sequence[Entry], dict[str, Any], str]]:
     return [
-        (record.pruned, style.PRUNED, "pruned (best until then)"),
+        (record.pruned, style.PRUNED, "pruned (best so far)"),
         (record.complete, style.COMPLETE, "complete"),
         ([record.best], style.BEST, f"best: trial {record.best.number}"),
     ]
@@ -72,9 +74,9 @@ def _points(
 
 
 def _caption(record: Record) -> str:
-    told = "Validation loss without penalties at the best epoch."
+    caption = "The figure shows the validation loss without penalties at the best epoch."
     if record.replicates > 1:
-        told += f" Bars: one standard deviation over {record.replicates} replicates either way."
+        caption += f" Bars extend one standard deviation over {record.replicates} replicates to each side."
     if record.pruned:
-        told += " Pruned trials show what they had reached: an upper bound of what they would have."
-    return told
+        caption += " A pruned trial is shown at the best loss it reached, an upper bound on its loss without pruning."
+    return caption

@@ -1,4 +1,4 @@
-"""What a careful reader would say of a study, in sentences computed from its record."""
+"""The sentences that a report begins with: what a careful reader would say of a study, computed from its record."""
 
 from __future__ import annotations
 
@@ -9,16 +9,31 @@ import numpy as np
 from search.choose.edges import Edge
 from search.errors import counted
 from search.report import front
+from search.report.drawing import settings
 from search.report.networks import HeldOut
-from search.report.record import Record
-from search.report.statistics import MORE, REPLICATES, considered, edges, lacking, one_standard_error, saved
+from search.report.record import Entry, Floats, Record
+from search.report.statistics import (
+    MORE,
+    REPLICATES,
+    Choice,
+    considered,
+    edges,
+    lacking,
+    one_standard_error,
+    saved,
+)
 from search.report.strength import strengths
-from search.report.style import settings
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A sentence or two; `warning` where something ought to be done about it."""
+    """A few sentences about one thing.
+
+    Attributes:
+        about: the thing, in a few words.
+        text: the sentences.
+        warning: whether the reader should do something about it.
+    """
 
     about: str
     text: str
@@ -26,88 +41,99 @@ class Statement:
 
 
 def too_few(record: Record) -> Statement:
-    """What is said instead of figures."""
-    text = f"The study has {counted(len(record.complete), 'complete trial')}: a report compares at least two."
-    return Statement("too few trials", f"{text} Run it on, and make the report again.", warning=True)
+    """Return the statement that takes the place of all others and of the figures."""
+    text = f"The study has {counted(len(record.complete), 'complete trial')}, and a report compares at least two."
+    return Statement("too few trials", f"{text} Continue the search, then make the report again.", warning=True)
 
 
-def statements(record: Record, found: HeldOut | None = None) -> list[Statement]:
-    """All there is to say of a study with two complete trials or more."""
-    told = [_best(record)]
+def summarise(record: Record, held_out: HeldOut | None = None) -> list[Statement]:
+    """Return the statements about a study with at least two complete trials."""
+    statements = [_best(record)]
     if record.objectives.several:
-        # No trial is best: an edge is where a front ends, and the choice is the reader's.
-        told.append(Statement("Pareto front", front.told(record)))
+        # No trial of a front is the best, so there is neither an edge nor a choice to speak of.
+        statements.append(Statement("Pareto front", front.describe(record)))
     else:
-        told += [_choice(record), *(_edge(record, edge) for edge in edges(record))]
-    if record.never_finite or any(one.diverged_at for one in record.complete):
-        told.append(_diverged(record))
+        statements += [_one_standard_error(record), *(_edge(record, edge) for edge in edges(record))]
+    if record.never_finite or any(entry.diverged_at for entry in record.complete):
+        statements.append(_divergence(record))
     if (total := saved(record)).by_pruning:
-        text = f"Pruning saved {total.share:.0%} of {total.planned:,} planned epochs."
-        told.append(Statement("pruning", text))
-    if found is not None:
-        told.append(_held_out(record, found))
-    return told
+        text = f"Pruning saved {total.share:.0%} of the {total.planned:,} planned epochs."
+        statements.append(Statement("pruning", text))
+    if held_out is not None:
+        statements.append(_validation_and_test(record, held_out))
+    return statements
 
 
 def _best(record: Record) -> Statement:
     best = record.best
-    text = (
-        f"Trial {best.number} has the lowest validation loss, {best.objective:.4g} ({_settings(record, best.number)})."
-    )
+    text = f"Trial {_named(record, best)} has the lowest validation loss, {best.objective:.4g}."
     score = best.at_best(record.metric)
     if np.isfinite(score).all():
-        named = "accuracy" if record.metric == "val_accuracy" else "root mean squared error, in the target's units,"
-        text += f" Its validation {named} is {score.mean():.4g}{_sd(score)}."
+        metric = "accuracy" if record.metric == "val_accuracy" else "RMSE, in the units of the target,"
+        text += f" Its validation {metric} is {score.mean():.4g}{_deviation(score)}."
     gap = best.objectives.mean() - best.at_best("train_loss").mean() if best.epochs else float("nan")
     if np.isfinite(gap):
-        text += f" At its best epoch its validation loss exceeds its training loss by {gap:.3g}."
-        text = (
-            text.replace(f"exceeds its training loss by {gap:.3g}", f"is {-gap:.3g} below its training loss")
-            if (gap < 0)
-            else text
-        )
+        side = "below" if gap < 0 else "above"
+        text += f" At its best epoch its validation loss is {abs(gap):.3g} {side} its training loss."
     return Statement("best trial", text)
 
 
-def _settings(record: Record, number: int) -> str:
-    entry = next(one for one in record.entries if one.number == number)
-    return settings(entry, record.searched)
+def _named(record: Record, entry: Entry) -> str:
+    return f"{entry.number} ({settings(entry, record.searched)})"
 
 
-def _choice(record: Record) -> Statement:
+def _one_standard_error(record: Record) -> Statement:
     about = "one standard error"
     if not strengths(record):
-        return Statement(about, "Nothing that was searched has a direction of stronger regularisation: no such choice.")
-    has = f"The study has {counted(record.replicates, 'replicate')}"
-    if wanted := lacking(record):
-        count = f"{len(wanted)} of the best trials" if len(wanted) > 1 else "one of the best trials"
-        text = f"The one-standard-error choice needs more replicates. {has}, and a standard error takes {REPLICATES} or"
-        return Statement(about, f"{text} more: --training trains {count} on {MORE} more.")
+        text = "No searched hyperparameter has a direction of stronger regularisation, so the one-standard-error rule"
+        return Statement(about, f"{text} does not apply.")
+    if short := lacking(record):
+        count = f"{len(short)} of the best trials" if len(short) > 1 else "one of the best trials"
+        text = f"The one-standard-error rule needs at least {REPLICATES} replicates, and the study has"
+        text += f" {record.replicates}. With --training, the report trains {count} on {MORE} more replicates."
+        return Statement(about, text)
     choice = one_standard_error(record)
     if choice is None:
-        return Statement(about, "The best trial lacks finite replicates: no such choice.")
-    best, chosen, told = choice.best, choice.chosen, ""
-    if record.replicates < REPLICATES and choice.replicates > record.replicates:
-        told = f"{has}, too few for a standard error: the {len(considered(record))} best trials were trained on {MORE}"
-        told += f" more. Over all {choice.replicates} trial {best.number} ({_settings(record, best.number)}) has the"
-        told += f" lowest mean loss{'' if best is record.best else f', not trial {record.best.number}'}. "
+        text = "The best trial has too few replicates with a finite loss for the one-standard-error rule."
+        return Statement(about, text)
+    return Statement(about, " ".join([*_added(record, choice), *_chosen(record, choice)]))
+
+
+def _added(record: Record, choice: Choice) -> list[str]:
+    """Say which replicates were added, if any were."""
+    if not _has_added(record, choice):
+        return []
+    other = "" if choice.best is record.best else f", not trial {record.best.number}"
+    return [
+        f"The study has {counted(record.replicates, 'replicate')}, too few for a standard error, so its"
+        f" {len(considered(record))} best trials were trained on {MORE} more replicates.",
+        f"Over all {choice.replicates} replicates, trial {_named(record, choice.best)} has the lowest mean"
+        f" loss{other}.",
+    ]
+
+
+def _has_added(record: Record, choice: Choice) -> bool:
+    return record.replicates < REPLICATES and choice.replicates > record.replicates
+
+
+def _chosen(record: Record, choice: Choice) -> list[str]:
+    """Say which trial the rule chooses, and why."""
+    best, chosen = choice.best, choice.chosen
     if chosen is best:
-        text = f"{told}No complete trial that is more strongly regularised is within one standard error of the best:"
-        if told:
-            text = f"{told}None of them that is more strongly regularised is within one standard error of it:"
-        return Statement(about, f"{text} the best is also the one-standard-error choice.")
-    text = (
-        f"{told}Trial {chosen.number} ({_settings(record, chosen.number)}) is the most strongly regularised one that is"
-    )
-    text += (
-        f" within one standard error of the best: its loss is {choice.difference:.3g} higher, and the standard error"
-    )
-    text += f" of that paired difference over {choice.replicates} replicates is {choice.error:.3g}."
-    regularising = strengths(record)
-    other = [name for name in record.searched if name not in regularising]
-    if differs := [name for name in other if chosen.params.get(name) != best.params.get(name)]:
-        text += f" It differs from the best in {', '.join(differs)} too."
-    return Statement(about, f"{text} Whoever prefers the simpler network takes it.")
+        among = "trial among them" if _has_added(record, choice) else "complete trial"
+        return [
+            f"No more strongly regularised {among} is within one standard error of trial {best.number}, so the"
+            f" one-standard-error rule chooses trial {best.number} itself."
+        ]
+    sentences = [
+        f"Trial {_named(record, chosen)} is the most strongly regularised trial within one standard error of the best:"
+        f" its loss is {choice.difference:.3g} higher, and the standard error of this paired difference over"
+        f" {choice.replicates} replicates is {choice.error:.3g}."
+    ]
+    undirected = [name for name in record.searched if name not in strengths(record)]
+    if differing := [name for name in undirected if chosen.params.get(name) != best.params.get(name)]:
+        sentences.append(f"It also differs from the best trial in {', '.join(differing)}.")
+    return [*sentences, "Choose it if you prefer the simpler network."]
 
 
 def _edge(record: Record, edge: Edge) -> Statement:
@@ -115,33 +141,37 @@ def _edge(record: Record, edge: Edge) -> Statement:
     return Statement(f"edge of {edge.name}", edge.told(extends=extends), warning=True)
 
 
-def _diverged(record: Record) -> Statement:
-    never, later = len(record.never_finite), sum(one.diverged_at is not None for one in record.complete)
-    text = f"Of {len(record.entries)} trials {never} never had a finite loss, and {later} complete ones diverged later"
-    return Statement("divergence", f"{text}, keeping the best they had.")
+def _divergence(record: Record) -> Statement:
+    never, later = len(record.never_finite), sum(entry.diverged_at is not None for entry in record.complete)
+    text = f"{never} of {counted(len(record.entries), 'trial')} never had a finite loss."
+    if later:
+        text += f" {counted(later, 'complete trial')} diverged later and kept {'its' if later == 1 else 'their'} best"
+        text += " value."
+    return Statement("divergence", text)
 
 
-def _held_out(record: Record, found: HeldOut) -> Statement:
+def _validation_and_test(record: Record, held_out: HeldOut) -> Statement:
     best = record.best
-    test, val = found.score, best.at_best(record.metric)
-    accuracy = record.metric == "val_accuracy"
-    named = "accuracy" if accuracy else "root mean squared error"
-    text = f"On the test split trial {best.number} has {named} {test.mean():.4g}{_sd(test)}, on validation"
-    gap = test.mean() - val.mean()
-    # Validation is recorded in float32: a smaller gap is its rounding.
-    told = f"a gap of {gap:+.3g}" if abs(gap) > 1e-6 * abs(val.mean()) else "no gap"
-    text += f" {val.mean():.4g}: {told}. Its test loss is {found.loss.mean():.4g},"
-    text += f" validation {best.objective:.4g} ({found.loss.mean() - best.objective:+.3g})."
+    test, validation = held_out.score, best.at_best(record.metric)
+    metric = "an accuracy" if record.metric == "val_accuracy" else "an RMSE"
+    gap = test.mean() - validation.mean()
+    # The record is in float32, so a gap smaller than this is its rounding.
+    difference = f"a difference of {gap:+.3g}" if abs(gap) > 1e-6 * abs(validation.mean()) else "no difference"
+    text = f"Trial {best.number} has {metric} of {test.mean():.4g}{_deviation(test)} on the test split and of"
+    text += f" {validation.mean():.4g} on the validation split, {difference}. Its test loss is"
+    text += f" {held_out.loss.mean():.4g} and its validation loss {best.objective:.4g}, a difference of"
+    text += f" {held_out.loss.mean() - best.objective:+.3g}."
     if record.shared:
-        text += " Validation and test are the same rows here: the gap says nothing."
+        text += " Validation and test are the same rows in this study, so these differences say nothing."
     else:
-        text += " Validation chose this trial, so what it says of it is optimistic on average;"
-        text += " the test split had no part in it."
+        text += " The trial was chosen by its validation loss, so its validation figures are optimistic on average;"
+        text += " the test split had no part in the choice."
         if record.watched:
-            text += " But the recipe measures the test split each epoch: whoever looked at that has chosen by it."
-    times = "once" if found.readings == 1 else f"{found.readings} times"
-    return Statement("validation and test", f"{text} The test split has been read {times}.", warning=found.readings > 5)
+            text += " However, the recipe measures the test split in each epoch: a choice that was guided by these"
+            text += " curves has used it."
+    text += f" The test split has been read {held_out.times_read}."
+    return Statement("validation and test", text, warning=held_out.readings > 5)
 
 
-def _sd(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
+def _deviation(values: Floats) -> str:
     return f" (SD {values.std(ddof=1):.2g} over {len(values)} replicates)" if len(values) > 1 else ""

@@ -1,4 +1,4 @@
-"""What the record says in numbers: pure functions of it."""
+"""The statistics of a report: rank correlations of rungs, epochs saved, edges, the one-standard-error choice."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from search.choose import edges as rule
+from search.choose import edges as edge_rule
 from search.choose.edges import Edge
-from search.report.record import Entry, Record
+from search.report.record import Entry, Floats, Record
 from search.report.strength import by_strength, no_weaker, strengths
 
 REPLICATES = 3
-"""Fewer say nothing about a standard error."""
+"""The fewest replicates that give a standard error."""
 BEST, MORE = 10, 5
-"""Of a study with fewer, so many of the best trials are trained on so many more."""
+"""In a study with fewer replicates, the `BEST` best trials are trained on `MORE` replicates more."""
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """Spearman's between the objective at a rung and the final one; `rho` is None where there is none to compute."""
+    """Spearman's rank correlation between the objective at a rung and the final one.
+
+    Attributes:
+        rung: the epoch of the rung.
+        n: the number of trials.
+        rho: the correlation; None if it cannot be computed.
+    """
 
     rung: int
     n: int
@@ -31,7 +37,13 @@ class Correlation:
 
 @dataclass(frozen=True)
 class Saved:
-    """Epochs of finished trials: planned, and how many of them were not trained because of what."""
+    """The epochs of finished trials.
+
+    Attributes:
+        planned: the epochs that were planned.
+        by_pruning: the epochs that were not trained because of pruning.
+        otherwise: the epochs that were not trained because of early stopping or divergence.
+    """
 
     planned: int
     by_pruning: int
@@ -39,19 +51,20 @@ class Saved:
 
     @property
     def share(self) -> float:
-        """Of the planned epochs, what pruning saved."""
+        """The share of the planned epochs that pruning saved."""
         return self.by_pruning / self.planned if self.planned else 0.0
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The one-standard-error rule's.
+    """The choice of the one-standard-error rule.
 
     Attributes:
-        best: the trial of the lowest mean over the replicates.
+        best: the trial with the lowest mean loss over the replicates.
         chosen: the most strongly regularised trial whose loss is within one standard error of the best one's.
-        difference: its loss minus the best one's, mean over replicates; error: the standard error of that mean.
-        replicates: how many these are, those that were added among them.
+        difference: the mean over replicates of the chosen trial's loss minus the best one's.
+        error: the standard error of that mean.
+        replicates: the number of replicates, including those that were added.
     """
 
     best: Entry
@@ -62,7 +75,7 @@ class Choice:
 
 
 def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """Spearman's rank correlation, ties by their mean rank; None for fewer than three pairs or a constant."""
+    """Return Spearman's rank correlation with mean ranks for ties; None for fewer than three pairs or a constant."""
     if len(x) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
         return None
     return float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
@@ -75,18 +88,18 @@ def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
 
 
 def correlations(record: Record) -> list[Correlation]:
-    """Of each rung, over the complete trials that reported there."""
-    found = []
+    """Return the correlation of each rung, over the complete trials that reported there."""
+    correlations = []
     for rung in sorted({rung for entry in record.entries for rung in entry.reported}):
         pairs = [(one.reported[rung], one.objective) for one in record.complete if rung in one.reported]
         finite = [(early, final) for early, final in pairs if math.isfinite(early)]
         rho = spearman([early for early, _ in finite], [final for _, final in finite])
-        found.append(Correlation(rung, len(finite), rho))
-    return found
+        correlations.append(Correlation(rung, len(finite), rho))
+    return correlations
 
 
 def saved(record: Record) -> Saved:
-    """What ended early: by pruning, or otherwise (early stopping, divergence)."""
+    """Return how many epochs were not trained, because of pruning or otherwise."""
     planned = by_pruning = otherwise = 0
     for entry in record.entries:
         if entry.state not in ("complete", "pruned") or not entry.planned:
@@ -101,52 +114,57 @@ def saved(record: Record) -> Saved:
 
 
 def edges(record: Record) -> list[Edge]:
-    """The ranges at an end of which the best trial lies."""
+    """Return the ranges at whose end the best trial lies."""
     tried = [one.params for one in (*record.finished, *record.never_finite)]
-    return rule.edges(record.best.params, tried, record.searched, record.declared)
+    return edge_rule.edges(record.best.params, tried, record.searched, record.declared)
 
 
 def considered(record: Record) -> list[Entry]:
-    """The trials that the one-standard-error rule chooses among: the best ones where replicates have to be added."""
+    """Return the trials that the one-standard-error rule chooses among: only the best if replicates must be added."""
     return record.complete if record.replicates >= REPLICATES else record.complete[:BEST]
 
 
 def lacking(record: Record) -> list[Entry]:
-    """Those of them that have to be trained on more replicates before there is a choice."""
+    """Return those that must be trained on more replicates before the rule can choose."""
     if record.replicates >= REPLICATES or not strengths(record) or len(record.complete) < 2:
         return []
     return [one for one in considered(record) if one.number not in record.added]
 
 
 def one_standard_error(record: Record) -> Choice | None:
-    """The most strongly regularised trial that is within one standard error of the best.
+    """Return the most strongly regularised trial that is within one standard error of the best one.
 
-    The standard error is that of the paired difference: all trials of a replicate share initialisation and batches. In
-    a study of fewer than three replicates those that were added count as well, for the best trial too.
+    The standard error is that of the paired difference, because all trials of a replicate share initialisation and
+    batches. In a study with fewer than three replicates those that were added count too, also in choosing the best.
 
-    None where replicates are lacking, or finite ones, or where nothing that is searched has a direction of
-    regularisation.
+    None is returned if the best trial lacks replicates with a finite loss, or if no searched hyperparameter has a
+    direction of regularisation.
     """
-    among = considered(record)
-    if not among or not strengths(record) or lacking(record):
+    candidates = considered(record)
+    if not candidates or not strengths(record) or lacking(record):
         return None
     few = record.replicates < REPLICATES
-    none = np.empty(0)
-    losses = {
-        one.number: np.concatenate([one.objectives, record.added.get(one.number, none) if few else none])
-        for one in among
-    }
-    best = min(among, key=lambda one: (losses[one.number].mean(), one.number)) if few else among[0]
+    losses = {entry.number: _losses(record, entry, few) for entry in candidates}
+    best = candidates[0]
+    if few:
+        best = min(candidates, key=lambda entry: (losses[entry.number].mean(), entry.number))
     count = len(losses[best.number])
-    if not np.isfinite(losses[best.number]).all() or (count < REPLICATES and len(among) > 1):
+    if not np.isfinite(losses[best.number]).all() or (count < REPLICATES and len(candidates) > 1):
         return None
     within = [Choice(best, best, 0.0, 0.0, count)]
-    for entry in among:
+    for entry in candidates:
         difference = losses[entry.number] - losses[best.number]
         if entry is best or not np.isfinite(difference).all() or not no_weaker(record, entry, best):
             continue
         mean, error = float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(count))
         if mean <= error:
             within.append(Choice(best, entry, mean, error, count))
-    strongest = by_strength(record, [one.chosen for one in within])[-1]
-    return next(one for one in within if one.chosen is strongest)
+    strongest = by_strength(record, [choice.chosen for choice in within])[-1]
+    return next(choice for choice in within if choice.chosen is strongest)
+
+
+def _losses(record: Record, entry: Entry, few: bool) -> Floats:
+    """Return a trial's losses, ``(replicates,)``, with those that were added if the study has few replicates."""
+    if not few or entry.number not in record.added:
+        return entry.objectives
+    return np.concatenate([entry.objectives, record.added[entry.number]])

@@ -1,4 +1,4 @@
-"""How strongly a trial is regularised, by what each hyperparameter declares to be stronger."""
+"""The strength of a trial's regularisation, from the direction that each hyperparameter declares as stronger."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from search.technique import Numeric, Value
 
 
 def strengths(record: Record) -> list[str]:
-    """The searched hyperparameters that have a direction of stronger regularisation."""
+    """Return the searched hyperparameters that have a direction of stronger regularisation."""
     return [name for name in record.searched if _stronger(record, name) is not None]
 
 
@@ -20,31 +20,31 @@ def _stronger(record: Record, name: str) -> str | None:
 
 
 def profile(record: Record, params: Mapping[str, Value]) -> dict[str, float]:
-    """The place of each strength from 0, weakest, to 1; 0 for one that does not exist in the trial."""
-    found = {}
+    """Return the strength of each such hyperparameter, from 0 for the weakest to 1; 0 if the trial does not have it."""
+    places = {}
     for name in strengths(record):
         place = position(record.searched[name], params[name]) if name in params else None
         if name in params and place is not None and _stronger(record, name) == "down":
             place = 1 - place
-        found[name] = place or 0.0
-    return found
+        places[name] = place or 0.0
+    return places
 
 
 def strength(record: Record, entry: Entry) -> float:
-    """The mean place of the strengths, 0 to 1."""
+    """Return the mean of the profile, from 0 to 1."""
     places = profile(record, entry.params)
     return sum(places.values()) / len(places) if places else 0.0
 
 
 def by_strength(record: Record, entries: Sequence[Entry]) -> list[Entry]:
-    """The weakest first; the better of two that are as strong."""
+    """Return trials sorted by strength, the weakest first; of equally strong ones, the better one first."""
     return sorted(entries, key=lambda entry: (strength(record, entry), entry.objective, entry.number))
 
 
 def weakest(record: Record) -> Entry:
-    """The least regularised complete trial; of several as weak one that is not the best, and of those the worst.
+    """Return the least regularised complete trial; of equally weak ones the worst, and the best trial only if alone.
 
-    Where settings are listed, the plain one is as weak as one with a technique that has no strength.
+    If the recipe lists settings, the plain one is as weak as one whose technique has no strength.
     """
     best = record.best
     return min(
@@ -52,7 +52,7 @@ def weakest(record: Record) -> Entry:
     )
 
 
-def no_weaker(record: Record, one: Entry, other: Entry) -> bool:
-    """Whether one trial is at least as strongly regularised as another in every strength."""
-    mine, theirs = profile(record, one.params), profile(record, other.params)
-    return all(mine[name] >= theirs[name] for name in mine)
+def no_weaker(record: Record, entry: Entry, other: Entry) -> bool:
+    """Whether a trial is at least as strongly regularised as another one in every hyperparameter of the profile."""
+    ours, theirs = profile(record, entry.params), profile(record, other.params)
+    return all(ours[name] >= theirs[name] for name in ours)

@@ -1,6 +1,9 @@
-"""Pieces of HTML for notebooks and pages, without scripts, files or colours of their own.
+"""Pieces of HTML for notebooks and pages, without scripts, linked files or colours of their own.
 
-Whoever shows them has a theme, light or dark: text and lines take its colours. A figure is on white.
+The notebook's theme, light or dark, gives text and lines their colours. A figure has a white background.
+
+Each function returns `markupsafe.Markup` and escapes every text that is not, so that pieces can be put into each other.
+Their markup is in `templates/pieces.html`.
 """
 
 from __future__ import annotations
@@ -8,57 +11,72 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Mapping
-from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search.show import template
 from search.show.sheet import Sheet
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from matplotlib.figure import Figure
 
-_LEFT, _RIGHT = "text-align:left", "text-align:right;white-space:nowrap"
-_DPI = 80  # 12 inches are then about as wide as a notebook's column
+_DPI = 80  # a figure of 12 inches is then about as wide as a notebook's column
 
 
-def facts(name: str, facts: Mapping[str, str]) -> str:
-    """A name, and below it a table of facts about it; those that are empty are left out."""
-    rows = "".join(f'<tr><th style="{_LEFT}">{escape(key)}</th><td style="{_LEFT}">{escape(value)}</td></tr>'
-                   for key, value in facts.items() if value)  # fmt: skip
-    return f"<p><strong>{escape(name)}</strong></p><table>{rows}</table>"
+def _piece(name: str, *values: object) -> Markup:
+    """Call a macro of `templates/pieces.html`."""
+    markup: Markup = getattr(template.load(__package__, "pieces.html").module, name)(*values)
+    return markup
 
 
-def table(sheet: Sheet) -> str:
-    """A table with its title."""
-    styles = [_LEFT if heading in sheet.left else _RIGHT for heading in sheet.headings]
-
-    def row(tag: str, cells: Iterable[str]) -> str:
-        made = (f'<{tag} style="{style}">{escape(cell)}</{tag}>' for cell, style in zip(cells, styles, strict=True))
-        return f"<tr>{''.join(made)}</tr>"
-
-    caption = f'<caption style="{_LEFT}">{escape(sheet.title)}</caption>' if sheet.title else ""
-    body = "".join(row("td", cells) for cells in sheet.rows)
-    return f"<table>{caption}<thead>{row('th', sheet.headings)}</thead><tbody>{body}</tbody></table>"
+def facts(name: str, facts: Mapping[str, str]) -> Markup:
+    """Return a name, and below it a table of the facts that are not empty."""
+    return _piece("facts", name, facts)
 
 
-def lines(lines: Iterable[str]) -> str:
-    """A paragraph for each line that is not empty."""
-    return "".join(f"<p>{escape(line)}</p>" for line in lines if line)
+def table(sheet: Sheet) -> Markup:
+    """Return a table with its title."""
+    return _piece("table", sheet)
 
 
-def bullets(lines: Iterable[str]) -> str:
-    """A list of lines; nothing where there are none."""
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f"<ul>{items}</ul>" if items else ""
+def lines(lines: Iterable[str]) -> Markup:
+    """Return a paragraph for each line that is not empty."""
+    return _piece("lines", lines)
 
 
-def picture(figure: Figure, words: str) -> str:
-    """A figure as a picture; `words` describe it to whoever cannot see it."""
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=_DPI, facecolor="white")
-    encoded = base64.b64encode(data.getvalue()).decode("ascii")
-    return f'<img alt="{escape(words)}" style="max-width:100%" src="data:image/png;base64,{encoded}">'
+def detailed(line: str, detail: str) -> Markup:
+    """Return a paragraph of a line, and below it its detail in small print."""
+    return _piece("detailed", line, detail)
 
 
-def block(*parts: str) -> str:
-    """The whole of what one object shows."""
-    return f"<div>{''.join(parts)}</div>"
+def bullets(lines: Iterable[str]) -> Markup:
+    """Return a list with an item for each line, or nothing if there are none."""
+    return _piece("bullets", list(lines))
+
+
+def code(lines: Iterable[str]) -> Markup:
+    """Return lines of code, their white space kept."""
+    return _piece("code", lines)
+
+
+def file_link(path: Path, remark: str) -> Markup:
+    """Return a link to a file, followed by a remark."""
+    return _piece("file_link", path.as_posix(), remark)
+
+
+def png_source(png: bytes) -> str:
+    """Return the data URI of a picture, the ``src`` of an image that needs no other file."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def picture(figure: Figure, words: str) -> Markup:
+    """Return a figure as a picture; `words` describe it to readers who cannot see it."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=_DPI, facecolor="white")
+    return _piece("picture", png_source(png.getvalue()), words)
+
+
+def block(*parts: str) -> Markup:
+    """Return all that one object shows, from its pieces in order."""
+    return _piece("block", parts)

@@ -1,4 +1,4 @@
-"""Numbers, values and names of trials as tables, sentences and JSON give them."""
+"""Numbers, values and names of trials as text for tables, sentences and JSON."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 
 
 def number(value: object) -> str:
-    """A cell of a table: four digits of a number, nothing for None."""
+    """Return the text of a table's cell: a float with four digits, nothing for None."""
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it: of a number that JSON has no word for, the text, "inf" or "nan"."""
+    """Return a value as JSON can hold it: a float that is not finite becomes the text "inf", "-inf" or "nan"."""
     if isinstance(value, Mapping):
         return {name: plain(inner) for name, inner in value.items()}
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def trial_name(number: int, params: Mapping[str, Any], row: str = "") -> str:
-    """The name of a trial's run, after its row in a study that lists its settings, else after its hyperparameters.
+def trial_name(number: int, params: Mapping[str, Any], setting: str = "") -> str:
+    """Return the name of a trial's run: its number, and its setting's name if it has one or else its hyperparameters.
 
     >>> trial_name(12, {"l2": 0.00031, "optimizer": "sgd"})
     'trial-12 l2=3.1e-4 optimizer=sgd'
     """
-    setting = [row] if row else [f"{name}={_short(value)}" for name, value in params.items()]
-    return " ".join([f"trial-{number}", *setting])[:200]
+    parts = [setting] if setting else [f"{name}={_short(value)}" for name, value in params.items()]
+    return " ".join([f"trial-{number}", *parts])[:200]
 
 
 def _short(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Tables of named fields that are read from files, such as a recipe, and one line for whatever is wrong in them."""
+"""Validated tables of named fields, such as a recipe read from TOML. Each fault in one becomes a one-line error."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ _KINDS = {"model_type": "takes a table", "dict_type": "takes a table", "tuple_ty
 
 
 class Part(BaseModel):
-    """A table that is immutable and refuses fields that nobody declared."""
+    """An immutable table that refuses undeclared fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any], source: str) -> Self:
-        """Make one from plain data; `source` is what an error message calls it.
+        """Build the table from plain data.
+
+        Args:
+            fields: the values of the fields, by name.
+            source: the name that an error message gives the table.
 
         Raises:
-            RequestError: a field of it is wrong; the message names field, value and rule.
+            RequestError: a field is wrong; the message names the field, its value and the rule.
         """
         try:
             return cls.model_validate(fields)
@@ -31,7 +35,7 @@ class Part(BaseModel):
 
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Put the first complaint into one line: the field as the TOML names it, its value and what is allowed."""
+    """Return the first complaint as one line: the field as TOML names it, its value and what is allowed."""
     first = error.errors()[0]
     place = [str(part) for part in first["loc"]]
     inner = _inner(model, place[0]) if place else None
@@ -39,7 +43,7 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
         if inner is not None:
             place[:2] = [f"{inner.__name__.lower()} {int(place[1]) + 1}"]
         elif len(place) == 2:
-            place.pop()  # in a list of names, the value says which one is wrong
+            place.pop()  # in a list of plain values, the value itself says which one is wrong
     inner = inner if inner and len(first["loc"]) > 1 else model
     field = ".".join(map(clip, place))
     if first["type"] == "extra_forbidden":
@@ -55,12 +59,12 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> str:
     elif first["type"] not in _KINDS:
         field, message = f"{field}:", f"{message[0].lower()}{message[1:]}"
     message = f"{field} {message}".strip()
-    # A rule over several fields says itself which values break it.
+    # The message of a rule over several fields already holds their values.
     return message if isinstance(value, Mapping) else f"{message}, got {clip(repr(value))}"
 
 
 def _inner(model: type[BaseModel], name: str) -> type[BaseModel] | None:
-    """The tables that a field holds, be it one, a list of them or a table of them; None for a field of plain values."""
+    """Return the model of the tables that a field holds (one, a list or a dict of them), or None for plain values."""
     pending = [model.model_fields[name].annotation] if name in model.model_fields else []
     while pending:
         annotation = pending.pop()

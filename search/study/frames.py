@@ -54,5 +54,5 @@ def curves(study: BaseStudy) -> pd.DataFrame:
 
 
 def published(study: BaseStudy) -> pd.DataFrame:
-    """The published figures beside a study's own: row, metric, theirs, ours, sd, agrees."""
+    """The published figures beside a study's own: setting, metric, theirs, ours, sd, agrees."""
     return pd.DataFrame(compare(study), columns=[field.name for field in fields(Figure)])

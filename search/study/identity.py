@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 from optuna.study import StudyDirection
 
-from search.data import Data, named
+from search.data import Data, dataset_name
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.distributions import as_text
@@ -25,7 +25,7 @@ _FREE = {
     "trials",
     "set",
     "space",
-    "rows",
+    "settings",
     "watch",
     "loss",
     "techniques",
@@ -42,14 +42,15 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
     """Every field that changes a study's results, each as text."""
     fields = {name: _text(value) for name, value in recipe.model_dump(mode="json").items() if name not in _FREE}
     fields |= {f"set {name}": _text(value) for name, value in space.fixed.items()}
-    if not space.rows:
+    if not space.settings:
         fields |= {f"space {name}": as_text(value) for name, value in space.searched.items()}
     if recipe.sampler == "grid":
         fields |= {f"grid points {name}": _text(points) for name, points in space.points.items()}
-    fields |= {f"row {number}": _text(cell) or "as set" for number, cell in enumerate(space.rows, 1)}
+    # "row" is the stored name of a setting since version 0.1.0.
+    fields |= {f"row {number}": _text(cell) or "as set" for number, cell in enumerate(space.settings, 1)}
     spec = recipe.data
     # A path's stem: a file that has moved is the same data.
-    fields |= {"dataset": named(spec.dataset), "scale": spec.scale, "data": data.fingerprint()}
+    fields |= {"dataset": dataset_name(spec.dataset), "scale": spec.scale, "data": data.fingerprint()}
     # Left out where they say nothing: a study that was noted before there were any is still the same study.
     if len(recipe.objective) > 1:
         fields["objective"] = ",".join(recipe.objective)
@@ -88,7 +89,10 @@ def compare(study: optuna.Study, asked: Mapping[str, str]) -> bool:
         return False
     names = [name for name in dict.fromkeys((*noted, *asked)) if noted.get(name) != asked.get(name)]
     if names:
-        told = (f"{name}: {noted.get(name) or 'none'} there, {asked.get(name) or 'none'} here" for name in names)
+        told = (
+            f"{name.replace('row ', 'setting ')}: {noted.get(name) or 'none'} there, {asked.get(name) or 'none'} here"
+            for name in names
+        )
         raise Mismatch(study.study_name, f"differs in {'; '.join(told)}")
     return True
 

@@ -45,7 +45,7 @@ def run_in_process(
 
 def _search(study: BaseStudy, budget: int, observer: Observer, *, extend: bool) -> None:
     assert study.backend is not None
-    validate = partial(compose.check, study.techniques, study.techniques, study.data) if extend else None
+    validate = partial(compose.validate_study, study.techniques, study.techniques, study.data) if extend else None
     asker = Asker(study.optuna_study, study.backend, study.recipe, study.space, budget, study.claims, validate)
     pruner = pruners.of(study.recipe, study.space, study.batches, study.loss)
     made_by = study.optuna_study.user_attrs[identity.IDENTITY] | study.environment()

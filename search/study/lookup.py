@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 
-from search.data import is_path, located, named
+from search.data import dataset_name, is_path, resolve_dataset
 from search.errors import EnvironmentFault, RequestError, unknown, unknown_among
 from search.recipe import Recipe, packaged
 from search.record.curves import RECIPE
+from search.record.stored import stored_recipe
 from search.storage import database
 from search.study.identity import IDENTITY, compare, describe
 
@@ -40,7 +41,7 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
         attributes = optuna.load_study(study_name=name, storage=backend).user_attrs
     if RECIPE not in attributes:
         raise RequestError(f"study {name!r} was not made by regsearch")
-    recipe = Recipe.parse(attributes[RECIPE], name)
+    recipe = Recipe.parse(stored_recipe(attributes), name)
     if dataset is not None and is_path(dataset):
         recipe = recipe.but(name, data={"dataset": dataset})
     elif dataset not in (None, recipe.data.dataset):
@@ -90,7 +91,7 @@ def glance(study: BaseStudy) -> optuna.Study | None:
 def kept(recipe: Recipe) -> dict[str, Any]:
     """A recipe as the storage keeps it, from which other commands, wherever they run, find the data again."""
     fields = recipe.model_dump(mode="json")
-    fields["data"]["dataset"] = located(recipe.data.dataset)
+    fields["data"]["dataset"] = resolve_dataset(recipe.data.dataset)
     return fields
 
 
@@ -104,7 +105,7 @@ def recipes(storage: str) -> dict[str, tuple[Recipe, dict[str, str]]]:
     with database.faults(storage):
         for one in optuna.get_all_study_summaries(database.connect(storage), include_best_trial=False):
             if RECIPE in one.user_attrs:
-                recipe = Recipe.parse(one.user_attrs[RECIPE], one.study_name)
+                recipe = Recipe.parse(stored_recipe(one.user_attrs), one.study_name)
                 found[one.study_name] = recipe, one.user_attrs.get(IDENTITY, {})
     return found
 
@@ -122,4 +123,4 @@ def usual_name(study: str, dataset: str | None, known: Iterable[str], kind: str 
         if study in packaged() or "+" in study or study.endswith(".toml"):
             raise
         raise unknown_among(kind, study, {"studies": known, "recipes": packaged()}) from None
-    return f"{recipe.name}-{named(dataset or recipe.data.dataset)}"
+    return f"{recipe.name}-{dataset_name(dataset or recipe.data.dataset)}"

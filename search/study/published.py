@@ -1,4 +1,4 @@
-"""Published figures beside a study's own, for the rows that a recipe gives figures for."""
+"""Published figures beside a study's own, for the settings that a recipe gives figures for."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Figure:
     """One published figure and ours.
 
     Attributes:
-        row: the row's label.
+        setting: the setting's label.
         metric: a summary metric, such as ``final_test_accuracy``.
         theirs: as published.
-        ours: the mean over replicates; None where the row's trial is not complete, or has no such metric.
+        ours: the mean over replicates; None where the setting's trial is not complete, or has no such metric.
         sd: the standard deviation over replicates; None with one.
         agrees: whether theirs lies within ``2 sd + 0.02`` of ours (accuracies and sparsity), or within ``2 sd`` and 5%
             of theirs (anything else), with sd 0 for one replicate.
     """
 
-    row: str
+    setting: str
     metric: str
     theirs: float
     ours: float | None = None
@@ -48,23 +48,23 @@ class Figure:
 
 
 def compare(study: BaseStudy) -> list[Figure]:
-    """Every published figure of a study's recipe, row by row."""
+    """Every published figure of a study's recipe, setting by setting."""
     trials = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     measured = {t.user_attrs.get(CELL): by_replicate(Curves.decode(t.user_attrs[CURVES])) for t in trials}
     return [
-        _figure(row.label, metric, theirs, measured.get(index, {}).get(metric))
-        for index, row in enumerate(study.recipe.rows)
-        for metric, theirs in row.published.items()
+        _figure(setting.label, metric, theirs, measured.get(index, {}).get(metric))
+        for index, setting in enumerate(study.recipe.settings)
+        for metric, theirs in setting.published.items()
     ]
 
 
-def _figure(row: str, metric: str, theirs: float, values: NDArray[np.float64] | None) -> Figure:
+def _figure(setting: str, metric: str, theirs: float, values: NDArray[np.float64] | None) -> Figure:
     if values is None:
-        return Figure(row, metric, theirs)
+        return Figure(setting, metric, theirs)
     ours = float(values.mean())
     sd = float(values.std(ddof=1)) if len(values) > 1 else None
     margin = 0.02 if any(share in metric for share in _SHARES) else 0.05 * abs(theirs)
-    return Figure(row, metric, theirs, ours, sd, abs(theirs - ours) <= 2 * (sd or 0.0) + margin)
+    return Figure(setting, metric, theirs, ours, sd, abs(theirs - ours) <= 2 * (sd or 0.0) + margin)
 
 
 def differences(study: BaseStudy) -> list[str]:
@@ -86,7 +86,7 @@ def differences(study: BaseStudy) -> list[str]:
 def _same(declaration: Hyperparameter, name: str, was: Value | None, is_now: Value) -> bool:
     """Whether a value as a recipe writes it is this one in its standard form."""
     try:
-        return was is not None and declaration.check(name, was) == is_now
+        return was is not None and declaration.validate(name, was) == is_now
     except RequestError:
         return False
 
@@ -108,8 +108,8 @@ def render(study: BaseStudy) -> str:
     for figure in figures:
         verdict = {True: "yes", False: "no", None: ""}[figure.agrees]
         sd = "-" if figure.sd is None else number(figure.sd)
-        rows.append((figure.row, figure.metric, number(figure.theirs), number(figure.ours), sd, verdict))
-    headings, words = ("row", "metric", "theirs", "ours", "SD", "agrees"), ("row", "metric", "agrees")
+        rows.append((figure.setting, figure.metric, number(figure.theirs), number(figure.ours), sd, verdict))
+    headings, words = ("setting", "metric", "theirs", "ours", "SD", "agrees"), ("setting", "metric", "agrees")
     table = Sheet(headings, rows, words, "published figures beside this study's")
     lines = [_RULE, f"ours: the mean over {counted(study.recipe.replicates, 'replicate')}, SD over the same"]
     if changed := differences(study):

@@ -65,8 +65,9 @@ def _point(study: BaseStudy, trial: FrozenTrial) -> dict[str, Any]:
 def best(study: BaseStudy, trials: Sequence[FrozenTrial]) -> Sheet:
     """The best of a study's trials, complete ones first by value, or those of their front."""
     title, ranked = _ranked(study, finished(trials))
-    labels = [row.label for row in study.recipe.rows] if any(row.name for row in study.recipe.rows) else []
-    # A label stands for its row's values: columns for them all would leave no room to read any.
+    settings = study.recipe.settings
+    labels = [setting.label for setting in settings] if any(setting.name for setting in settings) else []
+    # A label stands for its setting's values: columns for them all would leave no room to read any.
     names = [name for name in study.space.searched if not labels and any(name in t.params for t in ranked)]
     metric, others = study.data.metric, study.objectives.names[1:]
     rows = []
@@ -79,8 +80,8 @@ def best(study: BaseStudy, trials: Sequence[FrozenTrial]) -> Sheet:
             number(summary.get(f"best_{metric}")),
             *(number(trial.params.get(name)) for name in names), number(summary.get("best_epoch")), state,
         ])  # fmt: skip
-    headings = ["trial", *(["row"] if labels else []), "val_loss", *others, metric, *names, "best epoch", "state"]
-    return Sheet(headings, rows, ("row", "state"), f"{study.name}: {title}")
+    headings = ["trial", *(["setting"] if labels else []), "val_loss", *others, metric, *names, "best epoch", "state"]
+    return Sheet(headings, rows, ("setting", "state"), f"{study.name}: {title}")
 
 
 def evenly(front: Sequence[Item], most: int = _FRONT_ROWS) -> list[Item]:

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 
 from search.choose import asking, extending, samplers
 from search.choose.claims import claims
-from search.data import Data, named
+from search.data import Data, dataset_name
 from search.errors import RequestError, clip
 from search.recipe import Recipe, compose
 from search.recipe.discovery import select
@@ -99,10 +99,10 @@ class BaseStudy:
             "device": device, "slots": slots, "checkpoint": checkpoint, "data_dir": str(data_dir), "offline": offline,
             "techniques": list(techniques),
         }  # fmt: skip
-        self.data = loaded or compose.prepared_data(
+        self.data = loaded or compose.load_prepared_data(
             self.recipe, self.techniques, self.space, Path(data_dir), offline=offline
         )
-        self.name = identity.checked_name(study_name or f"{self.recipe.name}-{named(self.recipe.data.dataset)}")
+        self.name = identity.checked_name(study_name or f"{self.recipe.name}-{dataset_name(self.recipe.data.dataset)}")
         self.loss = losses.named(self.recipe.loss, self.data)
         self._batches: Batches | None = None
         self._programs: dict[tuple[Any, ...], Program] = {}

@@ -1,4 +1,4 @@
-"""What a hyperparameter is: numeric, a tensor over slots in training, or structural, part of the signature."""
+"""The two kinds of hyperparameter: numeric (a tensor over slots) and structural (part of a trial's signature)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ Value = float | int | str | bool
 
 @dataclass(frozen=True)
 class Numeric:
-    """A real hyperparameter: in training a ``(slots,)`` tensor, so that slots may differ in it.
+    """A real-valued hyperparameter. In training it is a ``(slots,)`` tensor, so each slot may have its own value.
 
     Args:
-        low, high, log: the range searched by default, and whether on a logarithmic scale. Without one the
-            hyperparameter is fixed unless a study asks for a range.
-        default: its value where it is fixed and no study says otherwise; `neutral` if not given.
-        neutral: the value at which it does nothing; a study that fixes it there leaves its work out.
-        minimum, maximum, above, below: what is allowed at all; the first two inclusive, the last two exclusive. An
-            infinite value is allowed only where it is the neutral one.
-        whole: whether it takes whole numbers only, such as a patience in epochs.
-        stronger: the direction of stronger regularisation, if it has one.
-        when: the values of other hyperparameters under which it exists, ``{"optimizer": ("sgd",)}``.
+        low, high, log: the range that is searched by default, and whether it is searched on a logarithmic scale.
+            Without a range the hyperparameter is fixed, unless a study gives it one.
+        default: the value where the hyperparameter is fixed and the study gives none; defaults to `neutral`.
+        neutral: the value at which the technique does nothing. A study that fixes the hyperparameter there skips the
+            technique's work.
+        minimum, maximum: the inclusive bounds of an allowed value.
+        above, below: the exclusive bounds of an allowed value. An infinite value is allowed only if it is `neutral`.
+        whole: whether only whole numbers are allowed, as for a patience in epochs.
+        stronger: the direction in which the regularisation grows stronger, if there is one.
+        when: the condition for the hyperparameter to exist, as values of others: ``{"optimizer": ("sgd",)}``.
     """
 
     low: float | None = None
@@ -44,13 +45,18 @@ class Numeric:
 
     @property
     def fixed(self) -> Value | None:
+        """The value where nothing else is given, or None if there is none."""
         return self.neutral if self.default is None else self.default
 
-    def check(self, name: str, value: object) -> float:
-        """The value as a float; raises RequestError, naming the rule, if it is not allowed."""
+    def validate(self, name: str, value: object) -> float:
+        """Return the value as a float, or as an int if it must be whole.
+
+        Raises:
+            RequestError: the value is not allowed; the message states the rule.
+        """
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise RequestError(f"{name} takes a number, got {clip(repr(value))}")
-        # Compared with a float, not converted: a whole number may be too large for that.
+        # Python compares an int of any size with a float, but it cannot convert every int to one.
         if not abs(value) <= sys.float_info.max and value != self.neutral:
             raise RequestError(f"{name} takes a number, got {clip(repr(value))}")
         if self.whole and math.isfinite(value) and value != math.floor(value):
@@ -69,16 +75,17 @@ class Numeric:
 
 @dataclass(frozen=True)
 class Structural:
-    """A hyperparameter that shapes the computation: part of the signature, equal for all slots of a pack.
+    """A hyperparameter that shapes the computation. All slots of a pack share its value.
 
     Args:
-        default: its value where a study does not search it; its type is the hyperparameter's type.
-        choices: the values allowed; empty for a whole number of at least `minimum`, or a text that `parse` accepts.
-        minimum, maximum: the whole numbers allowed.
-        parse: turns a value into its standard form or raises ValueError, saying what is allowed.
-        neutral: the value at which its technique does nothing, if there is one.
-        searched: whether a study searches the choices unless told otherwise.
-        when: as for `Numeric`.
+        default: the value where the study does not search it. Its type is the hyperparameter's type.
+        choices: the allowed values. If empty, any whole number from `minimum` to `maximum` is allowed, or any text
+            that `parse` accepts.
+        minimum, maximum: the smallest and the largest whole number allowed.
+        parse: a function that turns a value into its standard form, or raises ValueError with the rule.
+        neutral: the value at which the technique does nothing, if there is one.
+        searched: whether a study searches the choices by default.
+        when: the condition for the hyperparameter to exist, as in `Numeric`.
     """
 
     default: Value
@@ -92,10 +99,15 @@ class Structural:
 
     @property
     def fixed(self) -> Value | None:
+        """The value where nothing else is given."""
         return self.default
 
-    def check(self, name: str, value: object) -> Value:
-        """The value in its standard form; raises RequestError, naming what is allowed, if it is not."""
+    def validate(self, name: str, value: object) -> Value:
+        """Return the value in its standard form.
+
+        Raises:
+            RequestError: the value is not allowed; the message states what is.
+        """
         if self.parse is not None:
             try:
                 return self.parse(value)

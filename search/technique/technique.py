@@ -1,8 +1,8 @@
-"""What a technique is: hyperparameters, and pure functions that hook into training.
+"""The `Technique`: a regulariser or training method, as hyperparameters and pure functions that hook into training.
 
-A technique is a value, not a subclass of the loop: a `Technique` holds its name, its hyperparameters and the hooks it
-needs, each a pure function of tensors with leading dimension slots. Adding one is a file in `objectives/` that
-defines `technique`; nothing else in the package names it.
+A technique is a value, not a subclass of the training loop. A `Technique` holds a name, hyperparameters and the hooks
+that it needs. Each hook is a pure function of tensors whose leading dimension is slots. To add a technique, add a file
+to `objectives/` that defines `technique`; no other file names it.
 
     technique = Technique(
         name="l2",
@@ -10,13 +10,13 @@ defines `technique`; nothing else in the package names it.
         penalty=lambda weights, values: values["l2"] * weights.square().sum(1),
     )
 
-The hooks in the order in which a step calls them:
+A training step calls the hooks in this order:
 
     input -> layer (each) -> targets -> loss, penalty -> [backward] -> gradient -> rate -> [optimiser] -> project
 
 On the CPU a slot's result must not depend on its place or its neighbours, to the bit. Sums, products, quotients, square
-roots, comparisons, and softmax over the last dimension keep to that; element-wise `exp`, `log`, `sigmoid` and `pow` do
-not: torch rounds them differently where a vector register is not full.
+roots, comparisons, and softmax over the last dimension meet this rule. Element-wise `exp`, `log`, `sigmoid` and `pow`
+do not: torch rounds them differently where a vector register is not full.
 """
 
 from __future__ import annotations
@@ -38,38 +38,38 @@ if TYPE_CHECKING:
 
 
 class Inputs(Protocol):
-    """How the network's inputs relate to the data as people know them.
+    """The relation between the network's inputs and the data in a person's units.
 
     Attributes:
-        image_shape: (channels, height, width) of a row, None where rows are not images.
-        pixels: whether unit values are pixels in [0, 1].
+        image_shape: the (channels, height, width) of a row, or None if rows are not images.
+        pixels: whether the inputs come from pixels; their unit values then lie in [0, 1].
     """
 
     image_shape: tuple[int, int, int] | None
     pixels: bool
 
     def unit(self, x: Tensor) -> Tensor:
-        """Inputs ``... x features`` as pixels in [0, 1]; where they are not pixels, as they are."""
+        """Return inputs ``... x features`` as pixels in [0, 1]. Inputs that are not pixels stay as they are."""
         ...
 
     def scaled(self, unit: Tensor) -> Tensor:
-        """The inverse: what the network takes."""
+        """Return unit values as the network takes them: the inverse of `unit`."""
         ...
 
 
 class Values(Mapping[str, Tensor]):
-    """What a hook may read: the numeric hyperparameters that the study uses, by name, each ``(slots,)``; and more.
+    """The values that a hook may read: a mapping of the numeric hyperparameters in use, each ``(slots,)``, and more.
 
     Attributes:
-        structure: every structural hyperparameter's value.
-        state: the technique's own tensors, leading dimension slots; hooks change them in place.
-        layout: where each parameter lies in ``slots x size``.
-        inputs: how the network's inputs relate to pixels.
-        classes: the names of the classes, in the order of the outputs; () in regression.
-        slots, device, dtype: of the tensors of the pack.
-        train: whether this is training, not evaluation; true in Monte Carlo passes for who takes part in them.
-        epoch, step, steps: 0-based epoch, 0-based step in it, and the steps of one epoch.
-        lr: the learning rate of this step with every `rate` applied, ``slots x 1`` or ``slots x size``.
+        structure: the structural hyperparameters and their values.
+        state: the technique's own tensors, with leading dimension slots; hooks change them in place.
+        layout: the place of each parameter in ``slots x size``.
+        inputs: the relation between the network's inputs and pixels.
+        classes: the names of the classes in the order of the outputs; () in regression.
+        slots, device, dtype: the number of slots, and the device and type of the pack's tensors.
+        train: True in training, False in evaluation. In Monte Carlo passes it is True for techniques that take part.
+        epoch, step, steps: the 0-based epoch, the 0-based step within it, and the number of steps of one epoch.
+        lr: the learning rate of this step after every `rate` hook, ``slots x 1`` or ``slots x size``.
     """
 
     structure: Mapping[str, Value]
@@ -91,39 +91,39 @@ class Values(Mapping[str, Tensor]):
 
     @abstractmethod
     def uniform(self, name: str, *shape: int) -> Tensor:
-        """Draws from [0, 1), the same for all slots of a replicate, new in each forward pass.
+        """Return draws from [0, 1) that all slots of a replicate share, new in each forward pass.
 
-        They broadcast over the slots: ``slots x shape``, or ``1 x shape`` where the pack has one replicate.
+        The draws broadcast over the slots: ``slots x shape``, or ``1 x shape`` if the pack has one replicate.
         """
 
     @abstractmethod
     def normal(self, name: str, *shape: int) -> Tensor:
-        """Standard normal draws, likewise."""
+        """Return draws from the standard normal distribution, shared and shaped as those of `uniform`."""
 
     @abstractmethod
     def quantile(self, unit: Tensor) -> Tensor:
-        """The standard normal quantiles of draws from [0, 1), of any shape: for the unit draws of `init`."""
+        """Return the standard normal quantiles of draws from [0, 1), of any shape, such as the unit draws of `init`."""
 
     @abstractmethod
     def per_slot(self, grouped: Tensor) -> Tensor:
-        """``groups x ...`` to ``slots x ...``, without a copy where there is one group; slots stay as they are."""
+        """Expand ``groups x ...`` to ``slots x ...``, without a copy if there is one group; slots stay as they are."""
 
     @abstractmethod
     def parameter(self, name: str, layer: int) -> Tensor:
-        """One of the technique's own parameters (`Technique.parameters`), ``slots x padded width``, differentiable."""
+        """Return one of the technique's own parameters (`Technique.parameters`), ``slots x padded width``."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One minibatch after its forward pass, for the `loss` hook.
+    """One minibatch after its forward pass, as the `loss` hook gets it.
 
     Attributes:
         x: the network's inputs, ``groups x batch x features`` or ``slots x batch x features``, padded.
-        targets: as the loss takes them, ``groups or slots x batch x outputs``, padded.
-        predictions: ``slots x batch x outputs``, padded; the gradient flows through them.
-        outputs: how many of the outputs are real; the padding is zero in regression, of no meaning for classes.
+        targets: the targets as the loss takes them, ``groups or slots x batch x outputs``, padded.
+        predictions: the network's outputs, ``slots x batch x outputs``, padded; gradients flow through them.
+        outputs: the number of real outputs. The padding is zero in regression and meaningless for classes.
         task: "classification" (predictions are logits) or "regression".
-        forward: another pass through the network as it trains, with its own random draws.
+        forward: a function that passes inputs through the network once more, in training mode, with new random draws.
     """
 
     x: Tensor
@@ -135,12 +135,13 @@ class Batch:
 
 
 class StudyContext(Protocol):
-    """What a technique may check before training.
+    """The parts of a study that a technique's `check` and `prepare` hooks may read.
 
     Attributes:
-        data: the data set as the study trains on it.
-        techniques: the names of all techniques of the study, in order.
-        train_rows: how many training rows an epoch may have; a part of them where a technique's `rows` takes one.
+        data: the data set on which the study trains.
+        techniques: the names of the study's techniques, in order.
+        train_rows: the possible numbers of training rows in an epoch, the largest first. There may be several, and
+            fewer than the data set has, where a technique's `rows` hook chooses some.
     """
 
     @property
@@ -153,7 +154,7 @@ class StudyContext(Protocol):
     def train_rows(self) -> Sequence[int]: ...
 
     def possible(self, name: str) -> list[Value]:
-        """The values a hyperparameter may take: its one value, its choices, or the ends of its range."""
+        """Return the values that a hyperparameter may take: its one value, its choices, or its range's two ends."""
         ...
 
 
@@ -161,41 +162,50 @@ class StudyContext(Protocol):
 class Technique:
     """One regulariser or training method: its hyperparameters and its hooks.
 
-    In the hooks, `values` maps each numeric hyperparameter that the study uses to a ``(slots,)`` tensor and holds what
-    else a hook may read (`Values`); `weights` is ``slots x size`` (every trainable number of a slot, biases too; zeros
-    where widths are padded). A technique whose numeric hyperparameters a study fixes at their neutral values is left
-    out, unless it has a structural hyperparameter that is not at its neutral value.
+    In the hooks, `values` maps each numeric hyperparameter in use to a ``(slots,)`` tensor and holds more that a hook
+    may read (`Values`). `weights` is ``slots x size``: every trainable number of a slot, biases too, and zeros where
+    widths are padded. A technique is left out of training if the study fixes all its numeric hyperparameters at their
+    neutral values, unless it has a structural one that is not at its neutral value.
 
     Args:
-        hyperparameters: its own, by name.
-        set: values it gives to hyperparameters of the model or the optimiser, unless the study does.
-        space: ranges over which it searches such hyperparameters, unless the study says otherwise; as in a recipe,
-            ``{"low": 0.0, "high": 0.99}`` or ``{"choices": [32, 64]}``.
-        derive: values of the model's hyperparameters that follow from its own, ``{"hidden": function of values}``.
-        role: what only one technique of a study can be, such as "schedule"; two of a role are refused.
-        check: raises ValueError, naming value and rule, if it cannot work in this study.
-        prepare: the data as the technique needs them, before anything is trained; called once, after `check`.
-        rows: which training rows an epoch uses, of a random order ``(rows,)`` that each replicate keeps, by the
-            values of its own structural hyperparameters.
-        init: a field's weights before training, ``slots x shape``, of its weights so far, its unit draws from [0, 1)
-            (one for all trials of a replicate) and the field.
-        parameters: trainable vectors of its own after a hidden layer: name to initial value, of (layer, width).
-        start: the technique's own state before the first step.
-        input: inputs ``groups or slots x batch x features`` in units that people know (`Inputs.unit`) to the like.
-        layer: of a hidden layer's activations ``slots x batch x padded width`` and its number from 1; or of the
-            network's (scaled) inputs, ``groups or slots x batch x padded features``, and 0. Keep the padding zero.
-        monte_carlo: whether its `layer` draws at random also in Monte Carlo passes through the trained network, whose
-            spread says how uncertain a prediction is; who does not take part sees an evaluation.
-        targets: ``groups or slots x batch x outputs`` to the like, in training only.
-        loss: added to each slot's training loss, ``(slots,)``, from a `Batch`; not in `val_loss` (contract C8).
-        penalty: added to the loss of each slot, ``(slots,)``, differentiable in the weights; not in `val_loss`.
-        gradient: changes the gradient ``slots x size`` in place, after the backward pass.
-        rate: factor on the learning rate, ``(slots,)`` or ``slots x size``, of the 0-based step since the start and
-            the steps of one epoch.
-        project: changes the weights ``slots x size`` in place, after the optimiser's step.
-        metrics: what it adds to each epoch's record: name to ``(slots,)``.
-        after_epoch: sees the epoch's metrics, each ``(slots,)`` in float64, may change its state in place, and may
-            return which slots stop here, ``(slots,)`` bool.
+        hyperparameters: the technique's own hyperparameters, by name.
+        set: values that the technique gives to hyperparameters of the model or the optimiser. A study may override
+            them.
+        space: ranges over which the technique searches such hyperparameters, written as in a recipe:
+            ``{"low": 0.0, "high": 0.99}`` or ``{"choices": [32, 64]}``. A study may override them.
+        derive: functions that compute hyperparameters of the model from the technique's own:
+            ``{"hidden": function of values}``.
+        role: a part that only one technique of a study can play, such as "schedule". Two techniques with the same role
+            are refused.
+        check: a function that raises ValueError, with value and rule, if the technique cannot work in this study.
+        prepare: a function that returns the data as the technique needs them. It is called once, after `check` and
+            before training.
+        rows: a function that chooses the training rows of an epoch. It gets a random order ``(rows,)``, which a
+            replicate keeps for the whole training, and the technique's own structural hyperparameters.
+        init: a function that returns the initial weights of a field, ``slots x shape``. It gets the weights so far,
+            the field's unit draws from [0, 1), which all trials of a replicate share, and the field.
+        parameters: a function that names the technique's own trainable vectors after a hidden layer. It maps
+            (layer, width) to names and initial values.
+        start: a function that returns the technique's own state before the first step.
+        input: a function that changes the inputs ``groups or slots x batch x features`` in units that people know
+            (`Inputs.unit`).
+        layer: a function that changes activations. It gets those of a hidden layer, ``slots x batch x padded width``,
+            and the layer's number from 1; or the network's scaled inputs, ``groups or slots x batch x padded
+            features``, and 0. It keeps the padding zero.
+        monte_carlo: whether `layer` draws at random in Monte Carlo passes too, whose spread estimates how uncertain a
+            prediction is. Techniques that do not take part are evaluated without noise.
+        targets: a function that changes the targets ``groups or slots x batch x outputs``, in training only.
+        loss: a function of a `Batch` whose result, ``(slots,)``, is added to each slot's training loss. `val_loss`
+            leaves it out (contract C8, docs/design.md).
+        penalty: a differentiable function of the weights whose result, ``(slots,)``, is added to each slot's loss.
+            `val_loss` leaves it out.
+        gradient: a function that changes the gradient ``slots x size`` in place, after the backward pass.
+        rate: a function that returns a factor on the learning rate, ``(slots,)`` or ``slots x size``. It gets the
+            0-based step since the start and the number of steps of one epoch.
+        project: a function that changes the weights ``slots x size`` in place, after the optimiser's step.
+        metrics: a function that returns metrics for each epoch's record: name to ``(slots,)``.
+        after_epoch: a function that gets the epoch's metrics, each ``(slots,)`` in float64. It may change the
+            technique's state in place, and it may return which slots stop here, ``(slots,)`` bool.
     """
 
     name: str
@@ -224,27 +234,29 @@ class Technique:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise RequestError(f"a technique's name is a text, got {self.name!r}")
+            raise RequestError(f"a technique's name must be a non-empty string, got {self.name!r}")
         for name, declared in dict(self.hyperparameters).items():
             if not isinstance(name, str) or not isinstance(declared, Numeric | Structural):
                 raise RequestError(f"technique {self.name!r}: {name!r} is neither Numeric nor Structural")
 
     def is_active(self, numeric: Collection[str], structure: Mapping[str, Value]) -> bool:
-        """Whether the technique does anything to trials with these hyperparameters.
+        """Return whether the technique does anything to trials with these hyperparameters.
 
-        It does if a numeric hyperparameter of its own is in use, or a structural one is not at its neutral value. A
-        technique that has neither, so that nothing could switch it off, is always active.
+        It is active if one of its numeric hyperparameters is in use, or if a structural one is not at its neutral
+        value. A technique with neither kind cannot be switched off, so it is always active.
 
         Args:
             numeric: the names of the numeric hyperparameters in use.
             structure: the structural hyperparameters and their values.
         """
-        declared = self.hyperparameters
-        if any(isinstance(one, Numeric) and name in numeric for name, one in declared.items()):
+        own = self.hyperparameters.items()
+        if any(isinstance(declaration, Numeric) and name in numeric for name, declaration in own):
             return True
         switches = {
-            name: one for name, one in declared.items() if isinstance(one, Structural) and one.neutral is not None
+            name: declaration.neutral
+            for name, declaration in own
+            if isinstance(declaration, Structural) and declaration.neutral is not None
         }
-        if any(structure.get(name, one.neutral) != one.neutral for name, one in switches.items()):
+        if any(structure.get(name, neutral) != neutral for name, neutral in switches.items()):
             return True
-        return not switches and not any(isinstance(one, Numeric) for one in declared.values())
+        return not switches and not any(isinstance(declaration, Numeric) for _, declaration in own)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
 
-from search.record.curves import RECIPE
+from search.record.stored import stored_recipe
 from search.show.text import trial_name
 from search.tracking.link import WriterLink
-from search.tracking.plan import OBJECTIVE, row_name
+from search.tracking.plan import OBJECTIVE, setting_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,13 +50,13 @@ class MlflowMirror:
             print(f"MLflow is up to date ({time.monotonic() - start:.1f} s)", file=sys.stderr, flush=True)
 
     def asked(self, cohort: Sequence[Asked]) -> None:
-        recipe = cohort[0].trial.study.user_attrs.get(RECIPE, {}) if cohort else {}
+        recipe = stored_recipe(cohort[0].trial.study.user_attrs) if cohort else {}
         for one in cohort:
             trial = one.trial
             start = trial.datetime_start
             assert start is not None
             planned = int(trial.user_attrs["epochs"])
-            name = trial_name(trial.number, trial.params, row_name(trial.user_attrs, recipe))
+            name = trial_name(trial.number, trial.params, setting_name(trial.user_attrs, recipe))
             self._least.pop(trial.number, None)  # it may be trained again after a worker's death
             self._link.started(trial.number, name, trial.params, planned, round(start.timestamp() * 1000))
 

@@ -101,7 +101,7 @@ def plan_trial(study: str, trial: FrozenTrial, recipe: Mapping[str, Any], enviro
     start, end = trial_times(trial)
     return TrialPlan(
         number=trial.number,
-        name=trial_name(trial.number, trial.params, row_name(attributes, recipe)),
+        name=trial_name(trial.number, trial.params, setting_name(attributes, recipe)),
         status=STATUS[trial.state.name],
         start_ms=start,
         end_ms=end,
@@ -164,10 +164,10 @@ def trial_tags(study: str, number: int, state: str) -> dict[str, str]:
     return {KEY_TAG: f"{study}/{number}", STUDY_TAG: study, TRIAL_TAG: str(number), STATE_TAG: state}
 
 
-def row_name(attributes: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-    """The name of a trial's row in a recipe that lists its settings; empty where it has none."""
-    rows, cell = recipe.get("rows", ()), attributes.get(record.CELL)
-    return str(rows[cell].get("name", "")) if cell is not None and cell < len(rows) else ""
+def setting_name(attributes: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """The name of a trial's setting in a recipe that lists them; empty where it has none."""
+    settings, cell = recipe.get("settings", ()), attributes.get(record.CELL)
+    return str(settings[cell].get("name", "")) if cell is not None and cell < len(settings) else ""
 
 
 def trial_times(trial: FrozenTrial) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from search.errors import EnvironmentFault
 from search.record import curves as record
 from search.record.objectives import VAL_LOSS, Objectives
+from search.record.stored import stored_recipe
 from search.storage.database import connect
 from search.tracking.live import Live
 from search.tracking.page import NOTE_TAG, study_view
@@ -136,7 +137,7 @@ class StudySync:
         self, pending: set[int], trials: Mapping[int, FrozenTrial], attributes: Mapping[str, Any], hurry: bool
     ) -> None:
         """Make the runs of pending trials equal to their record, for a while, or in a hurry to the end."""
-        recipe, environment = attributes.get(record.RECIPE, {}), attributes.get(record.ENVIRONMENT, {})
+        recipe, environment = stored_recipe(attributes), attributes.get(record.ENVIRONMENT, {})
         until = time.monotonic() + _SLICE
         # What MLflow has refused before comes last, so that it does not hold up the others.
         for number in sorted(pending, key=lambda number: (self._stumbles[number], number)):
@@ -154,7 +155,7 @@ class StudySync:
 
     def _describe(self, trials: Mapping[int, FrozenTrial], attributes: Mapping[str, Any]) -> None:
         states = Counter(trial.state.name for trial in trials.values())
-        recipe = attributes.get(record.RECIPE, {})
+        recipe = stored_recipe(attributes)
         tags = {f"trials.{state.lower()}": str(states[state]) for state in ("COMPLETE", "PRUNED", "FAIL", "RUNNING")}
         tags |= {clean_key(name): as_text(value) for name, value in attributes.get(record.ENVIRONMENT, {}).items()}
         if "seed" in recipe:

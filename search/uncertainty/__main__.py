@@ -45,7 +45,7 @@ def uncertainty(
     study = load_study(**stored)
     if figure is not None:
         check(study)
-        figure_file.check_overwrite(figure, [(study.name, chosen(study, trial).number)], force=force)
+        figure_file.validate_overwrite(figure, [(study.name, chosen(study, trial).number)], force=force)
     result = study.uncertainty(trial, passes=passes, activations=activation.split(",") if activation else ())
     if figure is not None:
         result.draw(figure)

@@ -165,7 +165,7 @@ def measure(
             f"Monte Carlo passes take {sampled} at work: trial {found.number} of study {study.name!r} has none"
         )
     own = str(values["activation"])
-    names = [str(CORE["activation"].check("activation", name)) for name in activations] or [own]
+    names = [str(CORE["activation"].validate("activation", name)) for name in activations] or [own]
     grid = _grid(study)
     networks = [_network(study, values | {"activation": name}, passes, grid) for name in dict.fromkeys(names)]
     points = None if grid is None else _numbers(study.data.inputs.invert(study.data.x_val))[:, 0]

@@ -85,8 +85,8 @@ def test_how_far_a_range_is_widened(declared: Any, distribution: Any, end: Any, 
     assert (after.low if end == "lower" else after.high) == pytest.approx(moved)
     assert (after.high == distribution.high) if end == "lower" else (after.low == distribution.low)
     assert after.log == distribution.log
-    declared.check("x", after.low)
-    declared.check("x", after.high)
+    declared.validate("x", after.low)
+    declared.validate("x", after.high)
 
 
 def test_a_limit_and_where_it_does_nothing_are_not_passed() -> None:

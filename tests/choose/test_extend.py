@@ -220,7 +220,7 @@ def test_a_run_that_ends_at_an_edge_says_so(capsys: pytest.CaptureFixture[str]) 
     ],
 )
 def test_what_cannot_be_extended_is_refused(capsys: pytest.CaptureFixture[str], words: list[str], told: str) -> None:
-    Path("rows.toml").write_text("[[rows]]\nset = { lr = 0.1 }\n[[rows]]\nset = { lr = 0.01 }\n")
+    Path("rows.toml").write_text("[[settings]]\nset = { lr = 0.1 }\n[[settings]]\nset = { lr = 0.01 }\n")
     assert run.main([*words, "--dataset", "wine", "--extend", "--device", "cpu"]) == 2
     out, err = capsys.readouterr()
     assert told in err

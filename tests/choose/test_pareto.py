@@ -216,7 +216,7 @@ def test_a_front_is_not_extended(tmp_path: Path) -> None:
         ({"objective": ["val_loss", "sparsitty"]}, "did you mean 'sparsity'"),
         ({"sampler": "cmaes"}, "cmaes takes one objective"),
         ({"pruner": {"name": "median"}}, "pruner median ranks by one objective"),
-        ({"objective": ["val_loss"]}, "pruner pareto takes several objectives"),
+        ({"objective": ["val_loss"]}, "pruner pareto needs several objectives"),
     ],
 )
 def test_what_does_not_go_together_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:

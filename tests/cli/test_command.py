@@ -41,7 +41,7 @@ def test_an_error_does_not_land_among_the_results_where_stderr_is_closed() -> No
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
 
 
-FORBIDDEN = ("sklearn", "pandas", "matplotlib", "mlflow", "torchvision")
+FORBIDDEN = ("sklearn", "pandas", "matplotlib", "mlflow", "torchvision", "jinja2")
 
 
 def test_help_answers_without_torch_and_training_begins_without_what_it_does_not_need() -> None:

@@ -37,7 +37,7 @@ RANGES = st.fixed_dictionaries(
 FIELDS: dict[str, Any] = {
     "techniques": st.lists(st.sampled_from(["l2", "dropout", "max_norm", "nope", ""]), max_size=3) | VALUES,
     "trials": SCALARS, "ask_batch": SCALARS, "replicates": SCALARS, "seed": SCALARS, "sampler": SCALARS,
-    "grid_points": SCALARS, "loss": SCALARS, "title": SCALARS, "watch": VALUES, "rows": VALUES,
+    "grid_points": SCALARS, "loss": SCALARS, "title": SCALARS, "watch": VALUES, "settings": VALUES,
     "pruner": st.dictionaries(st.sampled_from(["name", "min_epochs", "interval"]), SCALARS, max_size=2) | VALUES,
     "data": st.dictionaries(st.sampled_from(["scale", "split", "seed", "options", "dataset"]), VALUES, max_size=2),
     "set": TABLES | VALUES,

@@ -1,4 +1,4 @@
-"""Arrays in an .npz: the same tensors as the data set they were written from, and what may be wrong with them."""
+"""Tests of .npz files: their tensors equal those of the data set they were written from, and faults are named."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_digits_written_to_arrays_are_the_digits() -> None:
         ((6, 5, 3), (3, 6, 5)),
         ((3, 6, 5), (3, 6, 5)),
         ((1, 6, 5), (1, 6, 5)),
-        ((3, 5, 3), (3, 3, 5)),  # the last axis comes first
+        ((3, 5, 3), (3, 3, 5)),  # the last axis is preferred
     ],
 )
 def test_bytes_are_pixels(shape: tuple[int, ...], image_shape: tuple[int, int, int]) -> None:
@@ -70,7 +70,7 @@ def test_arrays_with_a_test_part_keep_it() -> None:
     same = load("own.npz", scale="none", validation="test")
     assert torch.equal(same.x_val, same.x_test)
     arrays()
-    with pytest.raises(RequestError, match="validation 'test' is for data with a test part of their own"):
+    with pytest.raises(RequestError, match="validation 'test' needs data with a test part"):
         load("own.npz", validation="test")
 
 
@@ -80,21 +80,21 @@ def test_arrays_with_a_test_part_keep_it() -> None:
         ({"y": None}, "it has no y .it has: x"),
         ({"z": np.zeros(3)}, "it has others too .it has: x, y, z"),
         ({"x": None, "x_train": np.zeros((20, 3))}, "it has no y_train, x_test, y_test"),
-        ({"y": np.zeros(19)}, "x is 20 x 3 and y 19: takes a y for each row of x"),
-        ({"y": np.float64(3)}, "y a single number: takes a y for each row"),
+        ({"y": np.zeros(19)}, "x is 20 x 3 and y is 19: each row of x needs a y"),
+        ({"y": np.float64(3)}, "y is a single number: each row of x needs a y"),
         ({"x": np.zeros((0, 3)), "y": np.zeros(0)}, "x has no rows"),
-        ({"x": np.zeros((20, 0))}, "takes rows x features, or images, got 20 x 0"),
-        ({"x": np.zeros(20)}, "takes rows x features, or images, got 20$"),
-        ({"x": np.zeros((20, 5, 5, 2))}, "takes images of 1, 3 or 4 channels, got 20 x 5 x 5 x 2"),
-        ({"x": np.zeros((20, 3), complex)}, "x takes numbers, got complex128"),
-        ({"x": np.full((20, 3), "a")}, "x takes numbers, got <U1"),
+        ({"x": np.zeros((20, 0))}, "must be rows x features, or images, got 20 x 0"),
+        ({"x": np.zeros(20)}, "must be rows x features, or images, got 20$"),
+        ({"x": np.zeros((20, 5, 5, 2))}, "must hold images of 1, 3 or 4 channels, got 20 x 5 x 5 x 2"),
+        ({"x": np.zeros((20, 3), complex)}, "x must hold numbers, got complex128"),
+        ({"x": np.full((20, 3), "a")}, "x must hold numbers, got <U1"),
         ({"x": np.full((20, 3), np.nan)}, "x: feature 1 is missing in row 1"),
         ({"x": np.full((20, 3), np.inf)}, "x: feature 1 is infinite in row 1"),
         ({"x": np.arange(60).reshape(20, 3) + 2**60}, "has whole numbers from 2.53 on that are too close"),
         ({"y": np.arange(20) + np.nan}, "y is missing in row 1"),
         ({"y": np.zeros(20)}, "y is '0' in every row"),
         ({"y": np.zeros((20, 2))}, "y is 0.0 in every row"),
-        ({"y": np.zeros(20, complex)}, "y takes numbers or text, got complex128"),
+        ({"y": np.zeros(20, complex)}, "y must hold numbers or text, got complex128"),
         ({"y": np.zeros((20, 2, 2))}, "got shape"),
         ({"y": np.array(["a", "b"] * 10).astype(object)}, "y holds Python objects, which could run code"),
     ],

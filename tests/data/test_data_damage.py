@@ -1,4 +1,4 @@
-"""Files that are damaged, random or hostile: one of the two errors, in one line, and nothing in them is executed."""
+"""Damaged, random or hostile files raise one of the two errors, in one line, and nothing in them is executed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 class Trap:
-    """Makes a folder when it is unpickled."""
+    """An object that makes a folder when it is unpickled."""
 
     def __reduce__(self) -> Any:
         return os.mkdir, ("unpickled",)
@@ -44,7 +44,7 @@ def test_nothing_in_a_file_is_executed() -> None:
     with pytest.raises((RequestError, EnvironmentFault)):
         load("own.npz")
     Path("own.parquet").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(EnvironmentFault, match="no whole parquet file"):
+    with pytest.raises(EnvironmentFault, match="not a complete parquet file"):
         load("own.parquet", target="y")
     assert not Path("unpickled").exists()
 
@@ -62,7 +62,7 @@ def _npz(path: Path) -> None:
 
 
 def attempt(path: str) -> None:
-    """Load it, which must work or fail in one of the two ways."""
+    """Load a file, which must work or raise one of the two errors."""
     said = ""
     try:
         load(path, target="y" if not path.endswith(".npz") else None)
@@ -77,7 +77,7 @@ def test_a_file_cut_short_is_damaged(write: Callable[[Path], None]) -> None:
     path = Path(f"own.{write.__name__[1:]}")
     write(path)
     whole = path.read_bytes()
-    # A table of text is only seen to be short where a line is: at 10.0,a
+    # A table that was cut off is recognised only by a short line, such as 10.0,a
     shares = (0.0, 0.1, 0.5, 0.9) if path.suffix != ".csv" else (0.0, (whole.index(b"10.0,a") + 6) / len(whole))
     for share in shares:
         path.write_bytes(whole[: round(len(whole) * share)])
@@ -135,13 +135,17 @@ def test_random_tables_never_surprise(rows: list[list[str]], names: list[str]) -
 @FUZZ
 @given(
     rows=st.lists(
-        st.tuples(st.one_of(st.none(), st.floats(-1e6, 1e6, width=32)), st.sampled_from(["a", "b", "c d", None]),
-                  st.floats(-100, 100)),
-        min_size=12, max_size=40,
+        st.tuples(
+            st.one_of(st.none(), st.floats(-1e6, 1e6, width=32)),
+            st.sampled_from(["a", "b", "c d", None]),
+            st.floats(-100, 100),
+        ),
+        min_size=12,
+        max_size=40,
     )
-)  # fmt: skip
+)
 def test_what_a_column_is_made_of_is_all_there_is_to_know(rows: list[tuple[float | None, str | None, float]]) -> None:
-    """The features say how to make an input of any raw row, without scikit-learn."""
+    """The features alone, without scikit-learn, suffice to make the inputs of any raw row."""
     frame = pd.DataFrame(rows, columns=["number", "word", "y"])
     frame["row"] = np.arange(len(frame))
     frame.to_csv("fuzz.csv", index=False)

@@ -1,4 +1,4 @@
-"""A user's own tables: small ones by hand, scikit-learn's written to files."""
+"""Tests of a user's own tables: small ones written by hand, and scikit-learn's data sets written to files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def rows_of(data: Data) -> set[tuple[float, ...]]:
-    """All rows of an unscaled regression: features, then targets in the user's units."""
+    """Return all rows of an unscaled regression: the features, then the targets in the user's units."""
     assert data.targets is not None
     parts = ((data.x_train, data.y_train), (data.x_val, data.y_val), (data.x_test, data.y_test))
     return {
@@ -29,16 +29,20 @@ def rows_of(data: Data) -> set[tuple[float, ...]]:
 
 
 def test_a_table_by_hand() -> None:
-    """Its split trains rows 3, 5, 4 and 7: 3, 1, 4 and 3 rooms; towns A, B, none, A. No C, and no room is missing."""
+    """The split trains rows 3, 5, 4 and 7: 3, 1, 4 and 3 rooms; towns A, B, none, A. There is no C there."""
     data = load(table(HOMES), target="price", scale="none")
     assert data.columns == (
         Feature("rooms", fill=3.0),
-        Feature("town", equals="A"), Feature("town", equals="B"), Feature("town", missing=True),
-        Feature("garden", equals="False"), Feature("garden", equals="True"), Feature("garden", missing=True),
-    )  # fmt: skip
+        Feature("town", equals="A"),
+        Feature("town", equals="B"),
+        Feature("town", missing=True),
+        Feature("garden", equals="False"),
+        Feature("garden", equals="True"),
+        Feature("garden", missing=True),
+    )
     assert rows_of(data) == {
         (2, 1, 0, 0, 0, 1, 0, 1.5),
-        (3, 0, 1, 0, 1, 0, 0, 2.5),  # rooms missing: the median of 1, 3, 3, 4
+        (3, 0, 1, 0, 1, 0, 0, 2.5),  # a missing number of rooms: the median of 1, 3, 3, 4
         (3, 1, 0, 0, 0, 1, 0, 3.5),
         (4, 0, 0, 1, 0, 0, 1, 1.25),
         (1, 0, 1, 0, 1, 0, 0, 3),
@@ -52,13 +56,13 @@ def test_a_table_by_hand() -> None:
 
 
 def test_what_is_fitted_is_fitted_on_training_rows() -> None:
-    """Medians and means are those of the training rows; and a value changed in a test row changes no other row."""
+    """Medians and means are those of the training rows, and a changed value in a test row changes no other row."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"a": rng.normal(size=40), "b": rng.normal(size=40), "y": rng.normal(size=40)})
     frame.loc[frame.index % 4 == 0, "a"] = np.nan
     frame.to_csv("before.csv", index=False)
     before = load("before.csv", target="y")
-    # The test rows, found by their targets.
+    # The targets tell which rows are test rows.
     assert before.targets is not None
     tested = before.targets.invert(before.y_test)[:, 0].numpy()
     is_test = np.isclose(frame["y"].to_numpy()[:, None], tested[None], rtol=1e-4, atol=1e-5).any(1)
@@ -86,7 +90,7 @@ def test_the_digits_written_to_a_table_are_the_digits(kind: str) -> None:
     frame = load_digits(as_frame=True).frame
     frame.to_csv("own.csv", index=False) if kind == "csv" else frame.to_parquet("own.parquet")
     own, known = load(f"own.{kind}", target="target"), load("digits")
-    # The pixels that are never drawn on are constant.
+    # These pixels are constant because nothing is ever drawn on them.
     kept = [list(frame.columns).index(feature.column) for feature in own.columns]
     assert len(kept) == 61
     for name in ("x_train", "x_val", "x_test"):
@@ -152,15 +156,22 @@ def test_several_targets_are_a_regression_of_several_outputs() -> None:
     assert [feature.column for feature in both.columns] == ["x", "u,v"]
     expected = {tuple(round(value, 5) for value in row) for row in frame[["v", "u"]].to_numpy(np.float32).tolist()}
     assert {row[2:] for row in rows_of(both)} == expected
-    # A column's whole name comes first.
+    # A column whose whole name matches comes first.
     assert load("own.csv", target="u,v").outputs == 1
 
 
 def test_columns_that_say_nothing_are_left_out_and_named() -> None:
-    frame = pd.DataFrame({
-        "": range(30), "name": [f"n{i}" for i in range(30)], "same": 1.5, "none": np.nan, "only": "text",
-        "x": np.arange(30) % 7, "y": np.arange(30) * 1.5,
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "": range(30),
+            "name": [f"n{i}" for i in range(30)],
+            "same": 1.5,
+            "none": np.nan,
+            "only": "text",
+            "x": np.arange(30) % 7,
+            "y": np.arange(30) * 1.5,
+        }
+    )
     frame.to_csv("own.csv", index=False)
     data = load("own.csv", target="y", options={"drop": [""]})
     assert [feature.column for feature in data.columns] == ["x"]

@@ -1,4 +1,4 @@
-"""`load` and `Data` as a whole: names, seeds, the fingerprint, devices, and what importing them costs."""
+"""Tests of `load` and `Data` as a whole: names, seeds, the fingerprint, devices, and the cost of the import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images in a folder by class: their pixels are those that were written, and what is odd about a folder is named."""
+"""Tests of folders of images by class: the pixels are those that were written, and faults of a folder are named."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 
 def draw(name: str, seed: int = 0, *, mode: str = "L", size: tuple[int, int] = (5, 4)) -> NDArray[Any]:
-    """A random image of that width and height."""
+    """Write a random image of this width and height."""
     shape = (size[1], size[0]) if mode == "L" else (size[1], size[0], len(mode))
     pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     path = Path(name)
@@ -63,7 +63,7 @@ def test_one_coloured_image_makes_all_of_three_channels() -> None:
     assert sum(torch.equal(row[0], row[1]) and torch.equal(row[1], row[2]) for row in grey) >= 11
 
 
-def test_hidden_and_other_files_are_passed_over() -> None:
+def test_hidden_and_other_files_are_ignored() -> None:
     folder()
     before = load("pets").fingerprint()
     for name in ("pets/.cache/x.png", "pets/labels.csv", "pets/dog/Thumbs.db", "pets/dog/.hidden.png"):
@@ -71,8 +71,8 @@ def test_hidden_and_other_files_are_passed_over() -> None:
         Path(name).write_text("not an image")
     data = load("pets")
     assert data.fingerprint() == before
-    # Hidden ones, and those beside the classes, are not worth a word.
-    assert data.notes[0].endswith("images of 1 x 4 x 5; 1 file passed over: no .png or .jpg")
+    # Hidden files, and those beside the folders of classes, are not counted.
+    assert data.notes[0].endswith("images of 1 x 4 x 5; 1 file ignored: not .png or .jpg")
 
 
 def link_out() -> None:
@@ -101,16 +101,20 @@ def change(name: str, edit: Callable[[bytes], bytes]) -> Callable[[], object]:
         (link_out, "dog/2.png is a link that leads out of the folder", RequestError),
         (link_folder_out, "pets/cat is a link that leads out of the folder", RequestError),
         (lambda: Path("pets/cat").mkdir(), "pets: folder 'cat' holds no .png or .jpg", RequestError),
-        (lambda: Path("pets/dog").rename("dog"), "at least two; it has 1", RequestError),
-        (lambda: Path("pets").rename("x") and Path("pets").mkdir(), "at least two; it has none", RequestError),
-        (lambda: Path("pets/dog/x.png").mkdir(), "dog/x.png is no file", RequestError),
-        (lambda: Path("pets/dog/x.png").symlink_to("nowhere.png"), "dog/x.png is no file", RequestError),
+        (lambda: Path("pets/dog").rename("dog"), "at least two classes; it has 1", RequestError),
+        (lambda: Path("pets").rename("x") and Path("pets").mkdir(), "at least two classes; it has none", RequestError),
+        (lambda: Path("pets/dog/x.png").mkdir(), "dog/x.png is not a file", RequestError),
+        (lambda: Path("pets/dog/x.png").symlink_to("nowhere.png"), "dog/x.png is not a file", RequestError),
         (lambda: Path("pets/dog/x.png").symlink_to("x.png"), "dog/x.png is a link that leads to itself", RequestError),
-        (sixteen_bits, "dog/1.png has pixels of mode I;16: takes grey or RGB images of 8 bits", RequestError),
+        (sixteen_bits, "dog/1.png has pixels of mode I;16: give grey or RGB images of 8 bits", RequestError),
         (change("pets/dog/1.png", lambda content: content[:60]), "cannot read image dog/1.png: ", EnvironmentFault),
         (change("pets/dog/1.png", lambda content: content[:20]), "cannot read image dog/1.png: ", EnvironmentFault),
-        (change("pets/dog/1.png", lambda _: b""), "cannot read image dog/1.png: it is no PNG", EnvironmentFault),
-        (change("pets/dog/1.png", lambda _: b"GIF89a" + b"\0" * 99), "1.png: it is no PNG or JPEG", EnvironmentFault),
+        (change("pets/dog/1.png", lambda _: b""), "cannot read image dog/1.png: it is not a PNG", EnvironmentFault),
+        (
+            change("pets/dog/1.png", lambda _: b"GIF89a" + b"\0" * 99),
+            "1.png: it is not a PNG or JPEG",
+            EnvironmentFault,
+        ),
     ],
     ids=range(14),
 )
@@ -134,7 +138,7 @@ def test_a_folder_takes_neither_target_nor_options() -> None:
 def test_an_image_that_is_too_large_is_refused_before_it_is_unpacked() -> None:
     folder()
     Image.new("1", (10_000, 10_000)).save("pets/bird/0.png")
-    with pytest.raises(RequestError, match=r"bird/0\.png is 10000 x 10000: takes at most 4,194,304 pixels"):
+    with pytest.raises(RequestError, match=r"bird/0\.png is 10000 x 10000: at most 4,194,304 pixels"):
         load("pets")
 
 

@@ -1,4 +1,4 @@
-"""What may be wrong with a user's table, or with what is asked of it, and what is said of it."""
+"""Tests of what is refused in a user's table, or in a request about it, and of the error."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ from search.errors import EnvironmentFault, RequestError
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 CSV_FAULTS: list[tuple[str, str, str, type[Exception]]] = [
-    ("", "price", "homes.csv is empty: takes a first line that names the columns", RequestError),
+    ("", "price", "homes.csv is empty: its first line must name the columns", RequestError),
     ("a,price\n", "price", "homes.csv has no rows", RequestError),
-    ("a;price\n1;2\n", "price", "has one column: .*; are its columns separated by ';'", RequestError),
+    ("a;price\n1;2\n", "price", "has one column: .*; separate columns by ',', not by ';'", RequestError),
     ("a,a,price\n1,2,3\n", "price", "homes.csv has 2 columns called 'a'", RequestError),
     ("a,price\n1,2\n3\n", "price", "line 3 has 1 cell, the first line names 2 columns", EnvironmentFault),
     ("a,price\n1,2\n3,4,5\n", "price", "line 3 has 3 cells, the first line names 2 columns", EnvironmentFault),
     ('a,price\n1,2\n"3,4\n', "price", "cannot read homes.csv: line 3: unexpected end of data", EnvironmentFault),
-    # A line is an editor's: the one at which the row begins, with blank ones and those within quotes counted.
+    # The line is that of an editor where the row begins: blank lines and those within quotes count.
     ('a,price\n1,2\n"3\n4",5,6\n', "price", "line 3 has 3 cells", EnvironmentFault),
     ('\na,price\n"1\n2",2\n\n3\n', "price", "line 6 has 1 cell,", EnvironmentFault),
     ('a,price\n1,2\n3,4\n"3\n4\n', "price", "cannot read homes.csv: line 4: unexpected end", EnvironmentFault),
     ('\na,price\n"1\n2",2\n\n"3\n4",\n5,6\n', "price", "target 'price' is missing in line 6", RequestError),
-    ("a,y\n" + '"1,5",1\n"2,25",2\n' * 9, "y", "'a' holds numbers with commas .1,5.: takes a point", RequestError),
+    (
+        "a,y\n" + '"1,5",1\n"2,25",2\n' * 9,
+        "y",
+        "'a' holds numbers with commas .1,5.: write a point before decimals",
+        RequestError,
+    ),
     ("a,y\n" + '"1,500.5",1\n"-2,250",2\n' * 9, "y", "'a' holds numbers with commas .1,500.5.", RequestError),
     (HOMES, "prize", "no column 'prize': did you mean 'price'. .it has: town, rooms, price, garden.", RequestError),
     (HOMES, "price,price", "target 'price,price' names 'price' twice", RequestError),
@@ -46,7 +51,12 @@ CSV_FAULTS: list[tuple[str, str, str, type[Exception]]] = [
     ("a,y\n" + "".join(f"{i},n{i}\n" for i in range(9)), "y", "9 different values in 9 rows: too many", RequestError),
     ("a,y\n" + "1,1.5\n1,2\n" * 9, "y", "no column to learn from .*the same in every training row: a", RequestError),
     ("a,y\n" + "2020-01-05,1\n2020-02-05,2\n" * 9, "y", "'a' holds dates or times .2020-01-05.", RequestError),
-    ("a,y\n" + "1700000000001,1\n1700000000002,2\n" * 9, "y", "in float32 they are the same; subtract", RequestError),
+    (
+        "a,y\n" + "1700000000001,1\n1700000000002,2\n" * 9,
+        "y",
+        "which float32 cannot tell apart: subtract",
+        RequestError,
+    ),
 ]
 
 
@@ -59,20 +69,20 @@ def test_what_is_wrong_with_a_table_is_named(text: str, target: str, says: str, 
 
 def test_text_of_too_many_values_is_refused_by_name_or_left_out() -> None:
     table("street,x,y\n" + "".join(f"s{i % 1500},{i},{i}.5\n" for i in range(3000)))
-    says = "column 'street' holds text of 1,[0-9]+ different values.*leave it out with --data drop=street"
+    says = "column 'street' holds 1,[0-9]+ different texts.*leave it out with --data drop=street"
     with pytest.raises(RequestError, match=says):
         load("homes.csv", target="y")
     assert load("homes.csv", target="y", options={"drop": "street"}).features == 1
-    # So is a number among words.
+    # A number among words is text too.
     table("x,z,y\n" + "".join(f"{i % 1500 if i else 'none of these'},{i},{i}.5\n" for i in range(3000)))
-    with pytest.raises(RequestError, match="column 'x' holds text of"):
+    with pytest.raises(RequestError, match="column 'x' holds 1,262 different texts"):
         load("homes.csv", target="y")
 
 
 def test_a_parquet_file_may_hold_what_no_table_should() -> None:
     frame = pd.DataFrame({"x": np.arange(20.0), "y": np.arange(20) * 0.5})
     for name, column, says in (
-        ("lists", [[1, 2]] * 20, "column 'lists' holds .* objects: takes numbers or text"),
+        ("lists", [[1, 2]] * 20, "column 'lists' holds .* objects: only numbers and text"),
         ("bytes", [b"a"] * 20, "column 'bytes' holds bytes objects"),
         ("dates", pd.date_range("2020", periods=20), "column 'dates' holds dates or times"),
         ("days", list(pd.date_range("2020", periods=20).date), "column 'days' holds dates or times .2020-01-01"),
@@ -90,7 +100,7 @@ def test_a_parquet_file_may_hold_what_no_table_should() -> None:
     pq.write_table(two, "own.parquet")
     with pytest.raises(RequestError, match=r"own\.parquet has 2 columns called 'x'"):
         load("own.parquet", target="y")
-    # Types are kept: a postcode is no number because it looks like one.
+    # Types are kept: a text that looks like a number, such as a postcode, stays text.
     frame.assign(code=["01", "02"] * 10).to_parquet("own.parquet")
     assert [str(feature) for feature in load("own.parquet", target="y").columns] == ["x", "code = 01", "code = 02"]
 
@@ -102,13 +112,19 @@ def test_a_parquet_file_may_hold_what_no_table_should() -> None:
         ({"dataset": "homes"}, "unknown dataset 'homes': did you mean 'homes.csv'"),
         ({"dataset": "house"}, "unknown dataset 'house'.* wine; or a path: .csv, .parquet, .npz or a folder of"),
         ({"dataset": "no/homes.csv"}, "there is no dataset 'no/homes.csv'$"),
-        ({"dataset": "notes.txt"}, "dataset 'notes.txt': takes .csv, .parquet, .npz or a folder of images by class"),
+        (
+            {"dataset": "notes.txt"},
+            "dataset 'notes.txt' has an unknown suffix: give .csv, .parquet",
+        ),
         ({"dataset": "folder.csv"}, "dataset 'folder.csv' is a folder"),
-        ({"dataset": "/dev/null"}, "dataset '/dev/null' is no file"),
+        ({"dataset": "/dev/null"}, "dataset '/dev/null' is not a file"),
         ({"dataset": "a\x00/b.csv"}, "there is no dataset"),
         ({"dataset": "x" * 5000 + ".csv"}, r"there is no dataset .*\(5,004 characters\)"),
         ({"target": None}, r"needs --target COLUMN, or target .* \(it has: town, rooms, price, garden\)"),
-        ({"validation": "test"}, "validation 'test' is for data with a test part of their own, got homes.csv"),
+        (
+            {"validation": "test"},
+            "validation 'test' needs data with a test part; for homes.csv use 'train'",
+        ),
         ({"options": {"tsak": 1}}, "unknown option of homes.csv 'tsak': did you mean 'task'"),
         ({"options": {"task": "ranking"}}, "unknown task of homes.csv: target 'price' 'ranking'"),
         ({"options": {"drop": ["town", "rom"]}}, "no column 'rom': did you mean 'rooms'"),

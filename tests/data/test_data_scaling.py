@@ -1,4 +1,4 @@
-"""Scaling against numpy's own statistics."""
+"""Tests of the scaling against numpy's statistics."""
 
 from __future__ import annotations
 

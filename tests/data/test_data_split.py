@@ -1,4 +1,4 @@
-"""The split: disjoint, covering, seeded, stratified where it can be."""
+"""Tests of the split: its parts are disjoint, cover all rows, follow the seed, and are stratified where possible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.data.split import checked, partition
+from search.data.split import partition, validate_shares
 from search.errors import RequestError
 
 SHARES = (0.6, 0.2, 0.2)
@@ -78,19 +78,19 @@ def test_every_row_can_land_in_every_part() -> None:
 @pytest.mark.parametrize("split", [(0.6, 0.4), (0.6, 0.4, 0.0), (1.2, -0.1, -0.1), (math.nan, 0.5, 0.5), ("a", 1, 1)])
 def test_shares_that_are_not_three_positive_numbers_are_refused(split: tuple[float, ...]) -> None:
     with pytest.raises(RequestError, match=r"split must be three positive shares .*got \(") as caught:
-        checked(split)
+        validate_shares(split)
     assert str(split) in str(caught.value)
 
 
 def test_shares_that_do_not_sum_to_one_are_refused_and_the_sum_named() -> None:
     with pytest.raises(RequestError, match=r"\(0\.6, 0\.2, 0\.3\), which sum to 1\.1"):
-        checked((0.6, 0.2, 0.3))
+        validate_shares((0.6, 0.2, 0.3))
 
 
 def test_shares_may_miss_one_by_rounding() -> None:
-    assert checked((0.7, 0.2, 0.1000005)) == (0.7, 0.2, 0.1000005)
+    assert validate_shares((0.7, 0.2, 0.1000005)) == (0.7, 0.2, 0.1000005)
     with pytest.raises(RequestError, match="sum to 1"):
-        checked((0.7, 0.2, 0.100002))
+        validate_shares((0.7, 0.2, 0.100002))
 
 
 def test_a_part_without_rows_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""line and polynomial: moments of the noise, independence of the parts, and what is refused."""
+"""Tests of line and polynomial: the moments of the noise, the independence of the parts, and refused options."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_parts_have_the_rows_of_the_training_set_unless_told() -> None:
 def test_the_parts_are_independent_draws() -> None:
     data = raw("line", n=2000, sigma=1)
     draws = [xy(data, part)[0] for part in ("train", "val", "test")]
-    # Float32 makes two of 2,000 draws equal now and then; a reordered copy would make all of them so.
+    # In float32 a few of 2,000 draws may be equal by chance; in a reordered copy all would be.
     assert len(set(draws[0]) & set(draws[1])) < 20
     assert np.abs(np.corrcoef(draws) - np.eye(3)).max() < 5 / math.sqrt(2000)
 

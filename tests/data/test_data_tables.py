@@ -1,4 +1,4 @@
-"""The tables against scikit-learn's own loaders."""
+"""Tests of the small data sets against scikit-learn's own loaders."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def bunch(name: str) -> Any:
 
 
 def unscaled(data: Data) -> NDArray[np.float32]:
-    """All rows of all parts, (rows, features + 1), in the user's units, sorted by their features."""
+    """Return all rows of all parts, ``rows x (features + 1)``, in the user's units, sorted by their features."""
     parts = []
     for x, y in ((data.x_train, data.y_train), (data.x_val, data.y_val), (data.x_test, data.y_test)):
         target = y[:, None] if data.targets is None else data.targets.invert(y)

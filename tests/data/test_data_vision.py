@@ -1,4 +1,4 @@
-"""mnist, fashion-mnist, cifar10: the real MNIST where it lies beside the project, else small files of its format."""
+"""Tests of mnist, fashion-mnist and cifar10, on the real MNIST if it is there, and on small files of the formats."""
 
 from __future__ import annotations
 
@@ -284,5 +284,5 @@ def test_a_torchvision_that_breaks_on_import_is_a_fault(
 
     monkeypatch.setattr(importlib, "import_module", fail)
     reason = " ".join(str(error).split())
-    with pytest.raises(EnvironmentFault, match=rf"does not import \({reason}\): install the version"):
+    with pytest.raises(EnvironmentFault, match=rf"cannot be imported \({reason}\): install the version"):
         load("mnist", data_dir=small, offline=True)

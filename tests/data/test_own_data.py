@@ -1,4 +1,4 @@
-"""Studies of a user's own data: their names, where their data are, and what a model file says of their columns."""
+"""Tests of studies on a user's own data: their names, the paths of the data, and the columns in a model file."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ QUIET = ["--trials", "2", "--tracking-uri", "none"]
 
 @pytest.fixture
 def homes(in_an_empty_folder: Path) -> pd.DataFrame:
-    """60 homes in data/homes.csv: rooms, some unknown, town and price; and their table."""
+    """Write 60 homes to data/homes.csv (rooms, some of them missing, town and price), and return the table."""
     del in_an_empty_folder
     rows = range(60)
-    table = pd.DataFrame({
-        "rooms": [None if i % 7 == 3 else i % 5 for i in rows],
-        "town": [("Ulm", "Bern", None)[i % 3] for i in rows],
-        "price": [round(100 + 7.5 * (i % 5) + 3 * (i % 3) + i / 60, 3) for i in rows],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "rooms": [None if i % 7 == 3 else i % 5 for i in rows],
+            "town": [("Ulm", "Bern", None)[i % 3] for i in rows],
+            "price": [round(100 + 7.5 * (i % 5) + 3 * (i % 3) + i / 60, 3) for i in rows],
+        }
+    )
     Path("data").mkdir()
     table.to_csv("data/homes.csv", index=False)
     return table
@@ -50,7 +52,7 @@ def test_a_table_by_the_command_line(capsys: pytest.CaptureFixture[str]) -> None
     out, err = capsys.readouterr()
     assert json.loads(out)["study"] == "l2-homes"
     assert "note: homes.csv: regression, 1 target in price; 2 columns, 5 inputs\n" in err
-    # Another target is another study, and says so.
+    # Another target makes another study, and the error says so.
     assert run.main([*words[:4], "rooms", *words[5:], "--data", "task=regression"]) == 2
     assert "rooms' is missing in line 5" in capsys.readouterr().err
     assert run.main([*words[:4], "town", *words[5:]]) == 2
@@ -87,7 +89,7 @@ def test_a_recipe_names_data_that_lie_beside_it(
     Path("data/rates.toml").write_text(text)
     assert run.main(["data/rates.toml", *FAST, *QUIET, "--json"]) == 0
     assert said(capsys)["study"] == "rates-homes"
-    # From another folder, by the name in the storage: the study knows where its data are.
+    # In another folder the study is opened by its name, and its data are found by the stored path.
     storage = f"sqlite:///{Path('optuna.db').absolute()}"
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
@@ -95,7 +97,7 @@ def test_a_recipe_names_data_that_lie_beside_it(
     assert uncertainty.main(["rates-homes", *ask]) == 0
     assert said(capsys)["study"] == "rates-homes"
     assert uncertainty.main(["../data/rates.toml", *ask]) == 0
-    # Unless they have moved: then --dataset says where to.
+    # If the data have moved, --dataset gives the new path.
     Path("../data/homes.csv").rename("homes.csv")
     capsys.readouterr()
     assert uncertainty.main(["rates-homes", *ask]) == 2
@@ -118,17 +120,25 @@ def test_from_python() -> None:
 
 def test_a_model_file_says_how_to_encode_raw_rows(homes: pd.DataFrame) -> None:
     study = Study(
-        "l2", dataset="data/homes.csv", target="price", device="cpu", tracking_uri=None,
-        trials=2, set={"epochs": 3, "hidden": "8"},
-    )  # fmt: skip
+        "l2",
+        dataset="data/homes.csv",
+        target="price",
+        device="cpu",
+        tracking_uri=None,
+        trials=2,
+        set={"epochs": 3, "hidden": "8"},
+    )
     study.run(observers=())
     study.export("model.safetensors")
     model = load_model("model.safetensors")
     assert [(one.column, one.equals, one.missing) for one in model.meta.columns] == [
-        ("rooms", None, False), ("rooms", None, True), ("town", "Bern", False), ("town", "Ulm", False),
+        ("rooms", None, False),
+        ("rooms", None, True),
+        ("town", "Bern", False),
+        ("town", "Ulm", False),
         ("town", None, True),
-    ]  # fmt: skip
-    # As a reader of the file would, who has no other part of this program.
+    ]
+    # The inputs are made from the file alone, without any other part of this package.
     inputs = []
     for feature in model.meta.columns:
         column = homes[feature.column]
@@ -147,7 +157,7 @@ def test_a_model_file_says_how_to_encode_raw_rows(homes: pd.DataFrame) -> None:
         predicted = network((raw - model.tensors["inputs.shift"]) / model.tensors["inputs.scale"])
     price = torch.tensor(homes["price"].to_numpy(), dtype=torch.float32)[:, None]
     scaled = (price - scale.shift) / scale.scale
-    # Prices are all different: they tell which rows validate.
+    # All prices differ, so they tell which rows are validation rows.
     validates = torch.isclose(scaled, study.data.y_val.T, atol=1e-5).any(1)
     assert validates.sum() == len(study.data.y_val)
     assert float(mse_loss(predicted[validates], scaled[validates])) == pytest.approx(model.meta.val_loss, rel=1e-4)
@@ -161,5 +171,5 @@ def test_a_model_goes_on_only_with_inputs_that_mean_the_same(homes: pd.DataFrame
     source = {"set": {"source": "model.safetensors", "hidden": "8"}}
     assert Study("fine_tune", dataset="data/homes.csv", **source, **settings).data.features == 5
     homes.replace({"town": {"Ulm": "Rom"}}).to_csv("data/others.csv", index=False)
-    with pytest.raises(RequestError, match="an input 'town = Ulm' where others has 'town = Rom'"):
+    with pytest.raises(RequestError, match="an input 'town = Ulm', but others has 'town = Rom'"):
         Study("fine_tune", dataset="data/others.csv", **source, **settings)

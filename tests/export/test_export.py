@@ -90,9 +90,9 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, capsys: pytest.Captu
     small(tmp_path).run(4, observers=[Quiet()])
     for words, says in (
         (["--output", "model.pt"], "ends in .safetensors"),
-        (["--output", "nowhere/model.safetensors"], "no folder"),
+        (["--output", "nowhere/model.safetensors"], "does not exist"),
         (["--trial", "99"], "has no trial 99"),
-        (["--trial", "0", "--one-se"], "not both"),
+        (["--trial", "0", "--one-se"], "--trial 0 or --one-se, not both"),
         (["--register", "net", "--tracking-uri", "sqlite:///study.db"], "holds Optuna's studies"),
     ):
         capsys.readouterr()

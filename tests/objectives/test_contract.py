@@ -78,7 +78,7 @@ def test_says_where_it_does_nothing(name: str) -> None:
         assert any(one.neutral is not None for one in declared), "no hyperparameter has a neutral value"
     for one in declared:
         if isinstance(one, Numeric) and one.neutral is not None:
-            one.check("neutral", one.neutral)
+            one.validate("neutral", one.neutral)
 
 
 def epochs_of(pack: Pack, epochs: int) -> Pack:

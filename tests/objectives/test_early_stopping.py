@@ -69,7 +69,7 @@ def test_each_replicate_is_trained_as_without_until_it_stops_and_then_repeats_it
     """Trials stop where the rule, as a plain loop over the curves of trials without the technique, says."""
     trials = done.optuna_study.get_trials(deepcopy=False)
     rows = [{"set": {name: trial.params[name] for name in ("lr", "hidden")}} for trial in trials]
-    changes = CHANGES | {"techniques": [], "rows": rows, "set": {"epochs": EPOCHS, "batch_size": 50}, "space": {}}
+    changes = CHANGES | {"techniques": [], "settings": rows, "set": {"epochs": EPOCHS, "batch_size": 50}, "space": {}}
     plain = curves_of(small(tmp_path, **changes).run(observers=[Quiet()]))
     ends, uneven, early = set(), 0, 0
     for trial, curves in zip(trials, curves_of(done).values(), strict=True):
@@ -108,7 +108,7 @@ def test_a_trial_that_stopped_counts_at_the_rungs_after_it(tmp_path: Path) -> No
     early = [{"lr": lr, "patience": 2, "min_delta": 100.0} for lr in (3e-2, 2e-2)]
     late = [{"lr": lr, "patience": 8, "min_delta": 0.0} for lr in (3e-3, 1e-3, 3e-4, 1e-4)]
     changes: dict[str, Any] = CHANGES | {
-        "rows": [{"set": row} for row in (*early, *late)],
+        "settings": [{"set": row} for row in (*early, *late)],
         "pruner": {"name": "halving", "reduction_factor": 2, "min_epochs": 4},
         "set": {"epochs": 8, "hidden": "16", "batch_size": 50},
         "space": {},

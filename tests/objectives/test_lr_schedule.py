@@ -145,7 +145,7 @@ def test_a_plateau_is_the_slots_own(make_data: Any) -> None:
 def test_the_rate_is_recorded_where_it_changes_and_slots_change_nothing(tmp_path: Path) -> None:
     changes: dict[str, Any] = {
         "techniques": ["lr_schedule"],
-        "rows": [{"set": {"lr_schedule": schedule}} for schedule in SCHEDULES],
+        "settings": [{"set": {"lr_schedule": schedule}} for schedule in SCHEDULES],
         "set": {"epochs": 6, "hidden": "16", "batch_size": 50, "step_size": 2, "plateau_patience": 1},
         "space": {},
         "replicates": 2,

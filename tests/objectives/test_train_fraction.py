@@ -54,4 +54,4 @@ def test_parts_are_nested_and_differ_between_replicates() -> None:
 @pytest.mark.parametrize("value", [0, 0.0, -0.5, 1.1, float("nan"), True, "half"])
 def test_other_parts_are_refused(value: Value) -> None:
     with pytest.raises(RequestError, match=r"train_fraction: takes a number in \(0, 1\], got"):
-        discover()["train_fraction"].hyperparameters["train_fraction"].check("train_fraction", value)
+        discover()["train_fraction"].hyperparameters["train_fraction"].validate("train_fraction", value)

@@ -1,4 +1,4 @@
-"""A recipe's errors name field, value and rule; whatever is wrong with it, it is a RequestError."""
+"""Tests of recipes: every fault in one is a RequestError that names field, value and rule."""
 
 from __future__ import annotations
 
@@ -67,21 +67,31 @@ def refusal(text: str | bytes, name: str = "mine.toml") -> str:
         ("watch = ['tests']", "unknown watch 'tests': did you mean 'test'?"),
         ("watch = ['test', 'test']", "watch names a metric twice"),
         ("[data]\nvalidation = 'half'", "unknown data.validation 'half': did you mean 'half-of-test'?"),
-        ("[rows]\nset = {}", "rows takes a list"),
-        ("rows = [{}, 3]", "row 2 takes a table, got 3"),
-        ("[[rows]]\nnmae = 'x'", "unknown field of row 1 'nmae': did you mean 'name'?"),
-        ("[[rows]]\n[[rows]]\nset = { lr = [1] }", "row 2.set.lr takes a number, a word, true or false, got [1]"),
-        ("[[rows]]\n[space.lr]\nlow = 1\nhigh = 2", "rows and a space do not mix: lr is given a range"),
-        ("sampler = 'tpe'\n[[rows]]", "rows take sampler grid, got sampler 'tpe'"),
-        ("[[rows]]\npublished = { final_val_los = 1.0 }", "'final_val_los' is neither best_METRIC nor final_METRIC of"),
-        ("[[rows]]\npublished = { val_loss = 1.0 }", "'val_loss' is neither best_METRIC nor final_METRIC of"),
-        ("[[rows]]\npublished = { final_val_loss = nan }", "row 1.published.final_val_loss: input should be a finite"),
+        ("[settings]\nset = {}", "settings takes a list"),
+        ("settings = [{}, 3]", "setting 2 takes a table, got 3"),
+        ("[[settings]]\nnmae = 'x'", "unknown field of setting 1 'nmae': did you mean 'name'?"),
         (
-            "watch = ['weight_means']\n[[rows]]\n[[rows]]\npublished = { best_test_rmse = 1.0 }",
-            "row 2 publishes best_test_rmse, which takes watch = ['test']",
+            "[[settings]]\n[[settings]]\nset = { lr = [1] }",
+            "setting 2.set.lr takes a number, a word, true or false, got [1]",
+        ),
+        ("[[settings]]\n[space.lr]\nlow = 1\nhigh = 2", "settings and a space cannot be combined: lr is given a range"),
+        ("sampler = 'tpe'\n[[settings]]", "settings need sampler grid, got sampler 'tpe'"),
+        (
+            "[[settings]]\npublished = { final_val_los = 1.0 }",
+            "'final_val_los' is neither best_METRIC nor final_METRIC of",
+        ),
+        ("[[settings]]\npublished = { val_loss = 1.0 }", "'val_loss' is neither best_METRIC nor final_METRIC of"),
+        (
+            "[[settings]]\npublished = { final_val_loss = nan }",
+            "setting 1.published.final_val_loss: input should be a finite",
+        ),
+        ("[[rows]]\nset = { lr = 0.1 }", "mine.toml: [[rows]] is now called [[settings]]: rename it"),
+        (
+            "watch = ['weight_means']\n[[settings]]\n[[settings]]\npublished = { best_test_rmse = 1.0 }",
+            "setting 2 publishes best_test_rmse, which needs watch = ['test']",
         ),
     ],
-    ids=range(48),
+    ids=range(49),
 )
 def test_what_is_wrong_is_named(text: str | bytes, says: str) -> None:
     said = refusal(text)
@@ -106,11 +116,11 @@ def test_a_file_that_is_none() -> None:
     Path("folder.toml").mkdir()
     with pytest.raises(RequestError, match="is a folder"):
         Recipe.load("folder.toml")
-    # A device that never ends.
+    # This device never ends.
     Path("zero.toml").symlink_to("/dev/zero")
     with pytest.raises(RequestError, match="there is no recipe file"):
         Recipe.load("zero.toml")
-    # Not even root may read this one.
+    # Not even root may read this file.
     Path("memory.toml").symlink_to("/proc/self/mem")
     with pytest.raises(EnvironmentFault, match=r"cannot read recipe 'memory\.toml': Input/output error"):
         Recipe.load("memory.toml")
@@ -167,10 +177,10 @@ _any = st.recursive(_leaf, lambda inner: st.lists(inner, max_size=3) | st.dictio
 _range = st.dictionaries(st.sampled_from(["low", "high", "log", "choices", "points"]), _any)
 _fields: dict[str, st.SearchStrategy[Any]] = dict.fromkeys(Recipe.model_fields, _any)
 _fields |= {"space": _any | st.dictionaries(st.sampled_from(["lr", "int", "l2"]), _range)}
-_row = st.dictionaries(
+_setting = st.dictionaries(
     st.sampled_from(["name", "set", "published"]), _any | st.dictionaries(st.text(max_size=4), _leaf)
 )
-_fields |= {"rows": _any | st.lists(_row, max_size=3)}
+_fields |= {"settings": _any | st.lists(_setting, max_size=3)}
 _fields |= {"set": _any | st.dictionaries(st.text(max_size=4), _leaf)}
 
 
@@ -191,14 +201,18 @@ def test_whatever_a_recipe_holds_it_is_one_or_a_request_error(fields: dict[str, 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({}, 8), ({"sampler": "gp"}, 8), ({"sampler": "random"}, 32), ({"sampler": "grid"}, 32),
-        ({"ask_batch": 5}, 5), ({"sampler": "random", "ask_batch": 5}, 5),
-        ({"rows": [{"set": {"lr": 0.1}}, {"set": {"lr": 0.2}}]}, 2),
+        ({}, 8),
+        ({"sampler": "gp"}, 8),
+        ({"sampler": "random"}, 32),
+        ({"sampler": "grid"}, 32),
+        ({"ask_batch": 5}, 5),
+        ({"sampler": "random", "ask_batch": 5}, 5),
+        ({"settings": [{"set": {"lr": 0.1}}, {"set": {"lr": 0.2}}]}, 2),
     ],
-)  # fmt: skip
-def test_who_learns_asks_little_at_a_time(fields: dict[str, Any], expected: int) -> None:
+)
+def test_the_size_of_a_cohort_follows_from_the_sampler(fields: dict[str, Any], expected: int) -> None:
     recipe = Recipe.parse({"name": "any"} | fields, "test")
     assert recipe.ask_batch == expected
-    # A default is not a wish: another sampler has its own.
-    other = recipe.but("test", sampler="grid" if "rows" in fields else "qmc")
-    assert other.ask_batch == (5 if "ask_batch" in fields else 2 if "rows" in fields else 32)
+    # A default is not kept when the sampler changes: each sampler has its own.
+    other = recipe.but("test", sampler="grid" if "settings" in fields else "qmc")
+    assert other.ask_batch == (5 if "ask_batch" in fields else 2 if "settings" in fields else 32)

@@ -1,4 +1,4 @@
-"""A study that lists its settings: which trials its rows become, and which lists are refused."""
+"""Tests of studies that list settings: the trials that the settings become, and the lists that are refused."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from search import Study
 from search.errors import RequestError
 from search.recipe import Recipe, packaged
 from search.recipe.discovery import select
-from search.recipe.schema import Pruner, Row
+from search.recipe.schema import Pruner, Setting
 from search.recipe.space import Space
 from search.technique import Numeric, Structural, Technique
 
-# Without a default range, so it is fixed unless a row sets it; infinity is "no bound".
+# It has no default range, so it is fixed unless a setting gives it. Infinity means "no bound".
 BOUND = Technique(name="bound", hyperparameters={"bound": Numeric(above=0.0, neutral=math.inf)})
 
 
-def recipe(*rows: dict[str, Any], **fields: Any) -> Recipe:
-    return Recipe.parse({"name": "listed", "rows": rows} | fields, "test")
+def recipe(*settings: dict[str, Any], **fields: Any) -> Recipe:
+    return Recipe.parse({"name": "listed", "settings": settings} | fields, "test")
 
 
 def listing(*settings: dict[str, Any], **fields: Any) -> Recipe:
@@ -34,10 +34,12 @@ def listing(*settings: dict[str, Any], **fields: Any) -> Recipe:
 
 def study(folder: Path, given: Recipe, techniques: Sequence[Technique] = ()) -> Study:
     small = given.but("test", data={"dataset": "wine"}, set={"epochs": 2, "hidden": "8"})
-    return Study(small, storage=f"sqlite:///{folder}/rows.db", tracking_uri=None, device="cpu", techniques=techniques)
+    return Study(
+        small, storage=f"sqlite:///{folder}/settings.db", tracking_uri=None, device="cpu", techniques=techniques
+    )
 
 
-def test_the_rows_are_the_cells_in_the_order_written() -> None:
+def test_the_settings_are_the_cells_in_the_order_written() -> None:
     given = listing({"lr": 0.1, "momentum": 0.9}, {"momentum": 0.5}, {"lr": 0.01}, set={"optimizer": "sgd", "lr": 0.2})
     space = Space.resolve(given, [])
     assert space.searched == {
@@ -52,7 +54,7 @@ def test_the_rows_are_the_cells_in_the_order_written() -> None:
     assert {"lr", "momentum"}.isdisjoint(space.fixed)
 
 
-def test_a_row_has_only_what_exists_in_it() -> None:
+def test_a_setting_has_only_what_exists_in_it() -> None:
     given = listing(
         {"optimizer": "sgd", "momentum": 0.9}, {"optimizer": "adam"}, {"optimizer": "sgd", "momentum": 0.99}
     )
@@ -79,18 +81,18 @@ def test_values_are_kept_in_their_standard_form() -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (listing({"lrr": 1.0}), "row 1: unknown hyperparameter 'lrr': did you mean 'lr'?"),
-        (listing({}, {"lr": 0.0}), "row 2: lr must be > 0, got 0"),
-        (listing({"lr": math.nan}), "row 1: lr takes a number, got nan"),
-        (listing({"nesterov": True}), "row 1: nesterov exists only where optimizer is sgd; here optimizer is adam"),
+        (listing({"lrr": 1.0}), "setting 1: unknown hyperparameter 'lrr': did you mean 'lr'?"),
+        (listing({}, {"lr": 0.0}), "setting 2: lr must be > 0, got 0"),
+        (listing({"lr": math.nan}), "setting 1: lr takes a number, got nan"),
+        (listing({"nesterov": True}), "setting 1: nesterov exists only where optimizer is sgd; here optimizer is adam"),
         (
             recipe({"set": {"optimizer": "sgd"}}, {"name": "mine", "set": {"nesterov": True, "optimizer": "adam"}}),
-            "row 2 'mine': nesterov exists only where optimizer is sgd; here optimizer is adam",
+            "setting 2 'mine': nesterov exists only where optimizer is sgd; here optimizer is adam",
         ),
-        (listing({"lr": 0.1}, {}, {"lr": 0.1}), "row 1 and row 3 are the same setting"),
-        # The default, written out.
-        (recipe({"name": "a"}, {"name": "b", "set": {"lr": 1e-3}}), "row 1 'a' and row 2 'b' are the same setting"),
-        (listing({}, {}), "row 1 and row 2 are the same setting"),
+        (listing({"lr": 0.1}, {}, {"lr": 0.1}), "setting 1 and setting 3 are the same"),
+        # The second setting writes out the default.
+        (recipe({"name": "a"}, {"name": "b", "set": {"lr": 1e-3}}), "setting 1 'a' and setting 2 'b' are the same"),
+        (listing({}, {}), "setting 1 and setting 2 are the same"),
     ],
 )
 def test_a_list_that_cannot_be(given: Recipe, says: str) -> None:
@@ -99,27 +101,27 @@ def test_a_list_that_cannot_be(given: Recipe, says: str) -> None:
     assert says in str(caught.value)
 
 
-def test_rows_are_one_cohort_without_pruning_unless_the_recipe_says_otherwise() -> None:
+def test_settings_are_one_cohort_without_pruning_unless_the_recipe_says_otherwise() -> None:
     given = listing(*({"lr": 0.1 * n} for n in range(1, 21)))
     assert (given.sampler, given.ask_batch, given.pruner) == ("grid", 20, Pruner(name="none"))
     changed = given.but("test", ask_batch=3, pruner={"name": "median"}, sampler="grid", set={"epochs": 7})
     assert (changed.sampler, changed.ask_batch, changed.pruner.name) == ("grid", 3, "median")
-    assert changed.rows == given.rows
-    fewer = given.but("test", rows=[Row(set={"lr": 0.1})])
+    assert changed.settings == given.settings
+    fewer = given.but("test", settings=[Setting(set={"lr": 0.1})])
     assert fewer.ask_batch == 1
 
 
-def test_what_the_rows_set_is_not_fixed_or_searched_besides() -> None:
+def test_what_the_settings_give_is_neither_fixed_nor_searched() -> None:
     given = listing({"lr": 0.1}, {"lr": 0.2})
-    with pytest.raises(RequestError, match="request: lr is what the rows of this study set: it cannot be fixed"):
+    with pytest.raises(RequestError, match="request: lr is given by the settings of this study: it cannot be fixed"):
         given.but("request", set={"lr": 0.3})
-    with pytest.raises(RequestError, match="request: rows and a space do not mix: epochs is given a range"):
+    with pytest.raises(RequestError, match="request: settings and a space cannot be combined: epochs is given a range"):
         given.but("request", space={"epochs": {"low": 1, "high": 2}})
-    with pytest.raises(RequestError, match="request: rows take sampler grid, got sampler 'random'"):
+    with pytest.raises(RequestError, match="request: settings need sampler grid, got sampler 'random'"):
         given.but("request", sampler="random")
 
 
-def test_each_row_is_a_trial_of_one_cohort(tmp_path: Path) -> None:
+def test_each_setting_is_a_trial_of_one_cohort(tmp_path: Path) -> None:
     settings: list[dict[str, Any]] = [{"lr": 0.1}, {"lr": 0.01}, {"optimizer": "sgd", "momentum": 0.9}]
     done = study(tmp_path, listing(*settings, replicates=2)).run(observers=[Quiet()])
     trials = done.optuna_study.trials
@@ -133,7 +135,7 @@ def test_each_row_is_a_trial_of_one_cohort(tmp_path: Path) -> None:
     assert done.budget() == 3
 
 
-def test_fewer_trials_are_the_first_rows_and_a_run_goes_on_with_the_others(tmp_path: Path) -> None:
+def test_fewer_trials_are_the_first_settings_and_a_run_goes_on_with_the_others(tmp_path: Path) -> None:
     given = listing(*({"lr": rate} for rate in (0.3, 0.1, 0.2)), ask_batch=1)
     with pytest.raises(Crash):
         study(tmp_path, given).run(2, observers=[Quiet(fail_after_told=1)])
@@ -146,10 +148,10 @@ def test_fewer_trials_are_the_first_rows_and_a_run_goes_on_with_the_others(tmp_p
 def test_another_list_is_another_study_and_another_label_is_not(tmp_path: Path) -> None:
     given = recipe({"set": {"lr": 0.1}}, {"set": {"lr": 0.2}})
     _ = study(tmp_path, given).optuna_study
-    labelled = given.but("test", rows=[{"name": "a", "set": {"lr": 0.1}}, {"name": "b", "set": {"lr": 0.2}}])
+    labelled = given.but("test", settings=[{"name": "a", "set": {"lr": 0.1}}, {"name": "b", "set": {"lr": 0.2}}])
     _ = study(tmp_path, labelled).optuna_study
-    other = given.but("test", rows=[{"set": {"lr": 0.1}}, {"set": {"lr": 0.4}}])
-    with pytest.raises(RequestError, match=r"differs in row 2: lr=0.2 there, lr=0.4 here"):
+    other = given.but("test", settings=[{"set": {"lr": 0.1}}, {"set": {"lr": 0.4}}])
+    with pytest.raises(RequestError, match=r"differs in setting 2: lr=0.2 there, lr=0.4 here"):
         _ = study(tmp_path, other).optuna_study
 
 
@@ -171,11 +173,11 @@ def test_a_list_may_be_one_setting_that_sets_nothing(tmp_path: Path) -> None:
 def test_the_notebooks_recipes_are_sound(name: str) -> None:
     given = Recipe.load(name)
     space = Space.resolve(given, select(given.techniques, []))
-    assert space.cell_count() == len(given.rows) == given.ask_batch
-    assert all(row.name and row.published for row in given.rows)
+    assert space.cell_count() == len(given.settings) == given.ask_batch
+    assert all(setting.name and setting.published for setting in given.settings)
 
 
-def test_a_row_does_not_set_what_follows_from_others() -> None:
+def test_a_setting_does_not_give_what_follows_from_others() -> None:
     shape = Technique(
         name="shape",
         hyperparameters={"width": Structural(default=8)},

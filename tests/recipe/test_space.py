@@ -1,4 +1,4 @@
-"""From words and recipes to distributions: what is refused, and that nothing else is ever raised."""
+"""Tests of the space that words and recipes make: what is refused, and that only a RequestError is ever raised."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ L2 = discover()["l2"]
 
 
 def space(*ranges: str, fixed: tuple[str, ...] = (), techniques: tuple[Technique, ...] = (L2,)) -> Space:
-    """The space of these --space and --set words."""
+    """Return the space of these --space and --set words."""
     searched = {name: parse_range(name, text) for name, text in pairs("--space", ranges).items()}
     values = {name: parse_value(text) for name, text in pairs("--set", fixed).items()}
     recipe = Recipe.parse({"name": "x", "space": searched, "set": values}, "request")

@@ -92,8 +92,8 @@ def test_they_are_trained_once_and_the_study_stays_what_it_is(
 def test_report_and_export_agree(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     said, _ = command(capsys, report.main, "--no-training")
     (text,) = (one["text"] for one in said["statements"] if one["about"] == NAME)
-    assert "needs more replicates. The study has 1 replicate" in text
-    assert "--training trains 8 of the best trials on 5 more." in text
+    assert "needs at least 3 replicates, and the study has 1." in text
+    assert "the report trains 8 of the best trials on 5 more replicates." in text
     exported, err = command(capsys, export.main, "--one-se")
     assert "training the 8 best trials on 5 more replicates each" in err
     said, _ = command(capsys, report.main, "--no-training")
@@ -102,7 +102,7 @@ def test_report_and_export_agree(study: Study, capsys: pytest.CaptureFixture[str
     assert choice is not None
     assert choice.replicates == 6
     assert exported["trial"] == choice.chosen.number
-    assert f"Over all 6 trial {choice.best.number}" in text
+    assert f"Over all 6 replicates, trial {choice.best.number}" in text
     assert (f"Trial {choice.chosen.number} (" in text) == (choice.chosen is not choice.best)
     losses = np.concatenate([choice.best.objectives, read(study).added[choice.best.number]])
     means = [np.concatenate([one.objectives, read(study).added[one.number]]).mean() for one in read(study).complete]

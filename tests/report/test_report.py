@@ -1,4 +1,4 @@
-"""`python -m search.report`: the page is whole, safe and alone; the figures are there, whatever the study."""
+"""The page of a report is complete, safe and needs no other file; its figures are there, whatever the study."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from search.report import build, heldout, page, weights
 from search.report.networks import HeldOut, Networks
 from search.report.record import Record, read
 from search.report.statements import Statement
+from search.show.sheet import Sheet
 from search.technique import Numeric
 
 RECORDED = ("history", "slices", "curves", "path", "parallel", "pruning")
 
 
 class Page(HTMLParser):
-    """Collects what a browser would fetch or run, the text, and whether every element is closed."""
+    """Collects what a browser would fetch or run, and the text; fails if an element is not closed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -88,7 +89,7 @@ def test_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told: dict[str, Any] = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert told["page"] == "report-small-wine/report.html"
     assert set(told["figures"]) == {*RECORDED, "importance", "weights", "test"}
-    assert set(told["left_out"]) == {"rows", "dropout"}
+    assert set(told["left_out"]) == {"settings", "dropout"}
     assert told["test_readings"] == before + 1
     found = parsed(Path(told["page"]))
     assert found.tags.count("img") == len(told["figures"])
@@ -99,7 +100,8 @@ def test_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = " ".join(found.words)
     best = small(folder, replicates=2).best
     assert best is not None
-    assert f"Trial {best.number} has the lowest validation loss, {best.value:.4g}" in words
+    assert f"Trial {best.number} (" in words
+    assert f"has the lowest validation loss, {best.value:.4g}" in words
     assert f"test split has been read {'once' if not before else f'{before + 1} times'}" in words
 
 
@@ -114,16 +116,16 @@ def test_without_training(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert not (tmp_path / "weights.svg").exists()
     assert (tmp_path / "mine.txt").exists()
     assert readings(small(folder, replicates=2).optuna_study) == before
-    assert "Left out by --no-training" in " ".join(parsed(tmp_path / "report.html").words)
+    assert "--no-training forbids it" in " ".join(parsed(tmp_path / "report.html").words)
 
 
 def test_long_training_is_not_begun_unasked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "CHEAP", -1.0)
     study = small(folder, replicates=2)
     before = readings(study.optuna_study)
-    shown, found = build._trained(study, read(study), None)
+    shown, held_out = build._draw_networks(study, read(study), None)
     assert "--training" in shown["test"].caption
-    assert found is None
+    assert held_out is None
     assert readings(study.optuna_study) == before
 
 
@@ -142,7 +144,7 @@ def test_wrong_requests(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     file = tmp_path / "file"
     file.write_text("")
     assert command(folder, "--no-training", "--output", str(file)) == 2
-    assert "output: takes a folder" in capsys.readouterr().err
+    assert f"output takes a folder, but {str(file)!r} is a file" in capsys.readouterr().err
     assert command(folder, "--no-training", "--output", str(file / "below")) == 2
     with pytest.raises(RequestError, match="output"):
         build.write(small(folder, replicates=2), file)
@@ -173,14 +175,14 @@ def test_hostile_names(tmp_path: Path) -> None:
     ]
     of = Record(HOSTILE, entries, searched, DECLARED | {HOSTILE: Numeric()}, facts={HOSTILE: HOSTILE})
     sections = []
-    for name, draw in build._RECORDED.items():
+    for name, draw in build._DRAWN_FROM_THE_RECORD.items():
         shown = draw(of)
         png = None
         if shown.figure is not None:
             png, svg = build._pictures(shown)
             assert b"<script>" not in svg
         sections.append(page.Section(name, HOSTILE, HOSTILE, png))
-    html = page.render(of, ([HOSTILE], [[HOSTILE]]), [Statement(HOSTILE, HOSTILE)], sections)
+    html = page.render(of, Sheet([HOSTILE], [[HOSTILE]]), [Statement(HOSTILE, HOSTILE)], sections)
     (tmp_path / "page.html").write_text(html, encoding="utf-8")
     assert HOSTILE in " ".join(parsed(tmp_path / "page.html").words)
 
@@ -191,7 +193,7 @@ def odd_studies() -> dict[str, Record]:
     broken = entry(2, [nan, nan], state="pruned", epochs=2, diverged_at=1, params={"l2": 0.1})
     words = {"activation": CategoricalDistribution(("relu", "tanh"))}
     some = {"l2": CategoricalDistribution((0.0, 1e-3)), "max_norm": CategoricalDistribution((inf, 2.0))}
-    rows = [
+    listed = [
         entry(0, [0.1, 0.2], params={"l2": 0.0, "max_norm": inf}, label="plain"),
         entry(1, [0.2, 0.3], params={"l2": 1e-3, "max_norm": inf}, label="L2, $1e-3$"),
         entry(2, [0.2, 0.1], params={"l2": 0.0, "max_norm": 2.0}, label="max-norm"),
@@ -202,29 +204,29 @@ def odd_studies() -> dict[str, Record]:
         "two": record(two),
         "alike": record([entry(0, [0.1]), entry(1, [0.1])]),
         "words": record([entry(n, [0.1], params={"activation": ("relu", "tanh")[n]}) for n in range(2)], words),
-        "rows": record(rows, some, replicates=2),
+        "settings": record(listed, some, replicates=2),
         "diverged": record([*two, broken, entry(3, [0.3], diverged_at=2)], rungs=[1, 2]),
         "regression": record(two, metric="val_rmse", loss="mse"),
         "conditional": record(drops, noisy, noisy=["dropout"], rungs=[2]),
         "without curves": record([*two, entry(2, [0.1], state="running", params={})]),
         "huge": record([entry(0, [0.1]), entry(1, [1e30], params={"l2": 0.05}), entry(2, [5.0])]),
         "negative": record([entry(0, [-3.0]), entry(1, [0.0]), entry(2, [5.0])]),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("kind", odd_studies())
 def test_odd_studies(kind: str, tmp_path: Path) -> None:
-    """Every figure is drawn or says why not."""
+    """Every figure is drawn, or its caption says why it is not."""
     of = odd_studies()[kind]
     drawn = set()
-    for name, draw in build._RECORDED.items():
+    for name, draw in build._DRAWN_FROM_THE_RECORD.items():
         shown = draw(of)
         assert shown.caption
         if shown.figure is not None:
             shown.figure.savefig(tmp_path / f"{name}.png", dpi=30)
             drawn.add(name)
     assert {"history", "slices", "curves", "parallel"} <= drawn
-    assert ("rows" in drawn) == (kind == "rows")
+    assert ("settings" in drawn) == (kind == "settings")
     assert ("dropout" in drawn) == (kind == "conditional")
     assert ("path" in drawn) == (kind != "words")
 
@@ -233,8 +235,8 @@ def test_test_split_of_classes_and_values() -> None:
     of = record([entry(0, [0.1]), entry(1, [0.2])])
     held = HeldOut(np.array([0.1]), np.array([0.5]), np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2]), readings=1)
     shown = heldout.draw(of, held, ["a", "$b", "c" * 40])
-    assert "Right on 3" in shown.caption
-    assert "has been read 1 time;" in shown.caption
+    assert "right for 3 of them" in shown.caption
+    assert "has been read once;" in shown.caption
     build._pictures(shown)
     values = HeldOut(np.array([0.1]), np.array([0.5]), np.ones((3, 2)), np.zeros((3, 2)), readings=2)
     build._pictures(heldout.draw(of, values, ()))

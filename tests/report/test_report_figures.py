@@ -11,10 +11,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from optuna.distributions import FloatDistribution
 from support.records import entry, record
 
-from search.report import curves, heldout, parallel, path, pruning, slices, style, weights
+from search.report import curves, heldout, parallel, path, pruning, slices, weights
+from search.report.drawing import CaptionedFigure
 from search.report.networks import HeldOut, Networks
 from search.report.record import Record
-from search.report.statements import statements
+from search.report.statements import summarise
 
 LR = {"lr": FloatDistribution(1e-4, 1e-1, log=True)}
 
@@ -23,7 +24,7 @@ def strong(number: int, l2: float, loss: float, **more: Any) -> Any:
     return entry(number, [loss], params={"l2": l2}, **more)
 
 
-def panels(shown: style.Shown) -> list[Axes]:
+def panels(shown: CaptionedFigure) -> list[Axes]:
     """Of a figure that has been laid out."""
     assert shown.figure is not None
     FigureCanvasAgg(shown.figure).draw()
@@ -34,9 +35,7 @@ def ticks(panel: Axes, axis: str = "y") -> list[str]:
     """The labels within the axis's limits."""
     which = panel.yaxis if axis == "y" else panel.xaxis
     low, high = sorted(which.get_view_interval())
-    return [
-        one.label1.get_text() for one in which.get_major_ticks() if low <= one.get_loc() <= high
-    ]  # fmt: skip
+    return [one.label1.get_text() for one in which.get_major_ticks() if low <= one.get_loc() <= high]
 
 
 @pytest.mark.parametrize(
@@ -75,11 +74,11 @@ def test_path_begins_at_no_share_and_says_how_long_trials_trained() -> None:
     some = [strong(0, 1e-3, 0.1), strong(1, 1e-2, 0.2)]
     shown = path.draw(record(some))
     assert ticks(panels(shown)[0])[0].startswith("0.0")
-    assert "(complete trials: 4)" in shown.caption
+    assert "(epoch 4 for complete trials)" in shown.caption
     assert "runed" not in shown.caption
     several = entry(3, [0.5, 0.6], params={"l2": 5e-2}, state="pruned", epochs=3)
     shown = path.draw(record([*some, strong(2, 2e-2, 0.4, state="pruned", epochs=2), several]))
-    assert "(complete trials: 4; pruned ones, hollow: 2 to 3)" in shown.caption
+    assert "(epoch 4 for complete trials; epochs 2 to 3 for pruned trials, shown hollow)" in shown.caption
     assert "trained for less time" in shown.caption
 
 
@@ -90,12 +89,12 @@ def test_why_one_network_is_shown_alone() -> None:
 
     weak, best, strongest = strong(0, 1e-5, 0.3), strong(1, 1e-3, 0.1), strong(2, 1e-2, 0.2)
     assert "best trial is itself the least regularised" in caption(record([best, strongest]), "best")
-    assert "least regularised trial, 0, diverges" in caption(record([weak, best]), "best")
-    assert "best trial's first replicate diverges" in caption(record([weak, best]), "least regularised")
+    assert "Trial 0, the least regularised, is not shown, because it diverges" in caption(record([weak, best]), "best")
+    assert "The best trial is not shown, because its first" in caption(record([weak, best]), "least regularised")
     undirected = record([entry(n, [0.1 * n], params={"lr": 1e-3}) for n in (1, 2)], LR)
-    assert "Nothing that was searched has a direction" in caption(undirected, "best")
+    assert "no searched hyperparameter has a direction" in caption(undirected, "best")
     both = Networks([("least regularised", weak, np.ones(9)), ("best", best, np.ones(9))], [])
-    assert weights.draw(record([weak, best]), both).caption.endswith("%.")
+    assert weights.draw(record([weak, best]), both).caption.endswith("beyond the axis.")
 
 
 @pytest.mark.parametrize("last", [0.2, 0.12168, 0.1216701, 30.0])
@@ -125,9 +124,9 @@ def test_a_narrow_range_has_ticks() -> None:
     assert len(set(ticks(panel, "x"))) > 2
 
 
-def test_rows_are_within_their_panel() -> None:
-    some = [strong(n, 1e-3, 0.1 + n, label=f"row {n}") for n in range(3)]
-    (panel,) = panels(slices.draw_rows(record(some)))
+def test_settings_are_within_their_panel() -> None:
+    some = [strong(n, 1e-3, 0.1 + n, label=f"setting {n}") for n in range(3)]
+    (panel,) = panels(slices.draw_settings(record(some)))
     bottom, top = panel.get_ylim()
     assert top <= -0.5
     assert bottom >= 2.5
@@ -136,15 +135,15 @@ def test_rows_are_within_their_panel() -> None:
 @pytest.mark.parametrize(
     ("predicted", "bar", "said"),
     [
-        ([0, 1, 2], False, "Right on all of them."),
-        ([0, 2, 2], False, "Right on 2; shaded: one row each."),
-        ([1, 2, 1], False, "Right on 0; shaded: one row each."),
+        ([0, 1, 2], False, "All predictions are right."),
+        ([0, 2, 2], False, "The prediction is right for 2 of them; each shaded cell is one wrong row."),
+        ([1, 2, 1], False, "The prediction is right for 0 of them; each shaded cell is one wrong row."),
     ],
 )
 def test_confusion_has_a_scale_where_shades_differ(predicted: list[int], bar: bool, said: str) -> None:
     of = record([strong(0, 1e-3, 0.1), strong(1, 1e-2, 0.2)])
 
-    def drawn(truth: list[int], predicted: list[int], classes: int = 3) -> style.Shown:
+    def drawn(truth: list[int], predicted: list[int], classes: int = 3) -> CaptionedFigure:
         one = np.array([0.1])
         return heldout.draw(of, HeldOut(one, one, np.array(truth), np.array(predicted), 1), [*"abc"] * (classes // 3))
 
@@ -164,17 +163,17 @@ def test_why_a_rung_has_no_rank_correlation() -> None:
         ]
         return pruning.caption(record(entries, rungs=[2]))
 
-    assert "Epoch 2: 2 complete trials reported there, and a rank correlation takes 3." in caption([1, 2], [1, 2])
-    assert "Epoch 2: 1 complete trial reported there" in caption([1], [1])
-    assert "Epoch 2: 3 complete trials, but all of one value" in caption([1, 2, 3], [1, 1, 1])
+    assert "At epoch 2, 2 complete trials reported a value, and a rank correlation needs 3." in caption([1, 2], [1, 2])
+    assert "At epoch 2, 1 complete trial reported a value" in caption([1], [1])
+    assert "At epoch 2, all 3 complete trials have one value" in caption([1, 2, 3], [1, 1, 1])
     told = caption([1, 2, 3], [1, 2, 3])
-    assert "Spearman's rank correlation 1.00 (n = 3)." in told
-    assert "which pruning chose" not in told
+    assert "Spearman's rank correlation with the final objective is 1.00 (n = 3)." in told
+    assert "pruning let finish" not in told
 
 
 def test_a_gap_of_rounding_is_none() -> None:
     """The record is in float32, the test split's score in float64."""
     of = record([entry(0, [0.1]), entry(1, [0.2])])
     held = HeldOut(np.array([0.1]), np.array([0.5 + 1e-9]), np.zeros(4), np.zeros(4), readings=1)
-    said = {one.about: one.text for one in statements(of, held)}
-    assert "on validation 0.5: no gap." in said["validation and test"]
+    said = {one.about: one.text for one in summarise(of, held)}
+    assert "of 0.5 on the validation split, no difference." in said["validation and test"]

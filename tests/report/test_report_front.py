@@ -42,16 +42,16 @@ ENTRIES = [
 def test_the_front_is_of_complete_trials_and_goes_by_loss() -> None:
     made = record(ENTRIES, objectives=SPARSE, constant=2.0)
     assert [one.number for one in made.front] == [3, 0, 1]
-    told = front.told(made)
+    told = front.describe(made)
     assert "3 of 4 complete trials" in told
     assert "from trial 3 (val_loss 0.25, sparsity 0) to trial 1 (val_loss 1, sparsity 0.75)" in told
     # By hand: to the right of 1.0 three quarters, between 0.5 and 1.0 a quarter.
-    assert f"hypervolume is {1.0 * 0.75 + 0.5 * 0.25:.4g}" in told
+    assert f"hypervolume of the front is {1.0 * 0.75 + 0.5 * 0.25:.4g}" in told
 
 
 def test_a_front_of_one_says_so() -> None:
     made = record([sparse(0, [0.5], 0.5), sparse(1, [0.75], 0.25)], objectives=SPARSE)
-    assert front.told(made).startswith("No trial is better in any objective than trial 0")
+    assert front.describe(made).startswith("No complete trial is better in any objective than trial 0")
     assert front.draw(made).figure is not None
 
 
@@ -67,11 +67,13 @@ def test_the_figure_has_the_front_as_steps_and_every_trial() -> None:
 
 def test_a_pareto_study_has_the_figure_and_others_have_not_even_its_heading(tmp_path: Path) -> None:
     common: dict[str, Any] = {"techniques": ["l1_prox"], "space": {"l1_prox": {"low": 1e-4, "high": 1e-1, "log": True}}}
-    several = small(tmp_path, **common | {"objective": ["val_loss", "sparsity", "weight_norm"], "trials": 6,
-                                          "pruner": {"name": "none"}}).run(observers=[])  # fmt: skip
+    several = small(
+        tmp_path,
+        **common | {"objective": ["val_loss", "sparsity", "weight_norm"], "trials": 6, "pruner": {"name": "none"}},
+    ).run(observers=[])
     made = build.write(several, tmp_path / "several")
     assert made.figures["front"][0].stat().st_size > 5_000
-    assert any(one.about == "Pareto front" for one in made.said)
+    assert any(one.about == "Pareto front" for one in made.statements)
     single = small(tmp_path, storage="single.db", **common | {"trials": 4}).run(observers=[])
     made = build.write(single, tmp_path / "single")
     assert "front" not in {*made.figures, *made.left_out}
@@ -80,8 +82,10 @@ def test_a_pareto_study_has_the_figure_and_others_have_not_even_its_heading(tmp_
 
 def test_from_the_command_line_to_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     storage = f"sqlite:///{tmp_path / 'o.db'}"
-    words = ["l1_prox", "--dataset", "wine", "--trials", "6", "--epochs", "4", "--objective", "val_loss, sparsity",
-             "--storage", storage, "--tracking-uri", "none", "--study-name", "p"]  # fmt: skip
+    words = [
+        *("l1_prox", "--dataset", "wine", "--trials", "6", "--epochs", "4", "--objective", "val_loss, sparsity"),
+        *("--storage", storage, "--tracking-uri", "none", "--study-name", "p"),
+    ]
     assert main([*words, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["front"][0]["number"] == said["best"]["number"]

@@ -14,12 +14,12 @@ from search.recipe.distributions import position
 from search.report import statistics
 from search.report.networks import HeldOut
 from search.report.record import Entry, Record
-from search.report.statements import statements, too_few
+from search.report.statements import summarise, too_few
 from search.report.strength import by_strength, profile, weakest
 
 
-def said(of: Record, found: HeldOut | None = None) -> dict[str, str]:
-    return {one.about: one.text for one in statements(of, found)}
+def said(of: Record, held_out: HeldOut | None = None) -> dict[str, str]:
+    return {one.about: one.text for one in summarise(of, held_out)}
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_share_saved() -> None:
     found = statistics.saved(record(entries))
     assert found == statistics.Saved(planned=20, by_pruning=5, otherwise=4)
     assert found.share == 0.25
-    assert said(record(entries))["pruning"] == "Pruning saved 25% of 20 planned epochs."
+    assert said(record(entries))["pruning"] == "Pruning saved 25% of the 20 planned epochs."
 
 
 @pytest.mark.parametrize(("exponent", "end"), [(-5.74, None), (-5.76, "lower"), (-1.26, None), (-1.24, "upper")])
@@ -146,14 +146,14 @@ def test_no_standard_error_is_invented() -> None:
     pair = replicated((1e-3, [0.1, 0.2]), (1e-2, [0.1, 0.21]))
     assert statistics.one_standard_error(pair) is None
     assert said(pair)["one standard error"] == (
-        "The one-standard-error choice needs more replicates. The study has 2 replicates, and a standard error takes 3 "
-        "or more: --training trains 2 of the best trials on 5 more."
+        "The one-standard-error rule needs at least 3 replicates, and the study has 2. With --training, the report "
+        "trains 2 of the best trials on 5 more replicates."
     )
     undirected = [entry(0, [0.1] * 3, params={"lr": 1e-3}), entry(1, [0.2] * 3, params={"lr": 1e-2})]
     of = record(undirected, {"lr": FloatDistribution(1e-4, 1e-1, log=True)}, replicates=3)
-    assert "no such choice" in said(of)["one standard error"]
+    assert "does not apply" in said(of)["one standard error"]
     assert (
-        "the best is also the one-standard-error choice"
+        "the one-standard-error rule chooses trial 0 itself"
         in said(replicated(BEST, (1e-2, [1, 2, 3])))["one standard error"]
     )
 
@@ -170,9 +170,10 @@ def test_one_standard_error_over_replicates_that_were_added() -> None:
     assert found.difference == pytest.approx(0.005)
     assert found.error == pytest.approx(math.sqrt(0.00031 / 6))
     text = said(of)["one standard error"]
-    assert "The study has 1 replicate, too few for a standard error: the 4 best trials were trained on 5 more." in text
-    assert "Over all 6 trial 1 (l2 = 0.001) has the lowest mean loss, not trial 0. Trial 2 (l2 = 0.01) is" in text
-    assert "of that paired difference over 6 replicates is 0.00719." in text
+    assert "1 replicate, too few for a standard error, so its 4 best trials were trained on 5 more replicates." in text
+    assert "Over all 6 replicates, trial 1 (l2 = 0.001) has the lowest mean loss, not trial 0." in text
+    assert "Trial 2 (l2 = 0.01) is the most strongly regularised trial within one standard error" in text
+    assert "of this paired difference over 6 replicates is 0.00719." in text
     assert of.best.number == 0
 
 
@@ -189,7 +190,7 @@ def test_the_ten_best_are_considered_where_replicates_are_added() -> None:
     of = replicated(*trials, added={at: np.full(5, 0.1) for at in range(9)})
     assert [one.number for one in statistics.lacking(of)] == [9]
     assert statistics.one_standard_error(of) is None
-    assert said(of)["one standard error"].endswith("--training trains one of the best trials on 5 more.")
+    assert said(of)["one standard error"].endswith("the report trains one of the best trials on 5 more replicates.")
     enough = replicated(*[(1e-4, [0.1, 0.2, 0.3])] * 12)
     assert statistics.lacking(enough) == []
     assert len(statistics.considered(enough)) == 12
@@ -199,19 +200,20 @@ def test_the_gap_between_validation_and_test() -> None:
     of = record([entry(0, [0.1, 0.3]), entry(1, [0.4, 0.4])], replicates=2)
     found = HeldOut(np.array([0.3, 0.5]), np.array([0.4, 0.44]), np.zeros(3), np.zeros(3), readings=2)
     text = said(of, found)["validation and test"]
-    assert "accuracy 0.42 (SD 0.028 over 2 replicates), on validation 0.5 (" not in text
-    assert "accuracy 0.42 (SD 0.028 over 2 replicates), on validation 0.5: a gap of -0.08." in text
-    assert "Its test loss is 0.4, validation 0.2 (+0.2)." in text
+    assert "an accuracy of 0.42 (SD 0.028 over 2 replicates) on the test split and of 0.5 on the validation" in text
+    assert "a difference of -0.08. Its test loss is 0.4 and its validation loss 0.2, a difference of +0.2." in text
     assert text.endswith("The test split has been read 2 times.")
 
 
 def test_divergence_is_told() -> None:
     entries = [entry(0, [0.1]), entry(1, [0.2], diverged_at=3), entry(2, [math.nan], state="pruned", diverged_at=1)]
-    assert said(record(entries))["divergence"].startswith("Of 3 trials 1 never had a finite loss, and 1 complete")
+    assert said(record(entries))["divergence"] == (
+        "1 of 3 trials never had a finite loss. 1 complete trial diverged later and kept its best value."
+    )
     assert "divergence" not in said(record(entries[:1] * 2))
 
 
-@pytest.mark.parametrize(("count", "told"), [(0, "has 0 complete trials"), (1, "has 1 complete trial:")])
+@pytest.mark.parametrize(("count", "told"), [(0, "has 0 complete trials"), (1, "has 1 complete trial,")])
 def test_too_few(count: int, told: str) -> None:
     assert told in too_few(record([entry(number, [0.1]) for number in range(count)])).text
 
@@ -231,9 +233,11 @@ def test_strengths_of_listed_settings() -> None:
     inf = float("inf")
     searched = {"l2": CategoricalDistribution((0.0, 1e-3)), "max_norm": CategoricalDistribution((inf, 2.0))}
     plain, penalty, bound, both = (
-        entry(0, [0.3], params={"l2": 0.0, "max_norm": inf}), entry(1, [0.2], params={"l2": 1e-3, "max_norm": inf}),
-        entry(2, [0.4], params={"max_norm": 2.0}), entry(3, [0.5], params={"l2": 1e-3, "max_norm": 2.0}),
-    )  # fmt: skip
+        entry(0, [0.3], params={"l2": 0.0, "max_norm": inf}),
+        entry(1, [0.2], params={"l2": 1e-3, "max_norm": inf}),
+        entry(2, [0.4], params={"max_norm": 2.0}),
+        entry(3, [0.5], params={"l2": 1e-3, "max_norm": 2.0}),
+    )
     of = record([plain, penalty, bound, both], searched)
     assert profile(of, bound.params) == {"l2": 0.0, "max_norm": 1.0}
     assert by_strength(of, of.entries) == [plain, penalty, bound, both]

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
+from matplotlib.figure import Figure
 from optuna.trial import TrialState
 from PIL import Image
 from support.small_studies import Crash, Quiet, small
@@ -21,6 +23,7 @@ from search import Study, compare_studies
 from search.compare.pairs import Arm
 from search.compare.verdict import Comparison
 from search.replay.replay import Difference, Replay
+from search.show import html
 from search.show.sheet import Sheet
 from search.study.progress import Progress
 
@@ -173,13 +176,13 @@ def test_a_storage_that_holds_no_study_is_told_and_left_as_it_is(tmp_path: Path,
 
 
 def test_whatever_names_are_made_of_is_shown_as_it_is(tmp_path: Path) -> None:
-    rows = [{"name": EVIL, "set": {"lr": 0.01}}, {"name": "[bold]", "set": {"lr": 0.02}}]
-    study = small(tmp_path, title=EVIL, space={}, rows=rows, set={"epochs": 2, "hidden": "16", "l2": 0.0}, name=EVIL,
-                  sampler="grid")  # fmt: skip
+    settings = [{"name": EVIL, "set": {"lr": 0.01}}, {"name": "[bold]", "set": {"lr": 0.02}}]
+    fixed = {"epochs": 2, "hidden": "16", "l2": 0.0}
+    study = small(tmp_path, title=EVIL, space={}, settings=settings, set=fixed, name=EVIL, sampler="grid")
     shown = page(study.run(observers=()))
     assert shown.facts["question"] == EVIL
     assert f"{EVIL}-wine" in shown.words
-    assert {row[1] for row in shown.rows if len(row) > 2} == {"row", EVIL, "[bold]"}
+    assert {row[1] for row in shown.rows if len(row) > 2} == {"setting", EVIL, "[bold]"}
     differs = Difference(EVIL, 3, float("inf"), 0.25, 2, 0, 0.25)
     replay = page(Replay(EVIL, 0, "complete", 5, 1, 6, True, None, [], [EVIL], 6, [differs]))
     assert [EVIL, "3", "inf", "0.25", "2", "0"] in replay.rows
@@ -199,11 +202,11 @@ def test_results_show_what_they_say(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert page(study.replay(0)).words == str(study.replay(0)).splitlines()
     exported = study.export("model.safetensors")
     assert "\n".join(exported.lines) in page(exported).words
-    assert exported.described.name in str(exported)
+    assert exported.description.name in str(exported)
     report = study.report(training=False)
     told = page(report)
     assert "report-small-wine/report.html" in told.sources
-    assert any(report.said[0].text in words for words in told.words)
+    assert any(report.statements[0].text in words for words in told.words)
     assert Path("report-small-wine/report.html").exists()
     for thing in (check, exported, report):
         assert repr(thing) == str(thing)
@@ -224,9 +227,11 @@ def test_a_comparison_shows_its_figure_and_its_sentence(folder: Path) -> None:
 
 def test_an_uncertainty_shows_its_band_where_there_is_one(tmp_path: Path) -> None:
     dropout: dict[str, Any] = {
-        "techniques": ["dropout"], "space": {"dropout": {"low": 0.1, "high": 0.5}}, "trials": 1,
+        "techniques": ["dropout"],
+        "space": {"dropout": {"low": 0.1, "high": 0.5}},
+        "trials": 1,
         "set": {"epochs": 4, "hidden": "16"},
-    }  # fmt: skip
+    }
     line = small(tmp_path, name="line", data={"dataset": "line"}, **dropout).run(observers=())
     found = line.uncertainty(passes=5)
     shown = page(found)
@@ -263,6 +268,40 @@ def test_each_command_has_a_twin_in_python(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(folder)
     loaded = search.load_study("small-wine", storage="sqlite:///study.db")
     assert len(loaded.trials()) == 12
+
+
+def test_pieces_escape_every_text_and_keep_other_pieces_as_they_are() -> None:
+    sheet = Sheet((EVIL, "n"), [(EVIL, "1")], (EVIL,), title=EVIL)
+    pieces = {
+        "facts": html.facts(EVIL, {EVIL: EVIL, "empty": ""}),
+        "table": html.table(sheet),
+        "lines": html.lines([EVIL, "", EVIL]),
+        "bullets": html.bullets(line for line in [EVIL]),
+        "detailed": html.detailed(EVIL, EVIL),
+        "code": html.code([EVIL, EVIL]),
+        "file_link": html.file_link(Path(EVIL), EVIL),
+        "picture": html.picture(Figure((1, 1)), EVIL),
+    }
+    tags = {name: Page(piece).tags for name, piece in pieces.items()}
+    assert tags == {
+        "facts": ["p", "strong", "table", "tr", "th", "td"],
+        "table": ["table", "caption", "thead", "tr", "th", "th", "tbody", "tr", "td", "td"],
+        "lines": ["p", "p"],
+        "bullets": ["ul", "li"],
+        "detailed": ["p", "br", "small"],
+        "code": ["pre"],
+        "file_link": ["p", "a"],
+        "picture": ["img"],
+    }
+    assert all("alert" in piece for piece in pieces.values())
+    assert html.block(*pieces.values()) == f"<div>{''.join(pieces.values())}</div>"
+    assert Page(html.block(EVIL)).words == [EVIL]
+    assert html.bullets([]) == html.lines([""]) == ""
+
+
+def test_pieces_that_are_given_too_little_are_refused() -> None:
+    with pytest.raises(UndefinedError, match="headings"):
+        html.table("no sheet")  # type: ignore[arg-type]
 
 
 def test_a_table_is_text_in_a_notebook_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Techniques: found by their file, refused by name, their values checked against their own rules."""
+"""Tests of techniques: they are found by their files, refused by name, and validate values by their own rules."""
 
 from __future__ import annotations
 
@@ -39,6 +39,45 @@ def test_a_file_from_outside_is_loaded_and_what_it_prints_is_no_result(
     assert printed.err == "loaded\n"
 
 
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("from search.hyperparameter import Numeric", "No module named 'search.hyperparameter'"),
+        ("from search.techniques import Technique", "No module named 'search.techniques'"),
+        (
+            "from search.technique import Setting",
+            "cannot import name 'Setting' from 'search.technique'; Setting is now called StudyContext",
+        ),
+        ("from search import Penalty", "cannot import name 'Penalty' from 'search'"),
+    ],
+)
+def test_a_file_that_imports_what_is_not_there_is_told_what_is(tmp_path: Path, line: str, complaint: str) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(f"{line}\n")
+    with pytest.raises(RequestError) as caught:
+        load_technique(path)
+    remedy = (
+        "import Numeric, Structural, Technique from search, "
+        "and Batch, Field, Hyperparameter, Inputs, StudyContext, Value, Values from search.technique"
+    )
+    assert str(caught.value) == f"--technique: {path} failed when it was run: {complaint}; {remedy}"
+
+
+def test_every_name_that_a_technique_needs_can_be_imported() -> None:
+    from search import Numeric as TopNumeric
+    from search.technique import Batch, Value, Values
+
+    assert TopNumeric is Numeric
+    assert all((Batch, Value, Values))
+
+
+def test_a_file_that_misses_another_library_is_told_which(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("import no_such_library\n")
+    with pytest.raises(RequestError, match=r"ModuleNotFoundError: No module named 'no_such_library'$"):
+        load_technique(path)
+
+
 def test_a_technique_of_the_package_cannot_be_replaced(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="'l2' is in the package already"):
         select(["l2"], [write(tmp_path, "l2")])
@@ -53,7 +92,7 @@ def test_named_techniques_come_first_in_their_order() -> None:
 def test_what_is_no_technique_is_refused() -> None:
     with pytest.raises(RequestError, match="'lr' is neither Numeric nor Structural"):
         Technique(name="mine", hyperparameters={"lr": 0.1})  # type: ignore[dict-item]
-    with pytest.raises(RequestError, match="a technique's name is a text"):
+    with pytest.raises(RequestError, match="a technique's name must be a non-empty string"):
         Technique(name="", hyperparameters={})
 
 
@@ -77,10 +116,10 @@ def test_a_value_that_is_not_allowed_is_refused_by_the_rule(
     declared: Numeric | Structural, value: object, rule: str
 ) -> None:
     with pytest.raises(RequestError, match=rule):
-        declared.check("it", value)
+        declared.validate("it", value)
 
 
 def test_a_huge_number_is_a_number_or_refused() -> None:
-    assert Numeric().check("it", 10**300) == 1e300
+    assert Numeric().validate("it", 10**300) == 1e300
     with pytest.raises(RequestError, match="takes a number"):
-        Numeric().check("it", 10**400)
+        Numeric().validate("it", 10**400)

@@ -1,4 +1,4 @@
-"""Techniques that choose where to search: what they fix, search and derive of the model's and optimisers' own names."""
+"""Tests of techniques that fix, search or derive hyperparameters of the model and the optimisers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KNOWN = discover()
 
 
 def space(*techniques: str | Technique, **fields: Any) -> Space:
-    """The space of a recipe of these techniques that says nothing but these fields."""
+    """Return the space of a recipe of these techniques with these fields and no others."""
     chosen = [KNOWN[one] if isinstance(one, str) else one for one in techniques]
     return Space.resolve(Recipe.parse({"name": "x"} | fields, "request"), chosen)
 
@@ -40,7 +40,7 @@ def test_the_recipe_has_the_last_word() -> None:
     assert found.fixed["lr"] == 0.3
     assert found.fixed["nesterov"] is True
     assert found.searched == {"momentum": FloatDistribution(0.5, 0.6)}
-    # What a technique fixes, a study may search.
+    # A study may search a hyperparameter that a technique fixes.
     assert "lr" in space("momentum", space={"lr": {"low": 1e-3, "high": 1.0, "log": True}}).searched
     assert "lr" not in space("momentum", space={"lr": {"low": 1e-3, "high": 1.0, "log": True}}).fixed
 
@@ -56,7 +56,7 @@ def test_a_study_cannot_take_away_what_a_technique_searches() -> None:
         (("momentum", "optimizer"), "'momentum' and 'optimizer' both own hyperparameter 'momentum'"),
         (
             (Technique(name="a", set={"lr": 0.1}), Technique(name="b", set={"lr": 0.2})),
-            "'a' needs lr 0.1, technique 'b' lr 0.2",
+            "'a' needs lr 0.1, but technique 'b' needs lr 0.2",
         ),
         (
             (Technique(name="a", set={"lr": 0.1}), Technique(name="b", space={"lr": {"low": 0.1, "high": 1.0}})),
@@ -108,8 +108,8 @@ def test_one_optimiser_of_those_that_a_technique_searches() -> None:
 
 
 def test_hidden_follows_from_depth_and_width() -> None:
-    found = space("architecture", space={"depth": {"choices": [0, 2]}, "width": {"choices": [8, 16]}},
-                  set={"activation": "relu"})  # fmt: skip
+    ranges = {"depth": {"choices": [0, 2]}, "width": {"choices": [8, 16]}}
+    found = space("architecture", space=ranges, set={"activation": "relu"})
     shapes = [found.complete(cell) for cell in found.cells()]
     assert [values["hidden"] for values in shapes if values is not None] == ["0", "8x8", "16x16"]
     assert set(found.possible("hidden")) == {"0", "8x8", "16x16"}

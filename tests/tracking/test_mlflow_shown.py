@@ -87,9 +87,9 @@ def test_descriptions_are_given_once_and_stay_as_somebody_has_changed_them(bench
 def test_a_run_is_named_after_its_row() -> None:
     trial = create_trial(value=1.0, user_attrs={record.CELL: 1})
     trial.number = 7
-    rows = {"rows": [{"name": "plain"}, {"name": "L2 and dropout"}]}
+    rows = {"settings": [{"name": "plain"}, {"name": "L2 and dropout"}]}
     assert plan_trial("s", trial, rows, {}).name == "trial-7 L2 and dropout"
-    assert plan_trial("s", trial, {"rows": []}, {}).name == "trial-7"
+    assert plan_trial("s", trial, {"settings": []}, {}).name == "trial-7"
 
 
 def test_the_objective_so_far_is_the_same_live_and_in_the_record(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ def source(*widths: int, classes: tuple[str, ...], shift: float = 0.0, scale: fl
     path = Path(_FOLDER.name) / f"{'x'.join(map(str, widths))}{''.join(classes)}{shift}{scale}.safetensors"
     meta = Meta(widths=widths, activation="leaky_relu", task=task, classes=classes, dataset="random")
     save(path, Model(meta, tensors))
-    return str(discover()["fine_tune"].hyperparameters["source"].check("source", str(path)))
+    return str(discover()["fine_tune"].hyperparameters["source"].validate("source", str(path)))
 
 
 def plain(widths: tuple[int, ...], *, head: bool) -> Any:
