@@ -19,7 +19,7 @@ from typing import NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from search.cli import mistyped, shadows
+from search.cli import mistyped
 from search.errors import EnvironmentFault, RequestError, clip
 
 INTERRUPTED = 130
@@ -52,7 +52,6 @@ def _serve(app: typer.Typer, words: Sequence[str] | None) -> int:
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     try:
-        shadows.validate_packages()
         # Typer turns Ctrl-C into a return value, not into an exception.
         status = app(words, standalone_mode=False, obj=words)
         sys.stdout.flush()

@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-from collections.abc import Iterator
-from importlib import resources
-from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from search.storage.database import DEFAULT_STORAGE, sqlite_path
 
+# By place, not by name: a folder `studies` of the user's may come first on the path.
+_INSTALLED = Path(__file__).resolve().parents[2]
 # Those of every study and of the optimisers.
 _COMMON = {
     *("activation", "batch_size", "epochs", "hidden", "lr", "optimizer"),
@@ -25,12 +25,13 @@ _DECLARED = re.compile(r'"(\w+)": (?:Numeric|Structural)\(')
 
 def recipes() -> list[str]:
     """Return the names of the packaged recipes, those in subfolders too."""
-    return sorted(_recipes(resources.files("studies"), ""))
+    folder = _INSTALLED / "studies"
+    return sorted(file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.toml"))
 
 
 def hyperparameters() -> set[str]:
     """Return the names of the hyperparameters that studies have."""
-    files = (entry for entry in resources.files("objectives").iterdir() if entry.name.endswith(".py"))
+    files = (_INSTALLED / "objectives").glob("*.py")
     return _COMMON.union(*(_DECLARED.findall(file.read_text(encoding="utf-8")) for file in files))
 
 
@@ -50,11 +51,3 @@ def studies(storage: str = DEFAULT_STORAGE) -> list[str] | None:
 def complete_study() -> list[str]:
     """Return what a shell offers where a study is asked for: those in ``optuna.db``, then the recipes."""
     return [*(studies() or ()), *recipes()]
-
-
-def _recipes(folder: Traversable, prefix: str) -> Iterator[str]:
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            yield from _recipes(entry, f"{prefix}{entry.name}/")
-        elif entry.name.endswith(".toml"):
-            yield prefix + entry.name.removesuffix(".toml")

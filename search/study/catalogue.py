@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
+import ast
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
 
 from search.data import DATASETS
-from search.recipe import Recipe, packaged
-from search.recipe.discovery import discover
+from search.recipe import Recipe, installed, packaged
 from search.record.curves import RECIPE
 from search.show.sheet import Sheet
 from search.show.text import number, plain
@@ -80,14 +80,15 @@ def catalogue(storage: str = database.DEFAULT_STORAGE) -> Catalogue:
         RequestError, EnvironmentFault: the storage cannot be read.
     """
     recipes = {name: Recipe.load(name).title for name in sorted(packaged())}
-    techniques = {name: _sentence(name) for name in discover()}
+    files = sorted((installed.FOLDER / "objectives").glob("[!_]*.py"))
+    techniques = {file.stem: _sentence(file) for file in files}
     return Catalogue(recipes, techniques, DATASETS, tuple(_studies(storage)), database.shown(storage))
 
 
-def _sentence(technique: str) -> str:
-    """Return the first line of a technique's documentation, without its full stop."""
-    text = importlib.import_module(f"objectives.{technique}").__doc__ or ""
-    return text.strip().partition("\n")[0].removesuffix(".")
+def _sentence(technique: Path) -> str:
+    """Return the first sentence of a technique's file, without its full stop."""
+    text = ast.get_docstring(ast.parse(technique.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0].removesuffix(".")
 
 
 def _studies(storage: str) -> Iterator[StoredStudy]:

@@ -147,7 +147,7 @@ def test_a_grid_too_large_to_queue_is_refused(refused: Refused) -> None:
 
 def test_cuda_where_there_is_none_is_the_machines_fault(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert "no CUDA device" in refused("l2", "--device", "cuda", status=1)
+    assert "device cuda was asked for, but torch sees none" in refused("l2", "--device", "cuda", status=1)
 
 
 def broken_file(kind: str) -> None:

@@ -107,12 +107,3 @@ def test_a_child_is_ours_where_the_user_has_a_search_py(tmp_path: Path, monkeypa
     assert (
         subprocess.run([sys.executable, "-c", "import helper, search.errors"], env=child.environment()).returncode == 0
     )
-
-
-def test_a_file_that_hides_a_package_is_named(tmp_path: Path) -> None:
-    (tmp_path / "objectives.py").write_text("")
-    words = [sys.executable, "-m", "search", "list"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(words, cwd=tmp_path, env=environment, text=True, capture_output=True)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert f"error: {tmp_path}/objectives.py hides the package 'objectives' of regsearch: rename it" in done.stderr
