@@ -1,27 +1,28 @@
-"""Is searching in cohorts as good as searching one trial at a time?
+"""Compare a search that asks in cohorts with a search that asks one trial at a time.
 
-A is a plain Optuna study, `TPESampler(seed=S)`, asked and told one trial after another. B is the package's own `Asker`
-on a study in memory: a cohort of `ask_batch` trials is asked, trained and told together. Both search the same five
-hyperparameters (l2, dropout, label_smoothing, lr, beta1) of a small network that the package trains: a trial is a
-function of its hyperparameters alone, so a seed is a search's, not a network's, and nothing is trained twice. Random
-search is the control.
+A is a plain Optuna study with `TPESampler(seed=S)`, which asks and tells one trial after another. B is the package's
+`Asker` on a study in memory, which asks, trains and tells `ask_batch` trials together. Both search the same five
+hyperparameters (l2, dropout, label_smoothing, lr, beta1) of a small network that the package trains. A trial depends on
+its hyperparameters alone, so seeds differ in the search only, and no trial is trained twice. Random search is the
+control.
 
     python benchmarks/asking.py [--seeds 20] [--trials 64] [--most 96] [--ask-batch 4 8 16 32] [--tpe JSON ...]
                                 [--dataset digits] [--epochs 15] [--techniques l2] [--json FILE]
 
-    --seeds      searches of each kind; seed S of A is the target of seed S of B
-    --trials     what A has: its best of so many is the target
-    --most       what B may take to get there; A is continued to it too, to compare the best values
-    --ask-batch  sizes of a cohort
-    --tpe        TPESampler's options, as a JSON object, to try instead of the package's: {"multivariate": true}
-    --dataset    digits, wine ...; one after another where there are several
-    --epochs     of a trial, without pruning
-    --techniques what is searched instead of the five: l2 alone, say
+    --seeds      the number of searches of each kind; seed S of A sets the target of seed S of B
+    --trials     the length of A; its best value after so many trials is the target
+    --most       the most trials that B may take to reach the target; A goes on to as many for comparison
+    --ask-batch  the sizes of a cohort
+    --tpe        options of TPESampler to try instead of the package's, as a JSON object: {"multivariate": true}
+    --dataset    one or more data sets, such as digits and wine
+    --epochs     the epochs of each trial; nothing is pruned
+    --techniques the techniques to search instead of the five hyperparameters
     --json       write the result to this file
 
-The bar: the median over seeds of the trials that B needs is at most 96. Which A a B is paired with is luck, so that
-every B is measured against every A too ("any"). A against every other A shows what the bar asks for: a search that is
-as good as A needs about 64.
+Prints for each search the median and quartiles over seeds of the trials that it needs to reach the target, the share of
+seeds that reach it, and the median best values. The requirement is a median of at most 96 trials. Which A a B is paired
+with is luck, so every B is compared with every A too (the columns "any"). A against every other A shows how demanding
+the requirement is: a search that is as good as A needs about 64 trials.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from optuna.trial import TrialState
 
 from search import Study
 from search.choose.asking import Asker
-from search.choose.claims import Claims
+from search.choose.claims import FileClaims
 from search.loop import INFEASIBLE
 from search.recipe import Recipe
 from search.recipe.space import Space
@@ -65,7 +66,7 @@ AT_ONCE = 64
 
 
 class Searcher(Protocol):
-    """A search with one seed: gives the trials to be trained next, reads the results from its Optuna study."""
+    """A search with one seed; it asks for the trials to train next and reads results from its Optuna study."""
 
     study: optuna.Study
 
@@ -73,7 +74,7 @@ class Searcher(Protocol):
 
 
 class Single:
-    """A: Optuna alone, a trial at a time."""
+    """A: Optuna alone, one trial at a time."""
 
     def __init__(self, space: Space, seed: int) -> None:
         self.study, self._space = optuna.create_study(sampler=TPESampler(seed=seed)), space
@@ -84,12 +85,12 @@ class Single:
 
 
 class Packaged:
-    """B: the package's asker, as a study uses it, but for the storage."""
+    """B: the package's asker as a study uses it, with a storage in memory."""
 
     def __init__(self, recipe: Recipe, space: Space, budget: int) -> None:
         storage = InMemoryStorage()
         self.study = optuna.create_study(storage=storage)
-        claims = Claims("memory", self.study.study_name)
+        claims = FileClaims("memory", self.study.study_name)
         self._asker = Asker(self.study, storage, recipe, space, budget, claims)  # type: ignore[arg-type]
 
     def ask(self) -> Sequence[Asked]:
@@ -98,7 +99,7 @@ class Packaged:
 
 
 class Tried:
-    """B with other options of TPESampler, which is rebuilt for each ask from the seeds that the package would use."""
+    """B with other options of TPESampler, which is rebuilt for each ask from the package's seeds."""
 
     def __init__(self, recipe: Recipe, space: Space, options: Mapping[str, Any]) -> None:
         self.study = optuna.create_study()
@@ -115,7 +116,7 @@ class Tried:
 
 
 class Objective:
-    """The best validation loss of the package's training, remembered by hyperparameters."""
+    """The best validation loss of a trial that the package trains; results are kept by hyperparameters."""
 
     def __init__(self, dataset: str, epochs: int, techniques: Sequence[str]) -> None:
         space = SPACE if tuple(techniques) == TECHNIQUES else {}
@@ -128,11 +129,11 @@ class Objective:
 
     @property
     def trained(self) -> int:
-        """How many different trials have been trained."""
+        """The number of different trials that have been trained."""
         return len(self._known)
 
     def __call__(self, trials: Sequence[Mapping[str, Value]]) -> list[float]:
-        """Each trial's objective; those that are new train together, as many at a time as make full packs."""
+        """Return each trial's objective; new trials train together, as many at a time as fill packs."""
         numbers = [self.made.numeric(values) for values in trials]
         keys = [tuple(sorted(each.items())) for each in numbers]
         new = {key: dict(key) for key in keys if key not in self._known}
@@ -148,7 +149,7 @@ class Objective:
 
 
 def search(searchers: Sequence[Searcher], train: Objective, most: int) -> list[list[float]]:
-    """Run all to `most` trials, side by side; each one's best value after 1, 2 ... trials."""
+    """Run all searches side by side to `most` trials, and return each one's best value after 1, 2 ... trials."""
     found: list[list[float]] = [[] for _ in searchers]
     while len(found[0]) < most:
         asked = [one.ask() for one in searchers]
@@ -162,7 +163,7 @@ def search(searchers: Sequence[Searcher], train: Objective, most: int) -> list[l
 
 
 def tell(study: optuna.Study, trial: optuna.Trial, value: float) -> None:
-    """As the package's loop does: what never was finite is pruned, and infeasible."""
+    """Tell a result as the package's loop does: a value that is not finite is pruned and infeasible."""
     if math.isfinite(value):
         study.tell(trial, value)
     else:
@@ -171,12 +172,12 @@ def tell(study: optuna.Study, trial: optuna.Trial, value: float) -> None:
 
 
 def needed(bests: Sequence[float], target: float) -> float:
-    """How many trials it took to reach the target; infinite where it was not reached."""
+    """Return the number of trials that reach the target, or infinity if none does."""
     return next((number for number, best in enumerate(bests, 1) if best <= target), math.inf)
 
 
 def quantiles(values: Sequence[float]) -> list[float | None]:
-    """Quartiles and median, where infinite ones are the largest; None for an infinite one."""
+    """Return the quartiles and the median; infinite values count as the largest and are given as None."""
     ranked = sorted(values)
     found = []
     for share in (0.25, 0.5, 0.75):
@@ -188,13 +189,13 @@ def quantiles(values: Sequence[float]) -> list[float | None]:
 
 @dataclass(frozen=True)
 class Target:
-    """A's best values after each trial, seed by seed, and how many trials count."""
+    """The best values of A after each trial, seed by seed, and the number of trials that set the target."""
 
     bests: Sequence[Sequence[float]]
     trials: int
 
     def judge(self, bests: Sequence[Sequence[float]]) -> dict[str, Any]:
-        """What is reported of one contender."""
+        """Return the figures of one search."""
         targets = [one[self.trials - 1] for one in self.bests]
         mine = bests is self.bests
         own = [needed(one, target) for one, target in zip(bests, targets, strict=True)]
@@ -217,7 +218,7 @@ class Target:
 def contenders(
     train: Objective, seeds: int, most: int, batches: Sequence[int], options: Sequence[Mapping[str, Any]]
 ) -> dict[str, Callable[[], list[Searcher]]]:
-    """By name, in the order of the table: what makes the searchers of all seeds."""
+    """Return for each search, in the table's order, a function that makes the searchers of all seeds."""
 
     def recipe(seed: int, **changes: Any) -> Recipe:
         return train.recipe.but("asking", seed=seed, **changes)
@@ -239,7 +240,7 @@ def contenders(
 
 
 def run(train: Objective, trials: int, made: Mapping[str, Callable[[], list[Searcher]]], most: int) -> dict[str, Any]:
-    """Every contender's figures."""
+    """Run every search, and return its figures."""
     bests: dict[str, list[list[float]]] = {}
     for name, searchers in made.items():
         started = time.perf_counter()
@@ -251,7 +252,7 @@ def run(train: Objective, trials: int, made: Mapping[str, Callable[[], list[Sear
 
 
 def show(results: Mapping[str, Mapping[str, Any]], trials: int, most: int) -> None:
-    """The table: trials needed as median (quartiles), by seed and against any seed's target."""
+    """Print the trials that each search needs, as median (quartiles), for its own seed's target and for any."""
 
     def cell(figures: Sequence[float | None], share: float) -> str:
         low, middle, high = (f">{most}" if value is None else f"{value:.0f}" for value in figures)

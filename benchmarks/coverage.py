@@ -1,27 +1,28 @@
-"""Do the intervals of `search.compare` contain the truth in 95% of comparisons, and are equal settings told apart?
+"""Measure how often the intervals of `search.compare` contain the truth, and how often they tell equal settings apart.
 
-Simulated: pairs of settings on discrete, skewed, crossed data with a shared test set (`benchmarks/crossed.py`), whose
-true difference is known; and families of 2 to 5 equal settings, in which no pair should be told apart.
+Simulated data: pairs of settings whose true difference is known (`benchmarks/crossed.py`), on discrete, skewed and
+crossed data with a shared test set; and families of 2 to 5 equal settings, in which no pair should be told apart.
 
-Real: MNIST. A redraw takes 1,257 training rows, 180 validation rows and 360 test rows, and trains settings on R fresh
-replicates, as `search.compare` does: the network of each at its best validation epoch. The true difference of two of
-them, l2 = 0 and l2 = 0.01, is that of so many further replicates on 50,000 of the rows not drawn: training and
-validation rows are part of what is compared, replicates and test rows are a sample. Three pairs have no difference:
+Real data: each redraw of MNIST takes 1,257 training rows, 180 validation rows and 360 test rows, and trains settings on
+R fresh replicates; as in `search.compare`, a network is taken at its best validation epoch. The true difference between
+l2 = 0 and l2 = 0.01 comes from 2 R further replicates on 50,000 rows that were not drawn. So training and validation
+rows are part of what is compared, while replicates and test rows are a sample. Three pairs have no difference:
 
-    l2 1e-12     against l2 = 0
-    max_norm 1e6 against no bound
-    replicates   the same setting on other replicates, so that nothing is common but the rows
+    l2 1e-12      against l2 = 0
+    max_norm 1e6  against no bound
+    replicates    the same setting on other replicates, which have only the rows in common
 
     python benchmarks/coverage.py [--comparisons 30000] [--redraws 200] [--minutes 15] [--replicates 10]
                                   [--data-dir data] [--offline] [--json FILE]
 
-    --comparisons  simulated, of each kind
-    --redraws      of MNIST, at most; 0 for none
-    --minutes      after which no redraw is begun
-    --json         write the result to this file; of what is not measured now, what the file has is kept
+    --comparisons  the number of simulated comparisons of each kind; 0 for none
+    --redraws      the most redraws of MNIST; 0 for none
+    --minutes      the time after which no redraw begins
+    --json         write the result to this file, and keep the part of it that is not measured now
 
-"replicates alone" is the paired t test over replicates, which takes the test rows as given. How far the truth itself is
-from its expectation ("truth_se") is to be seen beside the intervals' half width.
+Prints for each kind the share of intervals that contain the truth (95% is right), or that tell equal settings apart (5%
+is right). "replicates alone" is the paired t test over replicates, which takes the test rows as given. "truth_se" is
+the standard error of the truth itself; compare it with the half width of the intervals.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from search.data import Data, load
 from search.recipe import Recipe
 from search.recipe.discovery import discover
 from search.recipe.space import Space
+from search.technique import Value
 from search.train.batches import Batches
 from search.train.pack import Pack, Slot
 from search.train.program import Program
@@ -68,7 +70,7 @@ MODEL = {"hidden": "16", "epochs": 6, "batch_size": 64, "lr": 0.005, "activation
 
 
 def simulated(comparisons: int) -> dict[str, Any]:
-    """The shares of the simulations, each design at three sizes and each family at two."""
+    """Return the shares of the simulations, for each design and each family at several sizes."""
     found: dict[str, Any] = {"comparisons": comparisons, "intervals": [], "equal": []}
     for replicates, examples in ((2, 360), (3, 360), (5, 360), (10, 114), (10, 360)):
         for design in DESIGNS:
@@ -84,7 +86,7 @@ def simulated(comparisons: int) -> dict[str, Any]:
 
 
 class Redraws:
-    """Settings trained on rows drawn anew each time."""
+    """Settings that are trained on rows drawn anew each time."""
 
     def __init__(self, data: Data, replicates: int) -> None:
         self._data = data
@@ -96,7 +98,7 @@ class Redraws:
         self._space = Space.resolve(recipe, self._techniques)
 
     def draw(self, number: int) -> dict[str, Any]:
-        """One redraw: of each pair whether its interval holds the truth or tells the two apart."""
+        """Return for each pair of one redraw whether its interval holds the truth or tells the two apart."""
         order = torch.from_numpy(np.random.default_rng(number).permutation(len(self._x)))
         *parts, rest = torch.split(order, [*ROWS, len(order) - sum(ROWS)])
         networks = self._trained(parts)
@@ -125,28 +127,29 @@ class Redraws:
         return found
 
     def _trained(self, parts: Sequence[Tensor]) -> list[Pack]:
-        """Every setting on its replicates: the two whose difference is known have twice as many more."""
+        """Train every setting on its replicates; the pair with a known difference has three times as many."""
         (x, y), (x_val, y_val), (x_test, y_test) = ((self._x[rows], self._y[rows]) for rows in parts)
         names = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
         data = Data(**vars(self._data) | dict(zip(names, (x, y, x_val, y_val, x_test, y_test), strict=True)))
         slots = []
+        structure: dict[str, Value] = {}
         for trial, (name, params) in enumerate(ARMS.items()):
             values = self._space.complete(params)
             assert values is not None
+            structure = self._space.structure(values)
             count = self._replicates * (3 if name in ("free", "l2") else 1)
             slots += [Slot(trial, FRESH + number, self._space.numeric(values)) for number in range(count)]
         batches = Batches(data)
-        program = Program.build(
-            self._space.structure(values), tuple(slots[0].values), self._techniques, batches,
-            loss="cross_entropy", seed=0,
-        )  # fmt: skip
-        return [network for network, _ in best_networks(program, batches, slots)]
+        numeric = tuple(slots[0].values)
+        program = Program.build(structure, numeric, self._techniques, batches, loss="cross_entropy", seed=0)
+        trained = best_networks(program, batches, slots)
+        return [found[0] for found in trained if found is not None]  # it yields None after each epoch
 
     @torch.no_grad()
     def _measure(
         self, networks: Sequence[Pack], rows: Tensor, first: int, last: int
     ) -> Mapping[str, tuple[Floats, Floats]]:
-        """Of each setting correctness and loss, ``replicates x rows``, by plain torch from the best weights."""
+        """Return each setting's correctness and loss, ``replicates x rows``, in plain torch from the best weights."""
         x, y = self._x[rows], self._y[rows]
         found: dict[str, tuple[Floats, Floats]] = {}
         for trial, name in enumerate(ARMS):
@@ -168,8 +171,9 @@ class Redraws:
 
 
 def real(redraws: int, minutes: float, replicates: int, data_dir: Path, offline: bool) -> dict[str, Any]:
-    """The shares over redraws of MNIST, and every single redraw."""
-    drawn, started = [], time.monotonic()
+    """Return the shares over redraws of MNIST, and every single redraw."""
+    drawn: list[dict[str, Any]] = []
+    started = time.monotonic()
     trainer = Redraws(load("mnist", scale="unit", data_dir=data_dir, offline=offline), replicates)
     while len(drawn) < redraws and time.monotonic() - started < 60 * minutes:
         drawn.append(trainer.draw(len(drawn)))
@@ -185,7 +189,7 @@ def real(redraws: int, minutes: float, replicates: int, data_dir: Path, offline:
 
 
 def main() -> None:
-    """Measure, print, and write where asked."""
+    """Measure and print, and write the result if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--comparisons", type=int, default=30_000)
     parser.add_argument("--redraws", type=int, default=200)

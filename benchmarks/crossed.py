@@ -1,7 +1,8 @@
-"""Simulated comparisons of two settings on replicates and test examples that are both drawn, with known truth.
+"""Simulate comparisons of two settings whose true difference is known; `coverage.py` and the tests use them.
 
-Each is discrete or skewed, and crossed: an example is hard for every replicate, a replicate good or bad for every
-example, and both settings are tested on the same examples. The truth is that of all examples and all replicates.
+Replicates and test examples are both drawn. The data are discrete or skewed, and crossed: an example is hard for every
+replicate, a replicate is good or bad for every example, and both settings are tested on the same examples. The true
+difference is that over all examples and all replicates.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from scipy.special import ndtr
 
 from search.compare.crossed import Floats, crossed, root
 
-_CELLS = 4_000_000  # of tables at once
+_CELLS = 4_000_000  # cells of tables that are simulated at once
 
 
 @dataclass(frozen=True)
 class Latent:
-    """How good a setting is at an example, before anything is made of it: a sum of independent effects.
+    """The latent score of a setting on an example, a sum of independent effects.
 
-    ``z = mean + shared difficulty of the example + own effect of the example + of the replicate + noise``. The
-    difficulty is exponential less its mean, the rest is normal; the numbers are standard deviations.
+    ``z = mean + shared difficulty of the example + own effect of the example + effect of the replicate + noise``
+
+    The difficulty is exponential, less its mean; the other effects are normal. The fields are standard deviations.
     """
 
     shared: float
@@ -34,11 +36,11 @@ class Latent:
 
     @property
     def normal(self) -> float:
-        """The standard deviation of what is normal."""
+        """The standard deviation of the normal effects together."""
         return float(np.sqrt(self.own**2 + 2 * self.replicate**2 + self.noise**2))
 
     def draw(self, rng: np.random.Generator, means: list[float], shape: tuple[int, int, int]) -> list[Floats]:
-        """A table ``comparisons x replicates x examples`` of each setting."""
+        """Draw a table ``comparisons x replicates x examples`` for each setting."""
         count, replicates, examples = shape
         common = self.shared * (rng.exponential(size=(count, 1, examples)) - 1)
         common = common + self.replicate * rng.normal(size=(count, replicates, 1))
@@ -51,7 +53,7 @@ Score = Callable[[Floats], Floats]
 
 @dataclass(frozen=True)
 class Design:
-    """Two settings: their latent means, what is scored of the latent, and what the mean score is in truth."""
+    """Two settings, by their latent means, with the score of a latent value and the true mean score."""
 
     name: str
     latent: Latent
@@ -62,12 +64,12 @@ class Design:
 
     @property
     def truth(self) -> float:
-        """The true difference, of RMSEs where they are."""
+        """The true difference of mean scores, or of root mean scores (`rooted`)."""
         a, b = (self.expected(self.latent, mean) for mean in self.means)
         return float(np.sqrt(a) - np.sqrt(b)) if self.rooted else a - b
 
     def tables(self, rng: np.random.Generator, shape: tuple[int, int, int]) -> Floats:
-        """Paired differences ``comparisons x replicates x examples``."""
+        """Draw paired differences, ``comparisons x replicates x examples``."""
         a, b = map(self.score, self.latent.draw(rng, list(self.means), shape))
         return root(a) - root(b) if self.rooted else a - b
 
@@ -82,7 +84,7 @@ def _share_right(latent: Latent, mean: float) -> float:
 
 
 def _mean_exponential(latent: Latent, mean: float) -> float:
-    # Of exp(-z / 2): an exponential of rate 1 has E exp(-t X) = 1 / (1 + t).
+    # The mean of exp(-z / 2); an exponential X of rate 1 has E exp(-t X) = 1 / (1 + t).
     t = latent.shared / 2
     return float(np.exp(-mean / 2 + t + latent.normal**2 / 8) / (1 + t))
 
@@ -101,31 +103,31 @@ DESIGNS = (
 
 @dataclass(frozen=True)
 class Share:
-    """Of comparisons: whose 95% interval contains the truth, and that of a t test over replicates alone."""
+    """The shares of 95% intervals that contain the truth: ours, and the t test's over replicates alone."""
 
     crossed: float
     replicates_alone: float
 
 
 def held(design: Design, *, comparisons: int, replicates: int, examples: int, seed: int) -> Share:
-    """How many intervals contain the true difference."""
+    """Return the shares of intervals that contain the true difference."""
     rng, ours, alone = np.random.default_rng(seed), 0, 0
     for count in _chunks(comparisons, replicates * examples):
         table = design.tables(rng, (count, replicates, examples))
         ours += int(contains(table, design.truth).sum())
-        # A single example: only the replicates are left to vary.
+        # The mean over examples in place of each example leaves only the replicates to vary.
         alone += int(contains(np.repeat(table.mean(-1, keepdims=True), 2, axis=-1), design.truth).sum())
     return Share(ours / comparisons, alone / comparisons)
 
 
 def contains(table: Floats, truth: float) -> NDArray[np.bool_]:
-    """Whether the interval of each table does."""
+    """Return whether the interval of each table contains the truth."""
     low, high = crossed(table).interval()
     return (low <= truth) & (truth <= high)
 
 
 def equal_arms(arms: int, *, comparisons: int, replicates: int, examples: int, seed: int) -> float:
-    """Settings that are equal in truth, though not on any one example: how often any pair is told apart."""
+    """Return how often any pair of settings is told apart that are equal in truth, though not on each example."""
     rng, told = np.random.default_rng(seed), 0
     family = arms * (arms - 1) // 2
     latent = DESIGNS[0].latent

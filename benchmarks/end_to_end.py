@@ -1,20 +1,23 @@
-"""The whole command against the script that a practitioner would write: start-up, search, tracking and exit.
+"""Time the whole command against the script that a practitioner would write.
 
-A is ``python -m search.run l2 --set epochs=E --trials N``, the drain of its MLflow writer included; B is `plain.py`,
-which does the same work one trial at a time: the same data and split sizes, network, minibatches, optimiser, penalty,
-metrics and databases. Both run as whole processes, A B A B, each in a folder of its own. Settings:
+A is ``python -m search.run l2 --set epochs=E --trials N``, until its MLflow writer has finished. B is `plain.py`, which
+does the same work one trial at a time: the same data and split sizes, network, minibatches, optimiser, penalty, metrics
+and databases. Both run as whole processes, from start-up to exit, in turn (A B A B), each in a folder of its own:
 
-    tracking on, tracking off   digits, nothing pruned: equal work, with MLflow and without
-    pruning                     digits, twice the trials, A with its default pruner, B with Optuna's MedianPruner
-    pruning early               the same, A with --pruner curve
-    mnist                       the real MNIST in batches of 4096, an eighth of the trials and a tenth of the epochs
+    tracking on, tracking off   digits, with and without MLflow; nothing is pruned, so that the work is equal
+    pruning                     digits, twice the trials; A prunes by its default, B with Optuna's MedianPruner
+    pruning early               the same, where A runs with --pruner curve
+    mnist                       MNIST in batches of 4096, an eighth of the trials and a tenth of the epochs
 
-Afterwards each must have told every trial and, where nothing is pruned, trained every epoch and left every epoch's
-metrics in MLflow. The best validation losses are reported too, for pruning must not be bought with worse results, and
-the seconds from the command's start until a complete trial is as good as the best of the plain script's run beside it.
+Each run must have told every trial. Where nothing is pruned, it must also have trained every epoch and left each
+epoch's metrics in MLflow.
 
     python benchmarks/end_to_end.py [--trials 64] [--epochs 200] [--repeats 3] [--json FILE]
         [--settings "tracking on" "tracking off" pruning "pruning early" mnist] [--mnist DATA_DIR]
+
+Prints the seconds of both, as median (min to max), and how many times faster the command is; and, because pruning must
+not be bought with worse results, the seconds after which a complete trial is as good as the best of the plain run
+beside it.
 """
 
 from __future__ import annotations
@@ -37,17 +40,17 @@ import optuna
 from optuna.trial import TrialState
 
 _HERE = Path(__file__).resolve().parent
-# Both log these at each epoch.
+# Metrics that both log at each epoch.
 _METRICS = ("train_loss", "val_loss", "val_accuracy", "sparsity")
-# From here on the package thins what it logs and the plain script does not.
+# Beyond so many epochs the package thins what it logs; the plain script does not.
 _MOST_EPOCHS = 500
 _CONTENDERS = ("package", "plain")
 _SETTINGS = ("tracking on", "tracking off", "pruning", "pruning early", "mnist")
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What both are asked to do."""
+class Scenario:
+    """What both are to do."""
 
     trials: int
     epochs: int
@@ -56,7 +59,7 @@ class Setting:
     mnist: Path | None = None
 
     def command(self, contender: str) -> list[str]:
-        """The command line of a contender; both print a JSON object with trials by state, epochs and the best."""
+        """Return the command of a contender; both print a JSON object with trials by state, epochs and the best."""
         if contender == "package":
             words = ["-m", "search.run", "l2", "--set", f"epochs={self.epochs}", "--trials", str(self.trials), "--json"]
             words += ["--pruner", self.pruner or "none"]
@@ -71,10 +74,10 @@ class Setting:
         return [sys.executable, *words, *(["--mnist", str(self.mnist)] if self.mnist is not None else [])]
 
     def check(self, contender: str, printed: str, folder: Path) -> float:
-        """Make sure that a contender did the work; its best validation loss.
+        """Make sure that a contender has done the work, and return its best validation loss.
 
         Raises:
-            RuntimeError: a trial is not told, or an epoch was not trained or not logged.
+            RuntimeError: A trial was not told, or an epoch was not trained or not logged.
         """
         outcome = json.loads(printed)
         told = sum(outcome["trials"].get(state, 0) for state in ("complete", "pruned"))
@@ -92,22 +95,26 @@ class Setting:
 
 
 Told = list[tuple[float, float]]
-"""Of each complete trial: seconds from the start of the command, and its value."""
+"""For each complete trial the seconds from the command's start, and the trial's value."""
 Run = tuple[float, float, Told]
-"""Seconds, the best validation loss, and the trials."""
+"""The seconds of a run, its best validation loss, and its complete trials."""
 
 
 def told(folder: Path, started: datetime) -> Told:
-    """The complete trials of a run."""
+    """Return the complete trials of a run."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = f"sqlite:///{folder / 'optuna.db'}"
     trials = optuna.load_study(study_name=None, storage=storage).get_trials(states=(TrialState.COMPLETE,))
-    return [((t.datetime_complete - started).total_seconds(), t.value) for t in trials if t.datetime_complete]
+    return [
+        ((trial.datetime_complete - started).total_seconds(), trial.value)
+        for trial in trials
+        if trial.datetime_complete is not None and trial.value is not None
+    ]
 
 
-def measure_all(settings: Mapping[str, Setting], repeats: int) -> dict[str, dict[str, list[Run]]]:
-    """Every run by setting and contender, in the order they ran."""
-    # As in most shells, modules are compiled once, not at each start.
+def measure_all(settings: Mapping[str, Scenario], repeats: int) -> dict[str, dict[str, list[Run]]]:
+    """Run everything, and return the runs by setting and contender in their order."""
+    # Python keeps compiled modules, as in most shells.
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment = kept | {"MLFLOW_DISABLE_TELEMETRY": "true"}
     runs: dict[str, dict[str, list[Run]]] = {name: {one: [] for one in _CONTENDERS} for name in settings}
@@ -120,13 +127,15 @@ def measure_all(settings: Mapping[str, Setting], repeats: int) -> dict[str, dict
                     best = setting.check(contender, done.stdout, Path(folder))
                     trials = told(Path(folder), started)
                 runs[name][contender].append((done.seconds, best, trials))
-                print(f"{repeat + 1}/{repeats} {name}, {contender}: {done.seconds:.1f} s, best {best:.4g}",
-                      file=sys.stderr)  # fmt: skip
+                print(
+                    f"{repeat + 1}/{repeats} {name}, {contender}: {done.seconds:.1f} s, best {best:.4g}",
+                    file=sys.stderr,
+                )
     return runs
 
 
 def report(runs: dict[str, list[Run]]) -> dict[str, Any]:
-    """Every run's seconds, their medians and spread, and how many times faster the package is, pair by pair."""
+    """Return every run's seconds, with medians and spread, and the speed-up of each pair of runs."""
     found: dict[str, Any] = {}
     for name, of_one in runs.items():
         seconds = [taken for taken, _, _ in of_one]
@@ -169,11 +178,11 @@ def main(words: Sequence[str] | None = None) -> None:
         parser.error("the setting mnist takes --mnist DATA_DIR")
     mnist = None if args.mnist is None else args.mnist.absolute()
     known = {
-        "tracking on": Setting(args.trials, args.epochs),
-        "tracking off": Setting(args.trials, args.epochs, tracking=False),
-        "pruning": Setting(2 * args.trials, args.epochs, pruner="halving"),
-        "pruning early": Setting(2 * args.trials, args.epochs, pruner="curve"),
-        "mnist": Setting(max(2, args.trials // 8), max(1, args.epochs // 10), mnist=mnist),
+        "tracking on": Scenario(args.trials, args.epochs),
+        "tracking off": Scenario(args.trials, args.epochs, tracking=False),
+        "pruning": Scenario(2 * args.trials, args.epochs, pruner="halving"),
+        "pruning early": Scenario(2 * args.trials, args.epochs, pruner="curve"),
+        "mnist": Scenario(max(2, args.trials // 8), max(1, args.epochs // 10), mnist=mnist),
     }
     settings = {name: known[name] for name in args.settings}
     results = {name: report(runs) for name, runs in measure_all(settings, args.repeats).items()}
@@ -182,8 +191,10 @@ def main(words: Sequence[str] | None = None) -> None:
     for name, found in results.items():
         cells = [_cell(found[one], " s") for one in _CONTENDERS] + [_cell(found["ratio"], "x")]
         print(f"{name:14}{cells[0]:>24}{cells[1]:>26}{cells[2]:>24}")
-        reached = {one: [None if at is None else round(at, 1) for at in of_one]
-                   for one, of_one in found["seconds_to_plain_best"].items()}  # fmt: skip
+        reached = {
+            one: [None if at is None else round(at, 1) for at in of_one]
+            for one, of_one in found["seconds_to_plain_best"].items()
+        }
         print(f"{'':14}seconds to the plain script's best: {reached}")
     if args.json is not None:
         given = {name: {"trials": one.trials, "epochs": one.epochs} for name, one in settings.items()}

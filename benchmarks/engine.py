@@ -1,21 +1,21 @@
-"""Training alone: the pack against one network at a time and against other ways to train many at once.
+"""Time training alone: packs against one network at a time and against other ways to train many networks at once.
 
-Contenders, each on the same random data, minibatches on the device, Adam, no logging:
+All contenders train on the same random data with Adam, minibatches on the device and no logging:
 
-    package   a cohort in packs, as a study trains it, all its metrics included
-    serial    the plain loop, one network: nn.Sequential, torch.optim.Adam
+    package   a cohort in packs, as a study trains it, with all its metrics
+    serial    a plain loop over one network: nn.Sequential, torch.optim.Adam
     tuned     the same with the fused optimiser; on a GPU each step is one CUDA graph
     vmap      torch.func: vmap of the gradient over stacked networks, torch.optim.Adam
-    fused     HFTA's way: baddbmm, an Adam of single operations with a rate per network
+    fused     HFTA's way: baddbmm, and Adam in single operations with a learning rate for each network
 
-For every shape and number of slots they take turns, epoch by epoch, in one process. Reported are trials per second
-(of the shape's real epochs), the share of the matrix-product peak measured in between, and how many times faster the
-package is than each: medians and spread over the turns. One network at a time is counted as so many times its one.
+For every shape and number of slots the contenders take turns in one process, a few epochs at a time.
 
     python benchmarks/engine.py [--shapes digits mnist cifar10] [--slots 1 32 64] [--turns 7] [--json FILE]
         [--device cpu|cuda] [--precision fp32|tf32|bf16]
 
-Needs neither Optuna nor MLflow.
+Prints for each contender the milliseconds of a slot's step, trials per second (with the real number of epochs), the
+share of the peak of matrix products that is measured in between, and how many times faster the package is: medians,
+and the spread over turns. Neither Optuna nor MLflow is needed; where the package is not installed, set PYTHONPATH=.
 """
 
 from __future__ import annotations
@@ -23,20 +23,18 @@ from __future__ import annotations
 import argparse
 import gc
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import measure
 import torch
 from rivals import LR, Fused, Rows, Serial, Tuned, Vmap
 
 from search.data import Data, Scaling
+from search.technique import Value
 from search.train.batches import Batches
 from search.train.cohort import Cohort, Member
 from search.train.device import auto_width
@@ -46,7 +44,7 @@ from search.train.program import Program
 
 @dataclass(frozen=True)
 class Shape:
-    """A network and its minibatch; `steps` of an epoch and `epochs` of a trial, as the real data have them."""
+    """A network and its minibatch, with the steps of an epoch and the epochs of a trial on the real data."""
 
     widths: tuple[int, ...]
     batch: int
@@ -55,7 +53,7 @@ class Shape:
 
     @property
     def flops(self) -> int:
-        """Of the products of one step: forward, and backward for weights and, but for the first layer, for inputs."""
+        """The operations of one step's products: forward, and backward for weights and for all inputs but the first."""
         sizes = [inputs * outputs for inputs, outputs in zip(self.widths, self.widths[1:], strict=False)]
         return 2 * self.batch * (3 * sum(sizes) - sizes[0])
 
@@ -65,7 +63,7 @@ SHAPES = {
     "mnist": Shape((784, 128, 128, 128, 10), 4096, 15),
     "cifar10": Shape((3072, 128, 128, 10), 1024, 49),
 }
-# Epochs are cut to what this number of operations takes: a turn has to be short, or the machine changes within it.
+# Operations of a turn: it must be short, because the machine's speed changes with time.
 _TURN_FLOPS = {"cpu": 2e11, "cuda": 5e13}
 
 
@@ -82,21 +80,34 @@ class Package:
 
     def __init__(self, shape: Shape, rows: Rows, slots: int, precision: Precision) -> None:
         self.slots = slots
-        # The test split is never read; what is validated is next to nothing: the others have no validation.
+        # Validation is next to nothing, because the other contenders have none; the test split is never read.
         few = 16
         scaling = Scaling(torch.zeros(shape.widths[0]), torch.ones(shape.widths[0]))
         data = Data(
-            name="random", task="classification", x_train=rows.x.cpu(), y_train=rows.y.cpu(),
-            x_val=rows.x[:few].cpu(), y_val=rows.y[:few].cpu(), x_test=rows.x[:few].cpu(), y_test=rows.y[:few].cpu(),
-            outputs=shape.widths[-1], inputs=scaling, targets=None, image_shape=None, pixel_max=None,
+            name="random",
+            task="classification",
+            x_train=rows.x.cpu(),
+            y_train=rows.y.cpu(),
+            x_val=rows.x[:few].cpu(),
+            y_val=rows.y[:few].cpu(),
+            x_test=rows.x[:few].cpu(),
+            y_test=rows.y[:few].cpu(),
+            outputs=shape.widths[-1],
+            inputs=scaling,
+            targets=None,
+            image_shape=None,
+            pixel_max=None,
             classes=tuple(map(str, range(shape.widths[-1]))),
-        )  # fmt: skip
+        )
         batches = Batches(data, rows.x.device)
         hidden = "x".join(map(str, shape.widths[1:-1]))
-        structure = {
-            "hidden": hidden, "activation": "leaky_relu", "batch_size": shape.batch, "epochs": 10**6,
+        structure: dict[str, Value] = {
+            "hidden": hidden,
+            "activation": "leaky_relu",
+            "batch_size": shape.batch,
+            "epochs": 10**6,
             "optimizer": "adam",
-        }  # fmt: skip
+        }
         numeric = {"lr": LR, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
         program = Program.build(
             structure, list(numeric), (), batches, loss="cross_entropy", seed=0, precision=precision
@@ -109,7 +120,7 @@ class Package:
         self.epochs(1)
 
     def epochs(self, count: int) -> None:
-        """Several in a row, as a study trains from rung to rung."""
+        """Train several epochs in a row, as a study does from rung to rung."""
         self._epoch += count
         for _ in self._cohort.advance(self._epoch):
             pass
@@ -125,7 +136,7 @@ def contenders(shape: Shape, slots: int, rows: Rows, precision: Precision) -> It
 
 
 def seconds(device: torch.device, work: Callable[[], None]) -> float:
-    """Of some work, until the device has done it."""
+    """Return the seconds until the device has done some work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     started = time.perf_counter()
@@ -136,16 +147,18 @@ def seconds(device: torch.device, work: Callable[[], None]) -> float:
 
 
 def compare(shape: Shape, slots: int, turns: int, device: torch.device, precision: Precision) -> dict[str, Any]:
-    """Each contender's seconds for a step of one network, turn by turn, and what follows from them."""
-    # At least two minibatches: a pack that has but one would not have to gather.
+    """Time all contenders on one shape, and return their figures."""
+    # With one minibatch a pack would not have to gather rows.
     steps = max(2, min(shape.steps, int(_TURN_FLOPS[device.type] / (shape.flops * slots))))
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(steps * shape.batch, shape.widths[0], generator=generator).to(device)
     y = torch.randint(0, shape.widths[-1], (len(x),), generator=generator).to(device)
     rows = Rows(x, y, shape.batch)
     racing = dict(contenders(shape, slots, rows, precision))
-    turn = {name: max(1, int(_TURN_FLOPS[device.type] / (shape.flops * one.slots * steps * 4)))
-            for name, one in racing.items()}  # fmt: skip
+    turn = {
+        name: max(1, int(_TURN_FLOPS[device.type] / (shape.flops * one.slots * steps * 4)))
+        for name, one in racing.items()
+    }
     taken: dict[str, list[float]] = {name: [] for name in racing}
     peaks = []
     for round_ in range(turns + 1):
@@ -202,9 +215,12 @@ def main() -> None:
             for contender, one in found["contenders"].items():
                 ratio, share = one["package_is_faster"], one["share_of_peak"]["median"]
                 step = 1e3 * one["seconds_per_step"]["median"]
-                print(f"  {contender:8} {step:9.3f} ms a slot-step {one['trials_per_second']:9.3f} trials/s "
-                      f"{share:6.1%} of peak; package {ratio['median']:5.2f}x "
-                      f"({ratio['min']:.2f} to {ratio['max']:.2f})", flush=True)  # fmt: skip
+                print(
+                    f"  {contender:8} {step:9.3f} ms a slot-step {one['trials_per_second']:9.3f} trials/s "
+                    f"{share:6.1%} of peak; package {ratio['median']:5.2f}x "
+                    f"({ratio['min']:.2f} to {ratio['max']:.2f})",
+                    flush=True,
+                )
             gc.collect()
     if args.json is not None:
         measure.write(args.json, "engine", {"turns": args.turns, "results": results}, args.precision)

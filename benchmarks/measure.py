@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine in words, the time of a command, and results as JSON.
+"""Helpers of the benchmarks: the machine, the time of a command, and results as JSON.
 
 A result is committed with all that is needed to judge it: the machine, the versions, the precision, every single run.
 """
@@ -26,17 +26,17 @@ _PACKAGES = ("torch", "numpy", "optuna", "mlflow", "scikit-learn", "ray", "psyco
 
 @dataclass(frozen=True)
 class Timed:
-    """A command that has ended well: its wall-clock seconds and what it printed on stdout."""
+    """The wall-clock seconds of a command, and what it has printed on stdout."""
 
     seconds: float
     stdout: str
 
 
 def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Timed:
-    """Run a command in a folder, its start-up and exit included in the time.
+    """Run a command in a folder and time it, start-up and exit included.
 
     Raises:
-        RuntimeError: its exit status is not 0; the message ends with the last lines of its stderr.
+        RuntimeError: The exit status is not 0; the message ends with the end of stderr.
     """
     started = time.perf_counter()
     done = subprocess.run(
@@ -49,12 +49,12 @@ def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
-    """Median and spread."""
+    """Return the median, the minimum and the maximum."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 def machine() -> dict[str, Any]:
-    """The machine as far as it matters to a time."""
+    """Return what matters to times: processor, cores, threads, system, GPU."""
     found = {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
@@ -65,7 +65,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Python's and the libraries' versions, of those that are there; regsearch's is the commit's."""
+    """Return the versions of Python and of the installed libraries; the commit tells that of regsearch."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -74,9 +74,12 @@ def versions() -> dict[str, str]:
 
 
 def peak_flops(size: int | None = None, repeats: int = 10, device: torch.device | str = "cpu") -> float:
-    """The device's matrix-product peak, operations a second: the fastest ``size^3`` product of `repeats`.
+    """Return the device's peak rate of matrix products in FLOP/s: the fastest of `repeats` products.
 
-    Float32, on a GPU in the precision that torch is set to. The size is 2048, on a GPU 8192.
+    Args:
+        size: the matrices are ``size x size``; 2048 by default, on a GPU 8192.
+        repeats: the number of products.
+        device: the device; a GPU multiplies float32 in the precision that torch is set to.
     """
     device = torch.device(device)
     size = size or (2048 if device.type == "cpu" else 8192)
@@ -93,7 +96,7 @@ def peak_flops(size: int | None = None, repeats: int = 10, device: torch.device 
 
 
 def write(path: Path, name: str, result: Mapping[str, Any], precision: str = "fp32") -> None:
-    """Write a benchmark's result with its circumstances; numbers to six digits."""
+    """Write a result as JSON with date, machine, versions and precision; numbers have six digits."""
     circumstances = {
         "benchmark": name,
         "date": datetime.now(UTC).date().isoformat(),
@@ -114,7 +117,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _cpu() -> str:
-    """The processor's name as the system gives it."""
+    """Return the processor's name."""
     known = Path("/proc/cpuinfo")
     if known.is_file():
         for line in known.read_text(encoding="utf-8").splitlines():

@@ -1,22 +1,26 @@
-"""Where a study's time goes beside training, with few and with many trials already in it.
+"""Measure where a study's time goes beside training, with few and with many trials already in it.
 
-A study of default size (l2 on digits, 64 trials x 100 epochs, TPE, halving) runs on top of 100, 1,000 ... trials that
-the SQLite file holds already: those of a real run again, under other values. Its calls are timed, with everything as
-in a real run but the epochs, which return made-up curves at once; milliseconds, by the clock and of the processor:
+A study of the default size (l2 on digits, 64 trials of 100 epochs, TPE, halving) runs on top of 100, 1,000 ... trials
+that its SQLite file holds already; they repeat those of a real run under other values. Everything is as in a real run,
+but the epochs return made-up curves at once. Calls are timed by the clock and by processor time, in milliseconds:
 ``open`` (storage, study, the first reading of its trials) per run; ``ask`` (with reading the trials before a cohort),
 ``encode`` (curves and summary), ``write`` (the attributes that hold them) and ``tell`` per trial; ``report`` per trial
-and rung; ``judge`` (reading the trials, the verdict, writing it down) per rung; ``compact`` per `Pack.regroup`.
+and rung; ``judge`` (reading the trials, the verdict, writing it down) per rung; ``compact`` per `Pack.regroup`. What
+training does for the writer process (`MlflowMirror`) is timed per call. Start-up is timed in a process of its own,
+until the first epoch has been trained.
 
-Likewise what training does for the writer process (`MlflowMirror`), per call. Start-up is a process of its own, until
-its first epoch is trained. Then the study runs for real, without MLflow, on top of 1,000 trials: Optuna's time is *not
-hidden* where one of its calls runs while no pack trains an epoch. The bar: at most 5% of the wall time of `Study.run`,
-and of the time on idle cores, reckoned from processor time with training spread over torch's threads: on a busy
-machine the clock's share says little. Medians and spread are over repeats, each on a fresh copy of the file.
+Then the study runs for real, without MLflow, on top of 1,000 trials. Optuna's time is *not hidden* where one of its
+calls runs while no pack trains an epoch. It must be at most 5% of the wall time of `Study.run`, and of the time on idle
+cores, which is estimated from processor time with training spread over torch's threads: on a busy machine wall time
+says little. Each repeat starts from a fresh copy of the file.
 
     python benchmarks/overhead.py [--trials 100 1000] [--real 1000] [--repeats 3] [--profile] [--json FILE]
 
-``--trials 100 1000 10000`` takes minutes to fill the file. ``--profile`` prints the calls that cost most in one more
-run on top of the most trials, without epochs.
+    --trials   the numbers of trials in the file; filling it with 10,000 takes minutes
+    --real     the number of trials in the file for the real run
+    --profile  also print the calls that cost most in a run without epochs on top of the most trials
+
+Prints these times as median (min to max), and whether the requirement is met.
 """
 
 from __future__ import annotations
@@ -39,8 +43,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import measure
 import optuna
 import torch
@@ -57,7 +59,7 @@ from search.train.pack import Pack
 NAME, SIZE, BAR = "l2", 64, 0.05
 _HERE = threading.local()
 _METRICS = ("train_loss", "train_objective", "val_loss", "val_accuracy", "sparsity", "weight_norm", "val_objective")
-# What is timed, and the phase it counts as where no other of these has called it.
+# The functions that are timed, with the phase of a call that no other of them has made.
 _WATCHED: tuple[tuple[Any, dict[str, str]], ...] = (
     (optuna, {"create_study": "open"}),
     (optuna.storages.RDBStorage, {"__init__": "open"}),
@@ -71,10 +73,10 @@ _WATCHED: tuple[tuple[Any, dict[str, str]], ...] = (
     (Pack, {"run_epoch": "train", "regroup": "compact"}),
     (MlflowMirror, {"__enter__": "start", "__exit__": "drain", "asked": "asked", "epoch": "epoch", "told": "told"}),
 )
-# Attributes whose writing is not what it is by default.
+# Attributes whose writing belongs to another phase.
 _KEYS = {EPOCHS: "ask", ENVIRONMENT: "open", RECIPE: "open", IDENTITY: "open"}
 _OPTUNA = ("open", "ask", "report", "judge", "write", "tell")
-# Per what a phase is counted: how often this call was made, by default once a run.
+# The call by whose number a phase is divided; other phases are per run.
 _PER = {"ask": "Study.ask", "report": "Trial.report", "judge": "PeerPruner.verdicts", "encode": "Study.tell"}
 _PER |= {"write": "Study.tell", "tell": "Study.tell", "compact": "Pack.regroup"}
 _PER |= {name: f"MlflowMirror.{name}" for name in ("asked", "epoch", "told")}
@@ -84,7 +86,8 @@ import json, os, sys, time
 def mark(name): marks.setdefault(name, time.time() - float(os.environ["BEGAN"]))
 marks = {}
 import search.run
-from search import Study, loop
+from search import Study
+from search.record.observer import Stop
 mark("imports")
 class First:
     def asked(self, cohort): mark("first_ask")
@@ -95,7 +98,7 @@ print(json.dumps(marks))
 
 
 class Call(NamedTuple):
-    """A call: its name, whether another watched one made it, when it ran, and how long its thread computed."""
+    """A call, whether another timed call made it (`inner`), its start and end, and its thread's processor time."""
 
     phase: str
     name: str
@@ -106,7 +109,7 @@ class Call(NamedTuple):
 
 
 def timed(function: Callable[..., Any], name: str, phase: str, calls: list[Call]) -> Callable[..., Any]:
-    """The function; each call of it is noted in `calls`."""
+    """Return the function, wrapped so that each call of it is added to `calls`."""
 
     def call(*given: Any, **named: Any) -> Any:
         inner, keyed = getattr(_HERE, "inside", False), name.endswith("set_user_attr")
@@ -123,7 +126,7 @@ def timed(function: Callable[..., Any], name: str, phase: str, calls: list[Call]
 
 @contextmanager
 def watching() -> Iterator[list[Call]]:
-    """All calls of what is watched while the block runs."""
+    """Yield a list that grows by each timed call while the context lasts."""
     calls: list[Call] = []
     with ExitStack() as stack:
         for owner, name, phase in ((owner, *one) for owner, phases in _WATCHED for one in phases.items()):
@@ -135,29 +138,27 @@ def watching() -> Iterator[list[Call]]:
 
 
 def fill(folder: Path, levels: list[int]) -> tuple[dict[int, Path], float]:
-    """A database for each number of trials, and the seconds that one took to add; the first 64 are trained."""
+    """Make a database for each number of trials; the first 64 are trained. Return the seconds to add one, too."""
     file = folder / "filled.db"
     made = Study(NAME, storage=f"sqlite:///{file}", tracking_uri=None, device="cpu").run(SIZE, observers=[])
     study, chance = made.optuna_study, random.Random(0)
-    known = study.get_trials()
+    known = [(trial, trial.value) for trial in study.get_trials() if trial.value is not None]
     found, started = {}, time.perf_counter()
     for level in levels:
         for number in range(len(study.get_trials(deepcopy=False)), level):
-            one = chance.choice(known)
+            one, best = chance.choice(known)
             ranges: dict[str, Any] = one.distributions
             params = {name: each.low * (each.high / each.low) ** chance.random() for name, each in ranges.items()}
-            attributes = one.user_attrs | {COHORT: number // 16, TICKET: number}
-            value, steps = one.value * chance.uniform(1, 1.3), one.intermediate_values
-            study.add_trial(
-                optuna.trial.create_trial(state=one.state, value=value, params=params, distributions=one.distributions,
-                                          user_attrs=attributes, intermediate_values=steps)
-            )  # fmt: skip
+            fields: dict[str, Any] = {"state": one.state, "params": params, "distributions": ranges}
+            fields["user_attrs"] = one.user_attrs | {COHORT: number // 16, TICKET: number}
+            fields["intermediate_values"] = one.intermediate_values
+            study.add_trial(optuna.trial.create_trial(value=best * chance.uniform(1, 1.3), **fields))
         found[level] = _copy(file, folder / f"{level}.db")
     return found, (time.perf_counter() - started) / max(1, levels[-1] - SIZE)
 
 
 def _copy(file: Path, to: Path) -> Path:
-    """A database with what still stands in its journal."""
+    """Copy a database with its journal."""
     for end in ("", "-wal"):
         if Path(f"{file}{end}").exists():
             shutil.copy(f"{file}{end}", f"{to}{end}")
@@ -165,14 +166,14 @@ def _copy(file: Path, to: Path) -> Path:
 
 
 def quick(pack: Pack) -> dict[str, torch.Tensor]:
-    """In place of an epoch of training: falling curves, as far apart as real ones, of the metrics that l2 has."""
+    """Return made-up metrics in place of an epoch's training: falling curves as far apart as real ones."""
     pack.epoch += 1
     level = torch.tensor([slot.trial * 7919 % 97 / 480 for slot in pack.slots], dtype=torch.float64)
     return {name: level + 1 / (1 + pack.epoch) + 0.01 * torch.rand(len(level)) for name in _METRICS}
 
 
 def run(file: Path, trials: int, *, real: bool = True, tracking: str | None = None) -> tuple[list[Call], float, float]:
-    """A study's default run to so many trials: its calls, its wall seconds and its processor seconds."""
+    """Run a study to so many trials, and return its calls, wall seconds and processor seconds."""
     made = Study(NAME, storage=f"sqlite:///{file}", tracking_uri=tracking, device="cpu")
     with ExitStack() as stack:
         if not real:
@@ -184,7 +185,7 @@ def run(file: Path, trials: int, *, real: bool = True, tracking: str | None = No
 
 
 def figures(calls: list[Call], phases: Sequence[str]) -> dict[str, float]:
-    """Milliseconds of each phase, by the clock and of the processor."""
+    """Return the milliseconds of each phase, by the clock and of the processor."""
     counts, found = Counter(call.name for call in calls), {}
     for phase in phases:
         mine = [call for call in calls if call.phase == phase and not call.inner]
@@ -195,7 +196,7 @@ def figures(calls: list[Call], phases: Sequence[str]) -> dict[str, float]:
 
 
 def share(calls: list[Call], wall: float, cpu: float) -> dict[str, float]:
-    """Of a real run: seconds, and Optuna's share of them."""
+    """Return the seconds of a real run, and Optuna's share of them."""
     outer, running, waited, before = [call for call in calls if not call.inner], {True: 0, False: 0}, 0.0, 0.0
     kinds = [(one, one.phase in _OPTUNA) for one in outer if one.phase in (*_OPTUNA, "train")]
     edges = ((at, kind, step) for one, kind in kinds for at, step in ((one.start, 1), (one.end, -1)))
@@ -209,7 +210,7 @@ def share(calls: list[Call], wall: float, cpu: float) -> dict[str, float]:
 
 
 def by_call(calls: list[Call]) -> dict[str, dict[str, float]]:
-    """Optuna's calls with all that they call, those that took longest first: how often, and milliseconds in all."""
+    """Return the number and the total milliseconds of Optuna's calls, those that took longest first."""
     found: dict[str, dict[str, float]] = {}
     for call in (one for one in calls if one.phase in _OPTUNA):
         entry = found.setdefault(call.name, {"calls": 0, "ms": 0.0, "cpu_ms": 0.0})
@@ -238,12 +239,12 @@ def show(level: int, found: dict[str, Any]) -> None:
 
 
 def on_top_of(level: int, file: Path, repeats: int) -> dict[str, Any]:
-    """The phases and the start-up on top of a number of trials."""
+    """Measure the phases and the start-up on top of a number of trials."""
     runs, starts, calls = [], [], {}
     for repeat in range(repeats):
         copy = _copy(file, file.with_name(f"start-{level}-{repeat}.db"))
         words = [sys.executable, "-c", _STARTUP, NAME, f"sqlite:///{copy}", str(level + SIZE)]
-        environment = os.environ | {"BEGAN": repr(time.time()), "PYTHONPATH": sys.path[0]}
+        environment = os.environ | {"BEGAN": repr(time.time())}
         starts.append(json.loads(measure.timed(words, file.parent, environment).stdout))
         made, _, _ = run(_copy(file, file.with_name(f"run-{level}-{repeat}.db")), level + SIZE, real=False)
         runs.append(figures(made, _PHASES))
@@ -252,7 +253,7 @@ def on_top_of(level: int, file: Path, repeats: int) -> dict[str, Any]:
 
 
 def for_real(level: int, file: Path, repeats: int) -> dict[str, Any]:
-    """Optuna's share of real runs on top of a number of trials."""
+    """Measure and print Optuna's share of real runs on top of a number of trials."""
     runs, calls = [], {}
     for repeat in range(repeats):
         made, wall, cpu = run(_copy(file, file.with_name(f"real-{repeat}.db")), level + SIZE)
@@ -260,8 +261,9 @@ def for_real(level: int, file: Path, repeats: int) -> dict[str, Any]:
         calls = by_call(made)
     found = spread(runs)
     met = max(found["not_hidden_share"]["median"], found["share_on_idle_cores"]["median"]) <= BAR
-    print(f"\na real run on top of {level:,}, s: " + ", ".join(f"{n} {_cell(v)}" for n, v in found.items())
-          + f"; the bar, at most {BAR:.0%} not hidden: {'met' if met else 'not met'}")  # fmt: skip
+    cells = ", ".join(f"{name} {_cell(value)}" for name, value in found.items())
+    verdict = f"at most {BAR:.0%} may not be hidden: {'met' if met else 'not met'}"
+    print(f"\na real run on top of {level:,}, s: {cells}; {verdict}")
     return {"on_top_of": level, "seconds": found, "bar": BAR, "met": met, "calls": calls}
 
 

@@ -1,17 +1,20 @@
-"""What pruning saves in Pareto studies (validation loss and sparsity), and how much of the front it keeps.
+"""Measure what pruning saves in Pareto studies of validation loss and sparsity, and how much of the front it keeps.
 
 Studies are searched without pruning, at random and by TPE. Then the pruner judges the recorded curves as it would have
-judged the trials: in the order they were asked, in cohorts of 8. The sampler's own order is kept, so a study by TPE is
-the one that was asked knowing every trial's end. Reported, by how many others dominate a trial that is to stop:
-
-    share   of all epochs that would have been trained
-    kept    hypervolume of the front that is left over that of all trials, up to the constant predictor at no sparsity
-
-With --live the studies are searched again with the pruner, so that the sampler sees what it leaves.
+judged the trials: in the order they were asked, in cohorts of 8. TPE's proposals stay as they were, made with knowledge
+of every trial's end.
 
     python benchmarks/pareto.py [--folder DIR] [--peers 1 2 3 5 8] [--live] [--json FILE]
 
-    --folder   where the studies are kept; one that is there is not trained again
+    --folder   the folder of the studies; a study that is there is not trained again
+    --peers    the numbers of peers that must dominate a trial before it is stopped
+    --live     also search the studies again with the pruner, so that the sampler sees what the pruner leaves
+
+Prints for each study and number of peers:
+
+    share   the share of all epochs that would have been trained
+    kept    the hypervolume of the front that is left over that of all trials; the reference point is the constant
+            predictor at no sparsity
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import tempfile
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import measure
 import numpy as np
@@ -42,18 +46,26 @@ PEERS = (1, 2, 3, 5, 8)
 
 
 def study(folder: Path, techniques: str, dataset: str, sampler: str, pruner: str) -> Study:
-    """A study, trained unless the folder has it; the learning rate is searched too."""
+    """Return a study, trained unless the folder has it; the learning rate is searched too."""
     return Study(
-        techniques, dataset=dataset, storage=f"sqlite:///{folder}/{techniques}-{dataset}-{sampler}-{pruner}.db",
-        tracking_uri=None, objective=["val_loss", "sparsity"], trials=TRIALS, ask_batch=COHORT_SIZE, sampler=sampler,
-        pruner={"name": pruner}, set={"epochs": EPOCHS}, space={"lr": {"low": 1e-4, "high": 1e-1, "log": True}},
-    ).run(observers=[])  # fmt: skip
+        techniques,
+        dataset=dataset,
+        storage=f"sqlite:///{folder}/{techniques}-{dataset}-{sampler}-{pruner}.db",
+        tracking_uri=None,
+        objective=["val_loss", "sparsity"],
+        trials=TRIALS,
+        ask_batch=COHORT_SIZE,
+        sampler=sampler,
+        pruner={"name": pruner},
+        set={"epochs": EPOCHS},
+        space={"lr": {"low": 1e-4, "high": 1e-1, "log": True}},
+    ).run(observers=[])
 
 
 def so_far(found: Study) -> np.ndarray:
-    """Of each epoch validation loss and sparsity at the best epoch so far, and sparsity now; ``trials x epochs x 3``.
+    """Return ``trials x epochs x 3``: validation loss and sparsity at the best epoch so far, and sparsity now.
 
-    Infinite where it never was finite.
+    Values are infinite for a trial whose loss never was finite.
     """
     values = np.full((TRIALS, EPOCHS, 3), np.inf)
     for row, trial in zip(values, found.optuna_study.get_trials(deepcopy=False), strict=True):
@@ -68,15 +80,24 @@ def so_far(found: Study) -> np.ndarray:
 
 
 def judge(values: np.ndarray, pruner: ParetoPruner) -> np.ndarray:
-    """How many epochs each trial would have trained, ``(trials,)``."""
+    """Return the number of epochs that each trial would have trained, ``(trials,)``."""
     trained = np.full(len(values), EPOCHS)
     trials = [
         FrozenTrial(
-            number, TrialState.RUNNING, None, datetime(2026, 1, 1), None, {}, {}, {COHORT: number // COHORT_SIZE}, {},
-            {}, trial_id=number,
+            number,
+            TrialState.RUNNING,
+            None,
+            datetime(2026, 1, 1),
+            None,
+            {},
+            {},
+            {COHORT: number // COHORT_SIZE},
+            {},
+            {},
+            trial_id=number,
         )
         for number in range(len(values))
-    ]  # fmt: skip
+    ]
     for cohort in range(-(-len(values) // COHORT_SIZE)):
         alive = trials[cohort * COHORT_SIZE : (cohort + 1) * COHORT_SIZE]
         for rung in pruner.rungs():
@@ -94,8 +115,8 @@ def judge(values: np.ndarray, pruner: ParetoPruner) -> np.ndarray:
 
 
 def volume(found: Study, values: np.ndarray, trained: np.ndarray, constant: float) -> float:
-    """Of the front of those that trained to their end."""
-    return hypervolume(found.objectives.losses(values[trained == EPOCHS, -1, :2]), [constant, 0.0])
+    """Return the hypervolume of the front of the trials that train to their end."""
+    return hypervolume(found.objectives.losses(values[trained == EPOCHS, -1, :2].tolist()), [constant, 0.0])
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -113,7 +134,7 @@ def main(words: Sequence[str] | None = None) -> None:
             found = study(folder, techniques, dataset, sampler, "none")
             values, constant = so_far(found), constant_loss(found.batches, found.loss)
             whole = volume(found, values, np.full(TRIALS, EPOCHS), constant)
-            row = {"study": f"{techniques}-{dataset}", "sampler": sampler, "peers": {}}
+            row: dict[str, Any] = {"study": f"{techniques}-{dataset}", "sampler": sampler, "peers": {}}
             for peers in args.peers:
                 pruner = ParetoPruner(EPOCHS, min_epochs=None, objectives=found.objectives, constant=constant)
                 pruner.peers = peers
@@ -129,8 +150,9 @@ def main(words: Sequence[str] | None = None) -> None:
             print(f"{row['study']:28}{sampler:8}{told}  {row.get('live', '')}", flush=True)
     for peers in args.peers:
         of = [row["peers"][peers] for row in results]
-        share, kept = np.mean([one["share"] for one in of]), [one["kept"] for one in of]
-        print(f"{peers} peers: share {share:.1%}, kept {np.mean(kept):.2%} on average, {np.min(kept):.2%} at worst")
+        shares, left = ([one[name] for one in of] for name in ("share", "kept"))
+        means = f"share {np.mean(shares):.1%}, kept {np.mean(left):.2%} on average"
+        print(f"{peers} peers: {means}, {np.min(left):.2%} at worst")
     if args.json is not None:
         measure.write(args.json, "pareto", {"trials": TRIALS, "epochs": EPOCHS, "studies": results})
 

@@ -1,9 +1,12 @@
-"""The script that a practitioner would write: Optuna, a PyTorch loop, MLflow at each epoch. The benchmarks' baseline.
+"""Search as a practitioner's script would, with Optuna, a PyTorch loop and MLflow at each epoch.
 
-Its databases, `optuna.db` and `mlflow.db`, lie in a folder that exists and holds neither.
+This script is the baseline of `end_to_end.py`. It makes its databases, `optuna.db` and
+`mlflow.db`, in a folder that exists and holds neither.
 
     python benchmarks/plain.py --folder DIR [--trials 64] [--epochs 200] [--no-tracking] [--median]
                                [--mnist DATA_DIR]
+
+Prints a JSON object: trials by state, epochs trained, the best value, and the seconds from the imports to the end.
 """
 
 from __future__ import annotations
@@ -44,13 +47,13 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if args.mnist is None:
         x, y = load_digits(return_X_y=True)
-        batch_size, hidden = 128, (128, 128)
+        batch_size, hidden = 128, [128, 128]
     else:
         from torchvision.datasets import MNIST
 
         official = MNIST(str(args.mnist), train=True)
         x, y = official.data.flatten(1).float().numpy(), official.targets.numpy()
-        batch_size, hidden = 4096, (128, 128, 128)
+        batch_size, hidden = 4096, [128, 128, 128]
     x_train, x_val, y_train, y_val = train_test_split(x, y, test_size=0.2, stratify=y, random_state=0)
     if args.mnist is None:  # which has no official test rows
         x_train, _, y_train, _ = train_test_split(x_train, y_train, test_size=0.25, stratify=y_train, random_state=0)

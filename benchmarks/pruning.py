@@ -1,19 +1,21 @@
-"""How much each pruner saves and what it loses, on studies whose every trial was trained to its end.
+"""Measure what each pruner saves and loses, on studies whose every trial was trained to its end.
 
 Random search over the studies below is trained without pruning. Then each pruner judges the recorded curves as it would
-have judged the trials: in random orders, in cohorts of 8 and of 16, through `PeerPruner.verdicts`. Reported:
-
-    share    of all epochs that would have been trained
-    regret   the best value left over less the best of all, in units of the distance from the best of all to the trial
-             at the first quartile: 0 is the same answer, 1 one that a random trial beats in one case of four
-    kept     how often the best trial of all is left over
-
-The rungs and the bar of `curve`, which forecasts, were chosen on the tuning studies; the others are held out.
+have judged the trials: in random orders, in cohorts of 8 and of 16, through `PeerPruner.verdicts`. The rungs and the
+threshold of `curve`, which forecasts, were chosen on the tuning studies; the other studies are held out.
 
     python benchmarks/pruning.py [--folder DIR] [--studies NAME ...] [--orders 10] [--json FILE]
 
-    --folder   where the studies are kept; one that is there is not trained again (all of them: 20 minutes on two cores)
-    --orders   random orders of the trials of each study
+    --folder   the folder of the studies; a study that is there is not trained again (all take 20 minutes on two cores)
+    --studies  the studies to judge; by default all
+    --orders   the number of random orders of each study's trials
+
+Prints for each study and pruner, and as means over tuning and held-out studies:
+
+    share    the share of all epochs that would have been trained
+    regret   the best value left less the best of all, in units of the distance from the best of all to the trial at
+             the first quartile: 0 is the same answer, 1 is one that a random trial beats in one case of four
+    kept     the share of cases in which the best trial of all is left
 """
 
 from __future__ import annotations
@@ -41,8 +43,8 @@ COHORTS = (8, 16)
 
 
 @dataclass(frozen=True)
-class Setting:
-    """A study whose curves are judged; `lr` where the learning rate is searched too."""
+class JudgedStudy:
+    """A study whose curves are judged; `lr` says whether the learning rate is searched too."""
 
     techniques: str
     dataset: str
@@ -52,12 +54,20 @@ class Setting:
     tuning: bool = True
 
     def curves(self, storage: str) -> np.ndarray:
-        """The objective so far (trials x epochs), trained unless the storage has it; infinite where never finite."""
+        """Return the objective so far, ``trials x epochs``, infinite where never finite; train what is not stored."""
         study = Study(
-            self.techniques, dataset=self.dataset, storage=storage, tracking_uri=None, trials=TRIALS, seed=self.seed,
-            sampler="random", ask_batch=32, pruner={"name": "none"}, set={"epochs": self.epochs},
+            self.techniques,
+            dataset=self.dataset,
+            storage=storage,
+            tracking_uri=None,
+            trials=TRIALS,
+            seed=self.seed,
+            sampler="random",
+            ask_batch=32,
+            pruner={"name": "none"},
+            set={"epochs": self.epochs},
             space={"lr": {"low": 1e-4, "high": 1e-1, "log": True}} if self.lr else {},
-        ).run()  # fmt: skip
+        ).run()
         found = np.full((TRIALS, self.epochs), np.inf)
         for row, trial in zip(found, study.optuna_study.get_trials(deepcopy=False), strict=True):
             loss = Curves.decode(trial.user_attrs[CURVES]).of("val_loss")
@@ -68,49 +78,49 @@ class Setting:
 
 
 STUDIES = {
-    "l2-digits": Setting("l2", "digits", 200),
-    "l2-wine": Setting("l2", "wine"),
-    "dropout-digits": Setting("dropout", "digits"),
-    "l2dropoutlr-digits": Setting("l2+dropout", "digits", lr=True),
-    "max_norm-digits": Setting("max_norm", "digits"),
-    "l2-breast": Setting("l2", "breast-cancer"),
-    "dropout-breast": Setting("dropout", "breast-cancer"),
-    "l2dropoutlr-wine": Setting("l2+dropout", "wine", lr=True),
-    "l1-digits": Setting("l1", "digits", seed=1),
-    "weight_decaylr-digits": Setting("weight_decay", "digits", seed=1, lr=True),
-    "dropoutlr-breast": Setting("dropout", "breast-cancer", seed=1, lr=True),
-    "label_smoothing-digits": Setting("label_smoothing", "digits", seed=1),
-    "l2-diabetes": Setting("l2", "diabetes", seed=1),
-    "elastic_net-digits": Setting("elastic_net", "digits", seed=2),
-    "l1-breast": Setting("l1", "breast-cancer", seed=2),
-    "lr_schedule-digits": Setting("lr_schedule", "digits", seed=2),
-    "weight_decay-wine": Setting("weight_decay", "wine", seed=2),
-    "l2lr-diabetes": Setting("l2", "diabetes", seed=2, lr=True),
-    "l2-digits-100": Setting("l2", "digits", seed=2),
-    "input_dropout-digits": Setting("input_dropout", "digits", seed=2),
-    "elastic_net-wine": Setting("elastic_net", "wine", seed=3),
-    "max_norm-diabetes": Setting("max_norm", "diabetes", seed=3),
-    "l1lr-breast": Setting("l1", "breast-cancer", seed=3, lr=True),
-    "dropoutlr-digits": Setting("dropout", "digits", seed=3, lr=True),
-    "weight_decay-diabetes": Setting("weight_decay", "diabetes", 150, seed=3),
-    "label_smoothinglr-wine": Setting("label_smoothing", "wine", seed=3, lr=True),
-    "momentum-digits": Setting("momentum", "digits", seed=3),
-    "l2-digits-150": Setting("l2", "digits", 150, seed=3),
-    "input_dropout-breast": Setting("input_dropout", "breast-cancer", seed=3),
-    "l1-diabetes": Setting("l1", "diabetes", seed=4, tuning=False),
-    "l2-breast-4": Setting("l2", "breast-cancer", 150, seed=4, tuning=False),
-    "l1lr-wine": Setting("l1", "wine", seed=4, lr=True, tuning=False),
-    "dropout-diabetes": Setting("dropout", "diabetes", seed=4, tuning=False),
-    "max_norm-wine": Setting("max_norm", "wine", seed=4, tuning=False),
-    "elastic_netlr-diabetes": Setting("elastic_net", "diabetes", seed=4, lr=True, tuning=False),
-    "weight_decay-breast": Setting("weight_decay", "breast-cancer", seed=4, tuning=False),
-    "momentum-breast": Setting("momentum", "breast-cancer", seed=4, tuning=False),
-    "l2dropoutlr-digits-4": Setting("l2+dropout", "digits", seed=4, lr=True, tuning=False),
+    "l2-digits": JudgedStudy("l2", "digits", 200),
+    "l2-wine": JudgedStudy("l2", "wine"),
+    "dropout-digits": JudgedStudy("dropout", "digits"),
+    "l2dropoutlr-digits": JudgedStudy("l2+dropout", "digits", lr=True),
+    "max_norm-digits": JudgedStudy("max_norm", "digits"),
+    "l2-breast": JudgedStudy("l2", "breast-cancer"),
+    "dropout-breast": JudgedStudy("dropout", "breast-cancer"),
+    "l2dropoutlr-wine": JudgedStudy("l2+dropout", "wine", lr=True),
+    "l1-digits": JudgedStudy("l1", "digits", seed=1),
+    "weight_decaylr-digits": JudgedStudy("weight_decay", "digits", seed=1, lr=True),
+    "dropoutlr-breast": JudgedStudy("dropout", "breast-cancer", seed=1, lr=True),
+    "label_smoothing-digits": JudgedStudy("label_smoothing", "digits", seed=1),
+    "l2-diabetes": JudgedStudy("l2", "diabetes", seed=1),
+    "elastic_net-digits": JudgedStudy("elastic_net", "digits", seed=2),
+    "l1-breast": JudgedStudy("l1", "breast-cancer", seed=2),
+    "lr_schedule-digits": JudgedStudy("lr_schedule", "digits", seed=2),
+    "weight_decay-wine": JudgedStudy("weight_decay", "wine", seed=2),
+    "l2lr-diabetes": JudgedStudy("l2", "diabetes", seed=2, lr=True),
+    "l2-digits-100": JudgedStudy("l2", "digits", seed=2),
+    "input_dropout-digits": JudgedStudy("input_dropout", "digits", seed=2),
+    "elastic_net-wine": JudgedStudy("elastic_net", "wine", seed=3),
+    "max_norm-diabetes": JudgedStudy("max_norm", "diabetes", seed=3),
+    "l1lr-breast": JudgedStudy("l1", "breast-cancer", seed=3, lr=True),
+    "dropoutlr-digits": JudgedStudy("dropout", "digits", seed=3, lr=True),
+    "weight_decay-diabetes": JudgedStudy("weight_decay", "diabetes", 150, seed=3),
+    "label_smoothinglr-wine": JudgedStudy("label_smoothing", "wine", seed=3, lr=True),
+    "momentum-digits": JudgedStudy("momentum", "digits", seed=3),
+    "l2-digits-150": JudgedStudy("l2", "digits", 150, seed=3),
+    "input_dropout-breast": JudgedStudy("input_dropout", "breast-cancer", seed=3),
+    "l1-diabetes": JudgedStudy("l1", "diabetes", seed=4, tuning=False),
+    "l2-breast-4": JudgedStudy("l2", "breast-cancer", 150, seed=4, tuning=False),
+    "l1lr-wine": JudgedStudy("l1", "wine", seed=4, lr=True, tuning=False),
+    "dropout-diabetes": JudgedStudy("dropout", "diabetes", seed=4, tuning=False),
+    "max_norm-wine": JudgedStudy("max_norm", "wine", seed=4, tuning=False),
+    "elastic_netlr-diabetes": JudgedStudy("elastic_net", "diabetes", seed=4, lr=True, tuning=False),
+    "weight_decay-breast": JudgedStudy("weight_decay", "breast-cancer", seed=4, tuning=False),
+    "momentum-breast": JudgedStudy("momentum", "breast-cancer", seed=4, tuning=False),
+    "l2dropoutlr-digits-4": JudgedStudy("l2+dropout", "digits", seed=4, lr=True, tuning=False),
 }
 
 
 def rules(epochs: int) -> dict[str, PeerPruner]:
-    """The pruners by the name that the tables give them."""
+    """Return the pruners by their names in the tables."""
     early = max(1, epochs // 16)
     return {
         "halving": build(Pruner(name="halving"), epochs),
@@ -123,7 +133,7 @@ def rules(epochs: int) -> dict[str, PeerPruner]:
 
 
 def judge(curves: np.ndarray, order: Sequence[int], size: int, pruner: PeerPruner) -> np.ndarray:
-    """How many epochs each trial would have trained (trials,), asked in that order in cohorts of that size."""
+    """Return the epochs that each trial would have trained, ``(trials,)``, in this order and size of cohort."""
     count, epochs = curves.shape
     trained = np.full(count, epochs)
     trials = [_running(ticket, ticket // size) for ticket in range(count)]
@@ -145,14 +155,14 @@ def judge(curves: np.ndarray, order: Sequence[int], size: int, pruner: PeerPrune
 
 
 def outcome(curves: np.ndarray, trained: np.ndarray) -> tuple[float, float, float]:
-    """Share, regret and kept; see above."""
+    """Return share, regret and kept; the module's docstring defines them."""
     final, best = curves[:, -1], curves[:, -1].min()
     left = np.where(trained == curves.shape[1], final, np.inf).min()
     return float(trained.mean() / curves.shape[1]), (left - best) / (np.quantile(final, 0.25) - best), left == best
 
 
 def measure_all(names: Sequence[str], folder: Path, orders: int) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
-    """Of each study, each rule's mean outcome over orders and sizes of cohort."""
+    """Yield for each study the mean outcome of each pruner over orders and sizes of cohort."""
     for name in names:
         curves = STUDIES[name].curves(f"sqlite:///{folder / name}.db")
         generator = np.random.default_rng(0)
@@ -166,7 +176,7 @@ def measure_all(names: Sequence[str], folder: Path, orders: int) -> Iterator[tup
 
 
 def mean(found: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
-    """Each rule's mean over studies."""
+    """Return each pruner's mean over studies."""
     keys = ("share", "regret", "kept")
     return {rule: {key: float(np.mean([one[rule][key] for one in found])) for key in keys} for rule in found[0]}
 

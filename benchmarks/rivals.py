@@ -1,12 +1,12 @@
-"""Other ways to train the same networks: what `engine.py` compares the package with.
+"""Other ways to train many networks, with which `engine.py` compares the package.
 
-Each trains some networks of one shape with Adam on minibatches of rows that lie on the device, the same number of
-steps for all of them. All leave out what they can: no DataLoader, no `item()`, no metrics.
+Each trains networks of one shape with Adam, on minibatches of rows that lie on the device, and takes the same number of
+steps. All leave out what they can: no DataLoader, no `item()`, no metrics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -28,25 +28,30 @@ class Rows:
 
     @property
     def steps(self) -> int:
-        """Of an epoch; every minibatch is full."""
+        """The number of steps of an epoch; every minibatch is full."""
         return len(self.x) // self.batch
 
     def order(self) -> list[Tensor]:
-        """The rows of each minibatch of an epoch, drawn anew."""
+        """Draw the rows of each minibatch of an epoch."""
         return list(torch.randperm(len(self.x), device=self.x.device).split(self.batch))
 
 
+def network(widths: tuple[int, ...]) -> nn.Sequential:
+    """Return a multilayer perceptron with leaky ReLUs between its linear layers."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), nn.LeakyReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
 class Serial:
-    """One network in the plain loop: `nn.Sequential`, `torch.optim.Adam`, one step at a time."""
+    """One network in a plain loop: `nn.Sequential`, `torch.optim.Adam`, one step at a time."""
 
     slots = 1
 
     def __init__(self, widths: tuple[int, ...], rows: Rows, *, fused: bool = False) -> None:
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(widths):
-            layers += [nn.Linear(inputs, outputs), nn.LeakyReLU()]
         self._rows = rows
-        self._model = nn.Sequential(*layers[:-1]).to(rows.x.device)
+        self._model = network(widths).to(rows.x.device)
         self._optimiser = torch.optim.Adam(self._model.parameters(), lr=LR, fused=fused or None)
 
     def epoch(self) -> None:
@@ -57,7 +62,7 @@ class Serial:
 
 
 class Tuned(Serial):
-    """One network, the loop tuned: the fused optimiser, and on a GPU every step replayed as one CUDA graph."""
+    """One network in a tuned loop: the optimiser is fused, and on a GPU every step replays one CUDA graph."""
 
     def __init__(self, widths: tuple[int, ...], rows: Rows) -> None:
         super().__init__(widths, rows, fused=True)
@@ -96,19 +101,19 @@ class Tuned(Serial):
 
 
 class Vmap:
-    """Many networks as `torch.func` stacks them: `vmap` of the gradient, `torch.optim.Adam` over the stack.
+    """Many networks, stacked by `torch.func`: `vmap` of the gradient, `torch.optim.Adam` over the stack.
 
     Source: the model ensembling tutorial of torch.func.
     """
 
     def __init__(self, widths: tuple[int, ...], rows: Rows, slots: int) -> None:
         self.slots, self._rows = slots, rows
-        models = [Serial(widths, rows)._model for _ in range(slots)]
+        models = [network(widths).to(rows.x.device) for _ in range(slots)]
         stacked, _ = torch.func.stack_module_state(models)
-        self._weights: Mapping[str, Tensor] = stacked
+        self._weights: dict[str, Tensor] = stacked
         base = models[0]
 
-        def loss(weights: Mapping[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        def loss(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
             return F.cross_entropy(torch.func.functional_call(base, weights, (x,)), y)
 
         self._gradients: Callable[..., Any] = torch.func.vmap(torch.func.grad(loss), in_dims=(0, None, None))
@@ -123,7 +128,7 @@ class Vmap:
 
 
 class Fused:
-    """Many networks as HFTA fuses them: `baddbmm` for every layer, one Adam with a rate per network, array by array.
+    """Many networks, fused as in HFTA: `baddbmm` for every layer, and Adam with a learning rate for each network.
 
     Source: Wang et al., "Horizontally fused training array" (MLSys 2021).
     """

@@ -1,22 +1,24 @@
-"""What it costs to go past one process, and how much of it one PostgreSQL server bears.
+"""Measure what it costs to train in more than one process, and how much load a study puts on a PostgreSQL server.
 
-**Overhead.** The same study (l2+dropout on digits, random, nothing pruned, in cohorts of 8) by three commands, whole
-processes, A B C A B C, each with MLflow and its last trial in it:
+**Overhead.** The same study (l2+dropout on digits, random search, no pruning, cohorts of 8) is run by three commands.
+They run in turn as whole processes, until MLflow holds the last trial:
 
     one process     python -m search.run ...               two threads, SQLite files
     two workers     ... --workers 2                        SQLite files
-    cluster         ... --engine ray --workers 2           two nodes with a CPU each, PostgreSQL, an MLflow server
+    cluster         ... --engine ray --workers 2           two nodes with one CPU each, PostgreSQL, an MLflow server
 
-The cluster and its servers run already, as a user's would, on this very machine. The bar: the cluster takes at most
-1.15 times what one process does.
+The cluster and its servers are already running, as a user's would, and they share this machine. The cluster must take
+at most 1.15 times as long as one process.
 
-**Load.** Studies of a kind in PostgreSQL, which waits for the disk as it does by default: transactions, rows written
-and read, bytes of the write-ahead log and milliseconds of the server's processors, per trial; connections per worker;
-and milliseconds per trial in which a process has the study's turn, when no other can ask. One over the last is how many
-trials a second one study can ask for, whatever trains them; one over the processors', times their number, how many the
-server bears.
+**Load.** Studies run in a PostgreSQL server that waits for the disk, as it does by default. Measured per trial are
+transactions, rows written and read, bytes of the write-ahead log, milliseconds of the server's processors, and
+milliseconds in which a process has the study's turn, so that no other can ask; and connections per worker. The inverse
+of the time in turn is the number of trials per second that one study can ask for, whatever trains them. The inverse of
+the processors' time, times their number, is how many the server can serve.
 
     python benchmarks/scale.py [--trials 64] [--epochs 100] [--repeats 3] [--json FILE]
+
+Prints the seconds of each command and their ratios to one process, as median (min to max), then the load.
 """
 
 from __future__ import annotations
@@ -34,8 +36,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(1, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
 import measure
 from sqlalchemy import create_engine, text
@@ -46,10 +47,9 @@ from support.ray_cluster import Nodes
 from search import Study
 from search.choose.claims import Claims
 
-_ROOT = Path(__file__).resolve().parents[1]
 _BAR = 1.15
 _EQUAL = ["--sampler", "random", "--pruner", "none", "--ask-batch", "8"]
-# Their recipes' other fields are the defaults.
+# Fields of the recipes that are not the defaults.
 _KINDS: dict[str, dict[str, Any]] = {
     "random": {"sampler": "random", "pruner": {"name": "none"}, "ask_batch": 8},
     "tpe, halving": {},
@@ -58,9 +58,9 @@ _COUNTED = ("xact_commit", "tup_inserted", "tup_updated", "tup_fetched")
 
 
 def overhead(trials: int, epochs: int, repeats: int) -> dict[str, list[float]]:
-    """Seconds of every run by contender, in the order they ran."""
+    """Return the seconds of every run by contender, in the order of the runs."""
     words = ["-m", "search.run", "l2+dropout", "--trials", str(trials), "--epochs", str(epochs), *_EQUAL, "--json"]
-    environment = dict(os.environ) | {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(_ROOT)}
+    environment = dict(os.environ) | {"MLFLOW_DISABLE_TELEMETRY": "true"}
     seconds: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack:
         postgres = stack.enter_context(server(durable=True))
@@ -86,14 +86,14 @@ def overhead(trials: int, epochs: int, repeats: int) -> dict[str, list[float]]:
 
 
 def load(trials: int, epochs: int) -> dict[str, dict[str, float]]:
-    """What each kind of study asks of a server."""
+    """Return the load of each kind of study on a server."""
     found = {}
     for kind, changes in _KINDS.items():
         with server(durable=True) as postgres:
             study = Study(
                 "l2+dropout", storage=postgres.url, tracking_uri=None, trials=trials, set={"epochs": epochs}, **changes
             )
-            _ = study.optuna_study  # made, with Optuna's tables: that is once
+            _ = study.optuna_study  # creates the study and Optuna's tables, which happens once
             turns = study.claims = Turns(study.claims)
             before = _counts(postgres)
             with _connections(postgres) as most:
@@ -106,7 +106,7 @@ def load(trials: int, epochs: int) -> dict[str, dict[str, float]]:
 
 
 class Turns:
-    """Claims whose turns are timed, without the wait for them."""
+    """Claims that time their turns, without the wait for them."""
 
     def __init__(self, claims: Claims) -> None:
         self._claims = claims
@@ -127,8 +127,8 @@ class Turns:
 
 
 def _counts(postgres: Server) -> dict[str, float]:
-    """What the server has done so far."""
-    time.sleep(2)  # a backend tells what it has done a second later
+    """Return what the server has done so far."""
+    time.sleep(2)  # a backend reports its statistics up to a second later, and nothing says when
     with create_engine(postgres.url).connect() as connection:
         row = connection.execute(text(f"SELECT {', '.join(_COUNTED)} FROM pg_stat_database WHERE datname = 'postgres'"))
         (written,) = connection.execute(text("SELECT wal_bytes FROM pg_stat_wal")).one()
@@ -143,7 +143,7 @@ def _parent(pid: int) -> int:
 
 
 def _cpu_seconds(postmaster: int) -> float:
-    """Of the server's processes, those that have ended too."""
+    """Return the processor time of the server's processes, ended ones included."""
     living = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
     ticks = sum(int(one) for one in _stat(postmaster)[11:15])
     for pid in living:
@@ -154,13 +154,13 @@ def _cpu_seconds(postmaster: int) -> float:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of a process from its state on, the third in proc(5)."""
+    """Return the fields of a process's stat file from the third, its state, on (proc(5))."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 @contextmanager
 def _connections(postgres: Server) -> Iterator[Callable[[], int]]:
-    """The most connections to the server while the block runs, but the one that looks."""
+    """Yield a function that returns the most connections so far, without the one that counts them."""
     most, over = 0, threading.Event()
 
     def look() -> None:
@@ -180,7 +180,7 @@ def _connections(postgres: Server) -> Iterator[Callable[[], int]]:
 
 
 def report(seconds: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """Every run's seconds, and how many times those of one process, run by run."""
+    """Return every run's seconds, and their ratios to those of one process."""
     found: dict[str, Any] = {name: {"seconds": list(each)} | measure.summary(each) for name, each in seconds.items()}
     for name in ("two workers", "cluster"):
         ratios = [mine / alone for mine, alone in zip(seconds[name], seconds["one process"], strict=True)]

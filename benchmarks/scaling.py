@@ -1,24 +1,24 @@
-"""How time and memory grow with slots, epochs, features and trials, one at a time; where growth stops being linear.
+"""Measure how time and memory grow with slots, epochs, features and trials, and where growth stops being linear.
 
-Each point is a process of its own that trains a cohort as a study does (digits-like random data, 128-128-10,
-minibatches of 128, Adam, all metrics), then keeps a third of its trials, as successive halving does, and goes on:
+Each point is trained in a process of its own: a cohort, as in a study, on random data like digits (128-128-10,
+minibatches of 128, Adam, all metrics). Then a third of its trials are kept, as by successive halving, and train on.
 
-    slots      time per slot and step of a cohort of 2 to 128 slots in packs side by side
-    epochs     the same, of 16 slots over 30 to 1,000 epochs of two steps
-    features   per slot, step and stored weight, of 16 slots with 16 to 4,096 features
-    trials     per slot and step, cohorts of 16 one after another; built, trained and compacted
-    auto       the same, 64 slots with 64 to 4,096 features, cut as ``--slots auto`` cuts them
-
-Growth is linear while time per unit stays within 1.25 times the best of its axis. Times are medians with spread over
-slices of a run, its first left out, and over repeats.
-
-Memory is the peak resident memory over the level after the imports, before and after the halving's compaction. The
-bar: at most ``data once + 1.25 x slots x ((weights + gradient + 2 moments) + activations)``, in the
-arithmetic of `search.train.device`. The libraries' own share (their code paged in, their threads) is what a network
-of next to nothing takes; it is printed first and taken off for the second of the two quotients.
+    slots      time per slot and step; cohorts of 2 to 128 slots in packs side by side
+    epochs     the same; 16 slots over 30 to 1,000 epochs of two steps
+    features   time per slot, step and stored weight; 16 slots with 16 to 4,096 features
+    trials     time per slot and step; cohorts of 16 that are built, trained and compacted one after another
+    auto       as for features; 64 slots with 64 to 4,096 features, in packs of the width that ``--slots auto`` chooses
 
     python benchmarks/scaling.py [--axes slots epochs features trials auto] [--repeats 2] [--clock wall|processor]
         [--json FILE]
+
+Prints for each point the time per unit, as median (min to max) over repeats and over slices of a run without its first;
+and where growth is linear, which means that the time per unit is within 1.25 times the axis's best.
+
+Also prints memory: the peak resident memory above the level after the imports, before and after the compaction. It must
+be at most ``data once + 1.25 x slots x ((weights + gradient + 2 moments) + activations)``, computed as in
+`search.train.device`. The libraries' own share (code that is paged in, threads) is what a tiny network takes; it is
+printed first, and taken off in the second of the two quotients. Needs Linux.
 """
 
 from __future__ import annotations
@@ -36,12 +36,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 import measure
 import torch
 
 from search.data import Data, Scaling
+from search.technique import Value
 from search.technique.layout import Layout
 from search.train.batches import Batches
 from search.train.cohort import Cohort, Member
@@ -56,7 +55,7 @@ _OUTPUTS, _BATCH, _VALIDATION, _SLICES = 10, 128, 360, 6
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """What a process trains: `epochs` timed, then two more after a compaction; `trials` in cohorts of `slots`."""
+    """What a process trains: `epochs` timed epochs, then two after a compaction; `trials` in cohorts of `slots`."""
 
     slots: int = 16
     epochs: int = 30
@@ -90,13 +89,20 @@ def random_data(point: Point) -> Data:
         parts[f"y_{part}"] = torch.randint(0, _OUTPUTS, (rows,), generator=generator)
     scaling = Scaling(torch.zeros(point.features), torch.ones(point.features))
     return Data(
-        name="random", task="classification", outputs=_OUTPUTS, inputs=scaling, targets=None, image_shape=None,
-        pixel_max=None, classes=tuple(map(str, range(_OUTPUTS))), **parts,
-    )  # fmt: skip
+        name="random",
+        task="classification",
+        outputs=_OUTPUTS,
+        inputs=scaling,
+        targets=None,
+        image_shape=None,
+        pixel_max=None,
+        classes=tuple(map(str, range(_OUTPUTS))),
+        **parts,
+    )
 
 
 def formula(point: Point, batches: Batches) -> dict[str, int]:
-    """Bytes: what the bar allows, and its parts."""
+    """Return the bytes that are allowed, and their parts."""
     layout = Layout((point.features, *map(int, point.hidden.split("x")), _OUTPUTS))
     rows = max(min(_BATCH, point.rows), min(EVAL_ROWS, _VALIDATION))
     activations = slot_bytes(layout, rows, 2) - slot_bytes(layout, 0, 2)
@@ -111,13 +117,16 @@ def formula(point: Point, batches: Batches) -> dict[str, int]:
 def train(point: Point) -> dict[str, Any]:
     """Train a point in this process."""
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew at what is resident now
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to what is resident now
     idle = peak()
-    batches = Batches(random_data(point))  # a study's own data share this memory
-    structure = {
-        "hidden": point.hidden, "activation": "leaky_relu", "batch_size": _BATCH, "epochs": point.epochs + 2,
+    batches = Batches(random_data(point))  # they share the memory of the study's data
+    structure: dict[str, Value] = {
+        "hidden": point.hidden,
+        "activation": "leaky_relu",
+        "batch_size": _BATCH,
+        "epochs": point.epochs + 2,
         "optimizer": "adam",
-    }  # fmt: skip
+    }
     numeric = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     program = Program.build(structure, list(numeric), (), batches, loss="cross_entropy", seed=0)
     width = auto_width([point.hidden], [_BATCH], ["adam"], batches) if point.auto else point.slots
@@ -152,7 +161,7 @@ def train(point: Point) -> dict[str, Any]:
 
 
 def peak() -> int:
-    """The most memory, in bytes, that was resident so far."""
+    """Return the peak resident memory so far, in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) * 1024
@@ -168,7 +177,7 @@ def in_process(point: Point) -> dict[str, Any]:
 
 
 def summed_up(axis: str, runs: Sequence[dict[str, Any]], libraries: float) -> dict[str, Any]:
-    """One point: microseconds per unit, MiB, and memory's quotients, over the repeats."""
+    """Return the figures of a point over its repeats: microseconds per unit, MiB, and quotients of memory."""
     first = runs[0]
     scale = 1e6 / (first["weights"] if axis in _BY_WEIGHT else 1)
     times = {
@@ -179,13 +188,17 @@ def summed_up(axis: str, runs: Sequence[dict[str, Any]], libraries: float) -> di
     quotients = {name: one["median"] / allowed for name, one in memory.items()}
     without = {f"{name}_without_libraries": (one["median"] - libraries) / allowed for name, one in memory.items()}
     return times | {
-        "width": first["width"], "data_mib": first["data"] / 2**20, "allowed_mib": allowed, "memory_mib": memory,
-        "quotients": quotients | without, "met": without["peak_without_libraries"] <= 1,
-    }  # fmt: skip
+        "width": first["width"],
+        "data_mib": first["data"] / 2**20,
+        "allowed_mib": allowed,
+        "memory_mib": memory,
+        "quotients": quotients | without,
+        "met": without["peak_without_libraries"] <= 1,
+    }
 
 
 def linear(points: dict[int, dict[str, Any]], clock: str) -> str:
-    """Where time per unit is more than 1.25 times the best."""
+    """Say where the time per unit is more than 1.25 times the best."""
     each = {value: one[clock]["median"] for value, one in points.items()}
     best = min(each, key=lambda value: each[value])
     low = [value for value in each if value < best and each[value] > LINEAR * each[best]]
@@ -210,9 +223,11 @@ def show(axis: str, points: dict[int, dict[str, Any]], verdict: str) -> None:
         steady, peak_, quotient = one["memory_mib"]["steady"], one["memory_mib"]["peak"], one["quotients"]
         note = "" if one["met"] else "  above the bar"
         note += f"  width {one['width']}" if axis == "auto" else ""
-        print(f"  {value:5} {_cell(wall):>28} {_cell(cpu):>28}{one['allowed_mib']:8.1f}{steady['median']:8.1f}"
-              f"{peak_['median']:8.1f}{quotient['peak']:7.2f} ({quotient['peak_without_libraries']:.2f})"
-              f"{note}")  # fmt: skip
+        print(
+            f"  {value:5} {_cell(wall):>28} {_cell(cpu):>28}{one['allowed_mib']:8.1f}{steady['median']:8.1f}"
+            f"{peak_['median']:8.1f}{quotient['peak']:7.2f} ({quotient['peak_without_libraries']:.2f})"
+            f"{note}"
+        )
     print(f"  {verdict}", flush=True)
 
 
@@ -230,7 +245,7 @@ def main() -> None:
     least = [in_process(_NOTHING)["peak"] / 2**20 for _ in range(max(3, args.repeats))]
     libraries = statistics.median(least)
     print(f"the libraries' own share: {_cell(measure.summary(least))} MiB")
-    # Repeats of all points in turn: what the machine does meanwhile falls on every one.
+    # Repeats go over all points in turn, so that other work on the machine disturbs all alike.
     wanted = [(axis, value) for axis in args.axes for value in AXES[axis]]
     runs: dict[tuple[str, int], list[dict[str, Any]]] = {key: [] for key in wanted}
     for repeat in range(args.repeats):

@@ -1,15 +1,19 @@
-"""Kill a command and its MLflow writer again and again, at random instants, and compare with an undisturbed study.
+"""Kill a command and its MLflow writer again and again, and compare its study with an undisturbed one.
 
-Each study is killed up to six times, at calls that are drawn from the seed (`tests/support/killed.py` has the places:
-in an ask, an epoch, a transaction, the drain ...), before it may finish; a third of them (`--mlflow`) with MLflow,
-where the command, the writer or both die. Then it must equal the undisturbed study of its kind, trial by trial and
-bit by bit, and MLflow must equal the study (`tests/support/soundness.py`). Studies are in SQLite files, or in a
-PostgreSQL server that is started for them.
+Each study is killed up to six times before it may finish. The seed draws the calls at which it is killed (in an ask, an
+epoch, a transaction ...; `tests/support/killed.py` lists the places). A third of the studies have MLflow; there the
+command, the writer or both die. Afterwards the study must equal the undisturbed study of its kind, trial by trial and
+bit by bit, and MLflow must equal the study (`tests/support/soundness.py`).
 
     python benchmarks/soak.py [--kills 200] [--minutes 60] [--seed 0] [--mlflow 0.33] [--postgres] [--json FILE]
 
-Prints a line for each problem, and at the end: kills, by place; reruns; trials lost, duplicated or differing; what is
-wrong in MLflow. The exit status is 1 where anything was.
+    --kills     the number of kills after which no study begins
+    --minutes   the time after which no study begins
+    --mlflow    the share of studies with MLflow
+    --postgres  keep the studies in a PostgreSQL server, which is started for them, instead of SQLite files
+
+Prints a line for each problem, and at the end the kills by place, the reruns, the trials that are lost, duplicated or
+different, and the problems in MLflow. The exit status is 1 if there was any problem.
 """
 
 from __future__ import annotations
@@ -25,8 +29,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
 import measure
 from support.killed import Commands, Kill, settled
@@ -57,23 +60,40 @@ KINDS = {
     "cmaes, halving": 'sampler = "cmaes"\n' + HALVING,
     "grid, halving": 'sampler = "grid"\ngrid_points = 4\n' + HALVING,
 }
-# The most calls of each that a run may be killed at: about as many as an undisturbed one makes.
+# The last call of each function at which a run may be killed; an undisturbed run makes about as many.
 PLACES = {
-    "a study's creation": 1, "a study's attribute": 9, "an ask": 12, "a queued trial": 12, "an asked trial": 12,
-    "a parameter": 24, "a trial's attribute": 48, "a report": 18, "a tell": 12, "a transaction": 150,
-    "an epoch": 24, "a compaction": 12, "a compacted tensor": 60, "an observer's turn": 12, "the results": 1,
-}  # fmt: skip
+    "a study's creation": 1,
+    "a study's attribute": 9,
+    "an ask": 12,
+    "a queued trial": 12,
+    "an asked trial": 12,
+    "a parameter": 24,
+    "a trial's attribute": 48,
+    "a report": 18,
+    "a tell": 12,
+    "a transaction": 150,
+    "an epoch": 24,
+    "a compaction": 12,
+    "a compacted tensor": 60,
+    "an observer's turn": 12,
+    "the results": 1,
+}
 TRACKED_PLACES = {
-    "the word to the writer": 12, "the drain": 1, "a logged batch": 24, "a new run": 12, "a run's end": 13,
-    "the writer's transaction": 120, "a column of MLflow's tables": 40,
-}  # fmt: skip
+    "the word to the writer": 12,
+    "the drain": 1,
+    "a logged batch": 24,
+    "a new run": 12,
+    "a run's end": 13,
+    "the writer's transaction": 120,
+    "a column of MLflow's tables": 40,
+}
 _MOST_KILLS = 6
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--minutes", type=float, default=60.0, help="the last study begins before")
+    parser.add_argument("--minutes", type=float, default=60.0, help="the time after which no study begins")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--mlflow", type=float, default=1 / 3, help="the share of studies with MLflow")
     parser.add_argument("--postgres", action="store_true", help="studies in PostgreSQL")
@@ -98,7 +118,7 @@ def main() -> int:
 
 
 class Soak:
-    """Studies that are killed, and what came of them."""
+    """Kills studies, and counts what becomes of them."""
 
     def __init__(
         self, commands: Commands, folder: Path, drawn: random.Random, share: float, postgres: Server | None
@@ -118,7 +138,7 @@ class Soak:
         return self._places.total()
 
     def result(self) -> dict[str, Any]:
-        """The counts."""
+        """Return the counts."""
         found = Counter(problem.partition(":")[0] for problem in self.problems)
         return {
             "kills": self.kills,
@@ -138,7 +158,7 @@ class Soak:
         }
 
     def study(self) -> None:
-        """One study, killed a few times, finished and examined."""
+        """Kill a study a few times, let it finish, and compare it."""
         kind = self._drawn.choice(sorted(KINDS))
         tracked = self._drawn.random() < self._share
         undisturbed = self._reference(kind)
@@ -163,8 +183,11 @@ class Soak:
         ended = self._commands.run(words, folder)
         self._runs += 1
         self._longest = max(self._longest, ended.seconds)
-        settled(folder)
         found = [] if ended.status == 0 else [f"status {ended.status} at last: {ended.err[-500:]}"]
+        try:
+            settled(folder)
+        except TimeoutError as error:
+            found.append(f"mlflow: the writer has not ended, {error}")
         found += study_problems(url or folder, undisturbed, NAME, half_asked=kind.startswith("grid"))
         if tracked:
             found += [f"mlflow: {problem}" for problem in mlflow_problems(folder, NAME, url)]
@@ -176,11 +199,11 @@ class Soak:
 
     def _kill(self, tracked: bool) -> Kill:
         places = PLACES | (TRACKED_PLACES if tracked else {})
-        # Where MLflow is to be seen to, half of the kills are about it.
+        # With MLflow half of the kills hit what has to do with it.
         about = TRACKED_PLACES if tracked and self._drawn.random() < 0.5 else places
         place = self._drawn.choice(sorted(about))
         whom = self._drawn.choice(["all", "all", "command", "writer"]) if tracked else "all"
-        # The first few calls are where most begins.
+        # Half of the kills are early, where most things happen for the first time.
         most = about[place] if self._drawn.random() < 0.5 else min(about[place], 5)
         return Kill(place, self._drawn.randint(1, most), after=self._drawn.random() < 0.5, whom=whom)
 

@@ -1,12 +1,13 @@
-"""What each technique costs: its epoch over the plain network's, digits, 64-128-128-10, minibatches of 128.
+"""Measure what each technique costs: the time of its epoch over that of the plain network.
 
-Every technique that hooks into training runs in a pack of 16 slots on one thread, as packs do on the CPU, each of its
-structural choices by itself and its numbers in the middle of their ranges. Epochs of the plain pack and of each
-technique's are interleaved; the figure is the median of the ratios of neighbours.
+The network is 64-128-128-10, on digits in minibatches of 128. Every technique with hooks into training runs in a pack
+of 16 slots on one thread, as packs do on the CPU; each of its structural choices runs by itself, with numbers in the
+middle of their ranges. Epochs of the plain pack and of the technique's pack alternate.
 
     python benchmarks/techniques.py [--only NAME ...] [--repeats 15] [--slots 16] [--json FILE]
 
-The bar is 1.5 times; 2 times where inputs differ from slot to slot or a second forward pass is needed.
+Prints the median ratio of neighbouring epochs, with its quartiles. It must be at most 1.5, or 2 where inputs differ
+from slot to slot or a second forward pass is needed.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ PER_SLOT_OR_TWICE = ("input", "loss")
 
 
 def study(recipe: str, **settings: Any) -> Study:
-    """A study of the benchmark's network; nothing of it is written."""
+    """Return a study of the benchmark's network, which is never stored."""
     return Study(recipe, tracking_uri=None, device="cpu", set=MODEL | settings)
 
 
 def middle(distribution: Any) -> Value:
-    """The value halfway through a range, on its own scale; the first of choices."""
+    """Return the middle of a range on its own (linear or log) scale, or the first choice."""
     if isinstance(distribution, CategoricalDistribution):
         return next(choice for choice in distribution.choices if choice is not None)
     assert isinstance(distribution, FloatDistribution | IntDistribution)
@@ -63,7 +64,7 @@ def middle(distribution: Any) -> Value:
 
 
 def settings(technique: Technique, made: Study) -> Iterator[tuple[str, dict[str, Value]]]:
-    """Each combination of a technique's structural choices, in words, with all values of a trial."""
+    """Yield each combination of a technique's structural choices, as text and as all values of a trial."""
     own = {
         name: made.space.searched[name].choices  # type: ignore[attr-defined]
         for name, one in technique.hyperparameters.items()
@@ -80,7 +81,7 @@ def settings(technique: Technique, made: Study) -> Iterator[tuple[str, dict[str,
 
 
 def pack(made: Study, values: dict[str, Value], slots: int) -> Pack:
-    """Slots of one setting."""
+    """Build a pack of slots with the same values."""
     numbers = made.numeric(values)
     return Pack(made.program(values), made.batches, [Slot(number, 0, numbers) for number in range(slots)])
 
@@ -92,7 +93,7 @@ def seconds(one: Pack) -> float:
 
 
 def compare(plain: Pack, other: Pack, repeats: int) -> dict[str, Any]:
-    """Interleaved epochs: the median ratio, its quartiles, and the plain epoch's median seconds."""
+    """Alternate epochs; return the median ratio, its quartiles, and the median seconds of a plain epoch."""
     for warm in (plain, other):
         warm.run_epoch()
     pairs = [(seconds(plain), seconds(other)) for _ in range(repeats)]
@@ -118,8 +119,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "model.safetensors"
         if "fine_tune" in names:
-            trained = Study("baseline", storage=f"sqlite:///{folder}/o.db", tracking_uri=None, device="cpu", trials=1,
-                            set=MODEL | {"epochs": 1})  # fmt: skip
+            trained = Study(
+                "baseline",
+                storage=f"sqlite:///{folder}/o.db",
+                tracking_uri=None,
+                device="cpu",
+                trials=1,
+                set=MODEL | {"epochs": 1},
+            )
             trained.run()
             trained.export(source)
         for name in names:

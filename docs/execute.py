@@ -1,6 +1,6 @@
-"""Runs a notebook and writes it back with its outputs, without the times of a machine.
+"""Run a notebook and write it back with its outputs, without the times of this machine.
 
-python docs/execute.py docs/tour.ipynb
+uv run python docs/execute.py docs/tour.ipynb
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Draws the README's picture: an L2 study on digits. Run it where the study's `optuna.db` lies.
+"""Draw the README's picture, an L2 study on digits, from the `optuna.db` in the working directory.
 
-python docs/picture.py docs/l2-digits.png
+uv run regsearch run l2
+uv run python docs/picture.py docs/l2-digits.png
 """
 
 from __future__ import annotations
@@ -17,19 +18,20 @@ def main(path: str) -> None:
     trials, curves = study.trials(), study.curves()
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     for state, marker in (("complete", "o"), ("pruned", "x")):
-        some = trials[trials["state"] == state]
-        left.plot(some["l2"], some["value"], marker, label=state, alpha=0.8)
+        in_state = trials[trials["state"] == state]
+        left.plot(in_state["l2"], in_state["value"], marker, label=state, alpha=0.8)
     left.set(xscale="log", yscale="log", xlabel="L2 strength", ylabel="validation loss", title=f"{len(trials)} trials")
     left.legend()
-    order = trials.sort_values("l2")
-    best = trials.loc[trials["value"].idxmin()]
-    for label, row, colour in (
-        ("weakest", order.iloc[0], "C2"), ("best", best, "C0"), ("strongest", order.iloc[-1], "C3")
-    ):  # fmt: skip
-        mine = curves[curves["trial"] == row["number"]]
-        name = f"{label}: {row['l2']:.1e}"
-        right.plot(mine["epoch"], mine["val_loss"], colour, label=name)
-        right.plot(mine["epoch"], mine["train_loss"], colour, linestyle=":")
+    by_strength = trials.sort_values("l2")
+    shown = {
+        "weakest": (by_strength.iloc[0], "C2"),
+        "best": (trials.loc[trials["value"].idxmin()], "C0"),
+        "strongest": (by_strength.iloc[-1], "C3"),
+    }
+    for name, (trial, colour) in shown.items():
+        curve = curves[curves["trial"] == trial["number"]]
+        right.plot(curve["epoch"], curve["val_loss"], colour, label=f"{name}: {trial['l2']:.1e}")
+        right.plot(curve["epoch"], curve["train_loss"], colour, linestyle=":")
     right.set(yscale="log", xlabel="epoch", ylabel="loss", title="validation (line) and training (dots)")
     right.legend()
     figure.savefig(path, dpi=110)

@@ -1,6 +1,8 @@
-"""Photographs MLflow's page for docs/mlflow.md. Run it where the `mlflow.db` of the study lies; it needs Chromium.
+"""Take the pictures of MLflow's page in docs/mlflow.md, from the `mlflow.db` in the working directory.
 
-PYTHONPATH=tests python docs/screenshots.py docs/mlflow l2+dropout-digits
+It needs Chromium, and the helpers of the tests:
+
+PYTHONPATH=tests uv run python docs/screenshots.py docs/mlflow l2+dropout-digits
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from support.browser import Browser, element
 from support.mlflow_server import serving
 
 _DRAWN = "document.querySelectorAll('.scatterlayer .trace').length >= {count}"
-_REST = "new Promise(done => setTimeout(() => done(true), 2000))"  # plots grow into their places
+_SETTLED = "new Promise(done => setTimeout(() => done(true), 2000))"  # plots are animated into their places
 
 
 def main(folder: Path, study: str) -> None:
@@ -48,7 +50,7 @@ def main(folder: Path, study: str) -> None:
 
 def _photograph(page: Browser, path: Path, ready: str) -> None:
     page.until(ready)
-    page.until(_REST)
+    page.until(_SETTLED)
     page.screenshot(path)
 
 

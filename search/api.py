@@ -1,4 +1,4 @@
-"""The `Study` that users hold: a recipe with its data and its Optuna study, how it is run, and what can be asked of it.
+"""The `Study` that users hold: it runs the study below it and answers questions about it.
 
 study = Study("l2", dataset="digits")
 study.run(trials=32)
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from search.check.check import Check
     from search.export.network import ExportedNetwork
-    from search.replay.replay import Replay
+    from search.replay.result import Replay
     from search.report.build import Report
-    from search.uncertainty.monte_carlo import Uncertainty
+    from search.uncertainty.result import Uncertainty
 
 
 class Study(BaseStudy):
-    """A hyperparameter search: made from a recipe, run to a budget, read as tables.
+    """A hyperparameter search, made from a recipe and run to a budget; its results are tables and figures.
 
     Args: see `search.study.study.BaseStudy`.
     """
@@ -39,7 +39,7 @@ class Study(BaseStudy):
         return overview.study_html(self)
 
     def check(self) -> Check:
-        """Find out whether the study learns one batch, and one of noise, by heart, and if not, why not.
+        """Find out whether the study can memorise a batch of its data and a batch of noise, and if not, why not.
 
         Nothing is written.
         """
@@ -58,12 +58,16 @@ class Study(BaseStudy):
         address: str | None = None,
         observers: Sequence[Observer] | None = None,
     ) -> Study:
-        """Search until the study has `trials` trials in total; call it again to go on, with a larger total to extend.
+        """Search until the study has `trials` trials in total; a second call continues, to a larger total if asked.
 
         Args:
             trials: the total budget, failed trials not counted; by default the recipe's, or the whole grid.
-            timeout, extend, workers, engine, address: see `search.study.runner.RunOptions`.
-            observers: those who watch; by default a progress bar. The MLflow writer watches in any case.
+            timeout: the seconds after which to stop: `search.study.runner.RunOptions`, as all below.
+            extend: whether to widen a range if the best trial lies at its edge, and to continue.
+            workers: the number of processes that share the work.
+            engine: where they run, "local" or "ray".
+            address: the address of the Ray cluster.
+            observers: the observers of the run; by default a progress bar. The MLflow writer observes in any case.
         """
         run_study(self, trials, RunOptions(timeout, extend, workers, engine, address), observers)
         return self
@@ -87,10 +91,10 @@ class Study(BaseStudy):
         return published(self)
 
     def export(self, path: Path | str, trial: int | None = None, *, one_se: bool = False) -> ExportedNetwork:
-        """Save the network of a trial, trained again: `search.export.network.export`.
+        """Train the network of a trial again and save it: `search.export.network.export`.
 
         Args:
-            path: the file to write, a name that ends in .safetensors.
+            path: the file to write; its name ends in .safetensors.
             trial: the number of the trial; by default the best one.
             one_se: whether to take the most strongly regularised trial within one standard error of the best.
         """
@@ -99,7 +103,7 @@ class Study(BaseStudy):
         return export(self, Path(path), trial, one_se=one_se)
 
     def report(self, folder: Path | str | None = None, *, training: bool | None = None) -> Report:
-        """Write a page of figures and what they say into a folder (report-NAME): `search.report.build.write`."""
+        """Write a page of figures with statements on them into a folder, report-NAME: `search.report.build.write`."""
         from search.report import build
 
         return build.write(self, folder, training=training)
@@ -133,23 +137,24 @@ def load_study(
     storage: str = database.DEFAULT_STORAGE,
     **options: Any,
 ) -> Study:
-    """Open a study that is in a storage already, with every change that it was run with, to be read: without MLflow.
+    """Open a study from a storage for reading, with every change that it was run with, and without MLflow.
 
     Args:
-        study: its own name, ``l2-digits``, or what it was made of: a recipe's name, a path, techniques joined by '+'.
-        study_name: its name where that is not made of recipe and data set.
-        dataset: the data set of the recipe, for the name; a path says where the data are now.
+        study: the study's own name, ``l2-digits``, or what it was made from: a recipe's name, a path, techniques
+            joined by '+'.
+        study_name: the study's name, if it is not made of recipe and data set.
+        dataset: the data set in the study's name, if not the recipe's; a path says where the data are now.
         storage: the URL of the Optuna database.
-        options: other arguments of `Study`, which say where it trains: device, data_dir, offline, techniques ...
+        options: other arguments of `Study` that say where it trains: device, data_dir, offline, techniques ...
 
     Raises:
-        RequestError: there is none, or its data or techniques are not the ones that it was run with.
+        RequestError: there is no such study, or its data or techniques are not those that it was run with.
     """
     name, recipe = lookup.find(storage, study, study_name=study_name, dataset=dataset)
     opened = Study(recipe, study_name=name, storage=storage, tracking_uri=None, **options)
     try:
         _ = opened.optuna_study
     except Mismatch as mismatch:
-        # Its recipe is the one it was run with: what is missing comes from outside.
+        # The recipe is the stored one, so what differs comes from outside: the data or a technique.
         raise RequestError(f"{mismatch}: give the data, and the --technique files, that it was run with") from None
     return opened

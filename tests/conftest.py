@@ -1,4 +1,4 @@
-"""What the whole suite shares: no telemetry, and small data made on the spot."""
+"""Fixtures of all tests; no test sends telemetry."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from search.data import Data
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # Threads that spin while they wait make small products crawl wherever another process wants the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from support.data import random_data
-
-from search.data import Data
+pytest.register_assert_rewrite("support", "reference")
 
 
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One empty MLflow database for all tests: creating one takes seconds of migrations, copying it none."""
+    """Return an empty MLflow database, to be copied: creating one takes seconds of migrations."""
     from mlflow import MlflowClient
 
     path = tmp_path_factory.mktemp("mlflow") / "empty.db"
@@ -30,7 +32,7 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """For commands in the test's own process: their folder; their handler of SIGTERM does not outlive the test."""
+    """Return an empty working folder, for commands that run in the test's process; restore the handler of SIGTERM."""
     monkeypatch.chdir(tmp_path)
     before = signal.getsignal(signal.SIGTERM)
     yield tmp_path
@@ -39,4 +41,6 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture
 def make_data() -> Callable[..., Data]:
+    from support.data import random_data
+
     return random_data

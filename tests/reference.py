@@ -1,8 +1,8 @@
-"""The oracle: one trial in plain `torch.nn` and `torch.optim`, sharing with the package only the named draws.
+"""The oracle: it trains one trial in plain `torch.nn` and `torch.optim`, from the package's named draws.
 
 It trains one slot the way a tutorial would: `nn.Sequential`, a loss, `loss.backward()`, `optimizer.step()`. Widths are
-not padded, nothing is batched over trials, gradients come from autograd alone. What a technique adds is written by its
-test case in the same plain terms: modules, an extra loss term, something after the step.
+not padded, nothing is batched over trials, and gradients come from autograd alone. A technique's test case writes what
+the technique adds in the same plain terms: modules, an extra loss term, something after the step.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ LOSSES = {"cross_entropy": F.cross_entropy, "mse": F.mse_loss, "l1": F.l1_loss, 
 
 
 def stored(width: int) -> int:
-    """Draws are made for widths rounded up to multiples of 16; what is beyond the true width is not used."""
+    """Return the width for which draws are made: the next multiple of 16, of which the rest is not used."""
     return -(-width // 16) * 16
 
 
 @dataclass
 class Draws:
-    """The random draws of one trial by name, at the present epoch, step and forward pass."""
+    """The named random draws of one trial, at the current epoch, step and forward pass."""
 
     seed: int
     replicate: int
@@ -51,7 +51,7 @@ class Draws:
         return self._named(streams.normal, technique, name, shape)
 
     def unit(self, name: str, *shape: int) -> Tensor:
-        """The initial draws of a parameter, weights as ``inputs x outputs``."""
+        """Return the uniform draws of a parameter's initialisation; weights are ``inputs x outputs``."""
         stream = streams.key(self.seed, self.replicate, "init", name, *shape)
         return streams.uniform(stream, prod(shape), dtype=self.dtype).view(shape)
 
@@ -73,7 +73,7 @@ class Dropout(nn.Module):
 def build(
     widths: tuple[int, ...], activation: str, draws: Draws, modules: Callable[[int, int], list[nn.Module]] | None = None
 ) -> nn.Sequential:
-    """A multilayer perceptron whose parameters are torch's default distribution on the named draws."""
+    """Build a multilayer perceptron, initialised by torch's default distribution from the named draws."""
     layers: list[nn.Module] = []
     for layer, (inputs, outputs) in enumerate(pairwise(widths)):
         linear = nn.Linear(inputs, outputs, dtype=draws.dtype)
@@ -112,17 +112,19 @@ def train(
     dtype: torch.dtype = torch.float64,
     draws: Draws | None = None,
 ) -> tuple[nn.Sequential, list[dict[str, float]]]:
-    """One trial, and what it measured at the end of each epoch.
+    """Train one trial, and return the network and the metrics of each epoch.
 
     Args:
-        modules: what stands behind the activation of hidden layer number (from 1) of that width.
-        rows: which rows of a random order an epoch uses.
-        inputs: what becomes of a training minibatch's features.
-        targets: what becomes of one-hot targets in training.
-        extra_loss: of (another training pass, the minibatch's features, the predictions).
-        rate: factor on every group's learning rate, of the step since the start.
-        after_epoch: of the epoch's metrics: whether training stops here.
-        draws: where the modules and hooks given here draw from.
+        modules: a function of a hidden layer's number (from 1) and width, which returns the modules that follow its
+            activation.
+        rows: a function that picks the training rows from all rows in random order.
+        inputs: a function that changes the features of a training minibatch.
+        targets: a function that changes the one-hot targets of a training minibatch.
+        extra_loss: a function of a further training pass, the minibatch's features and the predictions, which returns
+            a loss term.
+        rate: a function of the step since the start, which returns a factor on every learning rate.
+        after_epoch: a function of the epoch's metrics, which returns whether training stops.
+        draws: the draws that the given modules and hooks use.
     """
     draws = draws or Draws(seed, replicate, dtype)
     model = build(widths, activation, draws, modules).to(dtype)

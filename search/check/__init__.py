@@ -1,1 +1,1 @@
-"""The overfit check: whether a study can learn one batch by heart, and if not, why not."""
+"""The overfit check: find out whether a study can memorise one batch, and if not, why not."""

@@ -1,9 +1,9 @@
-"""The overfit check: does the study learn one batch by heart, and one of noise? If not, what is wrong?
+"""The overfit check: can the study memorise one batch of its data, and one batch of noise? If not, what is wrong?
 
-A network, loss and optimiser that work bring the loss of a single batch to nearly zero, even where there is nothing to
-understand. A study that does not is at fault, and searching it is a waste.
+A network, a loss and an optimiser that work bring the loss of a single batch to nearly zero, even where the batch is
+noise. A study that can't do so has a fault, and searching it would be a waste.
 
-    study --> weakest settings --> one batch, one of noise --> overfit --> fitted, or why not
+    study --> least regularised settings --> one batch, one of noise --> overfit --> fitted, or why not
 
 Nothing is written.
 """
@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from search.check.diagnosis import Fit, Subject, shown, span
-from search.check.weakest import weakest
+from search.check.diagnosis import Subject
+from search.check.fit import Fit, format_span, format_value
+from search.check.weakest import least_regularised
 from search.errors import counted
 from search.show import html
 from search.show.sheet import Sheet
@@ -31,14 +32,14 @@ MOST_ROWS = 128
 
 @dataclass(frozen=True)
 class Check:
-    """What the check of a study came to; as text, a line for the setting, one for each batch and one for both.
+    """The result of the check of a study; as text, a line for the settings, one for each batch and one for both.
 
     Attributes:
-        study: its name.
-        values: the hyperparameters of the study's own that both batches were trained with.
-        rates: the learning rates tried, as one pack.
-        data: a batch of the study's: the first of replicate 0.
-        noise: one of normal inputs, with the same targets, shuffled.
+        study: the name of the study.
+        values: the values of the hyperparameters that the study searches or sets; both batches were trained with them.
+        rates: the learning rates that were tried, as one pack.
+        data: the result for a batch of the data, the first one of replicate 0.
+        noise: the result for a batch of normally distributed inputs with the same targets, shuffled.
     """
 
     study: str
@@ -49,29 +50,32 @@ class Check:
 
     @property
     def fitted(self) -> bool:
-        """Whether both batches were."""
+        """Whether both batches were fitted."""
         return self.data.fitted and self.noise.fitted
 
     @property
     def meaning(self) -> str:
-        """What the two batches say together."""
+        """The conclusion from both batches."""
         if self.data.limited and (self.noise.fitted or self.noise.limited):
-            return "all is learnt that can be: network, loss and optimiser work, the loss that is left lies in the data"
-        return {
-            (True, True): "network, loss, optimiser and data work together: the study can learn what it is shown",
-            (
-                True,
-                False,
-            ): "the data is learnt and noise is not memorised: the study works, but as it trains it has not "
-            "the capacity to overfit",
-            (False, True): "noise is memorised, so network, loss and optimiser work: the fault lies in the data",
-            (False, False): "neither is fitted: trained this way nothing is learnt by heart, whatever the data",
-        }[self.data.fitted, self.noise.fitted]
+            return (
+                "all that can be learnt is learnt: network, loss and optimiser work, and the remaining loss lies in "
+                "the data"
+            )
+        if self.data.fitted and self.noise.fitted:
+            return "network, loss, optimiser and data work together: the study can memorise a batch"
+        if self.data.fitted:
+            return (
+                "the data is learnt but noise is not memorised: the study works, but trained this way it lacks the "
+                "capacity to overfit"
+            )
+        if self.noise.fitted:
+            return "noise is memorised, so network, loss and optimiser work: the fault lies in the data"
+        return "neither batch is fitted: trained this way the study memorises nothing, whatever the data"
 
     def __repr__(self) -> str:
-        setting = "".join(f", {name}={shown(value)}" for name, value in self.values.items())
+        settings = "".join(f", {name}={format_value(value)}" for name, value in self.values.items())
         return (
-            f"{self.study}: one batch of {counted(self.data.rows, 'row')}, lr {span(self.rates)}{setting}\n"
+            f"{self.study}: one batch of {counted(self.data.rows, 'row')}, lr {format_span(self.rates)}{settings}\n"
             f"data:  {self.data}\n"
             f"noise: {self.noise}\n"
             f"{self.meaning}"
@@ -79,12 +83,12 @@ class Check:
 
     def _repr_html_(self) -> str:
         heading, *_ = str(self).splitlines()
-        headings = ("batch", "", "loss", "wanted", "after steps", "lr", "")
+        headings = ("batch", "", "loss", "threshold", "after steps", "lr", "")
         rows = [(name, *_fit(fit)) for name, fit in (("data", self.data), ("noise", self.noise))]
         return html.block(html.table(Sheet(headings, rows, ("batch", ""), heading)), html.lines([self.meaning]))
 
     def outcome(self) -> dict[str, Any]:
-        """The same, as JSON can hold it."""
+        """Return the result as JSON can hold it."""
         return {
             "study": self.study,
             "fitted": self.fitted,
@@ -97,29 +101,30 @@ class Check:
 
 
 def _fit(fit: Fit) -> tuple[str, ...]:
-    loss, wanted, rate = (f"{value:.3g}" for value in (fit.loss, fit.threshold, fit.lr))
-    return "fitted" if fit.fitted else "not fitted", loss, f"< {wanted}", f"{fit.steps:,}", rate, fit.why
+    loss, threshold, rate = (f"{value:.3g}" for value in (fit.loss, fit.threshold, fit.lr))
+    return "fitted" if fit.fitted else "not fitted", loss, f"< {threshold}", f"{fit.steps:,}", rate, fit.why
 
 
-def check(study: BaseStudy, say: Callable[[str], None] = lambda _line: None) -> Check:
+def check(study: BaseStudy, log: Callable[[str], None] = lambda _line: None) -> Check:
     """Train one batch of a study, and one of noise, until they are fitted, or find out why they are not.
 
     Args:
-        say: is told what is being trained, a line each.
+        study: the study, to which nothing is written.
+        log: is called with a line on each training.
     """
-    values = weakest(study.space)
+    values = least_regularised(study.space)
     data, seed = study.data, study.recipe.seed
     order = streams.permutation(streams.key(seed, 0, "order", 0), len(data.x_train))
     rows = order[: max(2, min(int(values["batch_size"]), MOST_ROWS))]
     x, y = data.x_train[rows], data.y_train[rows]
     noise = streams.normal(streams.key(seed, 0, "noise batch"), x.numel()).view(x.shape)
     if data.pixel_max is not None:
-        # Noise that pixels can be: techniques may hold to that.
+        # Techniques may rely on pixels within their range.
         noise = data.inputs.apply(data.inputs.invert(noise).clamp(0, data.pixel_max))
     shuffled = y[streams.permutation(streams.key(seed, 0, "noise targets"), len(y))]
-    subject = Subject(study, values, x, y, lambda line: say(f"data: {line}"))
+    subject = Subject(study, values, x, y, lambda line: log(f"data: {line}"))
     of_data, cure = subject.fit()
-    of_noise, _ = Subject(study, values, noise, shuffled, lambda line: say(f"noise: {line}")).fit(cure)
+    of_noise, _ = Subject(study, values, noise, shuffled, lambda line: log(f"noise: {line}")).fit(cure)
     own = {name: values[name] for name in values if name in (*study.space.searched, *study.recipe.set)}
     for name in ("lr", "batch_size", "epochs"):
         own.pop(name, None)

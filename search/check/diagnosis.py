@@ -1,19 +1,20 @@
 """One batch under the overfit check: whether it is fitted, and if not, why not.
 
-What is seen (the loss is not finite, does not move, falls too slowly, has a floor) is said with its figure; the cause
-is found by trying: other learning rates, without each technique in turn, a wider network.
+The symptom (the loss is not finite, does not move, falls too slowly, has a floor) is reported with its figures. The
+cause is found by trying changes: other learning rates, leaving out each technique in turn, a wider network.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from search.check.fit import Fit, format_span, format_value
 from search.check.weakest import learning_rates
 from search.technique import Numeric, Value
 from search.train.overfit import Attempt, OneBatch, overfit
@@ -23,57 +24,25 @@ if TYPE_CHECKING:
     from search.study.study import BaseStudy
 
 STEPS = 1_000
-"""About as many steps are trained: the study's epochs, of as many steps each as come nearest to it."""
-# Of the constant predictor's loss: above it, nothing is learnt.
+"""About how many steps are trained: the study's epochs, with as many steps each as come nearest to this number."""
+# The share of the constant predictor's loss above which nothing has been learnt.
 _STUCK = 0.9
-# Of the inputs' SD. Measured on `line`: in 1,000 steps a network comes to the loss that this leaves, for noise too.
+# The resolution of inputs, in SD, that a network reaches in 1,000 steps; measured on `line`, for data and for noise.
 _DETAIL = 1 / 8
 _ANY_RATE = tuple(10.0**power for power in range(-6, 1))
-# Those by which a technique acts on training; its others only describe, or tell its place in a study.
+# The hooks by which a technique acts on training; the other ones only describe it or validate a study.
 _HOOKS = ("init", "parameters", "input", "layer", "targets", "loss", "penalty", "gradient", "rate", "project")
 
 
 @dataclass(frozen=True)
-class Fit:
-    """What came of one batch; losses are in evaluation mode, without penalties.
+class Part:
+    """Something that regularises and can be left out: a technique, or the optimiser's weight decay.
 
     Attributes:
-        rows: of the batch.
-        fitted: whether the loss fell below the threshold.
-        limited: whether it did not, but came as low as rows that contradict each other, or nearly do, let it.
-        loss: the first below the threshold, else the lowest; infinite where none was finite.
-        threshold: 0.01 ln(classes), or 0.001 of the constant predictor's.
-        constant: the loss of the best constant predictor.
-        floor: the least that is possible: above 0 where rows of equal inputs have different targets.
-        steps, lr: after how many steps, and at which learning rate, the loss was that.
-        why: what is wrong where it was not fitted, what is worth knowing where it was; may be empty.
+        label: what sentences call it.
+        names: the names of its hyperparameters.
+        technique: the name of the technique; None for the optimiser.
     """
-
-    rows: int
-    fitted: bool
-    limited: bool
-    loss: float
-    threshold: float
-    constant: float
-    floor: float
-    steps: int
-    lr: float
-    why: str = ""
-
-    def __str__(self) -> str:
-        place = f"after {self.steps:,} steps at lr={self.lr:.3g}"
-        if self.fitted:
-            text = f"fitted: loss {self.loss:.3g} < {self.threshold:.3g} {place}"
-        elif math.isfinite(self.loss):
-            text = f"not fitted: loss {self.loss:.3g} at best ({place}), not < {self.threshold:.3g}"
-        else:
-            text = "not fitted"
-        return f"{text}; {self.why}" if self.why else text
-
-
-@dataclass(frozen=True)
-class Part:
-    """Something that regularises and that can be left out: a technique, or the optimiser's weight decay."""
 
     label: str
     names: frozenset[str]
@@ -82,7 +51,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Change:
-    """What is done otherwise, to find out what is wrong."""
+    """A change to the training that may show what is wrong.
+
+    Attributes:
+        rates: the learning rates.
+        without: what is left out.
+        hidden: the widths of the hidden layers, if they are changed.
+    """
 
     rates: tuple[float, ...]
     without: tuple[Part, ...] = ()
@@ -91,30 +66,31 @@ class Change:
     def __str__(self) -> str:
         parts = [f"without {part.label}" for part in self.without]
         hidden = [f"hidden={self.hidden}"] if self.hidden else []
-        return ", ".join([*parts, *hidden, f"lr {span(self.rates)}"])
+        return ", ".join([*parts, *hidden, f"lr {format_span(self.rates)}"])
 
 
 class Subject:
-    """One batch, and all ways to train on it.
+    """One batch and the ways to train on it.
 
     Args:
-        study: whose network, techniques and optimiser learn it.
-        values: all its hyperparameters.
-        x, y: the batch, as in `Data`.
-        say: is told what is being trained.
+        study: the study, which has the network, the techniques and the optimiser.
+        values: the values of all its hyperparameters.
+        x: the inputs of the batch, as in `Data`.
+        y: the targets of the batch, as in `Data`.
+        log: is called with a line on each training.
     """
 
     def __init__(
-        self, study: BaseStudy, values: Mapping[str, Value], x: Tensor, y: Tensor, say: Callable[[str], None]
+        self, study: BaseStudy, values: Mapping[str, Value], x: Tensor, y: Tensor, log: Callable[[str], None]
     ) -> None:
-        self._study, self._values, self._say = study, values, say
+        self._study, self._values, self._log = study, values, log
         self._numeric = study.space.numeric(values)
-        # Schedules count epochs: they run over the check's steps as over the study's.
+        # Schedules count epochs, so the check has the study's epochs, with fewer or more steps each.
         epochs = min(int(values["epochs"]), STEPS)
         self._batch = OneBatch(study.data, x, y, study.device, round(STEPS / epochs))
         self._structure = study.space.structure(values) | {"batch_size": len(x), "epochs": epochs}
         self.rates = learning_rates(study.space, self._numeric["lr"])
-        # A study's own learning rate is waited for, though another may be faster.
+        # A fixed learning rate is waited for, even if another one fits the batch in fewer steps.
         fixed = "lr" not in study.space.searched
         self._own = self.rates.index(self._numeric["lr"]) if fixed else None
         loss = self._program().loss
@@ -123,28 +99,40 @@ class Subject:
         if study.data.task == "classification":
             self._threshold = 0.01 * math.log(max(study.data.outputs, 2))
         else:
-            # Targets are standardised: where all of a batch are equal, 1 is the level of the constant predictor.
+            # Targets are standardised, so where all targets of the batch are equal, 1 is the right scale.
             self._threshold = 0.001 * (self._constant or 1.0)
-        # Where zero is out of reach, being as near to what is possible is all that can be asked.
+        # Where a loss of zero is impossible, the loss has to come as near to the lowest possible one.
         self._enough = self._threshold + (self._floor if self._floor >= self._threshold else 0.0)
         self._blurred = self._batch.blurred_loss(loss, _DETAIL)
         self._learnt = max(self._enough, 1.2 * self._blurred) if self._blurred >= self._threshold else self._enough
 
     def fit(self, first: Change | None = None) -> tuple[Fit, Change | None]:
-        """What comes of the batch, and the change that made it learn if it did not; `first` is tried before others."""
+        """Train on the batch; return the result, and the change with which the batch is learnt if it was not fitted.
+
+        Args:
+            first: a change to try before the others.
+        """
         attempt = self._attempt(Change(self.rates), self._enough, self._own)
         fitted, cure = attempt.loss < self._threshold, None
         if fitted:
-            said = self._beside(attempt)
+            remarks = self._beside(attempt)
         else:
-            said = self._obstacles()
+            remarks = self._obstacles()
             if not attempt.loss < self._learnt:
                 cure, better = self._cure(first)
-                said += [self._seen(attempt), self._cause(cure, better)]
+                remarks += [self._symptom(attempt), self._cause(cure, better)]
         fit = Fit(
-            len(self._batch.x_train), fitted, not fitted and attempt.loss < self._learnt, attempt.loss,
-            self._threshold, self._constant, self._floor, attempt.when, attempt.rates[attempt.slot], "; ".join(said),
-        )  # fmt: skip
+            len(self._batch.x_train),
+            fitted,
+            not fitted and attempt.loss < self._learnt,
+            attempt.loss,
+            self._threshold,
+            self._constant,
+            self._floor,
+            attempt.when,
+            attempt.rates[attempt.slot],
+            "; ".join(remarks),
+        )
         return fit, cure
 
     def _program(self, change: Change | None = None) -> Program:
@@ -155,29 +143,32 @@ class Subject:
         return Program.build(
             self._structure | hidden,
             [name for name in self._numeric if name not in names],
-            # The check chooses the rows.
+            # The check chooses the rows of the batch itself.
             [replace(technique, rows=None) for technique in techniques],
-            self._batch, loss=self._study.loss, seed=self._study.recipe.seed, precision=self._study.recipe.precision,
-        )  # fmt: skip
+            self._batch,
+            loss=self._study.loss,
+            seed=self._study.recipe.seed,
+            precision=self._study.recipe.precision,
+        )
 
     def _attempt(self, change: Change, enough: float, awaited: int | None = None) -> Attempt:
-        self._say(str(change))
+        self._log(str(change))
         return overfit(self._program(change), self._batch, self._numeric, change.rates, enough, awaited)
 
     @cached_property
     def _parts(self) -> tuple[Part, ...]:
-        """What can be left out, in the study's order."""
+        """The parts that can be left out, in the study's order."""
         parts = []
         for technique in self._program().techniques:
             if all(getattr(technique, hook) is None for hook in _HOOKS):
                 continue
             own = [name for name in technique.hyperparameters if name in self._values]
-            label = " ".join(f"{name}={shown(self._values[name])}" for name in own) or technique.name
+            label = " ".join(f"{name}={format_value(self._values[name])}" for name in own) or technique.name
             parts.append(Part(label, frozenset(own), technique.name))
         for name in self._numeric:
             declared = self._study.space.declared[name]
             if name not in self._study.space.owners and isinstance(declared, Numeric) and declared.stronger:
-                parts.append(Part(f"{name}={shown(self._values[name])}", frozenset([name]), None))
+                parts.append(Part(f"{name}={format_value(self._values[name])}", frozenset([name]), None))
         return tuple(parts)
 
     @property
@@ -186,7 +177,7 @@ class Subject:
         return f"{width}x{width}"
 
     def _changes(self) -> Iterator[Change]:
-        # Techniques first: in a few large steps a network may pass zero before a penalty gets hold of it.
+        # Techniques come first: with a high learning rate a batch may be fitted before a penalty takes effect.
         for part in self._parts:
             yield Change(self.rates, (part,))
         if len(self._parts) > 1:
@@ -199,7 +190,7 @@ class Subject:
             yield Change(self.rates, self._parts, self._wider)
 
     def _cure(self, first: Change | None) -> tuple[Change, Attempt] | tuple[None, None]:
-        """The first change with which the batch is learnt, if there is one, and what came of it."""
+        """Return the first change with which the batch is learnt and its training, or None twice."""
         for change in [*([first] if first else []), *(change for change in self._changes() if change != first)]:
             attempt = self._attempt(change, self._learnt)
             if attempt.loss < self._learnt:
@@ -207,79 +198,72 @@ class Subject:
         return None, None
 
     def _obstacles(self) -> list[str]:
-        """What in the batch keeps the loss from zero, whatever the network."""
+        """Say what in the batch keeps the loss from zero with any network."""
         if self._floor >= self._threshold:
-            rule = f"so that no loss below {self._floor:.3g} is possible"
-            return [f"{self._conflicts} rows have the inputs of another row and other targets, {rule}"]
+            rule = f"so no loss below {self._floor:.3g} is possible"
+            return [f"{self._conflicts} rows have the same inputs as another row but different targets, {rule}"]
         if self._blurred >= self._threshold:
-            rule = f"a network that does not tell them apart comes to {self._blurred:.3g}"
-            return [f"rows of other targets are within {_DETAIL:g} SD of each other in every input: {rule}"]
+            rule = f"a network that does not tell them apart has a loss of {self._blurred:.3g}"
+            return [f"some rows with different targets are within {_DETAIL:g} SD of each other in every input: {rule}"]
         return []
 
-    def _seen(self, attempt: Attempt) -> str:
-        """How the loss behaved, with the figures that show it."""
+    def _symptom(self, attempt: Attempt) -> str:
+        """Say how the loss behaved, with figures."""
         before = float(attempt.losses[0, 0])
         if not math.isfinite(before):
             broken = int((~self._batch.x_train.isfinite()).sum() + (~self._batch.y_train.isfinite()).sum())
-            return f"the loss is not finite before training begins ({broken} of the batch's numbers are not)"
+            return f"the loss is not finite before training begins ({broken} of the batch's numbers are not finite)"
         if not math.isfinite(attempt.loss):
-            return f"the loss is not finite at any learning rate, {span(self.rates)} ({before:.3g} before training)"
+            return (
+                f"the loss is not finite at any learning rate, {format_span(self.rates)} ({before:.3g} before training)"
+            )
         if not attempt.loss < _STUCK * self._constant:
-            text = f"it never gets away from the best constant predictor's {self._constant:.3g}"
+            text = f"it never falls clearly below that of the best constant predictor, {self._constant:.3g}"
             if not attempt.alive.any():
-                text += ": every unit of a hidden layer is dead, the same for all rows, so that no gradient passes"
+                text += ": every unit of a hidden layer is dead, that is, the same for all rows, so no gradient passes"
             return text
         if attempt.pace < 0.99:
             more = 100 * math.log(self._learnt / attempt.loss) / math.log(attempt.pace)
             return (
-                f"it falls, from {before:.3g}, but too slowly: by {1 - attempt.pace:.0%} in 100 steps at the end, "
-                f"which makes {more:,.0f} more"
+                f"it falls, from {before:.3g}, but too slowly: by {1 - attempt.pace:.0%} in 100 steps at the end; "
+                f"at this pace it needs {more:,.0f} more steps"
             )
-        return f"it has stopped falling, from {before:.3g} (the best constant predictor has {self._constant:.3g})"
+        constant = f"the loss of the best constant predictor is {self._constant:.3g}"
+        return f"it has stopped falling, from {before:.3g} ({constant})"
 
     def _cause(self, change: Change | None, better: Attempt | None) -> str:
-        """What makes the difference, found by trying."""
+        """Say which change lets the batch be learnt."""
         if change is None or better is None:
-            tried = [f"lr {span(_ANY_RATE)}", f"hidden={self._wider}"]
+            tried = [f"lr {format_span(_ANY_RATE)}", f"hidden={self._wider}"]
             tried[1:1] = [f"leaving out {part.label}" for part in self._parts]
-            return f"none of these helps: {', '.join(tried)}"
+            return f"none of these changes helps: {', '.join(tried)}"
         learnt = f"the batch is learnt in {better.when:,} steps at lr={better.rates[better.slot]:.3g}"
-        said, otherwise = [], []
+        causes, remedies = [], []
         if change.without:
             one = len(change.without) == 1
             labels = " and ".join(part.label for part in change.without)
-            said.append(f"{labels} keep{'s' if one else ''} it there")
-            otherwise.append(f"without {'it' if one else 'them'}")
+            causes.append(f"{labels} keep{'s' if one else ''} it there")
+            remedies.append(f"without {'it' if one else 'them'}")
         if change.hidden is not None:
             parameters = self._program().layout.trainable
-            said.append(f"the network is too small to memorise {self._batch.rows} rows ({parameters:,} parameters)")
-            otherwise.append(f"with hidden={change.hidden}")
-        if said:
-            return f"{', and '.join(said)}: {' and '.join(otherwise)} {learnt}"
+            causes.append(f"the network is too small to memorise {self._batch.rows} rows ({parameters:,} parameters)")
+            remedies.append(f"with hidden={change.hidden}")
+        if causes:
+            return f"{', and '.join(causes)}: {' and '.join(remedies)} {learnt}"
         rate = better.rates[better.slot]
         if min(self.rates) < rate < max(self.rates):
-            return f"the learning rates tried do not suit it: {learnt}"
-        return f"learning rates from {span(self.rates)} are too {'low' if rate > max(self.rates) else 'high'}: {learnt}"
+            return f"none of the learning rates tried suits it: {learnt}"
+        fault = "low" if rate > max(self.rates) else "high"
+        return f"learning rates from {format_span(self.rates)} are too {fault}: {learnt}"
 
     def _beside(self, attempt: Attempt) -> list[str]:
-        """What is worth knowing of a batch that was fitted."""
+        """Say what is worth knowing about a batch that was fitted."""
         if self._constant < self._threshold:
-            return ["but all its targets are equal, so that a constant does"]
+            return ["but all its targets are equal, so a constant predicts them"]
         if self._own is None or self._own == attempt.slot:
             return []
         rate, steps = self.rates[self._own], attempt.reached(self._own)
         if steps is not None:
-            return [f"the study's own lr={rate:.3g} takes {steps:,}"]
+            return [f"the study's own lr={rate:.3g} takes {steps:,} steps"]
         loss = float(attempt.losses[-1, self._own])
-        return [f"but the study's own lr={rate:.3g} has not learnt it in {attempt.trained:,} (loss {loss:.3g})"]
-
-
-def span(rates: Sequence[float]) -> str:
-    """Learning rates as ``0.0001 to 0.01``."""
-    low, high = f"{min(rates):.3g}", f"{max(rates):.3g}"
-    return low if low == high else f"{low} to {high}"
-
-
-def shown(value: Value) -> str:
-    """A hyperparameter's value, to three digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+        return [f"but the study's own lr={rate:.3g} has not learnt it in {attempt.trained:,} steps (loss {loss:.3g})"]

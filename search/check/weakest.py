@@ -1,4 +1,4 @@
-"""A study's settings where they regularise least: what ought to learn a batch by heart, if anything does."""
+"""The settings of a study that regularise least: with them it should memorise a batch, if with any."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from search.technique import Numeric, Value
 _RATES = 9
 
 
-def weakest(space: Space) -> dict[str, Value]:
-    """A trial's values: fixed ones as they are, searched ones where they regularise least, or at their default."""
-    values = space.complete({name: _weakest(space, name) for name in space.searched})
+def least_regularised(space: Space) -> dict[str, Value]:
+    """Return the values of a trial: fixed ones as they are, searched ones where they regularise least.
+
+    A searched hyperparameter that does not regularise takes its default, if the search allows that, or else the middle
+    of its range.
+    """
+    values = space.complete({name: _least_regularised(space, name) for name in space.searched})
     assert values is not None
     return values
 
 
-def _weakest(space: Space, name: str) -> Value:
+def _least_regularised(space: Space, name: str) -> Value:
     declared, possible = space.declared[name], space.possible(name)
     searched = space.searched[name]
     choices = isinstance(searched, CategoricalDistribution)
@@ -30,9 +34,9 @@ def _weakest(space: Space, name: str) -> Value:
         return isinstance(value, int | float) and possible[0] <= value <= possible[-1]  # type: ignore[operator]
 
     if isinstance(declared, Numeric):
-        for wanted in (declared.neutral, None if declared.stronger else declared.default):
-            if wanted is not None and allowed(wanted):
-                return wanted
+        for value in (declared.neutral, None if declared.stronger else declared.default):
+            if value is not None and allowed(value):
+                return value
         if declared.stronger is not None:
             return (min if declared.stronger == "up" else max)(map(float, possible))
     elif allowed(declared.default):
@@ -46,7 +50,10 @@ def _weakest(space: Space, name: str) -> Value:
 
 
 def learning_rates(space: Space, lr: float) -> tuple[float, ...]:
-    """Those to try: over the range searched, or a decade either side of the fixed one, evenly in the logarithm."""
+    """Return the learning rates to try: the range that is searched, or a decade on either side of the fixed rate.
+
+    They are evenly spaced in the logarithm.
+    """
     searched = space.searched.get("lr")
     if isinstance(searched, CategoricalDistribution):
         choices = sorted(float(choice) for choice in searched.choices if choice is not None)

@@ -1,1 +1,1 @@
-"""Studies compared on fresh replicates and the test split."""
+"""Compare studies by their chosen trials, on fresh replicates and the test split."""

@@ -73,7 +73,7 @@ def compare(
 
     from search.compare.contenders import enter
     from search.compare.studies import compare_studies
-    from search.study.retrain import chosen
+    from search.study.retrain import complete_trial
 
     contenders = enter(
         studies, storage=storage, tracking_uri=tracking_uri, trials=trials,
@@ -82,7 +82,7 @@ def compare(
     )  # fmt: skip
     if figure is not None:
         figure_file.validate_overwrite(
-            figure, [(one.name, chosen(one, None).number) for one in contenders], force=force
+            figure, [(one.name, complete_trial(one, None).number) for one in contenders], force=force
         )
     result = compare_studies(*contenders, replicates=replicates)
     if figure is not None:

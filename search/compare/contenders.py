@@ -1,4 +1,4 @@
-"""The studies of a comparison: those of that name in the storage, and recipes that are run first, all equally long."""
+"""The studies of a comparison: they are opened by name, or run first, so that all have searched equally long."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from search.compare.studies import check
+from search.compare.studies import validate_studies
 from search.errors import counted
 from search.recipe import Recipe
 from search.recipe.discovery import load_technique
 from search.study import lookup
 from search.study.results import count_finished
-from search.study.retrain import chosen
+from search.study.retrain import complete_trial
 from search.study.runner import run_study
 from search.study.study import BaseStudy
 from search.technique import Technique
@@ -31,45 +31,46 @@ def enter(
     techniques: Sequence[Path],
     **options: Any,
 ) -> list[BaseStudy]:
-    """The studies, each run to its budget; says on stderr what is run.
+    """Return the studies of a comparison, each run to its budget; print on stderr what is run.
 
-    A study that is there already stays as it is, unless `trials` takes it further. One that is not is run to `trials`,
-    or to as many as the longest of the others has, or, where all are new, to the largest budget of the recipes.
+    A study that exists stays as it is, unless `trials` takes it further. A new study is run to `trials` trials; by
+    default to as many as the longest of the others has, or, where all are new, to the largest budget of the recipes.
 
     Args:
-        words: names of studies, or recipes.
-        dataset, target: of recipes; a study has its own.
-        techniques: files; each is of those studies only that use it.
-        options: of `Study`.
+        words: names of studies, or of recipes, which are run first.
+        storage: the URL of the Optuna database.
+        tracking_uri: MLflow's tracking URI for studies that are run; None for no MLflow.
+        trials: the total number of trials of every study.
+        replicates: the number of fresh replicates of the comparison.
+        dataset: the data set of recipes; a study has its own.
+        target: the column that recipes predict; a study has its own.
+        techniques: files of techniques; each study gets those that it uses.
+        options: other arguments of `BaseStudy`.
 
     Raises:
-        RequestError: one of them is not to be had, or they cannot be compared. Nothing has been run then.
+        RequestError: a study is not to be had, or the studies can't be compared. Nothing has been run then.
     """
-    there = lookup.recipes(storage)
+    stored = lookup.recipes(storage)
     outside = [load_technique(path) for path in techniques]
+    common: dict[str, Any] = {"storage": storage, "tracking_uri": tracking_uri, **options}
     studies, new = [], []
     for word in words:
-        name = word if word in there else lookup.usual_name(word, dataset, there, "study or recipe")
-        if name in there:
-            recipe, noted = there[name]
-            own = [one for one in outside if one.name in recipe.techniques or _uses(noted, one)]
-            study = BaseStudy(
-                recipe, study_name=name, storage=storage, tracking_uri=tracking_uri, techniques=own, **options
-            )
+        name = word if word in stored else lookup.usual_name(word, dataset, stored, "study or recipe")
+        if name in stored:
+            recipe, identity = stored[name]
+            own = [one for one in outside if one.name in recipe.techniques or _uses(identity, one)]
+            study = BaseStudy(recipe, study_name=name, techniques=own, **common)
         else:
             own = [one for one in outside if one.name in Recipe.load(word).techniques]
-            study = BaseStudy(
-                word, dataset=dataset, target=target, storage=storage, tracking_uri=tracking_uri, techniques=own,
-                **options,
-            )  # fmt: skip
+            study = BaseStudy(word, dataset=dataset, target=target, techniques=own, **common)
             new.append(study)
         studies.append(study)
-    check(studies, replicates)
+    validate_studies(studies, replicates)
     budgets = {study.name: study.budget(trials) for study in studies}
     old = [study for study in studies if study not in new]
     if trials is None:
         for study in old:
-            chosen(study, None)
+            complete_trial(study, None)  # which raises an error where there is none
             budgets[study.name] = count_finished(study)
         goal = max(budgets[study.name] for study in old or new)
         budgets |= {study.name: study.budget(goal) for study in new}
@@ -83,11 +84,11 @@ def _run(study: BaseStudy, budget: int, *, new: bool) -> None:
     if done >= budget:
         print(f"study {study.name} has {counted(done, 'trial')}: nothing to run", file=sys.stderr)
         return
-    told = "is not there yet: running its" if new else f"has {counted(done, 'trial')}: running it on to"
-    print(f"study {study.name} {told} {counted(budget, 'trial')}", file=sys.stderr)
+    present = "does not exist yet: running" if new else f"has {counted(done, 'trial')}: continuing to"
+    print(f"study {study.name} {present} {counted(budget, 'trial')}", file=sys.stderr)
     run_study(study, budget)
 
 
-def _uses(noted: dict[str, str], technique: Technique) -> bool:
-    """Whether a study's identity has a hyperparameter of a technique that its recipe does not name."""
-    return any(f"{how} {name}" in noted for how in ("set", "space") for name in technique.hyperparameters)
+def _uses(identity: dict[str, str], technique: Technique) -> bool:
+    """Return whether a study has a hyperparameter of a technique that its recipe does not name."""
+    return any(f"{how} {name}" in identity for how in ("set", "space") for name in technique.hyperparameters)

@@ -1,72 +1,75 @@
-"""The figure of a comparison: every chosen trial with its interval, and every pair's difference with its own."""
+"""The figure of a comparison: a panel of the chosen trials and a panel of their differences, with 95% intervals."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from search.compare.pairs import Interval
-from search.compare.verdict import Comparison
-from search.show import figure_file
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _LONGEST = 34
 
 
-def figure(found: Comparison) -> Figure:
-    """Two panels; a filled marker is a difference, an open one is none that can be told."""
-    from matplotlib.axes import Axes
+@dataclass(frozen=True)
+class Row:
+    """An interval with its label, two lines of text; a difference that is not significant has an open marker."""
+
+    label: tuple[str, str]
+    interval: Interval
+    filled: bool = True
+
+
+def draw_intervals(
+    trials: Sequence[Row], pairs: Sequence[Row], labels: tuple[str, str], titles: tuple[str, str, str]
+) -> Figure:
+    """Draw two panels of intervals.
+
+    Args:
+        trials: the rows of the left panel.
+        pairs: the rows of the right panel, which marks the difference 0.
+        labels: the labels of the two x axes.
+        titles: the titles of the two panels and of the figure.
+    """
     from matplotlib.figure import Figure
 
-    def panel(axes: Axes, rows: list[tuple[str, Interval, bool]]) -> None:
-        for at, (_, one, filled) in enumerate(rows):
-            axes.errorbar(
-                one.value, at, xerr=[[one.value - one.low], [one.high - one.value]], fmt="o" if filled else "s",
-                color="black", markerfacecolor="black" if filled else "white", markersize=6, capsize=4, linewidth=1.4,
-            )  # fmt: skip
-        axes.set_yticks(range(len(rows)), [label for label, *_ in rows], fontsize="small")
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.grid(axis="x", color="0.88")
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(axis="y", length=0)
-
-    rows = max(len(found.arms), len(found.pairs))
-    made = Figure(figsize=(12, 1.9 + 0.55 * rows), layout="constrained")
-    left, right = made.subplots(1, 2)
-    panel(left, [(_wrapped(arm.study, arm.label.partition(" (")[0]), found.score(arm), True) for arm in found.arms])
-    left.set(
-        xlabel=found.label + ("" if found.metric == "accuracy" else ", units of the data"), title="each alone, 95% CI"
-    )
-    pairs = [(pair, pair.score.interval) for pair in found.pairs]
-    panel(
-        right,
-        [(_wrapped(pair.first.study, f"less {pair.second.study}"), one, one.low > 0 or one.high < 0)
-         for pair, one in pairs],
-    )  # fmt: skip
+    figure = Figure(figsize=(12, 1.9 + 0.55 * max(len(trials), len(pairs))), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for axes, rows, label, title in zip((left, right), (trials, pairs), labels, titles, strict=False):
+        _panel(axes, rows)
+        axes.set(xlabel=label, title=title)
     right.axvline(0, color="0.35", linewidth=1.2, linestyle="--")
-    unit = "points of test accuracy" if found.metric == "accuracy" else "test RMSE, units of the data"
-    better = "right" if found.metric == "accuracy" else "left"
-    right.set(xlabel=f"difference, {unit} (the first is better to the {better})", title=f"pairs, {found.confidence}")
-    made.suptitle(
-        f"{found.replicates} fresh replicates, {found.examples:,} test examples; "
-        "pairs: filled = a difference, open = none that can be told", fontsize="medium",
-    )  # fmt: skip
-    return made
+    figure.suptitle(titles[2], fontsize="medium")
+    return figure
 
 
-def draw(found: Comparison, file: Path) -> None:
-    """Save the figure, as PNG or SVG.
+def _panel(axes: Axes, rows: Sequence[Row]) -> None:
+    for place, row in enumerate(rows):
+        value, low, high = row.interval.value, row.interval.low, row.interval.high
+        axes.errorbar(
+            value,
+            place,
+            xerr=[[value - low], [high - value]],
+            fmt="o" if row.filled else "s",
+            color="black",
+            markerfacecolor="black" if row.filled else "white",
+            markersize=6,
+            capsize=4,
+            linewidth=1.4,
+        )
+    axes.set_yticks(range(len(rows)), [_lines(row.label) for row in rows], fontsize="small")
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(axis="x", color="0.88")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
 
-    Raises:
-        EnvironmentFault: the file cannot be written.
-    """
-    figure_file.save(figure(found), file, [(arm.study, arm.trial) for arm in found.arms])
 
-
-def _wrapped(first: str, second: str) -> str:
-    """Two lines, neither of which takes the panel's room; a dollar sign would begin a formula."""
-    lines = (text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..." for text in (first, second))
-    return "\n".join(lines).replace("$", r"\$")
+def _lines(label: tuple[str, str]) -> str:
+    """Return two lines that leave the panel its room. Matplotlib would read a dollar sign as the start of a formula."""
+    clipped = (text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..." for text in label)
+    return "\n".join(clipped).replace("$", r"\$")

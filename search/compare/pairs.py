@@ -1,4 +1,4 @@
-"""Chosen trials as they were tested, and the differences of two: what a comparison is made of."""
+"""Chosen trials with their test results, and the differences between two of them."""
 
 from __future__ import annotations
 
@@ -14,27 +14,37 @@ Metric = Literal["accuracy", "rmse"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A value, and low and high of its 95% interval."""
+    """A value with the low and high ends of its 95% interval."""
 
     value: float
     low: float
     high: float
 
     def __str__(self) -> str:
-        value, low, high = figures(self.value, self.low, self.high, digits=2)
+        value, low, high = format_figures(self.value, self.low, self.high, digits=2)
         return f"{value} ({low} to {high})"
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether 0 lies outside the interval."""
+        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A study's chosen trial, trained on fresh replicates and tested.
+    """A study's chosen trial, trained on fresh replicates and tested: one arm of the comparison.
 
     Attributes:
-        searched: how many trials the study has finished.
-        value: the trial's in its study.
-        losses: of the test examples, ``replicates x examples``.
-        scores: 1 where the class is right, or the squared error in the user's units, likewise.
-        readings: how often the study's test split has been read by now, this time included.
+        study: the name of the study.
+        trial: the number of the trial.
+        params: its hyperparameters.
+        label: what sentences call it.
+        searched: the number of trials that the study has finished.
+        value: the trial's value in its study.
+        losses: the losses of the test examples, ``replicates x examples``.
+        scores: 1 where the class is right and 0 elsewhere, or the squared error in the user's units,
+            ``replicates x examples``.
+        readings: how many times the study's test split has been read, this time included.
     """
 
     study: str
@@ -48,75 +58,106 @@ class Arm:
     readings: int
 
     def cells(self, metric: Metric) -> Floats:
-        """What each replicate and example adds to the metric as a person reads it: percent, or units of the data."""
+        """Return what each replicate and example adds to the metric, in percent or in the units of the data."""
         return 100 * self.scores if metric == "accuracy" else root(self.scores)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Of two trials, the first less the second, with an interval that holds with all others of its family.
+    """The first of two trials minus the second.
 
     Attributes:
-        p: adjusted for the family, below 0.05 exactly where the interval leaves out 0.
-        effect: the difference over the standard deviation of the replicates' paired differences; None where that is 0.
-        of_examples: the share of its variance that is due to the test examples.
+        interval: the difference, with an interval that holds together with all others of its family.
+        p: the p value, adjusted for the family; it is below 0.05 exactly where the interval excludes 0.
+        effect: the difference divided by the standard deviation of the replicates' paired differences; None where
+            that is 0.
+        example_share: the share of the variance of the difference that is due to the test examples.
     """
 
     interval: Interval
     p: float
     effect: float | None
-    of_examples: float
+    example_share: float
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The parts of training that paired replicates of two trials have in common.
+
+    Attributes:
+        parts: what they share, such as "batch order".
+        unshared: what they don't share, and why; empty where they share everything.
+    """
+
+    parts: Sequence[str]
+    unshared: str = ""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two trials, in the order in which their studies were named; what of training was common to both."""
+    """Two trials, in the order in which their studies were named, and their differences.
+
+    Attributes:
+        first: the first trial.
+        second: the second trial.
+        score: the difference in accuracy or RMSE.
+        loss: the difference in loss; None where the studies measure it differently.
+        shared: what their paired replicates have in common.
+    """
 
     first: Arm
     second: Arm
     score: Difference
     loss: Difference | None
-    shared: Sequence[str]
+    shared: Shared
 
 
-def interval(cells: Floats, family: int = 1) -> Interval:
-    """Of the mean of cells ``replicates x examples``."""
-    found = crossed(cells)
-    low, high = found.interval(family)
-    return Interval(float(found.value), float(low), float(high))
+def mean_interval(cells: Floats, family: int = 1) -> Interval:
+    """Return the mean of cells ``replicates x examples`` with its interval, one of a family of so many."""
+    estimate = crossed(cells)
+    low, high = estimate.interval(family)
+    return Interval(float(estimate.value), float(low), float(high))
 
 
-def difference(cells: Floats, family: int) -> Difference:
-    """Of two trials, from the differences of their cells ``replicates x examples``."""
-    found = crossed(cells)
-    effect = float(found.value / found.spread) if found.spread > 0 else None
-    return Difference(interval(cells, family), float(found.p(family)), effect, float(found.of_examples))
+def mean_difference(cells: Floats, family: int) -> Difference:
+    """Return the difference of two trials, from the differences of their cells ``replicates x examples``."""
+    estimate = crossed(cells)
+    effect = float(estimate.value / estimate.spread) if estimate.spread > 0 else None
+    return Difference(mean_interval(cells, family), float(estimate.p(family)), effect, float(estimate.example_share))
 
 
-def of_correct(scores: Floats) -> Interval:
-    """Of an accuracy in percent, of ``replicates x examples`` that are 1 or 0.
+def accuracy_interval(scores: Floats) -> Interval:
+    """Return an accuracy in percent with its interval, from scores ``replicates x examples`` that are 1 or 0.
 
-    Where all are right, or all wrong, nothing varies, and the interval is that of a share that is not seen.
+    Where all predictions are right, or all are wrong, nothing varies; the interval is then the exact one for an event
+    that was not seen in so many examples.
     """
-    found = interval(100 * scores)
+    interval = mean_interval(100 * scores)
     if (scores == scores.flat[0]).all():
-        rest = 100 * unseen(scores.shape[1])
-        return replace(found, low=100 - rest) if scores.flat[0] else replace(found, high=rest)
-    # No accuracy lies beyond these, whatever a t interval says.
-    return replace(found, low=max(0.0, found.low), high=min(100.0, found.high))
+        most = 100 * unseen(scores.shape[1])
+        return replace(interval, low=100 - most) if scores.flat[0] else replace(interval, high=most)
+    # A t interval may reach beyond the accuracies that are possible.
+    return replace(interval, low=max(0.0, interval.low), high=min(100.0, interval.high))
 
 
-def of_answers(first: Floats, second: Floats, family: int) -> Difference:
-    """Of two accuracies in percent; where both are right on the same examples, they may differ on some not seen."""
-    found = difference(100 * (first - second), family)
+def accuracy_difference(first: Floats, second: Floats, family: int) -> Difference:
+    """Return the difference of two accuracies in percent, from scores ``replicates x examples`` that are 1 or 0.
+
+    Where both trials are right on the same examples, the interval allows for examples on which they would differ but
+    that the test split does not have.
+    """
+    difference = mean_difference(100 * (first - second), family)
     if not (first == second).all():
-        return found
-    rest = 100 * unseen(first.shape[1], family)
-    return replace(found, interval=Interval(0.0, -rest, rest))
+        return difference
+    most = 100 * unseen(first.shape[1], family)
+    return replace(difference, interval=Interval(0.0, -most, most))
 
 
-def figures(*values: float, digits: int = 1) -> list[str]:
-    """Numbers with as many decimals as the smallest of them takes: none is rounded to 0, and so to another verdict."""
+def format_figures(*values: float, digits: int = 1) -> list[str]:
+    """Return numbers as text, with as many decimals as the smallest of them takes.
+
+    So no bound of an interval is rounded to 0, which would read as another verdict.
+    """
     sizes = [abs(value) for value in values if value != 0 and math.isfinite(value)]
     places = max(1, digits - 1 - math.floor(math.log10(min(sizes)))) if sizes else 1
     return [f"{value:.{places}f}" if places <= 6 else f"{value:.{digits}g}" for value in values]

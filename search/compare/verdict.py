@@ -1,9 +1,9 @@
-"""What a comparison of trials came to: one table of the trials, one sentence for each pair, the same as data.
+"""The result of a comparison: a table of the chosen trials, a sentence for each pair, and the same as data.
 
-A verdict is read off the interval that is printed with it: one trial beats the other exactly if the interval leaves out
-0. Of several pairs all intervals hold at once with 95% (Bonferroni over all pairs: who is best is seen in the very rows
-that are tested, so that "all against the best" would be no smaller a family). Verdicts are of accuracy or RMSE; the
-loss is given beside them, a family of its own.
+A verdict follows from the interval that is printed with it: one trial beats the other exactly if the interval excludes
+0. The intervals of several pairs hold together with 95% (Bonferroni over all pairs). "All against the best" would be no
+smaller a family, because the best trial is identified on the same test rows. Verdicts are on accuracy or RMSE; the loss
+is given beside them, as a family of its own.
 """
 
 from __future__ import annotations
@@ -14,25 +14,41 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.compare.pairs import Arm, Interval, Metric, Pair, difference, figures, interval, of_answers, of_correct
-from search.show import html
+from search.compare import remarks
+from search.compare.figure import Row, draw_intervals
+from search.compare.pairs import (
+    Arm,
+    Difference,
+    Interval,
+    Metric,
+    Pair,
+    Shared,
+    accuracy_difference,
+    accuracy_interval,
+    format_figures,
+    mean_difference,
+    mean_interval,
+)
+from search.show import figure_file, html
 from search.show.sheet import Sheet
 from search.show.text import number, plain, trial_name
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
-_MOSTLY = 0.5  # the share of a variance that is worth a word
 _LABELS: Mapping[Metric, str] = {"accuracy": "test accuracy, %", "rmse": "test RMSE"}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Chosen trials side by side.
+    """Chosen trials and the differences between them.
 
     Attributes:
-        metric: what verdicts are of: "accuracy" in percent, or "rmse" in units of the data.
-        notes: what a reader should know besides.
+        metric: what verdicts are on: "accuracy" in percent, or "rmse" in units of the data.
+        arms: the chosen trials.
+        pairs: every two of them.
+        notes: further remarks for the reader.
     """
 
     metric: Metric
@@ -45,33 +61,47 @@ class Comparison:
         cls,
         metric: Metric,
         arms: Sequence[Arm],
-        shared: Mapping[tuple[str, str], Sequence[str]],
+        shared: Mapping[tuple[str, str], Shared],
         notes: Sequence[str],
         *,
         same_loss: bool,
     ) -> Comparison:
-        """Every pair of trials, compared; `shared` is by the names of the studies."""
+        """Compare every two trials.
+
+        Args:
+            metric: what verdicts are on.
+            arms: the chosen trials.
+            shared: what their paired replicates have in common, by the names of two studies.
+            notes: further remarks for the reader.
+            same_loss: whether all studies measure the loss in the same way.
+        """
         couples = list(combinations(arms, 2))
+
+        def score(a: Arm, b: Arm) -> Difference:
+            if metric == "accuracy":
+                return accuracy_difference(a.scores, b.scores, len(couples))
+            return mean_difference(a.cells(metric) - b.cells(metric), len(couples))
+
         pairs = [
             Pair(
-                a, b,
-                of_answers(a.scores, b.scores, len(couples)) if metric == "accuracy"
-                else difference(a.cells(metric) - b.cells(metric), len(couples)),
-                difference(a.losses - b.losses, len(couples)) if same_loss else None,
+                a,
+                b,
+                score(a, b),
+                mean_difference(a.losses - b.losses, len(couples)) if same_loss else None,
                 shared[a.study, b.study],
             )
             for a, b in couples
-        ]  # fmt: skip
+        ]
         return cls(metric, arms, pairs, notes)
 
     @property
     def replicates(self) -> int:
-        """Fresh ones of each trial."""
+        """The number of fresh replicates of each trial."""
         return len(self.arms[0].scores)
 
     @property
     def examples(self) -> int:
-        """Of the test split."""
+        """The number of test examples."""
         return int(self.arms[0].scores.shape[1])
 
     @property
@@ -80,160 +110,140 @@ class Comparison:
         return _LABELS[self.metric]
 
     def score(self, arm: Arm) -> Interval:
-        """A trial's metric with an interval of its own."""
-        return of_correct(arm.scores) if self.metric == "accuracy" else interval(arm.cells(self.metric))
+        """Return a trial's metric with its own interval."""
+        return accuracy_interval(arm.scores) if self.metric == "accuracy" else mean_interval(arm.cells(self.metric))
 
     def sentence(self, pair: Pair) -> str:
-        """Which of two trials is better, if either; read off the interval that it gives."""
-        found, unit = pair.score.interval, "points of test accuracy" if self.metric == "accuracy" else "of test RMSE"
-        if found.low > 0 or found.high < 0:
-            # The better one first, and the numbers as they are said.
-            first = (found.value > 0) == (self.metric == "accuracy")
-            better, worse = (pair.first, pair.second) if first else (pair.second, pair.first)
-            value, low, high = figures(abs(found.value), *sorted((abs(found.low), abs(found.high))))
+        """Say which of two trials is better, if either, with the interval that shows it."""
+        interval, unit = pair.score.interval, "points of test accuracy" if self.metric == "accuracy" else "of test RMSE"
+        if interval.excludes_zero:
+            # The better trial comes first, and the numbers are positive.
+            better = self._better(pair)
+            worse = pair.second if better is pair.first else pair.first
+            bounds = sorted((abs(interval.low), abs(interval.high)))
+            value, low, high = format_figures(abs(interval.value), *bounds)
             head = f"the chosen {better.label} beats the chosen {worse.label} by {value} {unit}"
         else:
-            value, low, high = figures(found.value, found.low, found.high)
-            told = f"the chosen {pair.first.label} and the chosen {pair.second.label}"
-            head = f"no difference can be told between {told}: {value} {unit}"
+            value, low, high = format_figures(interval.value, interval.low, interval.high)
+            names = f"the chosen {pair.first.label} and the chosen {pair.second.label}"
+            head = f"no difference can be told between {names}: {value} {unit}"
         return (
             f"{head}, {self.confidence} {low} to {high}, {self.replicates} replicates, {self.examples:,} test examples"
         )
 
     @property
     def confidence(self) -> str:
-        """What the intervals of pairs are called."""
+        """The name of the pairs' intervals."""
         return "95% CI" if len(self.pairs) == 1 else "simultaneous 95% CI"
 
     def details(self, pair: Pair) -> str:
-        """The effect size, the adjusted p and the difference in loss."""
+        """Give the effect size, the adjusted p value and the difference in loss of a pair."""
         effect = "none" if pair.score.effect is None else f"{pair.score.effect:.2g}"
-        lines = [f"effect size {effect}, p {pair.score.p:.2g}"]
+        parts = [f"effect size {effect}, p {pair.score.p:.2g}"]
         if pair.loss is not None:
-            value, low, high = figures(*vars(pair.loss.interval).values(), digits=2)
-            lines.append(f"test loss {value}, {self.confidence} {low} to {high}")
-        return f"{pair.first.study} less {pair.second.study}: {'; '.join(lines)}"
+            value, low, high = format_figures(*vars(pair.loss.interval).values(), digits=2)
+            parts.append(f"test loss {value}, {self.confidence} {low} to {high}")
+        return f"{pair.first.study} minus {pair.second.study}: {'; '.join(parts)}"
 
     def remarks(self) -> list[str]:
-        """What was common in training, what the figures mean, and how often the test splits have been read."""
-        by_shared: dict[tuple[str, ...], list[str]] = {}
-        for pair in self.pairs:
-            by_shared.setdefault(tuple(pair.shared), []).append(f"{pair.first.study} and {pair.second.study}")
-        found = []
-        for shared, couples in by_shared.items():
-            whose = "" if len(by_shared) == 1 else f" ({'; '.join(couples)})"
-            found.append(f"shared by paired replicates{whose}: {', '.join(shared)}")
-        found.append("replicates and test examples both count as a sample; effect size: difference / SD of the paired "
-                     "differences over replicates")  # fmt: skip
-        if len(self.pairs) > 1:
-            found.append(
-                f"intervals and p are adjusted for {len(self.pairs)} pairs (Bonferroni), each metric by itself"
-            )
-        if self.metric == "rmse":
-            found.append("RMSE is in the units of the data; its intervals are by the delta method")
-        found += [*self._unseen(), *self._dominated(), *self.notes]
-        for arm in self.arms:
-            times = "once" if arm.readings == 1 else f"{arm.readings} times"
-            found.append(f"the test split of {arm.study} has now been read {times}")
-        return found
-
-    def _unseen(self) -> list[str]:
-        """Where nothing varies, so that an interval is that of what so many examples do not show."""
-        if self.metric != "accuracy":
-            return []
-        rule = "the interval is Clopper and Pearson's for none seen"
-        found = []
-        for arm in self.arms:
-            if arm.scores.all() or not arm.scores.any():
-                told = "no error" if arm.scores.all() else "none right"
-                found.append(f"{told} of {arm.study} in {self.examples:,} test examples: {rule}")
-        for pair in self.pairs:
-            if (pair.first.scores == pair.second.scores).all() and not found:
-                told = f"{pair.first.study} and {pair.second.study} are right on the same"
-                found.append(f"{told} of {self.examples:,} test examples: {rule}")
-        return found
-
-    def _dominated(self) -> list[str]:
-        """Where more replicates would be in vain."""
-        told = [
-            f"{pair.score.of_examples:.0%}"
-            + (f" ({pair.first.study} and {pair.second.study})" if self.pairs[1:] else "")
-            for pair in self.pairs
-            if pair.score.of_examples > _MOSTLY
-        ]
-        if not told:
-            return []
-        return [f"of the variance of the difference {', '.join(told)} is due to which rows are tested: more replicates "
-                "would narrow its interval little, more test rows would"]  # fmt: skip
+        """Return what a reader should know beside the verdicts, a line each."""
+        return [*remarks.general(self.metric, self.arms, self.pairs), *self.notes, *remarks.readings(self.arms)]
 
     def __repr__(self) -> str:
         verdicts = [line for pair in self.pairs for line in (self.sentence(pair), f"    {self.details(pair)}")]
         return f"{self.table()}" + "\n".join([*verdicts, "", *(f"- {line}" for line in self.remarks())])
 
     def table(self) -> Sheet:
-        """A row for each chosen trial."""
-        counts = f"{self.replicates} fresh replicates, {self.examples:,} test examples"
+        """Return a table with a row for each chosen trial."""
         headings = ("study", "chosen trial", "val_loss", self.label, "test loss")
         rows = [
-            (arm.study, f"{trial_name(arm.trial, arm.params)} (of {arm.searched})", number(arm.value),
-             str(self.score(arm)), str(interval(arm.losses)))
+            (
+                arm.study,
+                f"{trial_name(arm.trial, arm.params)} (of {arm.searched})",
+                number(arm.value),
+                str(self.score(arm)),
+                str(mean_interval(arm.losses)),
+            )
             for arm in self.arms
-        ]  # fmt: skip
+        ]
+        counts = f"{self.replicates} fresh replicates, {self.examples:,} test examples"
         return Sheet(headings, rows, headings[:2], f"{counts}; in brackets: 95% CI of each alone")
 
     def _repr_html_(self) -> str:
-        from search.compare import figure
-
         pairs = [html.detailed(self.sentence(pair), self.details(pair)) for pair in self.pairs]
-        picture = html.picture(figure.figure(self), "every trial and every difference with its interval")
+        picture = html.picture(self.figure(), "every trial and every difference with its interval")
         return html.block(html.table(self.table()), picture, *pairs, html.bullets(self.remarks()))
 
-    def draw(self, file: Path | str) -> None:
-        """Save the figure of all intervals, as PNG or SVG."""
-        from search.compare import figure
-        from search.show import figure_file
+    def figure(self) -> Figure:
+        """Draw every trial and every difference with its interval."""
+        accuracy = self.metric == "accuracy"
+        trials = [Row((arm.study, arm.label.partition(" (")[0]), self.score(arm)) for arm in self.arms]
+        pairs = [
+            Row(
+                (pair.first.study, f"minus {pair.second.study}"), pair.score.interval, pair.score.interval.excludes_zero
+            )
+            for pair in self.pairs
+        ]
+        unit = "points of test accuracy" if accuracy else "test RMSE, units of the data"
+        labels = (
+            self.label if accuracy else f"{self.label}, units of the data",
+            f"difference, {unit} (the first is better to the {'right' if accuracy else 'left'})",
+        )
+        whole = (
+            f"{self.replicates} fresh replicates, {self.examples:,} test examples; "
+            "pairs: filled = a difference, open = none that can be told"
+        )
+        return draw_intervals(trials, pairs, labels, ("each alone, 95% CI", f"pairs, {self.confidence}", whole))
 
+    def draw(self, file: Path | str) -> None:
+        """Save the figure of all intervals, as PNG or SVG: `search.show.figure_file.save`."""
         figure_file.check(Path(file))
-        figure.draw(self, Path(file))
+        figure_file.save(self.figure(), Path(file), [(arm.study, arm.trial) for arm in self.arms])
 
     def trials(self) -> pd.DataFrame:
-        """One row per chosen trial: study, trial, its hyperparameters, metric and loss with their intervals."""
+        """Return one row per chosen trial: study, trial, its hyperparameters, metric and loss with their intervals."""
         import pandas as pd
 
         return pd.DataFrame([self._arm(arm) for arm in self.arms])
 
     def frame(self) -> pd.DataFrame:
-        """One row per pair: the two studies, difference, low, high, p, effect, the same of the loss, the verdict."""
+        """Return one row per pair: the studies, the difference with low, high, p and effect, the same of the loss."""
         import pandas as pd
 
         return pd.DataFrame([self._pair(pair) for pair in self.pairs])
 
     def outcome(self) -> dict[str, Any]:
-        """All of it, as JSON can hold it."""
+        """Return all results, as JSON can hold them."""
         return {
             "metric": self.metric,
             "replicates": self.replicates,
             "test_examples": self.examples,
             "trials": [plain(self._arm(arm)) for arm in self.arms],
-            "pairs": [plain(self._pair(pair) | {"shared": list(pair.shared)}) for pair in self.pairs],
+            "pairs": [
+                plain(self._pair(pair) | {"shared": list(pair.shared.parts), "not_shared": pair.shared.unshared})
+                for pair in self.pairs
+            ],
             "notes": list(self.notes),
         }
 
+    def _better(self, pair: Pair) -> Arm:
+        """Return the better trial of two that differ: the one with the higher accuracy, or with the lower error."""
+        return pair.first if (pair.score.interval.value > 0) == (self.metric == "accuracy") else pair.second
+
     def _arm(self, arm: Arm) -> dict[str, Any]:
         head = {"study": arm.study, "trial": arm.trial, "params": dict(arm.params), "searched": arm.searched}
-        figures = _columns(self.metric, self.score(arm)) | _columns("loss", interval(arm.losses))
+        figures = _columns(self.metric, self.score(arm)) | _columns("loss", mean_interval(arm.losses))
         return head | {"val_loss": arm.value} | figures | {"test_readings": arm.readings}
 
     def _pair(self, pair: Pair) -> dict[str, Any]:
         row: dict[str, Any] = {"first": pair.first.study, "second": pair.second.study}
         row |= _columns(self.metric, pair.score.interval) | {"p": pair.score.p, "effect": pair.score.effect}
-        row["variance_of_examples"] = pair.score.of_examples
+        row["variance_of_examples"] = pair.score.example_share
         if pair.loss is not None:
             row |= _columns("loss", pair.loss.interval) | {"loss_p": pair.loss.p, "loss_effect": pair.loss.effect}
-        low, high = pair.score.interval.low, pair.score.interval.high
-        winner = (pair.first if (low > 0) == (self.metric == "accuracy") else pair.second).study
-        return row | {"better": winner if low > 0 or high < 0 else None, "sentence": self.sentence(pair)}
+        better = self._better(pair).study if pair.score.interval.excludes_zero else None
+        return row | {"better": better, "sentence": self.sentence(pair)}
 
 
-def _columns(name: str, found: Interval) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+def _columns(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

@@ -17,7 +17,7 @@ from search.report import record, replicates, statistics
 from search.report.strength import strengths
 from search.show import html
 from search.storage.database import DEFAULT_TRACKING
-from search.study.retrain import chosen, trained
+from search.study.retrain import complete_trial, retrained_model
 from search.train.activations import ACTIVATIONS
 from search.train.model_file import Meta, Model, load, save
 
@@ -102,10 +102,10 @@ def export(
         EnvironmentFault: the file cannot be written.
     """
     validate_export(file, trial, one_se=one_se)
-    number = one_standard_error(study) if one_se else chosen(study, trial).number
+    number = one_standard_error(study) if one_se else complete_trial(study, trial).number
     if not force:
         _validate_overwrite(file, study.name, number)
-    model = trained(study, number)
+    model = retrained_model(study, number)
     save(file, model)
     description = file.with_suffix(".json")
     description.write_text(model.meta.model_dump_json(indent=2) + "\n")

@@ -1,1 +1,1 @@
-"""A trial trained again, alone, and compared with its record."""
+"""Train a trial again, alone, and compare it with its record."""

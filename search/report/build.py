@@ -56,7 +56,7 @@ TITLES = {
     "test": "The best trial on the test split",
 }
 """The name of each figure's files and its heading, in the order of the page."""
-_DRAWN_FROM_THE_RECORD: dict[str, Callable[[Record], CaptionedFigure]] = {
+DRAWN_FROM_THE_RECORD: dict[str, Callable[[Record], CaptionedFigure]] = {
     "history": history.draw,
     "slices": slices.draw,
     "settings": slices.draw_settings,
@@ -130,7 +130,7 @@ def _write(study: BaseStudy, folder: Path, training: bool | None) -> Report:
         # The reader chooses among the trials of a front, so there is no choice to train replicates for.
         if quick and not record.objectives.several:
             record = replicates.train(study, record)
-        drawn = {name: draw(record) for name, draw in _DRAWN_FROM_THE_RECORD.items()}
+        drawn = {name: draw(record) for name, draw in DRAWN_FROM_THE_RECORD.items()}
         if record.objectives.several:
             drawn["front"] = front.draw(record)
         of_networks, held_out = _draw_networks(study, record, training)
@@ -144,7 +144,7 @@ def _write(study: BaseStudy, folder: Path, training: bool | None) -> Report:
     for name in (name for name in TITLES if name in drawn):
         png = None
         if drawn[name].figure is not None:
-            png, files[f"{name}.svg"] = _pictures(drawn[name])
+            png, files[f"{name}.svg"] = pictures(drawn[name])
             files[f"{name}.png"] = png
             figures[name] = folder / f"{name}.png", folder / f"{name}.svg"
         sections.append(Section(name, TITLES[name], drawn[name].caption, png))
@@ -177,7 +177,7 @@ def _draw_networks(
     return {"weights": weights.draw(record, networks), "test": test}, held_out
 
 
-def _pictures(drawn: CaptionedFigure) -> tuple[bytes, bytes]:
+def pictures(drawn: CaptionedFigure) -> tuple[bytes, bytes]:
     """Return a figure as PNG and as SVG."""
     assert drawn.figure is not None
     png, svg = io.BytesIO(), io.BytesIO()

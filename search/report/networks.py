@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from search.report.record import Entry, Floats, Record
 from search.report.strength import strengths, weakest
-from search.train.crew import side_by_side, threads
-from search.train.pack import Pack, Slot
-from search.train.sampling import best_networks
+from search.study.retrain import Retraining, retrain
+from search.train.pack import Pack
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -77,36 +75,18 @@ def seconds(record: Record) -> float:
 
 def train(study: BaseStudy, record: Record) -> Networks:
     """Train the networks of the best trial and of the least regularised one."""
-    other = least(record)
-    jobs = [_job(study, record.best, replicate) for replicate in range(record.replicates)]
-    jobs += [_job(study, other, 0)] if other is not None else []
-    workers = threads(study.device)
-    before = torch.get_num_threads()
-    # Threads that share the products of so small a pack take many times as long wherever the cores are busy.
-    torch.set_num_threads(1)
-    try:
-        trained = {(entry, pack.slots[0].replicate): pack for entry, pack in side_by_side(jobs, workers)}
-    finally:
-        torch.set_num_threads(before)
-    best = [
-        trained[record.best, replicate] for replicate in range(record.replicates) if (record.best, replicate) in trained
+    best, other = record.best, least(record)
+    retrainings = [Retraining.of(study, best.number, best.params, range(record.replicates))]
+    if other is not None:
+        retrainings.append(Retraining.of(study, other.number, other.params, [0]))
+    packs = {(trial, replicate): pack for trial, replicate, pack, _ in retrain(retrainings)}
+    networks = [packs[best.number, each] for each in range(record.replicates) if (best.number, each) in packs]
+    weights = [
+        (what, entry, _weights(packs[entry.number, 0]))
+        for what, entry in (("least regularised", other), ("best", best))
+        if entry is not None and (entry.number, 0) in packs
     ]
-    told = [("least regularised", other), ("best", record.best)]
-    firsts = [(what, one, trained[one, 0]) for what, one in told if one is not None and (one, 0) in trained]
-    return Networks([(what, one, _weights(pack)) for what, one, pack in firsts], best)
-
-
-def _job(study: BaseStudy, entry: Entry, replicate: int) -> Callable[[], Iterator[tuple[Entry, Pack]]]:
-    """Return a job that trains one replicate of a trial; a slot gives the same alone as beside others."""
-    values = study.space.complete(entry.params)
-    assert values is not None
-    program, batches, slot = study.program(values), study.batches, Slot(entry.number, replicate, study.numeric(values))
-
-    def job() -> Iterator[tuple[Entry, Pack]]:
-        for pack, _ in best_networks(program, batches, [slot]):
-            yield entry, pack
-
-    return job
+    return Networks(weights, networks)
 
 
 def _weights(pack: Pack) -> Floats:

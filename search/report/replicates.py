@@ -8,9 +8,8 @@ these replicates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,11 +18,7 @@ from search.record import added
 from search.report.record import Record
 from search.report.statistics import MORE, lacking
 from search.storage import database
-from search.train.cohort import cut
-from search.train.crew import side_by_side, threads
-from search.train.pack import Slot
-from search.train.program import Program
-from search.train.sampling import best_networks
+from search.study.retrain import Retraining, retrain
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -54,26 +49,11 @@ def train(study: BaseStudy, record: Record, log: Callable[[str], None] = lambda 
         return record
     log(f"training the {len(wanted)} best trials on {MORE} more replicates each")
     found = {one.number: np.full(MORE, np.inf) for one in wanted}
-    programs: dict[int, Program] = {}
-    slots: list[tuple[int, Slot]] = []
-    for one in wanted:
-        values = study.space.complete(one.params)
-        assert values is not None
-        program = study.program(values)
-        programs[id(program)] = program
-        numeric = study.numeric(values)
-        slots += [(id(program), Slot(one.number, FIRST + number, numeric)) for number in range(MORE)]
-    workers = threads(study.device)
-    parts = [[slots[i] for i in part] for part in cut(slots, study.width, workers)]
-    jobs = [partial(_losses, study, programs[part[0][0]], [slot for _, slot in part]) for part in parts]
-    for slot, loss in side_by_side(jobs, workers):
-        found[slot.trial][slot.replicate - FIRST] = np.float32(loss)  # as precise as the record of the others
+    added_numbers = range(FIRST, FIRST + MORE)
+    retrainings = [Retraining.of(study, one.number, one.params, added_numbers) for one in wanted]
+    for trial, replicate, _, loss in retrain(retrainings):
+        found[trial][replicate - FIRST] = np.float32(loss)  # as precise as the record of the others
     with database.faults(study.storage):
         for number, objectives in found.items():
             added.note(study.optuna_study, number, objectives.tolist())
     return replace(record, added={**record.added, **found})
-
-
-def _losses(study: BaseStudy, program: Program, slots: Sequence[Slot]) -> Iterator[tuple[Slot, float]]:
-    for pack, loss in best_networks(program, study.batches, slots):
-        yield pack.slots[0], loss

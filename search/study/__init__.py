@@ -1,1 +1,1 @@
-"""A study: a recipe with its data and its Optuna study; how it is opened, found again and run to its budget."""
+"""The study: a recipe with its data and its Optuna study, from opening it to reading its results."""

@@ -1,4 +1,4 @@
-"""Whether a study in the storage is the one that is asked for: the fields that change results, compared by name."""
+"""The identity of a study: the fields that change its results. A stored study is recognised by them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from search.recipe.space import Space
 from search.record.objectives import VAL_LOSS, Objectives
 
 IDENTITY = "identity"
-"""Study attribute: `describe(...)`."""
+"""The study attribute that holds what `describe` returns."""
 
-# What a study may be run again with, changed: how long, how shown; not what it is.
+# The fields of a recipe that may change between runs, or that `describe` gives in another form.
 _FREE = {
     "name",
     "title",
@@ -35,11 +35,11 @@ _FREE = {
 }
 
 _LONGEST_NAME = 200
-_STEM = 180  # room for the number
+_STEM = 180  # leaves room for a number
 
 
 def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, str]:
-    """Every field that changes a study's results, each as text."""
+    """Return every field that changes a study's results, as text."""
     fields = {name: _text(value) for name, value in recipe.model_dump(mode="json").items() if name not in _FREE}
     fields |= {f"set {name}": _text(value) for name, value in space.fixed.items()}
     if not space.settings:
@@ -49,9 +49,9 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
     # "row" is the stored name of a setting since version 0.1.0.
     fields |= {f"row {number}": _text(cell) or "as set" for number, cell in enumerate(space.settings, 1)}
     spec = recipe.data
-    # A path's stem: a file that has moved is the same data.
+    # For a path this is its stem, because a file that has moved is the same data.
     fields |= {"dataset": dataset_name(spec.dataset), "scale": spec.scale, "data": data.fingerprint()}
-    # Left out where they say nothing: a study that was noted before there were any is still the same study.
+    # Left out at their defaults, so that the identity of a study from before these fields existed still matches.
     if len(recipe.objective) > 1:
         fields["objective"] = ",".join(recipe.objective)
     if spec.target is not None:
@@ -63,19 +63,19 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
     return fields | {"techniques": "+".join(recipe.techniques), "loss": loss}
 
 
-def confirm(study: optuna.Study, recipe: Recipe, space: Space, data: Data, loss: str) -> None:
-    """Note a new study's identity, or compare with the one noted.
+def claim(study: optuna.Study, recipe: Recipe, space: Space, data: Data, loss: str) -> None:
+    """Store the identity of a new study, or validate that a stored one is the same study.
 
     Raises:
-        Mismatch: as `compare` does.
+        Mismatch: the study of this name is another one.
     """
-    asked = describe(recipe, space, data, loss)
-    if not compare(study, asked):
-        study.set_user_attr(IDENTITY, asked)
+    identity = describe(recipe, space, data, loss)
+    if not validate_identity(study, identity):
+        study.set_user_attr(IDENTITY, identity)
 
 
-def compare(study: optuna.Study, asked: Mapping[str, str]) -> bool:
-    """Compare an identity with the one noted in a study; whether there is one, which a new study has not.
+def validate_identity(study: optuna.Study, asked: Mapping[str, str]) -> bool:
+    """Validate that a study has the identity that is asked for; return False for a new study, which has none yet.
 
     Raises:
         Mismatch: the study of this name is another one; the message lists the fields that differ.
@@ -89,26 +89,26 @@ def compare(study: optuna.Study, asked: Mapping[str, str]) -> bool:
         return False
     names = [name for name in dict.fromkeys((*noted, *asked)) if noted.get(name) != asked.get(name)]
     if names:
-        told = (
+        fields = (
             f"{name.replace('row ', 'setting ')}: {noted.get(name) or 'none'} there, {asked.get(name) or 'none'} here"
             for name in names
         )
-        raise Mismatch(study.study_name, f"differs in {'; '.join(told)}")
+        raise Mismatch(study.study_name, f"differs in {'; '.join(fields)}")
     return True
 
 
 class Mismatch(RequestError):
-    """The study exists and is another one."""
+    """A study of this name exists and is another one."""
 
     def __init__(self, study: str, what: str) -> None:
         self.study = study
         super().__init__(f"study {study!r} exists and {what}")
-        # Beside the message, which commands complete with a remedy of their own.
-        self.add_note("to make a study of its own, give it another name: Study(..., study_name='...')")
+        # A note, because commands add their own remedy to the message.
+        self.add_note("to make a new study, give it another name: Study(..., study_name='...')")
 
 
 def checked_name(name: str) -> str:
-    """A study's name; raises RequestError where a database or a person would have trouble with it."""
+    """Return the name of a study; raise RequestError if a database or a person would have trouble with it."""
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         shown = name if len(name) <= 40 else name[:40] + "..."
         raise RequestError(f"a study's name is 1 to {_LONGEST_NAME} printable characters, got {shown!r} ({len(name)})")
@@ -116,7 +116,7 @@ def checked_name(name: str) -> str:
 
 
 def free_name(study: str, taken: list[str]) -> str:
-    """The first of ``study-2``, ``study-3`` ... that is not taken."""
+    """Return the first of ``study-2``, ``study-3`` ... that is not taken."""
     study, number = study[:_STEM], 2
     while f"{study}-{number}" in taken:
         number += 1

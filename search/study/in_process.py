@@ -1,4 +1,4 @@
-"""Run a study to its budget in this process; a worker's process does nothing else."""
+"""Run a study to its budget in this process, as the process of a worker does."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def run_in_process(
     Args:
         study: the study, whose claims the caller releases.
         budget: the total number of trials.
-        observers: those who watch, beside the study's own count of epochs.
-        timeout: the seconds after which to stop; trials in training are adopted by the next run.
-        extend: whether to widen a range at whose edge the best trial lies, and to go on.
+        observers: the observers, beside the study's own count of epochs.
+        timeout: the seconds after which to stop; the next run adopts the trials in training.
+        extend: whether to widen a range if the best trial lies at its edge, and to continue.
     """
     with ExitStack() as stack, database.faults(study.storage), suppress(Stop):
         stack.callback(study.follow_extensions)

@@ -1,35 +1,32 @@
-"""Studies that a storage has already, and the recipe that each was run with."""
+"""Find the studies of a storage, and the recipes that they were run with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 
 from search.data import dataset_name, is_path, resolve_dataset
-from search.errors import EnvironmentFault, RequestError, unknown, unknown_among
+from search.errors import RequestError, unknown, unknown_among
 from search.recipe import Recipe, packaged
 from search.record.curves import RECIPE
 from search.record.stored import stored_recipe
 from search.storage import database
-from search.study.identity import IDENTITY, compare, describe
-
-if TYPE_CHECKING:
-    from search.study.study import BaseStudy
+from search.study.identity import IDENTITY
 
 
 def find(storage: str, study: str, *, study_name: str | None = None, dataset: str | None = None) -> tuple[str, Recipe]:
-    """A study's name and recipe, with every change that it was run with.
+    """Return the name of a study and its recipe, with every change that it was run with.
 
     Args:
-        storage: the database's URL.
-        study: a study's own name, or what it was made of: a recipe's name, a path, techniques joined by '+'.
-        study_name: its name where it is not that of recipe and data set.
-        dataset: overrides the recipe's data set, for the name; if it is a path, it is where the data are now.
+        storage: the URL of the Optuna database.
+        study: the study's own name, or what it was made from: a recipe's name, a path, techniques joined by '+'.
+        study_name: the study's name, if it is not made of recipe and data set.
+        dataset: the data set in the study's name, if not the recipe's; a path says where the data are now.
 
     Raises:
-        RequestError: there is none.
+        RequestError: there is no such study.
     """
     database.validate_present(storage)
     with database.faults(storage):
@@ -50,72 +47,55 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
 
 
 def names(storage: str) -> list[str]:
-    """The names of all studies in a storage that is there."""
+    """Return the names of all studies in a storage that exists."""
     with database.faults(storage):
         return optuna.get_all_study_names(database.connect(storage))
 
 
 def ours(storage: str) -> list[str]:
-    """The names of the studies in a storage that regsearch made, in the order of their making."""
+    """Return the names of the studies that regsearch made in a storage, in the order of their creation."""
     database.validate_present(storage)
     with database.faults(storage):
         studies = database.connect(storage).get_all_studies()
     return [study.study_name for study in studies if RECIPE in study.user_attrs]
 
 
-def glance(study: BaseStudy) -> optuna.Study | None:
-    """The Optuna study of a study, to read, also where it is not open; None where there is none.
-
-    Nothing is written or made.
-
-    Raises:
-        RequestError: the one of this name is another study.
-        EnvironmentFault: its storage can't be read, or not without opening the study: only a file can.
-    """
-    if study.is_open:
-        return study.optuna_study
-    path = database.sqlite_path(study.storage)
-    if path is None:
-        raise EnvironmentFault(f"not read yet from {database.shown(study.storage)}")
-    if not database.has_studies(path):
-        return None
-    with database.faults(study.storage):
-        backend = database.connect(study.storage)
-        if study.name not in optuna.get_all_study_names(backend):
-            return None
-        found = optuna.load_study(study_name=study.name, storage=backend)
-        compare(found, describe(study.recipe, study.space, study.data, study.loss))
-    return found
-
-
-def kept(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as the storage keeps it, from which other commands, wherever they run, find the data again."""
+def recipe_fields(recipe: Recipe) -> dict[str, Any]:
+    """Return the fields of a recipe as the storage holds them: a path to data is absolute, for use in any folder."""
     fields = recipe.model_dump(mode="json")
     fields["data"]["dataset"] = resolve_dataset(recipe.data.dataset)
     return fields
 
 
 def recipes(storage: str) -> dict[str, tuple[Recipe, dict[str, str]]]:
-    """Every study of ours in a storage: its recipe and its identity, by name; a storage that is not there has none."""
+    """Return the recipe and the identity of every study that regsearch made in a storage, by name.
+
+    A storage that does not exist has none.
+    """
     path = database.sqlite_path(storage)
     database.validate_sqlite(storage, "storage", ours=True)
     if path is not None and not path.exists():
         return {}
-    found = {}
+    recipes = {}
     with database.faults(storage):
         for one in optuna.get_all_study_summaries(database.connect(storage), include_best_trial=False):
             if RECIPE in one.user_attrs:
                 recipe = Recipe.parse(stored_recipe(one.user_attrs), one.study_name)
-                found[one.study_name] = recipe, one.user_attrs.get(IDENTITY, {})
-    return found
+                recipes[one.study_name] = recipe, one.user_attrs.get(IDENTITY, {})
+    return recipes
 
 
 def usual_name(study: str, dataset: str | None, known: Iterable[str], kind: str = "study") -> str:
-    """The name of a recipe's study; for a word that is no recipe, the error names the studies there are as well.
+    """Return the default name of a recipe's study.
 
     Args:
-        known: the studies there are.
-        kind: what the word was to be.
+        study: the name of a recipe, a path, or techniques joined by '+'.
+        dataset: the data set, if not the recipe's.
+        known: the names of the studies that exist, for the error.
+        kind: what `study` should name, for the error.
+
+    Raises:
+        RequestError: there is no such recipe; the error lists studies and recipes.
     """
     try:
         recipe = Recipe.load(study)

@@ -1,7 +1,8 @@
-"""What a notebook shows of a study: its question, its data, its space and its best trials."""
+"""The overview of a study in a notebook: its question, its data, its space and its best trials."""
 
 from __future__ import annotations
 
+import optuna
 from optuna.trial import FrozenTrial
 
 from search.choose import extending
@@ -11,14 +12,15 @@ from search.recipe.distributions import as_text
 from search.recipe.space import Space
 from search.show import html, text
 from search.storage import database
-from search.study import lookup, results
+from search.study import results
+from search.study.identity import describe, validate_identity
 from search.study.study import BaseStudy
 
 
 def study_html(study: BaseStudy) -> str:
-    """What is searched, on what, and the best trials there are, as HTML; nothing is written for it.
+    """Return what is searched, on which data, and the best trials so far, as HTML.
 
-    A study that is not open is looked into in its storage.
+    Nothing is written. The trials of a study that is not open are read from its storage.
     """
     recipe = study.recipe
     facts = {
@@ -31,10 +33,10 @@ def study_html(study: BaseStudy) -> str:
     }
     trials: list[FrozenTrial] = []
     try:
-        found = lookup.glance(study)
+        optuna_study = _peek(study)
         with database.faults(study.storage):
-            trials = [] if found is None else found.get_trials(deepcopy=False)
-            extensions = [] if found is None else extending.stored(found.user_attrs)
+            trials = [] if optuna_study is None else optuna_study.get_trials(deepcopy=False)
+            extensions = [] if optuna_study is None else extending.stored(optuna_study.user_attrs)
         widened = extending.widened(study.resolved, extensions)
         facts["searched"] = _searched(widened)
         budget = max(study.budget(), extending.total(widened), len(results.finished(trials)))
@@ -46,6 +48,31 @@ def study_html(study: BaseStudy) -> str:
         facts["trials"] = str(fault)
     best = results.best(study, trials)
     return html.block(html.facts(study.name, facts), html.table(best) if best.rows else "")
+
+
+def _peek(study: BaseStudy) -> optuna.Study | None:
+    """Return the Optuna study of a study for reading, without opening it; None if there is none.
+
+    Nothing is written or created.
+
+    Raises:
+        RequestError: the storage has another study of this name.
+        EnvironmentFault: the storage can't be read, or is a database server, which is read only by opening the study.
+    """
+    if study.is_open:
+        return study.optuna_study
+    path = database.sqlite_path(study.storage)
+    if path is None:
+        raise EnvironmentFault(f"not read yet from {database.shown(study.storage)}")
+    if not database.has_studies(path):
+        return None
+    with database.faults(study.storage):
+        backend = database.connect(study.storage)
+        if study.name not in optuna.get_all_study_names(backend):
+            return None
+        optuna_study = optuna.load_study(study_name=study.name, storage=backend)
+        validate_identity(optuna_study, describe(study.recipe, study.space, study.data, study.loss))
+    return optuna_study
 
 
 def _searched(space: Space) -> str:

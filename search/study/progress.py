@@ -1,6 +1,7 @@
-"""What a person sees while a study runs: on stderr a live bar on a terminal, else plain lines; in a notebook one line.
+"""Observers of a run: the progress that a person sees, the count of epochs, and the deadline.
 
-A notebook's line is written over as the study runs, so that what is saved with the notebook is the last one.
+On a terminal, progress is a live bar on stderr; elsewhere it is plain lines. In a notebook it is one line, which is
+overwritten as the study runs, so that the notebook is saved with the last one.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from search.record.observer import Asked, Observer, Stop, Trained
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_UPDATES = 0.5
-# Of the time so far: a run of hours is not to fill a page with lines that say the same.
+# The share of the time so far, so that a run of hours does not fill pages with lines that say the same.
 _SHARE_BETWEEN_LINES = 0.05
 
 
 class Progress:
-    """Shows trials told, epochs a second and the best value.
+    """Shows the number of trials told, the epochs per second and the best value.
 
     Args:
-        study: what has been told before counts as done.
-        budget: trials in total.
-        epochs: the most epochs of a trial.
-        width: the most slots of a pack.
+        study: the Optuna study; its finished trials count as done.
+        budget: the total number of trials.
+        epochs: the largest number of epochs of a trial.
+        width: the largest number of slots in a pack.
     """
 
     def __init__(self, study: optuna.Study, budget: int, epochs: int, width: int) -> None:
@@ -44,13 +45,18 @@ class Progress:
         self._pruned = sum(t.state == TrialState.PRUNED for t in finished)
         self._in_flight: dict[int, float] = {}
         self._console = Console(stderr=True)
-        # rich would draw there through ipywidgets, which are not always there, nor in what is saved.
+        # In a notebook rich draws with ipywidgets, which may not be installed and are not saved with the notebook.
         self._notebook = _NotebookLine() if self._console.is_jupyter else None
         self._live = self._console.is_terminal and not self._console.is_jupyter
         self._bar = Bar(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            console=self._console, disable=not self._live, refresh_per_second=5,
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._live,
+            refresh_per_second=5,
+        )
         self.epochs = 0
         self._waiting = False
         self._start = self._last_line = time.monotonic()
@@ -80,11 +86,11 @@ class Progress:
             self._print(f"training {which} of {self._budget}")
 
     def _follow_extensions(self) -> None:
-        """Say which ranges have been widened since, and count with the trials that it adds."""
+        """Print which ranges have been widened, and add their trials to the budget."""
         extensions = extending.stored(self._study.user_attrs)
         for one in extensions[len(self._extensions) :]:
-            told = f"the best {one.name} lies at the edge of its range: searching {one.low:.4g} to {one.high:.4g}"
-            self._print(f"{told}, {one.trials} trials more")
+            line = f"the best {one.name} lies at the edge of its range: searching {one.low:.4g} to {one.high:.4g}"
+            self._print(f"{line}, {one.trials} more trials")
             self._budget = max(self._budget, one.ticket + one.trials)
         self._extensions = extensions
         self._bar.update(self._task, total=self._budget)
@@ -98,7 +104,7 @@ class Progress:
             self._in_flight[member.number] = member.epoch / self._longest
         if self._live:
             self._bar.update(
-                self._task, completed=int(self._done + sum(self._in_flight.values())), description=self._says()
+                self._task, completed=int(self._done + sum(self._in_flight.values())), description=self._status()
             )
         else:
             now = time.monotonic()
@@ -113,7 +119,7 @@ class Progress:
         if state == TrialState.COMPLETE and value is not None:
             self._best = value if self._best is None else min(self._best, value)
 
-    def _says(self) -> str:
+    def _status(self) -> str:
         best = "" if self._best is None else f"best {self._best:.4g}, "
         rate = self.epochs / max(time.monotonic() - self._start, 1e-9)
         shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
@@ -125,7 +131,7 @@ class Progress:
         if any(self._in_flight.values()):
             low, high = (round(end(self._in_flight.values()) * self._longest) for end in (min, max))
             within = f"the next ones at epoch {f'{low:,} to ' if low < high else ''}{high:,}, "
-        self._print(f"{self._done} of {self._budget} trials done, {within}{self._says()}")
+        self._print(f"{self._done} of {self._budget} trials done, {within}{self._status()}")
 
     def _print(self, line: str) -> None:
         if self._notebook is None:
@@ -135,16 +141,16 @@ class Progress:
 
 
 class _NotebookLine:
-    """One line of a cell's output."""
+    """A line in the output of a notebook cell."""
 
     def __init__(self) -> None:
         self._handle: Any = None
 
     def show(self, line: str) -> None:
-        """Put a line in the place of the one before."""
+        """Replace the line before by this one."""
         import IPython.display
 
-        display: Any = IPython.display.display  # which has no types
+        display: Any = IPython.display.display  # untyped
         text = {"text/plain": line}
         if self._handle is None:
             self._handle = display(text, raw=True, display_id=True)
@@ -153,7 +159,7 @@ class _NotebookLine:
 
 
 class EpochCount:
-    """Counts trials told, and epochs trained over all slots."""
+    """Counts the trials told and the epochs trained over all slots."""
 
     def __init__(self) -> None:
         self.trials = self.epochs = 0
@@ -169,7 +175,7 @@ class EpochCount:
 
 
 class Deadline:
-    """Ends a run some seconds after it began; trials in flight are adopted by the next run."""
+    """Stops a run some seconds after it began; the next run adopts the trials in training."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
@@ -185,7 +191,7 @@ class Deadline:
 
 
 class Watchers:
-    """Several observers as one."""
+    """Passes everything on to several observers."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = tuple(observers)

@@ -1,4 +1,4 @@
-"""Published figures beside a study's own, for the settings that a recipe gives figures for."""
+"""Published figures beside a study's own, for the settings of a recipe that state some."""
 
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ if TYPE_CHECKING:
 
 _DATA = ("dataset", "target", "scale", "split", "validation", "options")
 _SHARES = ("accuracy", "sparsity")
-_RULE = "agrees: theirs lies within 2 SD + 0.02 of ours (accuracy, sparsity), or within 2 SD + 5% of theirs (the rest)"
+_RULE = (
+    "agrees: theirs lies within 2 SD + 0.02 of ours (accuracy, sparsity), or within 2 SD + 5% of theirs (other metrics)"
+)
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One published figure and ours.
+class PublishedFigure:
+    """A published figure and this study's.
 
     Attributes:
-        setting: the setting's label.
+        setting: the label of the setting.
         metric: a summary metric, such as ``final_test_accuracy``.
-        theirs: as published.
-        ours: the mean over replicates; None where the setting's trial is not complete, or has no such metric.
-        sd: the standard deviation over replicates; None with one.
-        agrees: whether theirs lies within ``2 sd + 0.02`` of ours (accuracies and sparsity), or within ``2 sd`` and 5%
-            of theirs (anything else), with sd 0 for one replicate.
+        theirs: the published value.
+        ours: the mean over replicates; None if the setting's trial is not complete or has no such metric.
+        sd: the standard deviation over replicates; None with one replicate.
+        agrees: whether theirs lies within ``2 sd + 0.02`` of ours (accuracies and sparsity), or within ``2 sd`` plus
+            5% of theirs (other metrics), with sd 0 for one replicate.
     """
 
     setting: str
@@ -47,8 +49,8 @@ class Figure:
     agrees: bool | None = None
 
 
-def compare(study: BaseStudy) -> list[Figure]:
-    """Every published figure of a study's recipe, setting by setting."""
+def compare(study: BaseStudy) -> list[PublishedFigure]:
+    """Return every published figure of a study's recipe, setting by setting."""
     trials = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     measured = {t.user_attrs.get(CELL): by_replicate(Curves.decode(t.user_attrs[CURVES])) for t in trials}
     return [
@@ -58,33 +60,33 @@ def compare(study: BaseStudy) -> list[Figure]:
     ]
 
 
-def _figure(setting: str, metric: str, theirs: float, values: NDArray[np.float64] | None) -> Figure:
+def _figure(setting: str, metric: str, theirs: float, values: NDArray[np.float64] | None) -> PublishedFigure:
     if values is None:
-        return Figure(setting, metric, theirs)
+        return PublishedFigure(setting, metric, theirs)
     ours = float(values.mean())
     sd = float(values.std(ddof=1)) if len(values) > 1 else None
     margin = 0.02 if any(share in metric for share in _SHARES) else 0.05 * abs(theirs)
-    return Figure(setting, metric, theirs, ours, sd, abs(theirs - ours) <= 2 * (sd or 0.0) + margin)
+    return PublishedFigure(setting, metric, theirs, ours, sd, abs(theirs - ours) <= 2 * (sd or 0.0) + margin)
 
 
 def differences(study: BaseStudy) -> list[str]:
-    """What was changed of the recipe that the figures are published for, as ``epochs 2 (published: 200)``."""
+    """Return the changes to the recipe for which the figures were published, as ``epochs 2 (published: 200)``."""
     written, now, fixed = study.original, study.recipe, study.space.fixed
-    found: list[tuple[str, Any, Any]] = []
+    changes: list[tuple[str, Any, Any]] = []
     for name in (name for name in fixed if name in now.set or name in written.set):
         declaration = study.space.declared[name]
         was = written.set.get(name, declaration.fixed)
         if not _same(declaration, name, was, fixed[name]):
-            found.append((name, fixed[name], was))
+            changes.append((name, fixed[name], was))
     fields = [(field, getattr(now.data, field), getattr(written.data, field)) for field in _DATA]
-    found += [
+    changes += [
         (field, is_now, was) for field, is_now, was in [*fields, ("loss", now.loss, written.loss)] if is_now != was
     ]
-    return [f"{name} {is_now} (published: {'default' if was is None else was})" for name, is_now, was in found]
+    return [f"{name} {is_now} (published: {'default' if was is None else was})" for name, is_now, was in changes]
 
 
 def _same(declaration: Hyperparameter, name: str, was: Value | None, is_now: Value) -> bool:
-    """Whether a value as a recipe writes it is this one in its standard form."""
+    """Return whether a value as a recipe writes it is the same as one in standard form."""
     try:
         return was is not None and declaration.validate(name, was) == is_now
     except RequestError:
@@ -92,7 +94,7 @@ def _same(declaration: Hyperparameter, name: str, was: Value | None, is_now: Val
 
 
 def outcome(study: BaseStudy) -> dict[str, Any]:
-    """The figures and the differences, as JSON can hold them; nothing for a recipe that has no figures."""
+    """Return the figures and the differences as JSON can hold them; an empty dict for a recipe without figures."""
     figures = compare(study)
     if not figures:
         return {}
@@ -100,7 +102,7 @@ def outcome(study: BaseStudy) -> dict[str, Any]:
 
 
 def render(study: BaseStudy) -> str:
-    """The figures as a table and the rule of its verdicts; nothing for a recipe that has no figures."""
+    """Return the figures as a table with the rule of its verdicts; "" for a recipe without figures."""
     figures = compare(study)
     if not figures:
         return ""

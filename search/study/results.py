@@ -1,4 +1,4 @@
-"""What a study has come to: the best trials as a table, and the same as one JSON object."""
+"""The results of a study: the best trials as a table, and as one JSON object."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ STATES = {
 
 
 def count_finished(study: BaseStudy) -> int:
-    """Trials that are complete or pruned."""
+    """Return the number of trials that are complete or pruned."""
     return len(finished(study.optuna_study.get_trials(deepcopy=False)))
 
 
 def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Those that are complete or pruned."""
+    """Return the trials that are complete or pruned."""
     return [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
 
 
 def outcome(study: BaseStudy, *, seconds: float) -> dict[str, Any]:
-    """What a run came to, as JSON can hold it: study, trials by state, best, epochs trained, seconds, urls."""
+    """Return the result of a run as JSON can hold it: study, trials by state, best, epochs trained, seconds, urls."""
     trials = study.optuna_study.get_trials(deepcopy=False)
-    found = study.best
-    best_one = None if found is None else {"number": found.number, "value": found.values[0], "params": found.params}
+    trial = study.best
+    best_trial = None if trial is None else {"number": trial.number, "value": trial.values[0], "params": trial.params}
     return {
         "study": study.name,
         "trials": by_state(trials),
-        "best": plain(best_one),
+        "best": plain(best_trial),
         **({"front": [_point(study, trial) for trial in study.front]} if study.objectives.several else {}),
         "epochs": study.epochs_trained,
         **({"workers": [one.outcome() for one in study.team]} if study.team else {}),
@@ -63,46 +63,52 @@ def _point(study: BaseStudy, trial: FrozenTrial) -> dict[str, Any]:
 
 
 def best(study: BaseStudy, trials: Sequence[FrozenTrial]) -> Sheet:
-    """The best of a study's trials, complete ones first by value, or those of their front."""
+    """Return a table of the best trials, complete ones first, in the order of their values; or of the Pareto front."""
     title, ranked = _ranked(study, finished(trials))
     settings = study.recipe.settings
     labels = [setting.label for setting in settings] if any(setting.name for setting in settings) else []
-    # A label stands for its setting's values: columns for them all would leave no room to read any.
+    # A setting's label stands for its values; columns for all of them would be too narrow to read.
     names = [name for name in study.space.searched if not labels and any(name in t.params for t in ranked)]
     metric, others = study.data.metric, study.objectives.names[1:]
     rows = []
     for trial in ranked:
         summary = trial.user_attrs.get(SUMMARY, {})
         state = STATES[trial.state] + (" (diverged)" if DIVERGED_AT in trial.user_attrs else "")
-        rows.append([
-            str(trial.number), *([labels[trial.user_attrs[CELL]]] if labels else []),
-            number(value(trial)), *(number(at) for at in (trial.values or [None] * (1 + len(others)))[1:]),
-            number(summary.get(f"best_{metric}")),
-            *(number(trial.params.get(name)) for name in names), number(summary.get("best_epoch")), state,
-        ])  # fmt: skip
+        rows.append(
+            [
+                str(trial.number),
+                *([labels[trial.user_attrs[CELL]]] if labels else []),
+                number(value(trial)),
+                *(number(at) for at in (trial.values or [None] * (1 + len(others)))[1:]),
+                number(summary.get(f"best_{metric}")),
+                *(number(trial.params.get(name)) for name in names),
+                number(summary.get("best_epoch")),
+                state,
+            ]
+        )
     headings = ["trial", *(["setting"] if labels else []), "val_loss", *others, metric, *names, "best epoch", "state"]
     return Sheet(headings, rows, ("setting", "state"), f"{study.name}: {title}")
 
 
 def evenly(front: Sequence[Item], most: int = _FRONT_ROWS) -> list[Item]:
-    """So many of a front at most, its ends among them."""
+    """Return at most so many trials of a front, evenly spaced, with both ends."""
     if len(front) <= most:
         return list(front)
     return [front[round(place * (len(front) - 1) / (most - 1))] for place in range(most)]
 
 
 def by_state(trials: Sequence[FrozenTrial]) -> dict[str, int]:
-    """How many trials there are in each state that there are some in."""
+    """Return the number of trials in each state that occurs."""
     return {name: count for state, name in STATES.items() if (count := sum(t.state == state for t in trials))}
 
 
 def tally(states: Mapping[str, int]) -> str:
-    """``8 complete, 4 pruned``."""
+    """Return counts as ``8 complete, 4 pruned``."""
     return ", ".join(f"{count} {name}" for name, count in states.items())
 
 
 def render(study: BaseStudy, outcome: dict[str, Any]) -> str:
-    """The best trials, and where the rest is to be seen."""
+    """Return the best trials as text, and where to see the curves."""
     lines = [f"{tally(outcome['trials'])}; {counted(outcome['epochs'], 'epoch')} trained in {outcome['seconds']:.1f} s"]
     if study.tracking_uri is not None:
         lines += address.lines(study.tracking_uri, study.name)
@@ -110,14 +116,16 @@ def render(study: BaseStudy, outcome: dict[str, Any]) -> str:
 
 
 def _ranked(study: BaseStudy, trials: Sequence[FrozenTrial]) -> tuple[str, list[FrozenTrial]]:
-    """What the table has, and the trials of it."""
+    """Return the title of the table and its trials."""
     if study.objectives.several and (front := study.objectives.front(trials)):
         title = f"the Pareto front of {counted(len(trials), 'trial')}, {len(front)} of them"
-        kept = evenly(front)
-        return title if len(kept) == len(front) else f"{title}; here {len(kept)}, evenly", kept
+        shown_trials = evenly(front)
+        if len(shown_trials) < len(front):
+            title += f"; {len(shown_trials)} are shown, evenly spaced"
+        return title, shown_trials
 
     def order(trial: FrozenTrial) -> tuple[bool, float, int]:
-        found = value(trial)
-        return trial.state != TrialState.COMPLETE, math.inf if found is None else found, trial.number
+        first = value(trial)
+        return trial.state != TrialState.COMPLETE, math.inf if first is None else first, trial.number
 
     return f"the best of {counted(len(trials), 'trial')}", sorted(trials, key=order)[:_ROWS]

@@ -1,90 +1,238 @@
-"""A trial's network, trained again: a trial is a pure function, so it is the network that the study saw."""
+"""Train trials of a study again.
+
+A trial is a pure function of the study, its hyperparameters and the replicate (contract C3, docs/design.md). So
+training it again gives the network and the curves that the study saw, on the same machine to the bit. The study stores
+no networks: whatever needs one trains it here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
-from search.errors import RequestError
+from search.errors import RequestError, counted
+from search.record.curves import Curves
+from search.technique import Value
 from search.train.activations import ACTIVATIONS
+from search.train.cohort import Cohort, Member, cut
+from search.train.crew import side_by_side, threads
 from search.train.model_file import Meta, Model
 from search.train.pack import Pack, Slot
+from search.train.program import Program
 from search.train.sampling import best_networks
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
 
+_SMALL = 2**26  # multiply-adds of a pack's largest product; one core takes a few milliseconds for them
 
-def trained(study: BaseStudy, trial: int | None = None) -> Model:
-    """The first replicate of a trial (the best) at its best epoch, as a model file holds it.
+
+@dataclass(frozen=True, eq=False)
+class Retraining:
+    """A trial to train again.
+
+    Retrainings of one program train in common packs, on the data of the first one's study.
+
+    Attributes:
+        study: the study, which has the data, the device and the largest number of slots in a pack.
+        trial: the number by which the results are told apart, usually the trial's own.
+        program: the program of the trial.
+        values: its numeric hyperparameters.
+        replicates: the numbers of the replicates to train.
+    """
+
+    study: BaseStudy
+    trial: int
+    program: Program
+    values: Mapping[str, float]
+    replicates: Sequence[int]
+
+    @classmethod
+    def of(
+        cls, study: BaseStudy, trial: int, params: Mapping[str, Value], replicates: Iterable[int], **changes: Value
+    ) -> Retraining:
+        """Return the retraining of a trial of the study.
+
+        Args:
+            study: the study.
+            trial: the trial's number.
+            params: its hyperparameters, as Optuna has them.
+            replicates: the numbers of the replicates to train.
+            changes: the values of hyperparameters to train it with instead of its own.
+
+        Raises:
+            RequestError: the trial lacks a hyperparameter of the study.
+        """
+        values = {**complete_values(study, trial, params), **changes}
+        return cls(study, trial, study.program(values), study.numeric(values), tuple(replicates))
+
+
+class Retrained(NamedTuple):
+    """One replicate of a trial: a pack of this slot alone at its best epoch, and its validation loss there."""
+
+    trial: int
+    replicate: int
+    network: Pack
+    val_loss: float
+
+
+def retrain(retrainings: Sequence[Retraining]) -> Generator[Retrained]:
+    """Train trials again, and yield the network of each replicate at its best epoch, in the order they are ready.
+
+    The packs train side by side on the threads of the CPU. A replicate whose loss is never finite has no network, and
+    is not yielded.
+    """
+    owners = {id(one.program): one for one in reversed(retrainings)}
+    slots = [
+        (id(one.program), Slot(one.trial, replicate, one.values)) for one in retrainings for replicate in one.replicates
+    ]
+    workers = threads(retrainings[0].study.device)
+    # Every thread gets a pack, if there are slots enough.
+    width = min(-(-len(slots) // workers), *(one.study.width for one in retrainings))
+    packs = [(owners[slots[part[0]][0]], [slots[place][1] for place in part]) for part in cut(slots, width)]
+    with closing(side_by_side([partial(_train_pack, owner, chosen) for owner, chosen in packs], workers)) as trained:
+        for item in trained:
+            if item is not None:
+                yield item
+
+
+def retrain_curves(retraining: Retraining, epochs: int) -> Curves:
+    """Train a trial again, with no other trial beside it, and return its curves.
+
+    Args:
+        retraining: the trial, with its replicates from 0 on.
+        epochs: the number of epochs after which to stop, if it does not end by itself before.
+    """
+    member = Member(retraining.trial, retraining.program, retraining.values, len(retraining.replicates))
+    cohort = Cohort([member], retraining.study.batches, retraining.study.width)
+    with closing(cohort.advance(epochs)) as advanced:
+        for _ in advanced:
+            pass
+    return Curves(*member.table())
+
+
+def _train_pack(owner: Retraining, slots: Sequence[Slot]) -> Generator[Retrained | None]:
+    """Train a pack and yield the networks of its slots; None after each epoch is a point where it can be stopped."""
+    layout = owner.program.layout
+    largest = max(layout.weight(layer).size for layer in range(layout.layers))
+    before = torch.get_num_threads()
+    # Threads that share a small product take many times as long as one thread wherever another process uses the cores.
+    if len(slots) * owner.program.batch_size * largest < _SMALL:
+        torch.set_num_threads(1)
+    try:
+        for trained in best_networks(owner.program, owner.study.batches, slots):
+            if trained is None:
+                yield None
+            else:
+                pack, val_loss = trained
+                (slot,) = pack.slots
+                yield Retrained(slot.trial, slot.replicate, pack, val_loss)
+    finally:
+        torch.set_num_threads(before)
+
+
+def retrained_model(study: BaseStudy, number: int | None = None) -> Model:
+    """Train the first replicate of a trial again, and return its network as a model file holds it.
+
+    Args:
+        study: the study.
+        number: the trial's number; by default that of the best trial.
 
     Raises:
         RequestError: there is no such complete trial, or its network is more than linear layers and activations.
     """
-    found = chosen(study, trial)
-    values = study.space.complete(found.params)
-    assert values is not None
-    program, data = study.program(values), study.data
-    networks = best_networks(program, study.batches, [Slot(found.number, 0, study.numeric(values))])
-    if not networks:
-        raise RequestError(f"trial {found.number} diverges when it is trained again: its loss is never finite")
-    ((pack, val_loss),) = networks
+    trial = complete_trial(study, number)
+    retraining = Retraining.of(study, trial.number, trial.params, [0])
+    program, data = retraining.program, study.data
+    if not (networks := list(retrain([retraining]))):
+        raise RequestError(f"trial {trial.number} diverges when it is trained again: its loss is never finite")
+    ((_, _, pack, val_loss),) = networks
     tensors = {name: tensor.cpu() for name, tensor in pack.weights(0).items()}
     for name, scaling in (("inputs", data.inputs), ("targets", data.targets)):
         if scaling is not None:
             tensors |= {f"{name}.shift": scaling.shift.cpu(), f"{name}.scale": scaling.scale.cpu()}
     meta = Meta(
-        widths=program.layout.widths, activation=program.activation, task=data.task, classes=data.classes,
-        dataset=data.name, columns=data.columns, pixel_max=data.pixel_max,
-        study=study.name, trial=found.number, val_loss=val_loss, version=_version(),
-    )  # fmt: skip
+        widths=program.layout.widths,
+        activation=program.activation,
+        task=data.task,
+        classes=data.classes,
+        dataset=data.name,
+        columns=data.columns,
+        pixel_max=data.pixel_max,
+        study=study.name,
+        trial=trial.number,
+        val_loss=val_loss,
+        version=_version(),
+    )
     model = Model(meta, tensors)
-    if program.layout.vectors or not _is_all(model, pack):
+    if program.layout.vectors or not _predicts_like(model, pack):
         names = "+".join(technique.name for technique in program.techniques)
         raise RequestError(
-            f"trial {found.number} is more than linear layers and activations ({names}): a model file holds no more"
+            f"trial {trial.number} uses {names}, whose network is more than linear layers and activations: a model "
+            "file holds nothing else"
         )
     return model
 
 
-def chosen(study: BaseStudy, trial: int | None) -> FrozenTrial:
-    """A complete trial by its number; the best where none is given.
+def complete_trial(study: BaseStudy, number: int | None) -> FrozenTrial:
+    """Return a complete trial by its number; by default the best one.
 
     Raises:
-        RequestError: there is none such.
+        RequestError: there is no such trial, or it is not complete.
     """
-    if trial is None:
+    if number is None:
         if (best := study.best) is None:
             raise RequestError(f"study {study.name!r} has no complete trial")
         return best
-    found = numbered(study, trial)
-    if found.state != TrialState.COMPLETE:
-        raise RequestError(f"trial {trial} is {found.state.name.lower()}: takes a complete one")
-    return found
+    trial = numbered_trial(study, number)
+    if trial.state != TrialState.COMPLETE:
+        raise RequestError(f"trial {number} is {trial.state.name.lower()}: give the number of a complete trial")
+    return trial
 
 
-def numbered(study: BaseStudy, trial: int) -> FrozenTrial:
-    """A trial by its number, whatever its state.
+def numbered_trial(study: BaseStudy, number: int) -> FrozenTrial:
+    """Return a trial by its number, whatever its state.
 
     Raises:
-        RequestError: there is none such.
+        RequestError: there is no such trial.
     """
     trials = study.optuna_study.get_trials(deepcopy=False)
-    found = next((one for one in trials if one.number == trial), None)
-    if found is None:
-        raise RequestError(f"study {study.name!r} has no trial {trial}: it has {len(trials)}, from 0")
-    return found
+    for trial in trials:
+        if trial.number == number:
+            return trial
+    raise RequestError(
+        f"study {study.name!r} has no trial {number}: it has {counted(len(trials), 'trial')}, numbered from 0"
+    )
 
 
-def _is_all(model: Model, pack: Pack) -> bool:
-    """Whether the model's layers alone predict what the pack does; a technique may have had a part in it."""
+def complete_values(study: BaseStudy, number: int, params: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the values of all hyperparameters of a trial: those in `params`, and those that the study fixes.
+
+    Raises:
+        RequestError: the trial lacks a hyperparameter of the study.
+    """
+    values = study.space.complete(params)
+    if values is None:
+        raise RequestError(
+            f"trial {number} lacks hyperparameters that study {study.name!r} searches: it can't be trained again"
+        )
+    return values
+
+
+def _predicts_like(model: Model, pack: Pack) -> bool:
+    """Return whether the model's layers predict what the pack does; a technique may change the predictions as well."""
     x, widths = pack.batches.x_val, model.meta.widths
-    made = _forward(model, x[:, : widths[0]])
-    return torch.allclose(made, pack.predict(x)[0, :, : widths[-1]], rtol=1e-3, atol=1e-3 * float(made.abs().mean()))
+    predictions = _forward(model, x[:, : widths[0]])
+    atol = 1e-3 * float(predictions.abs().mean())
+    return torch.allclose(predictions, pack.predict(x)[0, :, : widths[-1]], rtol=1e-3, atol=atol)
 
 
 def _forward(model: Model, x: Tensor) -> Tensor:

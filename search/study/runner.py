@@ -1,4 +1,4 @@
-"""Run a study to its budget, in this process or by workers, with everyone who watches."""
+"""Run a study to its budget, in this process or by workers, with its observers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from search.record.observer import Observer, Stop
 from search.storage import away, database
 from search.study import worker
 from search.study.in_process import run_in_process
-from search.study.lookup import kept
+from search.study.lookup import recipe_fields
 from search.study.progress import Progress, Watchers
 from search.study.study import BaseStudy
 from search.tracking.mirror import MlflowMirror
@@ -30,16 +30,16 @@ from search.workers.team import Engine
 
 ENGINES = ("local", "ray")
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
-_MOST_A_CORE = 8  # workers, each of which takes some 300 MB
+_MOST_A_CORE = 8  # workers; each takes about 300 MB
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a study is run; none of it changes the results.
+    """Options of a run; none of them changes the results.
 
     Attributes:
         timeout: the seconds after which to stop; trials in training are kept and adopted by the next run.
-        extend: whether to widen a range at whose edge the best trial lies, and to go on: `search.choose.extending`.
+        extend: whether to widen a range if the best trial lies at its edge, and to continue: `search.choose.extending`.
         workers: the number of processes that share the work, each with its share of the cores, or a GPU of its own.
         engine: where they run: "local", this machine, or "ray", a cluster, with the storage in PostgreSQL.
         address: the address of the Ray cluster; by default the one that this machine belongs to.
@@ -58,13 +58,13 @@ def run_study(
     options: RunOptions | None = None,
     observers: Sequence[Observer] | None = None,
 ) -> None:
-    """Search until the study has so many trials in total.
+    """Search until the study has a total number of trials.
 
     Args:
         study: the study.
         trials: the total budget, failed trials not counted; by default the recipe's, or the whole grid.
         options: how it is run.
-        observers: those who watch; by default a progress bar. The MLflow writer watches in any case.
+        observers: the observers of the run; by default a progress bar. The MLflow writer observes in any case.
 
     Raises:
         RequestError, EnvironmentFault: see `validate_run`.
@@ -86,20 +86,20 @@ def run_study(
 
 
 def validate_run(study: BaseStudy, trials: int | None, options: RunOptions) -> Callable[[Orders], Engine] | None:
-    """Refuse what cannot be run, before anything is written.
+    """Refuse a run that is not possible, before anything is written.
 
     Returns:
-        What makes the engine of the workers; None where this process does the work.
+        A function that makes the engine of the workers; None where this process does the work.
 
     Raises:
-        RequestError: it says which option is wrong, and why.
+        RequestError: an option is wrong.
         EnvironmentFault: there is no cluster to run it on.
     """
     timeout, workers, engine = options.timeout, options.workers, options.engine
     study.budget(trials)
     if options.extend:
         extending.check(study.recipe, study.space)
-    # Not `<= 0`, which NaN is not.
+    # Not `timeout <= 0`, which is false for NaN.
     if timeout is not None and not timeout > 0:
         raise RequestError(f"timeout must be > 0 seconds, got {timeout:g}")
     if workers < 1:
@@ -110,7 +110,7 @@ def validate_run(study: BaseStudy, trials: int | None, options: RunOptions) -> C
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
     if options.address is not None and engine != "ray":
-        raise RequestError(f"address is a Ray cluster's: it goes with engine ray, got engine {engine}")
+        raise RequestError(f"address is that of a Ray cluster: it goes with engine ray, got engine {engine}")
     if engine == "local":
         return None if workers == 1 else lambda _: LocalEngine(workers, worker.__name__)
     from search.study import ray_task
@@ -133,7 +133,7 @@ def _run_by_workers(
 
 
 def _is_finished(opened: optuna.Study, budget: int, *, extend: bool) -> bool:
-    """Whether no worker has anything to do; one that is to extend the study may decide on that."""
+    """Return whether no work is left. Where ranges may be extended, only the workers can tell."""
     with suppress(*away.FAULTS):
         trials = opened.get_trials(deepcopy=False, states=(TrialState.RUNNING, *_COUNTED))
         return not extend and len(trials) >= budget and all(trial.state in _COUNTED for trial in trials)
@@ -141,18 +141,18 @@ def _is_finished(opened: optuna.Study, budget: int, *, extend: bool) -> bool:
 
 
 def _orders(study: BaseStudy, budget: int, options: RunOptions) -> Orders:
-    """What each worker is to run.
+    """Return what each worker is to run.
 
     Raises:
-        RequestError: workers cannot find a technique that was given as an object.
+        RequestError: a technique was given as an object, which workers can't find.
     """
     given = dict(study.given)
     for one in given["techniques"]:
         if not isinstance(one, str | Path):
-            raise RequestError(f"workers take techniques by the path of their file, got the technique {one.name!r}")
+            raise RequestError(f"workers take techniques as paths of files, got the technique {one.name!r}")
     given["techniques"] = [str(Path(one).absolute()) for one in given["techniques"]]
     return Orders(
-        recipe=kept(study.recipe),
+        recipe=recipe_fields(study.recipe),
         name=study.name,
         storage=study.storage,
         budget=budget,

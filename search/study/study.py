@@ -1,6 +1,6 @@
-"""A study below its facade: a recipe with its data, its Optuna study and its budget.
+"""The study below its facade: a recipe with its data, its Optuna study and its budget.
 
-The `Study` that users hold adds to it how it is run and what can be asked about it (`search.api`).
+The `Study` that users hold (`search.api`) adds how to run it and what can be asked about it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from search.record.curves import RECIPE
 from search.record.objectives import Objectives
 from search.storage import away, database
 from search.study import identity
-from search.study.lookup import kept
+from search.study.lookup import recipe_fields
 from search.study.progress import EpochCount
 from search.technique import Technique, Value
 from search.train import losses, precision
@@ -36,31 +36,34 @@ from search.train.program import Program
 if TYPE_CHECKING:
     from search.workers.team import Worker
 
-# Trials are reported by the progress bar; Optuna's line for each would tear it apart.
+# The progress bar reports trials; a line of Optuna's for each would break it up.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class BaseStudy:
-    """A recipe with its data and its Optuna study, opened at first use.
+    """A recipe with its data and its Optuna study, which is opened at first use.
 
     Args:
-        recipe: a name in `studies/`, a path to a .toml, techniques joined by '+', or a `Recipe`.
-        dataset: overrides the recipe's data set: a name, or a path relative to the working directory; `data_dir` and
-            `offline` are for those that torchvision fetches.
+        recipe: a name in `studies/`, a path to a .toml file, techniques joined by '+', or a `Recipe`.
+        dataset: a data set that replaces the recipe's: a name, or a path relative to the working directory.
         target: the column of a table that is predicted.
-        study_name: default recipe and data set, ``l2-digits``.
-        storage: URL of the Optuna database, the truth about the study.
-        tracking_uri: MLflow's, a view of it; None, or "none", for no MLflow.
-        device: "auto" (CUDA where there is one), "cpu" or "cuda".
-        slots: the most slots that train as one network, or "auto"; changes the time a study takes, not its results.
-        checkpoint: keep what is in training at each rung in `checkpoints/`, and go on from there after a crash.
+        data_dir: the folder of the data sets that torchvision downloads.
+        offline: whether to download nothing.
+        study_name: the name of the study; by default recipe and data set, ``l2-digits``.
+        storage: the URL of the Optuna database, which holds the truth about the study.
+        tracking_uri: MLflow's tracking URI, under which a view of the study is kept; None or "none" for no MLflow.
+        device: "auto" (CUDA where it is available), "cpu" or "cuda".
+        slots: the largest number of slots that train as one network, or "auto". It changes the time that a study
+            takes, not its results.
+        checkpoint: whether to save the trials in training at each rung in `checkpoints/`, to continue there after a
+            crash.
         techniques: techniques from outside the package, or paths of files that define one.
-        loaded: what `Study.data` is in another process that has loaded the recipe's data set; default: load it here.
+        loaded: the data of the study, where another process has loaded them; by default they are loaded here.
         changes: other fields of the recipe, such as ``trials=32``, ``set={"lr": 0.01}``, ``sampler="grid"``.
 
     Raises:
-        RequestError: something asked for is wrong. Nothing has been written then.
-        EnvironmentFault: the machine does not do what the request needs.
+        RequestError: the request is wrong. Then nothing has been written.
+        EnvironmentFault: the machine can't do what is requested.
     """
 
     def __init__(
@@ -96,9 +99,13 @@ class BaseStudy:
             raise RequestError(f"slots takes a whole number >= 1 or auto, got {clip(repr(slots))}")
         self._slots = slots
         self.given: dict[str, Any] = {
-            "device": device, "slots": slots, "checkpoint": checkpoint, "data_dir": str(data_dir), "offline": offline,
+            "device": device,
+            "slots": slots,
+            "checkpoint": checkpoint,
+            "data_dir": str(data_dir),
+            "offline": offline,
             "techniques": list(techniques),
-        }  # fmt: skip
+        }
         self.data = loaded or compose.load_prepared_data(
             self.recipe, self.techniques, self.space, Path(data_dir), offline=offline
         )
@@ -124,27 +131,33 @@ class BaseStudy:
         return self._batches
 
     def program(self, values: Mapping[str, Value]) -> Program:
-        """What the trials of these values' signature have in common; the same object for all of them."""
+        """Return the program of trials with these values: one object for all trials of a signature."""
         structure, numeric = self.space.structure(values), tuple(self.space.numeric(values))
         signature = (*sorted(structure.items()), numeric)
         if signature not in self._programs:
             self._programs[signature] = Program.build(
-                structure, numeric, self.techniques, self.batches, loss=self.loss,
-                seed=self.recipe.seed, watch=self.recipe.watch, precision=self.recipe.precision,
-            )  # fmt: skip
+                structure,
+                numeric,
+                self.techniques,
+                self.batches,
+                loss=self.loss,
+                seed=self.recipe.seed,
+                watch=self.recipe.watch,
+                precision=self.recipe.precision,
+            )
         return self._programs[signature]
 
     def numeric(self, values: Mapping[str, Value]) -> dict[str, float]:
-        """The numeric hyperparameters among a trial's values that training uses."""
+        """Return the numeric hyperparameters of a trial that its training uses."""
         return self.space.numeric(values)
 
     @property
     def optuna_study(self) -> optuna.Study:
-        """The Optuna study, created in its storage at first use.
+        """The Optuna study; it is opened, or created in its storage, at first use.
 
         Raises:
-            EnvironmentFault: the storage cannot be used.
-            RequestError: nothing is searched, or a study of this name is there already and is another study.
+            EnvironmentFault: the storage can't be used.
+            RequestError: nothing is searched, or the storage has another study of this name.
         """
         if self._optuna is None:
             samplers.check(self.recipe.sampler, self.space)
@@ -152,13 +165,15 @@ class BaseStudy:
             with database.faults(self.storage), self.claims.turn():
                 self.backend = database.connect(self.storage)
                 study = optuna.create_study(
-                    storage=self.backend, study_name=self.name, directions=self.objectives.directions,
+                    storage=self.backend,
+                    study_name=self.name,
+                    directions=self.objectives.directions,
                     load_if_exists=True,
-                )  # fmt: skip
-                identity.confirm(study, self.recipe, self.space, self.data, self.loss)
+                )
+                identity.claim(study, self.recipe, self.space, self.data, self.loss)
                 if RECIPE not in study.user_attrs:
-                    study.set_user_attr(RECIPE, kept(self.recipe))
-            self.claims.release()  # a run makes its own connection: a report needs none
+                    study.set_user_attr(RECIPE, recipe_fields(self.recipe))
+            self.claims.release()  # a run opens its own connection, and a report needs none
             self.space = extending.widened(self.resolved, extending.stored(study.user_attrs))
             self._optuna = study
         return self._optuna
@@ -169,7 +184,12 @@ class BaseStudy:
         return self._optuna is not None
 
     def budget(self, trials: int | None = None) -> int:
-        """The total number of trials: as asked, else the recipe's, else every cell of a grid; a grid has no more."""
+        """Return the total number of trials.
+
+        Args:
+            trials: the number that is asked for; by default the recipe's, or all cells of a grid. A grid has no more
+                trials than cells.
+        """
         if trials is not None and trials < 1:
             raise RequestError(f"trials must be >= 1, got {trials}")
         if self.recipe.sampler == "grid":
@@ -179,37 +199,37 @@ class BaseStudy:
 
     @property
     def width(self) -> int:
-        """The most slots of a pack on this device."""
+        """The largest number of slots in a pack on this device."""
         if isinstance(self._slots, int):
             return self._slots
         hidden, batch_sizes, optimisers = map(self.space.possible, ("hidden", "batch_size", "optimizer"))
         return auto_width(map(str, hidden), map(int, batch_sizes), map(str, optimisers), self.batches)
 
     def notes(self) -> list[str]:
-        """What the user of this study should know before it runs, a line each."""
+        """Return what the user should know before the study runs, a line each."""
         return [*self.data.notes, *samplers.notes(self.recipe, self.space), *self.recipe.notes()]
 
     def environment(self) -> dict[str, str]:
-        """Where this object trains: device, CPU, precision, data and versions, as its trials are recorded with."""
-        noted = self.optuna_study.user_attrs[identity.IDENTITY]  # confirmed: large data is not read for it again
+        """Return where this object trains, as it is recorded with trials: device, CPU, precision, data and versions."""
+        noted = self.optuna_study.user_attrs[identity.IDENTITY]  # compared at opening: no need to read large data again
         return environment.describe(self.device, self.recipe.precision, noted["data"])
 
     def follow_extensions(self) -> None:
-        """See the space as it has become, where its ranges have been widened; as it is where the storage is away."""
+        """Apply the extensions of ranges in the storage; keep the space as it is if the storage can't be reached."""
         with suppress(*away.FAULTS):
             self.space = extending.widened(self.resolved, extending.stored(self.optuna_study.user_attrs))
 
     @property
     def epochs_trained(self) -> int:
-        """Epochs that this object has trained, over all slots."""
+        """The number of epochs that this object has trained, over all slots."""
         return self.trained.epochs
 
     @property
     def best(self) -> FrozenTrial | None:
-        """The complete trial of the lowest validation loss, None before there is one; it is on the front."""
+        """The complete trial with the lowest validation loss; None before there is one."""
         return next(iter(self.front), None)
 
     @property
     def front(self) -> list[FrozenTrial]:
-        """The complete trials that no other dominates, by validation loss; of one objective the best alone."""
+        """The complete trials that no other dominates, by validation loss; for one objective, the best trial alone."""
         return self.objectives.front(self.optuna_study.get_trials(deepcopy=False))

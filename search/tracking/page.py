@@ -59,10 +59,20 @@ def study_view(study: str, params: Sequence[str], metrics: Collection[str], crea
 def _line(metric: str) -> dict[str, Any]:
     scale = "log" if metric.endswith("_loss") else "linear"
     return _chart(
-        "LINE", metric, metricKey=metric, selectedMetricKeys=[metric], displayName=metric, xAxisKey="step",
-        yAxisKey="metric", xAxisScaleType="linear", scaleType=scale, range={}, lineSmoothness=0,
-        useGlobalXaxisKey=True, useGlobalLineSmoothing=True,
-    )  # fmt: skip
+        "LINE",
+        metric,
+        metricKey=metric,
+        selectedMetricKeys=[metric],
+        displayName=metric,
+        xAxisKey="step",
+        yAxisKey="metric",
+        xAxisScaleType="linear",
+        scaleType=scale,
+        range={},
+        lineSmoothness=0,
+        useGlobalXaxisKey=True,
+        useGlobalLineSmoothing=True,
+    )
 
 
 def _chart(kind: str, name: str, **fields: Any) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from search.tracking.reach import StorageAway, answering
 from search.tracking.view import MlflowView
 
 _SLICE = 5.0  # seconds of catching up after which the trials in training have their turn
-_LOOK = 10.0  # seconds after which the study is read in any case: other machines do not tell of their trials
+LOOK_AGAIN = 10.0
+"""Seconds after which the study is read in any case: other machines do not tell of their trials."""
 
 
 class StudySync:
@@ -71,6 +72,7 @@ class StudySync:
         self._view.forget()
         self._done.clear()
         self._left = True
+        self.progressed = False  # a turn may fail before the next step, which then has done nothing
 
     def go(self, live: Live, *, ended: bool) -> bool:
         """Log what waits, and complete the runs of finished trials, whoever trained them; at the end, check all runs.
@@ -86,7 +88,7 @@ class StudySync:
             FAULTS: MLflow or a store has failed; call `forget`, then try again.
         """
         self.progressed = False
-        due = time.monotonic() - self._looked >= _LOOK
+        due = time.monotonic() - self._looked >= LOOK_AGAIN
         if self._view.connected and not (ended or live.told or self._left or due):
             self._flush(live)  # the study need not be read
             return True

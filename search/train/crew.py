@@ -38,7 +38,7 @@ def side_by_side(jobs: Sequence[Callable[[], Iterator[Item]]], workers: int) -> 
     lock = threading.Lock()
     stop = threading.Event()
     # Bounded, so that a job that is ahead waits until its items have been used.
-    results: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(4 * workers)
+    results: queue.Queue[tuple[tuple[Item, ...], BaseException | None]] = queue.Queue(4 * workers)
 
     def work() -> None:
         torch.set_num_threads(each)
@@ -50,12 +50,12 @@ def side_by_side(jobs: Sequence[Callable[[], Iterator[Item]]], workers: int) -> 
                 if job is None:
                     break
                 for item in job():
-                    results.put((item, None))
+                    results.put(((item,), None))
                     if stop.is_set():
                         break
         except BaseException as error:
             failure = error
-        results.put((None, failure))
+        results.put(((), failure))
 
     # Daemons, so that a second Ctrl-C ends the process while the first waits for the present epochs to end.
     team = [threading.Thread(target=work, name=f"pack-{i}", daemon=True) for i in range(workers)]
@@ -65,13 +65,11 @@ def side_by_side(jobs: Sequence[Callable[[], Iterator[Item]]], workers: int) -> 
             thread.start()
         running = workers
         while running:
-            item, error = results.get()
+            items, error = results.get()
             if error is not None:
                 raise error
-            if item is None:
-                running -= 1
-            else:
-                yield item
+            running -= not items
+            yield from items
     finally:
         stop.set()
         while any(thread.is_alive() for thread in team):

@@ -10,7 +10,7 @@ Source: Gal and Ghahramani, "Dropout as a Bayesian approximation: representing m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import torch
 from torch import Tensor
@@ -20,12 +20,14 @@ from search.train.pack import Pack, Slot
 from search.train.program import Program
 
 
-def best_networks(program: Program, batches: Batches, slots: Sequence[Slot]) -> list[tuple[Pack, float]]:
-    """Train slots, and return a pack of each one at its best epoch, with its validation loss there.
+def best_networks(program: Program, batches: Batches, slots: Sequence[Slot]) -> Generator[tuple[Pack, float] | None]:
+    """Train slots, and yield a pack of each one at its best epoch, with its validation loss there.
 
     The best network of a trial is always obtained by training the trial again, because a slot is a pure function. Its
     pack holds everything that prediction needs, such as running estimates, not the weights alone. The packs are in the
     order of trial and replicate. A slot whose loss is never finite has no network.
+
+    Before that, None is yielded after each epoch, so that the caller can stop the training.
     """
     pack = Pack(program, batches, slots)
     best: dict[tuple[int, int], tuple[Pack, float]] = {}
@@ -39,7 +41,9 @@ def best_networks(program: Program, batches: Batches, slots: Sequence[Slot]) -> 
         stopped |= {(slot.trial, slot.replicate) for slot in pack.stopped}
         if len(stopped) == len(slots):
             break
-    return [best[name] for name in sorted(best)]
+        yield None
+    for name in sorted(best):
+        yield best[name]
 
 
 def monte_carlo(network: Pack, x: Tensor, passes: int) -> Tensor:

@@ -1,1 +1,1 @@
-"""The uncertainty of a trial's predictions, by Monte Carlo dropout."""
+"""Measure the uncertainty of a trial's predictions by Monte Carlo dropout."""

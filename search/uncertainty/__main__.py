@@ -39,13 +39,13 @@ def uncertainty(
         figure_file.check(figure)
 
     from search.api import load_study
-    from search.study.retrain import chosen
-    from search.uncertainty.figure import check
+    from search.study.retrain import complete_trial
+    from search.uncertainty.figure import validate_figure_data
 
     study = load_study(**stored)
     if figure is not None:
-        check(study)
-        figure_file.validate_overwrite(figure, [(study.name, chosen(study, trial).number)], force=force)
+        validate_figure_data(study)
+        figure_file.validate_overwrite(figure, [(study.name, complete_trial(study, trial).number)], force=force)
     result = study.uncertainty(trial, passes=passes, activations=activation.split(",") if activation else ())
     if figure is not None:
         result.draw(figure)

@@ -1,6 +1,6 @@
-"""How well predictions know their own uncertainty: pure functions of arrays.
+"""Measures of how well predictions state their own uncertainty: pure functions of arrays.
 
-Shapes: probabilities ``rows x classes``, labels ``(rows,)``; values and their bounds ``rows x outputs``.
+Shapes: probabilities ``rows x classes``, labels ``(rows,)``; values and deviations ``rows x outputs``.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 NORMAL_95 = 1.96
-"""A normal distribution has 95% of its mass within so many standard deviations of its mean."""
+"""The number of standard deviations around the mean that hold 95% of a normal distribution."""
 
 
 def accuracy(probabilities: Floats, labels: NDArray[np.int64]) -> float:
-    """The share of rows whose most probable class is right."""
+    """Return the share of rows whose most probable class is right."""
     return float((probabilities.argmax(1) == labels).mean())
 
 
 def log_loss(probabilities: Floats, labels: NDArray[np.int64]) -> float:
-    """Mean of ``-log`` of the probability of the true class."""
+    """Return the mean of ``-log`` of the probability of the true class."""
     with np.errstate(divide="ignore"):
         return float(-np.log(probabilities[np.arange(len(labels)), labels]).mean())
 
 
 def calibration_error(probabilities: Floats, labels: NDArray[np.int64], bins: int = 15) -> float:
-    """Expected calibration error: ``sum_b n_b / n * |accuracy_b - confidence_b|``.
+    """Return the expected calibration error, ``sum_b n_b / n * |accuracy_b - confidence_b|``.
 
-    The bins are equally wide, ``(b / bins, (b + 1) / bins]``, and hold rows by the probability of their most probable
-    class (Guo et al., "On calibration of modern neural networks", ICML 2017).
+    A row's confidence is the probability of its most probable class, by which rows are sorted into bins of equal width,
+    ``(b / bins, (b + 1) / bins]`` (Guo et al., "On calibration of modern neural networks", ICML 2017).
     """
     confidence = probabilities.max(1)
     surplus = (probabilities.argmax(1) == labels) - confidence
@@ -37,16 +37,16 @@ def calibration_error(probabilities: Floats, labels: NDArray[np.int64], bins: in
 
 
 def entropy(probabilities: Floats) -> Floats:
-    """``-sum_k p_k log p_k`` of each row, in nats, ``(rows,)``: from 0, certain, to ``log(classes)``."""
+    """Return ``-sum_k p_k log p_k`` of each row in nats, ``(rows,)``, from 0 (certain) to ``log(classes)``."""
     logs = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
     return np.asarray(-(probabilities * logs).sum(1))
 
 
 def coverage(truth: Floats, mean: Floats, deviation: Floats) -> float:
-    """The share of values within ``mean +- 1.96 deviation``; 0.95 where the deviations are right and errors normal."""
+    """Return the share of values within ``mean +- 1.96 deviation``: 0.95 if deviations are right and errors normal."""
     return float((np.abs(truth - mean) <= NORMAL_95 * deviation).mean())
 
 
 def rmse(truth: Floats, mean: Floats) -> float:
-    """Root mean squared error over rows and outputs."""
+    """Return the root mean squared error over rows and outputs."""
     return float(np.sqrt(np.square(truth - mean).mean()))

@@ -38,8 +38,10 @@ class Share:
 
     def room(self, nodes: Sequence[Mapping[str, float]]) -> int:
         """How many workers fit on nodes with these resources."""
-        fits = [[node.get("CPU", 0) // self.cpus, *([node.get("GPU", 0) // self.gpus] if self.gpus else [])]
-                for node in nodes]  # fmt: skip
+        fits = [
+            [node.get("CPU", 0) // self.cpus, *([node.get("GPU", 0) // self.gpus] if self.gpus else [])]
+            for node in nodes
+        ]
         return int(sum(min(each) for each in fits))
 
     def __str__(self) -> str:
@@ -112,10 +114,13 @@ class RayEngine:
         self._sources = {path: Path(path).read_text() for path in techniques}
         self._versions = shipping.versions()
         task_of = ray.remote(
-            num_cpus=share.cpus, num_gpus=share.gpus, scheduling_strategy="SPREAD", num_returns="streaming",
+            num_cpus=share.cpus,
+            num_gpus=share.gpus,
+            scheduling_strategy="SPREAD",
+            num_returns="streaming",
             max_calls=1,  # a new process for each task
             max_retries=0,  # Ray's retry would skip as many events as were sent before: the command starts it again
-        )  # fmt: skip
+        )
         self._work = task_of(work)
         self._lives: dict[int, Any] = {}
 

@@ -35,10 +35,15 @@ class LocalEngine:
         if (gpus := torch.cuda.device_count() if orders.device != "cpu" else 0) > 1:
             environment["CUDA_VISIBLE_DEVICES"] = _visible(index % gpus)
         process = self._processes[index] = subprocess.Popen(
-            [sys.executable, "-m", self._module], env=environment, text=True, bufsize=1,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [sys.executable, "-m", self._module],
+            env=environment,
+            text=True,
+            bufsize=1,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C reaches the command only, which ends its workers
-        )  # fmt: skip
+        )
         assert process.stdin is not None
         with suppress(BrokenPipeError):  # it has died already, which `_read` finds out
             process.stdin.write(replace(orders, threads=self._threads).line())

@@ -20,9 +20,14 @@ def portable(data: Data) -> Data:
         return one.cpu().clone()
 
     return replace(
-        data, x_train=own(data.x_train), y_train=own(data.y_train), x_val=own(data.x_val), y_val=own(data.y_val),
-        x_test=own(data.x_test), y_test=own(data.y_test),
-    )  # fmt: skip
+        data,
+        x_train=own(data.x_train),
+        y_train=own(data.y_train),
+        x_val=own(data.x_val),
+        y_val=own(data.y_val),
+        x_test=own(data.x_test),
+        y_test=own(data.y_test),
+    )
 
 
 def versions() -> dict[str, str]:

@@ -22,11 +22,14 @@ from search.record.curves import DIVERGED_AT, EPOCHS
 DIVERGES = 1e-2
 RECIPE = Recipe.parse(
     {
-        "name": "diverging", "techniques": ["l2"], "trials": 110, "ask_batch": 50,
+        "name": "diverging",
+        "techniques": ["l2"],
+        "trials": 110,
+        "ask_batch": 50,
         "space": {"lr": {"low": 1e-5, "high": 1.0, "log": True}},
     },
     "diverging",
-)  # fmt: skip
+)
 
 
 def told(number: int, params: dict[str, float], space: Space, kind: str, *, naive: bool) -> FrozenTrial:
@@ -39,11 +42,14 @@ def told(number: int, params: dict[str, float], space: Space, kind: str, *, naiv
     complete = kind == "complete" or (kind == "late" and not naive)
     infeasible = kind == "never finite" and not naive
     return create_trial(
-        state=TrialState.COMPLETE if complete else TrialState.PRUNED, value=None if infeasible else value,
-        params=params, distributions=dict(space.searched), user_attrs=attributes,
+        state=TrialState.COMPLETE if complete else TrialState.PRUNED,
+        value=None if infeasible else value,
+        params=params,
+        distributions=dict(space.searched),
+        user_attrs=attributes,
         intermediate_values={} if complete or infeasible else {step: value},
         constraints={INFEASIBLE: 1.0} if infeasible else None,
-    )  # fmt: skip
+    )
 
 
 def asked_after(folder: Path, seed: int, *, naive: bool) -> list[float]:

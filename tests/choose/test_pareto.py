@@ -33,10 +33,19 @@ def frozen(
     at = {"values": [loss, sparsity], "hoped": [loss, sparsity if hoped is None else hoped]}
     state = TrialState.COMPLETE if ended else TrialState.RUNNING
     return FrozenTrial(
-        number, state, None, datetime(2026, 1, 1), datetime(2026, 1, 2) if ended else None, {}, {},
-        {COHORT: cohort} | ({} if ended else {"rung:10": at}), {}, {}, number,
+        number,
+        state,
+        None,
+        datetime(2026, 1, 1),
+        datetime(2026, 1, 2) if ended else None,
+        {},
+        {},
+        {COHORT: cohort} | ({} if ended else {"rung:10": at}),
+        {},
+        {},
+        number,
         values=[loss, sparsity] if ended else None,
-    )  # fmt: skip
+    )
 
 
 def test_rungs_are_quarters_or_as_far_apart_as_the_first() -> None:
@@ -81,10 +90,14 @@ def test_optunas_interface_asks_at_the_last_rung() -> None:
 
 
 PARETO: dict[str, Any] = {
-    "techniques": ["l1_prox"], "objective": ["val_loss", "sparsity"], "pruner": {"name": "pareto"},
+    "techniques": ["l1_prox"],
+    "objective": ["val_loss", "sparsity"],
+    "pruner": {"name": "pareto"},
     "space": {"l1_prox": {"low": 1e-6, "high": 1e-1, "log": True}, "lr": {"low": 1e-4, "high": 1e-1, "log": True}},
-    "trials": 24, "ask_batch": 8, "set": {"epochs": 8, "hidden": "16", "batch_size": 50},
-}  # fmt: skip
+    "trials": 24,
+    "ask_batch": 8,
+    "set": {"epochs": 8, "hidden": "16", "batch_size": 50},
+}
 
 
 def attributes(found: Any) -> list[Any]:
@@ -131,12 +144,16 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_the_pruned_front_covers_the_unpruned_one(planted: Path, tmp_path: Path, sampler: str, seed: int) -> None:
     changes = PARETO | {
-        "sampler": sampler, "seed": seed, "trials": 32, "data": {"dataset": str(planted / "planted.npz")},
-        "set": {"epochs": 24, "hidden": "0", "batch_size": 24}, "space": {
+        "sampler": sampler,
+        "seed": seed,
+        "trials": 32,
+        "data": {"dataset": str(planted / "planted.npz")},
+        "set": {"epochs": 24, "hidden": "0", "batch_size": 24},
+        "space": {
             "l1_prox": {"low": 1e-4, "high": 1.0, "log": True, "points": 16},
             "lr": {"low": 1e-3, "high": 1e-1, "log": True, "points": 2},
         },
-    }  # fmt: skip
+    }
     pruned = small(tmp_path, storage="pruned.db", **changes).run(observers=[Quiet()])
     whole = small(tmp_path, storage="whole.db", **changes | {"pruner": {"name": "none"}}).run(observers=[Quiet()])
     bound = [constant_loss(whole.batches, whole.loss), 0.0]

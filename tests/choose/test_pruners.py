@@ -35,11 +35,18 @@ def frozen(
     value: float | None = None,
 ) -> FrozenTrial:
     return FrozenTrial(
-        number=number, state=state, value=value, datetime_start=datetime(2026, 1, 1),
+        number=number,
+        state=state,
+        value=value,
+        datetime_start=datetime(2026, 1, 1),
         datetime_complete=None if state == TrialState.RUNNING else datetime(2026, 1, 2),
-        params={}, distributions={}, user_attrs={COHORT: cohort, TICKET: number}, system_attrs={},
-        intermediate_values=reports, trial_id=number,
-    )  # fmt: skip
+        params={},
+        distributions={},
+        user_attrs={COHORT: cohort, TICKET: number},
+        system_attrs={},
+        intermediate_values=reports,
+        trial_id=number,
+    )
 
 
 def test_halving_keeps_the_best_share_of_its_cohort_and_of_earlier_ones() -> None:

@@ -18,17 +18,23 @@ from search.errors import EnvironmentFault, RequestError
 from search.recipe import Recipe
 
 MANY = settings(
-    max_examples=120, deadline=None,
+    max_examples=120,
+    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)  # fmt: skip
+)
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20),
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
     st.sampled_from(["l2", "sgd", "tpe", "__import__('os').system('touch it')", "../../etc/passwd", "\x00", "é" * 50]),
-)  # fmt: skip
+)
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
-)  # fmt: skip
+)
 HYPERPARAMETERS = ("l2", "lr", "epochs", "hidden", "batch_size", "activation", "optimizer", "momentum", "beta1", "nope")
 TABLES = st.dictionaries(st.sampled_from(HYPERPARAMETERS), VALUES, max_size=3)
 RANGES = st.fixed_dictionaries(
@@ -36,26 +42,55 @@ RANGES = st.fixed_dictionaries(
 )
 FIELDS: dict[str, Any] = {
     "techniques": st.lists(st.sampled_from(["l2", "dropout", "max_norm", "nope", ""]), max_size=3) | VALUES,
-    "trials": SCALARS, "ask_batch": SCALARS, "replicates": SCALARS, "seed": SCALARS, "sampler": SCALARS,
-    "grid_points": SCALARS, "loss": SCALARS, "title": SCALARS, "watch": VALUES, "settings": VALUES,
+    "trials": SCALARS,
+    "ask_batch": SCALARS,
+    "replicates": SCALARS,
+    "seed": SCALARS,
+    "sampler": SCALARS,
+    "grid_points": SCALARS,
+    "loss": SCALARS,
+    "title": SCALARS,
+    "watch": VALUES,
+    "settings": VALUES,
     "pruner": st.dictionaries(st.sampled_from(["name", "min_epochs", "interval"]), SCALARS, max_size=2) | VALUES,
     "data": st.dictionaries(st.sampled_from(["scale", "split", "seed", "options", "dataset"]), VALUES, max_size=2),
     "set": TABLES | VALUES,
     "space": st.dictionaries(st.sampled_from(HYPERPARAMETERS), RANGES | VALUES, max_size=2) | VALUES,
-}  # fmt: skip
+}
 OPTIONS = (
-    "--set", "--space", "--data", "--trials", "--epochs", "--hidden", "--batch-size", "--seed", "--replicates",
-    "--scale", "--sampler", "--pruner", "--slots", "--study-name", "--ask-batch", "--grid-points", "--timeout",
-    "--precision", "--loss", "--dataset", "--nope", "--device",
-)  # fmt: skip
+    "--set",
+    "--space",
+    "--data",
+    "--trials",
+    "--epochs",
+    "--hidden",
+    "--batch-size",
+    "--seed",
+    "--replicates",
+    "--scale",
+    "--sampler",
+    "--pruner",
+    "--slots",
+    "--study-name",
+    "--ask-batch",
+    "--grid-points",
+    "--timeout",
+    "--precision",
+    "--loss",
+    "--dataset",
+    "--nope",
+    "--device",
+)
 WORDS = st.one_of(
-    st.text(max_size=12), st.integers().map(str), st.floats().map(str),
+    st.text(max_size=12),
+    st.integers().map(str),
+    st.floats().map(str),
     st.sampled_from(HYPERPARAMETERS).flatmap(lambda name: SCALARS.map(lambda value: f"{name}={value}")),
     st.sampled_from(HYPERPARAMETERS).flatmap(
         lambda name: st.tuples(SCALARS, SCALARS).map(lambda ends: f"{name}={ends[0]}:{ends[1]}:log")
     ),
     st.sampled_from(["../up", "a/../../b", "'; DROP TABLE trials; --", "x" * 10_000, "🎲 dice", "-1", "1e999"]),
-)  # fmt: skip
+)
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from search import RequestError, Study, compare_studies
 from search.compare import __main__ as compare
 from search.compare.crossed import crossed, root
-from search.compare.pairs import figures
-from search.compare.studies import FRESH, check
+from search.compare.pairs import format_figures
+from search.compare.studies import FRESH, validate_studies
 from search.compare.verdict import Comparison
 from search.recipe import Recipe
 from search.record.readings import READINGS
@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compared(folder: Path, *recipes: dict[str, Any], replicates: int = 5) -> Comparison:
-    return compare_studies(*(study(folder, recipe) for recipe in recipes), replicates=replicates, told=lambda _: None)
+    return compare_studies(*(study(folder, recipe) for recipe in recipes), replicates=replicates, log=lambda _: None)
 
 
 def command(folder: Path, *words: str) -> int:
@@ -83,7 +83,8 @@ def test_a_better_trial_is_told_whichever_way_round(folder: Path) -> None:
     assert row["accuracy_low"] > 0 > row["loss_high"]
     assert good["params"] == best.params
     # One signature: everything is common.
-    assert pair.shared == ["test examples", "initial weights", "batch order", "noise of training"]
+    assert pair.shared.unshared == ""
+    assert pair.shared.parts == ["test examples", "initial weights", "batch order", "noise of training"]
     assert "<table>" in found._repr_html_()
     assert "beats" in found._repr_html_()
 
@@ -96,10 +97,11 @@ def test_equal_trials_are_not_told_apart(folder: Path) -> None:
     unseen = 100 * binomtest(0, 36).proportion_ci(0.95, method="exact").high
     assert (interval.value, same.pairs[0].score.p) == (0, 1)
     assert (-interval.low, interval.high) == (pytest.approx(unseen), pytest.approx(unseen))
-    assert "good-wine and bound-wine are right on the same of 36 test examples" in str(same)
+    assert "good-wine and bound-wine are right on the same ones of 36 test examples" in str(same)
     assert same.pairs[0].score.effect is None
-    assert "but not the noise of training, since they differ in techniques" in str(same)
-    assert "drawn under seed 0, of good-wine" in str(twin)
+    shared = "share test examples, initial weights and batch order, but not the noise of training, because the trials "
+    assert f"paired replicates {shared}differ in techniques" in str(same)
+    assert "drawn with seed 0, that of good-wine" in str(twin)
     for found in (same, twin):
         assert found.frame()["better"].isna().all()
         assert found.sentence(found.pairs[0]).startswith("no difference can be told between the chosen lr=")
@@ -112,9 +114,12 @@ def test_its_numbers_are_those_of_plain_torch(folder: Path) -> None:
     for arm, epochs in zip(found.arms, (6, 12), strict=True):
         for number in range(3):
             options: dict[str, Any] = {
-                "widths": (13, 16, 3), "batch_size": 50, "dtype": torch.float32, "replicate": FRESH + number,
+                "widths": (13, 16, 3),
+                "batch_size": 50,
+                "dtype": torch.float32,
+                "replicate": FRESH + number,
                 "optimiser": lambda weights, arm=arm: torch.optim.Adam(weights, lr=arm.params["lr"]),
-            }  # fmt: skip
+            }
             _, curves = train(data, epochs=epochs, **options)
             best = min(range(epochs), key=[curve["val_loss"] for curve in curves].__getitem__)
             assert arm.study == "good-wine" or best < epochs - 1
@@ -167,15 +172,17 @@ def test_all_pairs_of_several_at_once(folder: Path, capsys: pytest.CaptureFixtur
     found: dict[str, Any] = json.loads(out, parse_constant=pytest.fail)
     assert "study good-wine has 2 trials: nothing to run" in err
     assert "figure: all.svg" in err
-    assert "study tiny-wine is not there yet: running its 2 trials" in err
+    assert "study tiny-wine does not exist yet: running 2 trials" in err
     assert [(one["study"], one["searched"]) for one in found["trials"]] == [
         ("good-wine", 2),
         ("poor-wine", 2),
         ("tiny-wine", 2),
     ]
     assert [(one["first"], one["second"]) for one in found["pairs"]] == [
-        ("good-wine", "poor-wine"), ("good-wine", "tiny-wine"), ("poor-wine", "tiny-wine"),
-    ]  # fmt: skip
+        ("good-wine", "poor-wine"),
+        ("good-wine", "tiny-wine"),
+        ("poor-wine", "tiny-wine"),
+    ]
     assert all("simultaneous 95% CI" in one["sentence"] for one in found["pairs"])
     alone = compared(folder, GOOD, POOR, replicates=4).pairs[0].score
     assert found["pairs"][0]["accuracy"] == pytest.approx(alone.interval.value)
@@ -186,7 +193,7 @@ def test_all_pairs_of_several_at_once(folder: Path, capsys: pytest.CaptureFixtur
     # Two are taken further only because they are asked to be; what they are is not changed by it.
     assert command(folder, "good-wine", "tiny-wine", "--replicates", "2", "--trials", "3") == 0
     out, err = capsys.readouterr()
-    assert "study tiny-wine has 2 trials: running it on to 3 trials" in err
+    assert "study tiny-wine has 2 trials: continuing to 3 trials" in err
     assert "bonferroni" not in out.lower()
     assert out.count("(of 3)") == 2
 
@@ -242,12 +249,12 @@ def test_data_that_a_technique_scales_its_own_way_are_the_same_rows() -> None:
     """But rows that differ are told, where all that a recipe says of them is the same."""
     plain, moved = (Study(name, tracking_uri=None, device="cpu") for name in ("l2", "augmentation"))
     assert plain.data.fingerprint() != moved.data.fingerprint()
-    check([plain, moved], 2)
+    validate_studies([plain, moved], 2)
     moved.data.x_test[7] += 0.5
     with pytest.raises(
         RequestError, match=r"'l2-digits' and 'augmentation-digits' differ in x_test \(data [0-9a-f]{16} "
     ):
-        check([plain, moved], 2)
+        validate_studies([plain, moved], 2)
 
 
 def test_no_search_can_have_used_these_replicates() -> None:
@@ -278,4 +285,4 @@ def test_a_trial_that_diverges_has_no_network(folder: Path) -> None:
     ],
 )
 def test_no_bound_is_rounded_to_another_verdict(values: tuple[float, ...], shown: list[str]) -> None:
-    assert figures(*values) == shown
+    assert format_figures(*values) == shown

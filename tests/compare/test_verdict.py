@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binomtest
 
 from search.compare.crossed import crossed
-from search.compare.pairs import Arm
+from search.compare.pairs import Arm, Shared
 from search.compare.verdict import Comparison
 
 
@@ -22,13 +22,13 @@ def test_no_error_is_no_certainty() -> None:
     right, nearly = np.ones((3, 36)), np.ones((3, 36))
     nearly[:, 0] = 0
     both = [chosen("right", right), chosen("nearly", nearly)]
-    found = Comparison.of("accuracy", both, {("right", "nearly"): []}, [], same_loss=True)
+    found = Comparison.of("accuracy", both, {("right", "nearly"): Shared([])}, [], same_loss=True)
     exact = binomtest(36, 36).proportion_ci(0.95, method="exact")
     assert found.score(both[0]).low == pytest.approx(100 * exact.low)
     assert found.score(both[0]).high == 100
     assert found.score(both[1]).high == 100
-    assert "no error of right in 36 test examples" in str(found)
-    assert "of nearly in" not in str(found)
+    assert "right makes no error on 36 test examples" in str(found)
+    assert "nearly makes" not in str(found)
     wrong = chosen("wrong", 1 - right)
     assert found.score(wrong).high == pytest.approx(100 - 100 * exact.low)
 
@@ -42,8 +42,8 @@ def test_more_replicates_are_in_vain_where_examples_vary() -> None:
     said = []
     for scores in (by_example, by_replicate):
         arms = [chosen("one", np.zeros((5, 200))), chosen("other", scores)]
-        found = Comparison.of("accuracy", arms, {("one", "other"): []}, [], same_loss=True)
-        said.append((found.pairs[0].score.of_examples, "more test rows would" in str(found)))
+        found = Comparison.of("accuracy", arms, {("one", "other"): Shared([])}, [], same_loss=True)
+        said.append((found.pairs[0].score.example_share, "more test rows would" in str(found)))
     assert said == [(1.0, True), (0.0, False)]
     # Half of either: B / n of A / R + B / n, here of the mean squares, as the docstring has it.
     table = rng.normal(size=(4, 50)) + rng.normal(size=50)
@@ -51,4 +51,21 @@ def test_more_replicates_are_in_vain_where_examples_vary() -> None:
     rest = ((table - rows[:, None] - columns + table.mean()) ** 2).sum() / (3 * 49)
     squares = 50 * rows.var(ddof=1), 4 * columns.var(ddof=1)
     whole = max(sum(squares) - rest, *squares)
-    assert crossed(table).of_examples == pytest.approx((squares[1] - rest) / whole)
+    assert crossed(table).example_share == pytest.approx((squares[1] - rest) / whole)
+
+
+def test_pairs_that_share_the_same_are_named_together() -> None:
+    arms = [chosen(name, np.eye(4)) for name in "abc"]
+    shared = {
+        ("a", "b"): Shared(["test examples", "batch order"]),
+        ("a", "c"): Shared(["test examples"], "the noise of training, because the trials differ in hidden"),
+        ("b", "c"): Shared(["test examples"], "the noise of training, because the trials differ in hidden"),
+    }
+    compared = Comparison.of("accuracy", arms, shared, [], same_loss=True)
+    first, second, *_ = compared.remarks()
+    assert first == "paired replicates of a and b share test examples and batch order"
+    assert second == (
+        "paired replicates of a and c, and of b and c, share test examples, but not the noise of training, because the "
+        "trials differ in hidden"
+    )
+    assert compared.outcome()["pairs"][1]["not_shared"] == shared["a", "c"].unshared

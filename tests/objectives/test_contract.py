@@ -15,7 +15,7 @@ import pytest
 import torch
 from reference import train
 from support.contract import CASES, Bench, bench, load_cases
-from support.packs import agree, agree_on_curves
+from support.packs import TrainedPack, agree, agree_on_curves, train_pack
 
 from search.recipe import Recipe
 from search.recipe.discovery import discover, load_technique
@@ -81,17 +81,8 @@ def test_says_where_it_does_nothing(name: str) -> None:
             one.validate("neutral", one.neutral)
 
 
-def epochs_of(pack: Pack, epochs: int) -> Pack:
-    """The pack after some epochs, with what each measured, and which slots it had stopped by then."""
-    pack.curves, pack.stops = [], []  # type: ignore[attr-defined]
-    for _ in range(epochs):
-        pack.curves.append(pack.run_epoch())  # type: ignore[attr-defined]
-        pack.stops.append([pack.slots.index(slot) for slot in pack.stopped])  # type: ignore[attr-defined]
-    return pack
-
-
-def same_bits(one: Pack, i: int, other: Pack, j: int) -> None:
-    for a, b in zip(one.curves, other.curves, strict=True):  # type: ignore[attr-defined]
+def same_bits(one: TrainedPack, i: int, other: TrainedPack, j: int) -> None:
+    for a, b in zip(one.curves, other.curves, strict=True):
         assert a.keys() == b.keys()
         for name in a:
             assert torch.equal(a[name][i], b[name][j]), name
@@ -102,10 +93,10 @@ def same_bits(one: Pack, i: int, other: Pack, j: int) -> None:
 @each
 @pytest.mark.parametrize("replicate", [0, 3])
 def test_packed_equals_plain_torch(one: Bench, replicate: int) -> None:
-    pack = epochs_of(one.pack(dtype=torch.float64, replicates=(replicate,)), one.case.epochs)
+    pack = train_pack(one.pack(dtype=torch.float64, replicates=(replicate,)), one.case.epochs)
     for slot in range(len(one.slots)):
         model, curves = train(one.data, **one.plain(slot, replicate))
-        stopped = [slot in stops for stops in pack.stops]  # type: ignore[attr-defined]
+        stopped = [slot in stops for stops in pack.stopped]
         if len(curves) < one.case.epochs:
             # The cohort takes out slots that have stopped; in a pack alone they train on, which means nothing.
             assert stopped == [epoch + 1 >= len(curves) for epoch in range(one.case.epochs)]
@@ -119,13 +110,13 @@ def test_packed_equals_plain_torch(one: Bench, replicate: int) -> None:
 def test_alone_and_packed_are_the_same_bits(one: Bench) -> None:
     """Every slot of the case has the same bits with other neighbours, in another place and with other threads."""
     slots = one.slots
-    whole = epochs_of(one.pack(), one.case.epochs)
-    crowd = epochs_of(one.pack([*slots[1:], *slots, *slots, slots[0]]), one.case.epochs)
+    whole = train_pack(one.pack(), one.case.epochs)
+    crowd = train_pack(one.pack([*slots[1:], *slots, *slots, slots[0]]), one.case.epochs)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
         for slot in range(len(slots)):
-            same_bits(whole, slot, epochs_of(one.pack([slots[slot]]), one.case.epochs), 0)
+            same_bits(whole, slot, train_pack(one.pack([slots[slot]]), one.case.epochs), 0)
             same_bits(whole, slot, crowd, len(slots) - 1 + slot)
     finally:
         torch.set_num_threads(before)
@@ -135,8 +126,8 @@ def test_alone_and_packed_are_the_same_bits(one: Bench) -> None:
 def test_replicates_and_permutations(one: Bench) -> None:
     """Slots in reverse order, in a pack of two replicates, have the same results in another order."""
     slots = one.slots
-    straight = [epochs_of(one.pack(replicates=(replicate,)), 2) for replicate in (0, 5)]
-    reverse = epochs_of(one.pack(slots[::-1], replicates=(0, 5)), 2)
+    straight = [train_pack(one.pack(replicates=(replicate,)), 2) for replicate in (0, 5)]
+    reverse = train_pack(one.pack(slots[::-1], replicates=(0, 5)), 2)
     for index, slot in enumerate(reverse.slots):
         same_bits(straight[slot.replicate == 5], len(slots) - 1 - slot.trial, reverse, index)
 
@@ -144,14 +135,14 @@ def test_replicates_and_permutations(one: Bench) -> None:
 @each
 def test_compaction_changes_nothing(one: Bench) -> None:
     slots = one.slots
-    whole = epochs_of(one.pack([*slots, *slots]), 3)
+    whole = train_pack(one.pack([*slots, *slots]), 3)
     left = one.pack([*slots, *slots])
     left.run_epoch()
     last = len(slots)
     rest = Pack.gather([left], [(0, 0), (0, last)])
-    later = epochs_of(rest, 2)
+    later = train_pack(rest, 2)
     for i, at in ((0, 0), (1, last)):
-        for a, b in zip(later.curves, whole.curves[1:], strict=True):  # type: ignore[attr-defined]
+        for a, b in zip(later.curves, whole.curves[1:], strict=True):
             for name in a:
                 assert torch.equal(a[name][i], b[name][at]), name
         for a, b in zip(later.weights(i).values(), whole.weights(at).values(), strict=True):
@@ -162,9 +153,9 @@ def test_compaction_changes_nothing(one: Bench) -> None:
 def test_a_slot_that_diverges_leaves_the_others_alone(one: Bench) -> None:
     slots = one.slots
     wild = {**slots[0], "lr": 1e38}
-    calm = epochs_of(one.pack([*slots, slots[0]]), 3)
-    mixed = epochs_of(one.pack([*slots, wild]), 3)
-    assert not torch.isfinite(mixed.curves[-1]["val_loss"][-1])  # type: ignore[attr-defined]
+    calm = train_pack(one.pack([*slots, slots[0]]), 3)
+    mixed = train_pack(one.pack([*slots, wild]), 3)
+    assert not torch.isfinite(mixed.curves[-1]["val_loss"][-1])
     for slot in range(len(slots)):
         same_bits(calm, slot, mixed, slot)
 
@@ -175,11 +166,11 @@ def test_neutral_is_absent(one: Bench) -> None:
     neutral = one.neutral()
     if neutral is None:
         pytest.skip("no number of its own is neutral: `test_a_neutral_study_has_no_such_technique` covers it")
-    with_it = epochs_of(one.pack([*one.slots, *neutral], dtype=torch.float64), 2)
-    absent = epochs_of(one.pack(dtype=torch.float64, **one.without()), 2)
+    with_it = train_pack(one.pack([*one.slots, *neutral], dtype=torch.float64), 2)
+    absent = train_pack(one.pack(dtype=torch.float64, **one.without()), 2)
     for slot in range(len(neutral)):
         at = len(one.slots) + slot
-        for a, b in zip(with_it.curves, absent.curves, strict=True):  # type: ignore[attr-defined]
+        for a, b in zip(with_it.curves, absent.curves, strict=True):
             assert a["val_loss"][at].item() == pytest.approx(b["val_loss"][slot].item(), rel=1e-9)
             assert a["train_loss"][at].item() == pytest.approx(b["train_loss"][slot].item(), rel=1e-9)
 

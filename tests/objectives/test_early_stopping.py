@@ -131,7 +131,7 @@ def test_the_best_network_is_from_before_the_stop(make_data: MakeData) -> None:
         losses.append(pack.run_epoch()["val_loss"].tolist())
         assert [slot.trial for slot in pack.stopped] == ([0] if epoch >= 2 else [])
     assert [stopped == going for stopped, going in losses] == [True] * 6
-    networks = best_networks(pack.program, pack.batches, pack.slots)
+    networks = list(filter(None, best_networks(pack.program, pack.batches, pack.slots)))
     assert [network.epoch for network, _ in networks] == [3, 6]
     assert [loss for _, loss in networks] == [losses[2][0], losses[5][1]]
 

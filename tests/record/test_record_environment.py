@@ -44,8 +44,10 @@ def test_trials_carry_the_environment_that_they_were_trained_in(
     assert study.user_attrs[ENVIRONMENT]["cpu"] == "first"
     trials = study.get_trials(states=(TrialState.COMPLETE,))
     assert [environment.recorded(study, trial)["cpu"] for trial in trials] == [
-        *["first"] * 6, *["second"] * 4, *["first"] * 2,
-    ]  # fmt: skip
+        *["first"] * 6,
+        *["second"] * 4,
+        *["first"] * 2,
+    ]
     assert all(ENVIRONMENT not in trial.user_attrs for trial in trials[:6])
     tags = [plan_trial(study.study_name, trial, {}, study.user_attrs[ENVIRONMENT]).tags["cpu"] for trial in trials]
     assert tags == [environment.recorded(study, trial)["cpu"] for trial in trials]

@@ -119,14 +119,14 @@ def test_without_training(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "--no-training forbids it" in " ".join(parsed(tmp_path / "report.html").words)
 
 
-def test_long_training_is_not_begun_unasked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_training_is_not_begun_unasked(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "CHEAP", -1.0)
     study = small(folder, replicates=2)
     before = readings(study.optuna_study)
-    shown, held_out = build._draw_networks(study, read(study), None)
-    assert "--training" in shown["test"].caption
-    assert held_out is None
-    assert readings(study.optuna_study) == before
+    written = build.write(study, tmp_path / "page")
+    assert "--training" in written.left_out["test"]
+    assert "--training" in written.left_out["weights"]
+    assert written.test_readings == readings(study.optuna_study) == before
 
 
 def test_retrained_networks_are_those_that_the_study_saw(folder: Path) -> None:
@@ -175,11 +175,11 @@ def test_hostile_names(tmp_path: Path) -> None:
     ]
     of = Record(HOSTILE, entries, searched, DECLARED | {HOSTILE: Numeric()}, facts={HOSTILE: HOSTILE})
     sections = []
-    for name, draw in build._DRAWN_FROM_THE_RECORD.items():
+    for name, draw in build.DRAWN_FROM_THE_RECORD.items():
         shown = draw(of)
         png = None
         if shown.figure is not None:
-            png, svg = build._pictures(shown)
+            png, svg = build.pictures(shown)
             assert b"<script>" not in svg
         sections.append(page.Section(name, HOSTILE, HOSTILE, png))
     html = page.render(of, Sheet([HOSTILE], [[HOSTILE]]), [Statement(HOSTILE, HOSTILE)], sections)
@@ -219,7 +219,7 @@ def test_odd_studies(kind: str, tmp_path: Path) -> None:
     """Every figure is drawn, or its caption says why it is not."""
     of = odd_studies()[kind]
     drawn = set()
-    for name, draw in build._DRAWN_FROM_THE_RECORD.items():
+    for name, draw in build.DRAWN_FROM_THE_RECORD.items():
         shown = draw(of)
         assert shown.caption
         if shown.figure is not None:
@@ -237,15 +237,15 @@ def test_test_split_of_classes_and_values() -> None:
     shown = heldout.draw(of, held, ["a", "$b", "c" * 40])
     assert "right for 3 of them" in shown.caption
     assert "has been read once;" in shown.caption
-    build._pictures(shown)
+    build.pictures(shown)
     values = HeldOut(np.array([0.1]), np.array([0.5]), np.ones((3, 2)), np.zeros((3, 2)), readings=2)
-    build._pictures(heldout.draw(of, values, ()))
+    build.pictures(heldout.draw(of, values, ()))
 
 
 def test_weights_that_are_zero_or_not_finite() -> None:
     of = record([entry(0, [0.1]), entry(1, [0.2])])
     drawn = weights.draw(of, Networks([("best", of.best, np.zeros(9))], []))
-    build._pictures(drawn)
+    build.pictures(drawn)
     assert weights.draw(of, Networks([("best", of.best, np.full(9, np.nan))], [])).figure is None
 
 

@@ -20,9 +20,9 @@ from support.small_studies import Crash, Quiet, small
 
 import search
 from search import Study, compare_studies
-from search.compare.pairs import Arm
+from search.compare.pairs import Arm, Shared
 from search.compare.verdict import Comparison
-from search.replay.replay import Difference, Replay
+from search.replay.result import Difference, Replay
 from search.show import html
 from search.show.sheet import Sheet
 from search.study.progress import Progress
@@ -126,6 +126,7 @@ def test_a_finished_study_shows_its_best_trials_as_optuna_has_them(folder: Path)
     rows = [row for row in shown.rows if len(row) > 2]
     assert rows[0] == ["trial", "val_loss", "val_accuracy", "lr", "l2", "best epoch", "state"]
     ranked = sorted((t for t in trials if t.state == TrialState.COMPLETE), key=lambda t: t.value or 0.0)
+    assert len(rows) > 4
     for trial, row in zip(ranked, rows[1:], strict=False):
         expected = (trial.value, trial.params["lr"], trial.params["l2"])
         assert (row[0], row[1], row[3], row[4]) == (str(trial.number), *(f"{value:.4g}" for value in expected))
@@ -186,9 +187,12 @@ def test_whatever_names_are_made_of_is_shown_as_it_is(tmp_path: Path) -> None:
     differs = Difference(EVIL, 3, float("inf"), 0.25, 2, 0, 0.25)
     replay = page(Replay(EVIL, 0, "complete", 5, 1, 6, True, None, [], [EVIL], 6, [differs]))
     assert [EVIL, "3", "inf", "0.25", "2", "0"] in replay.rows
-    assert f"trial 0 of {EVIL} (complete): of 5 metrics x 1 replicate x 6 epochs not all are the same" in replay.words
+    assert (
+        f"trial 0 of {EVIL} (complete): not all numbers of 5 metrics x 1 replicate x 6 epochs are the same"
+        in replay.words
+    )
     arms = [Arm(name, 0, {"activation": EVIL}, name, 1, 0.5, np.eye(3), np.eye(3), 1) for name in (EVIL, "$\\frac{1$")]
-    compared = Comparison.of("accuracy", arms, {(EVIL, "$\\frac{1$"): [EVIL]}, [EVIL], same_loss=True)
+    compared = Comparison.of("accuracy", arms, {(EVIL, "$\\frac{1$"): Shared([EVIL], EVIL)}, [EVIL], same_loss=True)
     assert EVIL in [cell for row in page(compared).rows for cell in row]
 
 
@@ -214,7 +218,7 @@ def test_results_show_what_they_say(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_comparison_shows_its_figure_and_its_sentence(folder: Path) -> None:
     other = small(folder, name="other", space={"lr": {"low": 1e-6, "high": 2e-6}}, trials=2).run(observers=())
-    found = compare_studies(small(folder), other, replicates=3, told=lambda _: None)
+    found = compare_studies(small(folder), other, replicates=3, log=lambda _: None)
     shown = page(found)
     sentence = found.sentence(found.pairs[0])
     assert sentence in shown.words
@@ -304,16 +308,24 @@ def test_pieces_that_are_given_too_little_are_refused() -> None:
         html.table("no sheet")  # type: ignore[arg-type]
 
 
+@pytest.fixture
+def in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let libraries believe that they run in a notebook: they know it by the class of IPython's shell."""
+    shell = type("ZMQInteractiveShell", (), {})
+    monkeypatch.setattr("builtins.get_ipython", shell, raising=False)
+
+
+@pytest.mark.usefixtures("in_a_notebook")
 def test_a_table_is_text_in_a_notebook_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose kernel asks for colours, and where rich would print to the page."""
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     sheet = Sheet(("name", "[n]"), [("[red]x", "1")], ("name",), title="[a] title")
     assert next(filter(None, map(str.strip, str(sheet).splitlines()))) == "[a] title"
     assert "│ [red]x │   1 │" in str(sheet)
     assert "\x1b" not in str(sheet)
 
 
+@pytest.mark.usefixtures("in_a_notebook")
 def test_a_notebook_has_one_line_of_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
 
@@ -329,7 +341,6 @@ def test_a_notebook_has_one_line_of_progress(tmp_path: Path, monkeypatch: pytest
         return Handle()
 
     monkeypatch.setattr("IPython.display.display", display)
-    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     study = small(tmp_path)
     with Progress(study.optuna_study, 12, 6, 4) as progress:
         study.run(observers=[progress])

@@ -42,10 +42,13 @@ def test_a_second_study_and_another_process_leave_an_open_file_whole(tmp_path: P
         ("postgresql://me@db/studies", "postgresql://me@db/studies"),
         ("postgresql://me:s3cret@db:5432/studies", "postgresql://me@db:5432/studies"),
         ("postgresql://me:s3@cr:et@db/studies", "postgresql://me@db/studies"),
-        ("postgresql://me@db/studies?password=s3cret&sslmode=require", "postgresql://me@db/studies?password=...&sslmode=require"),
+        (
+            "postgresql://me@db/studies?password=s3cret&sslmode=require",
+            "postgresql://me@db/studies?password=...&sslmode=require",
+        ),
         ("postgresql:/me:s3cret@db/studies", "...@db/studies"),
         ("postgresql//me:s3cret@db/studies", "...@db/studies"),
     ],
-)  # fmt: skip
+)
 def test_no_password_is_shown(url: str, shown: str) -> None:
     assert database.shown(url) == shown

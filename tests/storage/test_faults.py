@@ -16,9 +16,22 @@ import pytest
 from optuna.trial import TrialState
 
 WORDS = [
-    "l2", "--dataset", "wine", "--trials", "24", "--ask-batch", "4", "--epochs", "4", "--hidden", "8",
-    "--device", "cpu", "--tracking-uri", "none",
-]  # fmt: skip
+    "l2",
+    "--dataset",
+    "wine",
+    "--trials",
+    "24",
+    "--ask-batch",
+    "4",
+    "--epochs",
+    "4",
+    "--hidden",
+    "8",
+    "--device",
+    "cpu",
+    "--tracking-uri",
+    "none",
+]
 
 
 def command(folder: Path, *words: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
@@ -29,9 +42,15 @@ def command(folder: Path, *words: str, limit: int | None = None) -> subprocess.C
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     return subprocess.run(
-        [sys.executable, "-m", "search.run", *WORDS, *words], cwd=folder, capture_output=True, text=True,
-        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}, preexec_fn=limited, timeout=300, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "search.run", *WORDS, *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+        preexec_fn=limited,
+        timeout=300,
+        check=False,
+    )
 
 
 def complete(folder: Path) -> dict[int, float | None]:

@@ -37,16 +37,19 @@ def test_values_are_means_of_replicates_minima_and_tables_agree(tmp_path: Path) 
 def test_a_pruned_trial_keeps_its_best_so_far_and_was_worse_than_its_peers(tmp_path: Path) -> None:
     study = small(tmp_path).run(observers=[Quiet()])
     curves = study.curves()
-    for trial in study.optuna_study.get_trials(states=(TrialState.PRUNED,)):
+    pruned = study.optuna_study.get_trials(states=(TrialState.PRUNED,))
+    assert pruned
+    for trial in pruned:
         losses = curves[curves["trial"] == trial.number]["val_loss"].to_numpy()
         assert len(losses) == max(trial.intermediate_values)
         assert trial.value == float(losses.min())
         cohort = trial.user_attrs["cohort"]
         rung = len(losses)
         peers = [
-            t.intermediate_values[rung] for t in study.optuna_study.trials
+            t.intermediate_values[rung]
+            for t in study.optuna_study.trials
             if t.user_attrs["cohort"] <= cohort and rung in t.intermediate_values
-        ]  # fmt: skip
+        ]
         assert sorted(peers).index(trial.value) >= len(peers) // 2
 
 

@@ -35,9 +35,13 @@ def start(folder: Path, sampler: str, epochs: int = 6) -> subprocess.Popen[str]:
     (folder / "small.toml").write_text(RECIPE.format(sampler=sampler, epochs=epochs))
     words = [sys.executable, "-m", "search.run", "small.toml", "--tracking-uri", "none", "--device", "cpu", "--json"]
     return subprocess.Popen(
-        words, cwd=folder, env=os.environ | {"PYTHONUNBUFFERED": "1"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        words,
+        cwd=folder,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def ended(process: subprocess.Popen[str], seconds: float = 120) -> dict[str, object]:

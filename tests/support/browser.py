@@ -1,6 +1,6 @@
-"""Chromium without a window, driven through its DevTools protocol over two pipes: nothing to install but Chromium.
+"""Drive Chromium without a window, through its DevTools protocol over two pipes; only Chromium must be installed.
 
-Whoever drives it waits for conditions (`until`), never for a time.
+Callers wait for conditions (`Browser.until`), never for a fixed time.
 """
 
 from __future__ import annotations
@@ -17,34 +17,37 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from support.waiting import until
+
 PATIENCE = 90.0
-"""Seconds in which a page must come to what is waited for: two slow cores, shared, need a tenth of them."""
+"""The longest wait for a page, in seconds; two slow cores that other work shares need a tenth of it."""
 
 
 def chromium() -> str | None:
-    """The path of an installed Chromium or Chrome, if there is one."""
+    """Return the path of an installed Chromium or Chrome, or None."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     return next(filter(None, map(shutil.which, names)), None)
 
 
 def element(selector: str, text: str) -> str:
-    """The JavaScript expression of the first element that a CSS selector finds with just this text."""
+    """Return a JavaScript expression for the first element that matches a CSS selector and has exactly this text."""
     return (
         f"[...document.querySelectorAll({json.dumps(selector)})].find(e => e.innerText?.trim() === {json.dumps(text)})"
     )
 
 
 def texts(selector: str) -> str:
-    """The JavaScript expression of the texts of all elements that a CSS selector finds."""
+    """Return a JavaScript expression for the texts of all elements that match a CSS selector."""
     return f"[...document.querySelectorAll({json.dumps(selector)})].map(e => e.textContent.trim())"
 
 
 class Browser:
-    """As a context: one window of Chromium, with an empty profile.
+    """A window of Chromium with an empty profile, open while the context lasts.
 
     Args:
-        profile: a folder for the profile; nothing of the user's own is read.
-        width: of the window, in pixels; height: the same.
+        profile: a folder for the profile; the user's own profile is not read.
+        width: the window's width in pixels.
+        height: the window's height in pixels.
     """
 
     def __init__(self, profile: Path, width: int = 1400, height: int = 900) -> None:
@@ -57,14 +60,12 @@ class Browser:
         found = chromium()
         assert found is not None, "no chromium on PATH"
         flags = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
-        # With a mouse, as on a desk: plots then show their buttons only under it.
+        # Plots show their buttons only under a mouse, so the page must believe that there is one.
         mouse = "primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"
         flags += [f"--blink-settings={mouse}", "--disable-background-networking", "--remote-debugging-pipe"]
         flags.append(f"--user-data-dir={self._profile}")
-        flags.append(
-            "--no-sandbox"
-        )  # as root, and in many containers, Chromium starts only without; the pages are ours
-        # Chromium reads its commands from file 3 and answers in file 4.
+        flags.append("--no-sandbox")  # Chromium needs it as root and in many containers; the pages are our own
+        # Chromium reads commands from file descriptor 3 and answers on 4.
         command = ["sh", "-c", 'exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1', "sh", found, *flags, "about:blank"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
@@ -78,44 +79,41 @@ class Browser:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)  # it and its helpers; nothing of theirs is to be kept
+        os.killpg(self._process.pid, signal.SIGKILL)  # Chromium and its child processes
         self._process.communicate()
 
     def open(self, url: str) -> None:
-        """Go to a page; what it shows comes later."""
+        """Go to a page, without waiting for what it shows."""
         self._call("Page.navigate", url=url)
 
     def evaluate(self, expression: str) -> Any:
-        """What a JavaScript expression is on the page, as far as JSON can hold it."""
+        """Return the value of a JavaScript expression on the page, as far as JSON can hold it."""
         answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
     def text(self) -> str:
-        """All that is to be read on the page."""
+        """Return the page's visible text."""
         return str(self.evaluate("document.body ? document.body.innerText : ''"))
 
     def until(self, expression: str, seconds: float = PATIENCE) -> Any:
-        """Wait until a JavaScript expression is true on the page; its value.
+        """Wait until a JavaScript expression is true on the page, and return its value.
 
         Raises:
-            TimeoutError: with the page's text, if it does not become true.
+            TimeoutError: The expression has not become true; the message holds the page's text.
         """
-        end = time.monotonic() + seconds
-        while True:
+
+        def value() -> Any:
             try:
-                value = self.evaluate(expression)
-            except RuntimeError:  # what it speaks of is not there yet
-                value = None
-            if value:
-                return value
-            if time.monotonic() > end:
-                raise TimeoutError(f"waited {seconds:.0f} s for {expression}; the page says:\n{self.text()}")
-            time.sleep(0.1)
+                return self.evaluate(expression)
+            except RuntimeError:  # an element that it names is not there yet
+                return None
+
+        return until(value, seconds, state=lambda: f"{expression}; the page says:\n{self.text()}")
 
     def click(self, found: str) -> None:
-        """Wait for the element that a JavaScript expression finds, in sight and at rest, and click on its middle."""
+        """Wait until the element of a JavaScript expression is visible and no longer moves, and click on its middle."""
         x, y = self.until(
             f"(async () => {{ const e = {found}; e.scrollIntoView({{block: 'center'}});"
             " const at = () => { const r = e.getBoundingClientRect(); return [r.x, r.y, r.width, r.height]; };"
@@ -128,11 +126,11 @@ class Browser:
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def type(self, text: str) -> None:
-        """Type where the last click has put the cursor."""
+        """Type at the cursor, where the last click has put it."""
         self._call("Input.insertText", text=text)
 
     def screenshot(self, path: Path) -> None:
-        """What the window shows, as a PNG."""
+        """Write what the window shows to a PNG file."""
         path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
 
     def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
@@ -145,7 +143,7 @@ class Browser:
         end = time.monotonic() + PATIENCE
         while True:
             answer = json.loads(self._line(end))
-            if answer.get("id") == self._count:  # the others are events
+            if answer.get("id") == self._count:  # other messages are events
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']}")
                 result: dict[str, Any] = answer["result"]

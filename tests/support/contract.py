@@ -1,4 +1,4 @@
-"""What a technique shows of itself to the contract suite: settings to train, and the same in plain torch.
+"""Cases of techniques for the contract suite: settings to train, and the same in plain torch.
 
 Each `tests/objectives/cases/NAME.py` defines `CASES`, a list of `Case`; `test_contract.py` runs every one of them.
 """
@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 from reference import Draws
-from support.data import random_data, random_images
-from support.packs import STRUCTURE, Fixed, adam, make_pack
 
 from search.data import Data
 from search.recipe.discovery import discover
 from search.technique import Numeric, Structural, Technique, Value
 from search.train.pack import Pack
+from support.data import random_data, random_images
+from support.packs import STRUCTURE, Fixed, adam, make_pack
 
 CASES = Path(__file__).parents[1] / "objectives" / "cases"
 Plain = Callable[[Mapping[str, Any], Draws], Mapping[str, Any]]
@@ -29,19 +29,19 @@ Plain = Callable[[Mapping[str, Any], Draws], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Case:
-    """One way to use a technique, and its plain equal.
+    """One way to use a technique, and the same in plain torch.
 
     Args:
-        name: shown in the test's name.
-        slots: the numeric hyperparameters of each slot that the technique brings (those of Adam and lr are added unless
-            given): at least two slots that differ, where the technique has any.
-        plain: of (a slot's numeric values and the structure, the named draws): arguments of `reference.train`, such as
-            ``{"penalty": ...}``. Adam with the slot's values is its optimiser unless "optimiser" is given.
+        name: the case's part of the test's name.
+        slots: the technique's own numeric hyperparameters in each slot; at least two slots differ, where the technique
+            has any. Values of lr and of Adam are added unless they are given.
+        plain: a function of a slot's values (with the structure) and the named draws, which returns arguments of
+            `reference.train`, such as ``{"penalty": ...}``. Without "optimiser" Adam with the slot's values is used.
         structure: structural hyperparameters that differ from `packs.STRUCTURE`.
-        techniques: all techniques of the study, the one under test among them; by default that alone.
+        techniques: all techniques of the study, the one under test among them; by default that one alone.
         data: "table" (100 rows, 13 features, 3 classes), "regression" (2 outputs) or "images" (1 x 6 x 5 pixels).
-        loss: of regression.
-        epochs: trained and compared.
+        loss: the loss of a regression.
+        epochs: the number of epochs that are trained and compared.
     """
 
     name: str
@@ -68,8 +68,8 @@ class Bench:
     """A case ready to train.
 
     Attributes:
-        techniques: the objects, in the case's order.
-        slots: every numeric value of each slot.
+        case: the case.
+        techniques: the techniques, in the case's order.
     """
 
     case: Case
@@ -77,7 +77,7 @@ class Bench:
 
     @property
     def data(self) -> Data:
-        """The data as the techniques prepare them."""
+        """The data, as the techniques have prepared them."""
         data, names = _data(self.case.data), [technique.name for technique in self.techniques]
         for technique in self.techniques:
             if technique.prepare is not None:
@@ -100,14 +100,14 @@ class Bench:
         return self.case.loss or ("mse" if self.case.data == "regression" else "cross_entropy")
 
     def pack(self, slots: Sequence[Mapping[str, float]] | None = None, **options: Any) -> Pack:
-        """A pack of these slots (all of the case's by default); `options` as of `packs.make_pack`."""
-        given = {"techniques": self.techniques, "loss": self.loss} | options
-        return make_pack(_data(self.case.data), self.slots if slots is None else slots, **given, **self.case.structure)
+        """Build a pack of these slots, by default the case's; `options` are those of `packs.make_pack`."""
+        given = {"techniques": self.techniques, "loss": self.loss} | options | dict(self.case.structure)
+        return make_pack(_data(self.case.data), self.slots if slots is None else slots, **given)
 
     def without(self) -> dict[str, Any]:
-        """Arguments of `pack` for a study that has never heard of the technique: its own numbers, and itself, left out.
+        """Return arguments of `pack` for a study without the technique and its numeric hyperparameters.
 
-        Structural hyperparameters may stay: nothing reads them.
+        Structural hyperparameters stay, because nothing reads them.
         """
         own = self.case_technique.hyperparameters
         slots = [{name: value for name, value in slot.items() if name not in own} for slot in self.slots]
@@ -119,13 +119,17 @@ class Bench:
         return self.techniques[-1]
 
     def neutral(self) -> list[dict[str, float]] | None:
-        """The slots with the technique's numbers at their neutral values; None where they do not say that it is off.
+        """Return the slots with the technique's numeric hyperparameters at their neutral values.
 
-        It has none, or the case turns it on by a structural hyperparameter.
+        Return None where that does not turn the technique off: it has no neutral values, or the case turns it on by a
+        structural hyperparameter.
         """
         own, structure = self.case_technique.hyperparameters, self.structure
-        if any(isinstance(one, Structural) and structure.get(n, one.neutral) != one.neutral for n, one in own.items()
-               if one.neutral is not None):  # fmt: skip
+        if any(
+            isinstance(one, Structural) and structure.get(n, one.neutral) != one.neutral
+            for n, one in own.items()
+            if one.neutral is not None
+        ):
             return None
         numeric = {n: one for n, one in own.items() if isinstance(one, Numeric)}
         values = {
@@ -136,7 +140,7 @@ class Bench:
         return [{**slot, **values} for slot in self.slots]
 
     def plain(self, slot: int, replicate: int = 0) -> dict[str, Any]:
-        """Arguments of `reference.train` that should give what this slot of the pack gives, in float64."""
+        """Return arguments of `reference.train` that must give the same as this slot of a float64 pack."""
         values = self.slots[slot]
         draws = Draws(0, replicate, torch.float64)
         hidden = [int(width) for width in str(self.structure["hidden"]).split("x") if width not in ("", "0")]
@@ -157,7 +161,7 @@ class Bench:
 
 
 def load_cases(path: Path) -> list[Case]:
-    """The `CASES` of a file, which may be outside the package."""
+    """Return the `CASES` of a file."""
     spec = importlib.util.spec_from_file_location(f"cases_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -168,7 +172,7 @@ def load_cases(path: Path) -> list[Case]:
 
 
 def bench(technique: Technique, case: Case, known: Mapping[str, Technique] | None = None) -> Bench:
-    """A case of a technique, with the others that it needs before it."""
+    """Return a case of a technique, ready to train, after the other techniques that it needs."""
     known = {**discover(), **(known or {}), technique.name: technique}
     names = [name for name in case.techniques if name != technique.name]
     return Bench(case, (*(known[name] for name in names), technique))

@@ -1,4 +1,4 @@
-"""Small data sets made on the spot."""
+"""Small data sets, made when a test needs them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ B,5,5.5,True
 
 
 def random_data(rows: int, features: int, outputs: int, *, task: str = "classification", seed: int = 0) -> Data:
-    """Random features with targets that depend on them; validation has 40 rows."""
+    """Return random features and targets that depend on them; 40 rows are for validation, 20 for the test."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(rows + 60, features, generator=generator)
     truth = x @ torch.randn(features, outputs, generator=generator)
@@ -30,19 +30,23 @@ def random_data(rows: int, features: int, outputs: int, *, task: str = "classifi
     return Data(
         name="random",
         task="classification" if task == "classification" else "regression",
-        x_train=x[:rows], y_train=y[:rows], x_val=x[rows : rows + 40], y_val=y[rows : rows + 40],
-        x_test=x[rows + 40 :], y_test=y[rows + 40 :],
+        x_train=x[:rows],
+        y_train=y[:rows],
+        x_val=x[rows : rows + 40],
+        y_val=y[rows : rows + 40],
+        x_test=x[rows + 40 :],
+        y_test=y[rows + 40 :],
         outputs=outputs,
         inputs=scaling,
         targets=None if task == "classification" else Scaling(torch.zeros(outputs), torch.arange(1.0, outputs + 1)),
         image_shape=None,
         classes=tuple(map(str, range(outputs))) if task == "classification" else (),
         pixel_max=None,
-    )  # fmt: skip
+    )
 
 
 def random_images(rows: int, shape: tuple[int, int, int] = (1, 6, 5), *, seed: int = 0) -> Data:
-    """Random images of two classes that differ in brightness: 0 to 16, standardised by one mean and SD."""
+    """Return random images of two classes that differ in brightness; pixels, 0 to 16, share one mean and SD."""
     generator = torch.Generator().manual_seed(seed)
     y = torch.randint(0, 2, (rows + 60,), generator=generator)
     features = shape[0] * shape[1] * shape[2]
@@ -50,14 +54,24 @@ def random_images(rows: int, shape: tuple[int, int, int] = (1, 6, 5), *, seed: i
     scaling = Scaling(torch.full((features,), 8.0), torch.full((features,), 4.0))
     x = scaling.apply(raw)
     return Data(
-        name="images", task="classification",
-        x_train=x[:rows], y_train=y[:rows], x_val=x[rows : rows + 40], y_val=y[rows : rows + 40],
-        x_test=x[rows + 40 :], y_test=y[rows + 40 :],
-        outputs=2, inputs=scaling, targets=None, image_shape=shape, pixel_max=16.0, classes=("dark", "bright"),
-    )  # fmt: skip
+        name="images",
+        task="classification",
+        x_train=x[:rows],
+        y_train=y[:rows],
+        x_val=x[rows : rows + 40],
+        y_val=y[rows : rows + 40],
+        x_test=x[rows + 40 :],
+        y_test=y[rows + 40 :],
+        outputs=2,
+        inputs=scaling,
+        targets=None,
+        image_shape=shape,
+        pixel_max=16.0,
+        classes=("dark", "bright"),
+    )
 
 
 def table(text: str, name: str = "homes.csv") -> str:
-    """Write a table into the working folder; its name."""
+    """Write a table into the working folder, and return the file's name."""
     Path(name).write_text(text)
     return name

@@ -1,9 +1,8 @@
-"""Commands that die where a test says: by SIGKILL at the n-th call of a function, not at a time of the clock.
+"""Run commands that die where a test says: by a signal at the n-th call of a function, not after some time.
 
-A command is started by a process that has everything imported and forks (`Commands`): 200 kills would otherwise be 200
-times the imports. What is forked is `search.run.main` as in a shell, in a session of its own; the MLflow writer is
-forked too, before the command has opened anything. Nothing in the package knows of it: the functions are wrapped, in
-`killing.py`.
+`Commands` starts a process that has imported everything, and that forks each command: otherwise 200 kills would take
+200 times the imports. A fork runs `search.run.main` in a session of its own, as from a shell. The MLflow writer is
+forked too, before the command has opened anything. `killing.py` wraps the functions; the package itself is unchanged.
 """
 
 from __future__ import annotations
@@ -13,15 +12,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from support.waiting import until
+
 ROOT = Path(__file__).resolve().parents[2]
 
 PLACES = {
-    # Of the command's process.
+    # Functions that the command calls.
     "a study's creation": "optuna.storages:RDBStorage.create_new_study",
     "a study's attribute": "optuna.storages:RDBStorage.set_study_user_attr",
     "an ask": "optuna.study:Study.ask",
@@ -39,7 +39,7 @@ PLACES = {
     "the word to the writer": "search.tracking.mirror:MlflowMirror.told",
     "the drain": "search.tracking.link:WriterLink.close",
     "the results": "search.study.results:outcome",
-    # Of the writer's.
+    # Functions that the writer calls.
     "a logged batch": "mlflow:MlflowClient.log_batch",
     "a new run": "mlflow:MlflowClient.create_run",
     "a run's end": "mlflow:MlflowClient.set_terminated",
@@ -54,12 +54,12 @@ class Kill:
     """Where and how a command dies.
 
     Attributes:
-        place: of `PLACES`.
-        count: at which call, counted from 1.
-        after: once the call has returned; else before it is made.
-        whom: "all" (the command and its writer), "command" or "writer".
+        place: a key of `PLACES`.
+        count: the number of the call, from 1.
+        after: whether the signal comes once the call has returned, instead of before the call.
+        whom: the victims: "all" (the command and its writer), "command" or "writer".
         how: the signal.
-        pause: seconds that the call takes longer afterwards.
+        pause: seconds by which the call is longer.
     """
 
     place: str
@@ -76,14 +76,15 @@ class Kill:
 
 @dataclass(frozen=True)
 class Ended:
-    """A command's end.
+    """How a command has ended.
 
     Attributes:
-        status: its exit status, minus the signal's number where one has ended it.
-        seconds: that it took.
-        struck: how often a `Kill` has struck.
-        since: seconds from the last of them to its end.
-        out: what it said on stdout; `err` on stderr.
+        status: the exit status, or minus the number of the signal that has ended the command.
+        seconds: the seconds that the command took.
+        struck: the number of kills that have struck.
+        since: the seconds from the last kill to the end.
+        out: the command's stdout.
+        err: the command's stderr.
     """
 
     status: int
@@ -99,7 +100,7 @@ class Ended:
 
 
 class Commands:
-    """Runs commands by forking a process that has their imports done; as a context, ends it."""
+    """The process that forks commands; it lives as long as the context."""
 
     def __enter__(self) -> Commands:
         environment = os.environ | {
@@ -110,8 +111,11 @@ class Commands:
         }
         self._server = subprocess.Popen(
             [sys.executable, "-m", "support.killing"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -122,28 +126,30 @@ class Commands:
         self._server.stdout.close()
 
     def run(self, words: Sequence[str], folder: Path, *kills: Kill, learn: bool = False) -> Ended:
-        """Run the command to its end.
+        """Run a command until it ends.
 
         Args:
-            words: of ``python -m search.run``.
-            folder: where it runs.
-            kills: what happens to it on the way.
-            learn: whether to import for all later commands what this one imported.
+            words: the arguments of ``python -m search.run``.
+            folder: the working folder.
+            kills: the kills that the command meets.
+            learn: whether later commands find everything imported that this one imported.
         """
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         request = {"words": list(words), "folder": str(folder), "kills": [asdict(kill) for kill in kills]}
         print(json.dumps(request | {"learn": learn}), file=self._server.stdin, flush=True)
         answer = json.loads(self._server.stdout.readline())
-        return Ended(**answer, **{name: (folder / name).read_text(encoding="utf-8") for name in ("out", "err")})
+        out, err = ((folder / name).read_text(encoding="utf-8") for name in ("out", "err"))
+        return Ended(**answer, out=out, err=err)
 
 
 def settled(folder: Path, seconds: float = 60) -> None:
-    """Wait until the writers that have outlived their commands in a folder have ended."""
-    until = time.monotonic() + seconds
-    for pid in _writers(folder):
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
-            time.sleep(0.02)
+    """Wait until the writers that have outlived their commands in a folder have ended.
+
+    Raises:
+        TimeoutError: A writer is still there.
+    """
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in _writers(folder)), seconds)
 
 
 def _writers(folder: Path) -> list[int]:

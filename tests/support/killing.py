@@ -1,6 +1,6 @@
-"""The process that forks commands and arms them with their kills: a script, which `killed.Commands` runs.
+"""The server behind `killed.Commands`: it forks commands and makes them die where a test says.
 
-A request is a line of JSON on stdin, its answer one on stdout.
+It is run as a script. It reads each request as a line of JSON from stdin, and answers with one on stdout.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ from typing import Any
 
 from support.killed import PLACES, Kill
 
-_LONGEST = 120.0  # seconds that a command may take: none waits for a heartbeat
-# What the writer imports late.
-_OF_THE_WRITER = ("search.tracking.sync", "mlflow.store.tracking.sqlalchemy_store", "alembic.command")
+_LONGEST = 120.0  # seconds that a command may take
+# Modules that the writer imports late.
+_WRITER_MODULES = ("search.tracking.sync", "mlflow.store.tracking.sqlalchemy_store", "alembic.command")
 
 
 def _serve() -> None:
-    """Fork a process for each request on stdin, and answer with its end on stdout."""
+    """Fork a process for each request on stdin, and answer on stdout how it ended."""
+    import search.api
     import search.run
     import search.study.results
-    import search.study.study  # noqa: F401
+    import search.study.runner  # noqa: F401
 
     for line in sys.stdin:
         request = json.loads(line)
         if "none" not in request["words"]:
-            for name in _OF_THE_WRITER:
+            for name in _WRITER_MODULES:
                 importlib.import_module(name)
         gc.collect()
-        gc.freeze()  # or the first collection in the child would copy every page
+        gc.freeze()  # otherwise the child's first collection would copy every page
         struck = Path(request["folder"]) / "struck"
         struck.unlink(missing_ok=True)
         started = time.monotonic()
@@ -57,6 +58,7 @@ def _serve() -> None:
 
 
 def _waited(child: int) -> int:
+    """Return a child's wait status; a child that takes too long is sent SIGTERM."""
     until = time.monotonic() + _LONGEST
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
@@ -69,7 +71,7 @@ def _waited(child: int) -> int:
 
 
 def _learn(folder: Path) -> None:
-    """Import what the processes in a folder had imported at their end."""
+    """Import what the processes that ran in a folder had imported when they ended."""
     for noted in folder.glob("modules-*"):
         for name in noted.read_text(encoding="utf-8").split():
             with contextlib.suppress(Exception):
@@ -78,7 +80,7 @@ def _learn(folder: Path) -> None:
 
 
 def _command(request: Mapping[str, Any]) -> None:
-    """Become the command; does not return."""
+    """Become the command; this does not return."""
     folder = Path(request["folder"])
     os.setsid()
     os.chdir(folder)
@@ -94,7 +96,8 @@ def _command(request: Mapping[str, Any]) -> None:
     from search.tracking import link
 
     writer = _Writer(folder, [kill for kill in kills if kill.in_writer], learn)
-    link.subprocess = SimpleNamespace(Popen=writer.start, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)  # type: ignore[attr-defined]
+    forked = SimpleNamespace(Popen=writer.start, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)
+    vars(link)["subprocess"] = forked
     for kill in kills:
         if not kill.in_writer:
             _arm(kill, {"all": [writer.pid, os.getpid()], "command": [os.getpid()], "writer": [writer.pid]}[kill.whom])
@@ -105,15 +108,16 @@ def _command(request: Mapping[str, Any]) -> None:
 
 
 class _Writer:
-    """A process forked from the command before it has opened anything, which becomes the writer when it is started.
+    """The writer's process; it takes the place of `subprocess.Popen` in the command.
 
-    Afterwards it stands for the `subprocess.Popen` of the command.
+    It is forked from the command before that has opened anything, and becomes the writer when `start` is called.
     """
 
     def __init__(self, folder: Path, kills: Sequence[Kill], learn: Path | None) -> None:
         self._folder = folder
         reading, writing = os.pipe()
-        self._lock, self._status = threading.Lock(), None
+        self._lock = threading.Lock()
+        self._status: int | None = None
         command = os.getpid()
         self.pid = os.fork()
         if self.pid:
@@ -140,12 +144,12 @@ class _Writer:
 
 
 def _become_writer(kills: Sequence[Kill], command: int, learn: Path | None) -> None:
-    """Wait for the words of the command line, a line of JSON, then be the writer; does not return."""
+    """Wait for the command line (a line of JSON), then become the writer; this does not return."""
     line = b""
     while not line.endswith(b"\n"):
         byte = os.read(0, 1)
         if not byte:
-            os._exit(0)  # the command has ended without one
+            os._exit(0)  # the command has ended without a writer
         line += byte
     for kill in kills:
         _arm(kill, {"all": [command, os.getpid()], "command": [command], "writer": [os.getpid()]}[kill.whom])
@@ -155,7 +159,7 @@ def _become_writer(kills: Sequence[Kill], command: int, learn: Path | None) -> N
 
 
 def _end(status: int, learn: Path | None, *, whole: bool = False) -> None:
-    """End the process; where it is not the `whole` end that matters, without a second of taking everything apart."""
+    """End the process. Unless the `whole` end matters, skip the interpreter's shutdown, which takes a second."""
     if learn is not None:
         (learn / f"modules-{os.getpid()}").write_text("\n".join(sys.modules), encoding="utf-8")
     if whole:
@@ -168,7 +172,7 @@ def _end(status: int, learn: Path | None, *, whole: bool = False) -> None:
 
 
 def _arm(kill: Kill, victims: Sequence[int]) -> None:
-    """Wrap a function: its n-th call sends the signal to the victims, in their order."""
+    """Wrap the function of a kill: its n-th call sends the signal to the victims, in this order."""
     module, _, path = PLACES[kill.place].partition(":")
     *outer, name = path.split(".")
     owner: Any = importlib.import_module(module)
@@ -184,7 +188,7 @@ def _arm(kill: Kill, victims: Sequence[int]) -> None:
         for victim in victims:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, kill.how)
-        time.sleep(kill.pause)
+        time.sleep(kill.pause)  # simulates a slow call
 
     def wrapped(*given: Any, **named: Any) -> Any:
         nonlocal left

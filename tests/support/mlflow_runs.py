@@ -1,4 +1,4 @@
-"""What MLflow holds, against the study."""
+"""Compare what MLflow holds with the study."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialSta
 
 
 def runs(uri: str) -> dict[str, Run]:
-    """Every run by its key; two with one key fail."""
+    """Return every run of the experiment by its key, and assert that no two runs share a key."""
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("regsearch")
     assert experiment is not None
@@ -25,7 +25,7 @@ def runs(uri: str) -> dict[str, Run]:
 
 
 def assert_equal(study: optuna.Study, found: dict[str, Run], client: MlflowClient) -> None:
-    """Each trial has its run, with its state, its summary and each of its epochs once."""
+    """Assert that each trial has one run, with the trial's state and summary, and with each epoch once."""
     assert len(found) == 1 + len(study.trials)
     for trial in study.trials:
         run = found[f"{study.study_name}/{trial.number}"]

@@ -1,4 +1,4 @@
-"""A real MLflow server for tests and pictures of its page."""
+"""Start an MLflow server, for tests and for pictures of its page."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from support.waiting import until
+
 PATIENCE = 180.0
-"""Seconds in which the server must answer: it imports for ten of them where nothing else runs."""
+"""Seconds in which the server must answer; its imports alone take ten on an idle machine."""
 
 
 @contextlib.contextmanager
 def serving(database: Path, port: int | None = None) -> Iterator[str]:
-    """The address, on 127.0.0.1, of an MLflow server over a SQLite file; its log is `server.log` beside that.
+    """Serve MLflow over a SQLite file, and yield the server's address on 127.0.0.1.
 
-    It is killed at the end, whatever it is doing. With a port of one's own another can take its place.
+    The server writes `server.log` beside the file. It is killed when the context ends, whatever it is doing.
+
+    Args:
+        database: the SQLite file.
+        port: the port, so that a later server can take this one's place; any free one by default.
     """
     port = port or free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}"]
@@ -43,18 +48,18 @@ def serving(database: Path, port: int | None = None) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """One that nobody listens at."""
+    """Return a port that nobody listens at."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
 def _until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + PATIENCE
-    while True:
+    def answers() -> bool:
+        assert process.poll() is None, f"the server has ended: {log.read_text()}"
         with contextlib.suppress(urllib.error.URLError, TimeoutError, ConnectionError):
             urllib.request.urlopen(url, timeout=5).close()
-            return
-        assert process.poll() is None, f"the server has ended: {log.read_text()}"
-        assert time.monotonic() < end, f"the server does not answer: {log.read_text()}"
-        time.sleep(0.2)
+            return True
+        return False
+
+    until(answers, PATIENCE, state=log.read_text)

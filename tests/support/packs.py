@@ -1,4 +1,4 @@
-"""Packs for tests: short to write, with neighbours that differ."""
+"""Build and train packs for tests, and compare them with plain torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from search.data import Data
 from search.technique import Technique, Value
@@ -29,7 +30,7 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Fixed:
-    """The setting of a study in which every hyperparameter has one value."""
+    """A study in which every hyperparameter has one value, as techniques see it."""
 
     data: Data
     values: Mapping[str, Value]
@@ -37,6 +38,10 @@ class Fixed:
 
     def possible(self, name: str) -> list[Value]:
         return [self.values[name]]
+
+    @property
+    def train_rows(self) -> Sequence[int]:
+        return [len(self.data.x_train)]
 
 
 def make_pack(
@@ -51,29 +56,62 @@ def make_pack(
     seed: int = 0,
     **structure: Value,
 ) -> Pack:
-    """A pack of one slot per (values, replicate); trials are numbered in the order given."""
+    """Build a pack with one slot for each pair of values and replicate; trials are numbered in the order given."""
+    values = {**STRUCTURE, **structure}
     for technique in techniques:
         if technique.prepare is not None:
-            data = technique.prepare(data, Fixed(data, STRUCTURE | structure, [one.name for one in techniques]))
+            data = technique.prepare(data, Fixed(data, values, [one.name for one in techniques]))
     batches = Batches(data, device, dtype)
-    program = Program.build(STRUCTURE | structure, tuple(slots[0]), techniques, batches, loss=loss, seed=seed)
+    program = Program.build(values, tuple(slots[0]), techniques, batches, loss=loss, seed=seed)
     return Pack(program, batches, [Slot(t, r, values) for r in replicates for t, values in enumerate(slots)])
 
 
+@dataclass(frozen=True)
+class TrainedPack:
+    """A pack after some epochs.
+
+    Attributes:
+        pack: the pack itself.
+        curves: the metrics of each epoch by name, each ``(slots,)``.
+        stopped: the indices of the slots that had stopped by the end of each epoch.
+    """
+
+    pack: Pack
+    curves: list[dict[str, Tensor]]
+    stopped: list[list[int]]
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        return self.pack.slots
+
+    def weights(self, index: int) -> dict[str, Tensor]:
+        return self.pack.weights(index)
+
+
+def train_pack(pack: Pack, epochs: int = 3) -> TrainedPack:
+    """Train a pack, and keep what it measures."""
+    curves, stopped = [], []
+    for _ in range(epochs):
+        curves.append(pack.run_epoch())
+        stopped.append([pack.slots.index(slot) for slot in pack.stopped])
+    return TrainedPack(pack, curves, stopped)
+
+
 def adam(lr: float = 1e-3, **values: float) -> dict[str, float]:
+    """Return the numeric hyperparameters of Adam at torch's defaults, with these changed or added."""
     return {"lr": lr, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8} | values
 
 
-def agree_on_curves(pack: Any, slot: int, curves: list[Any]) -> None:
-    """Every metric of these epochs, to 1e-9 relative."""
-    for epoch, (measured, expected) in enumerate(zip(pack.curves, curves, strict=False)):
+def agree_on_curves(pack: TrainedPack, slot: int, curves: Sequence[Mapping[str, float]]) -> None:
+    """Assert that a slot's metrics are the expected ones, to 1e-9 relative, for as many epochs as are expected."""
+    for epoch, (measured, expected) in enumerate(zip(pack.curves[: len(curves)], curves, strict=True)):
         assert set(measured) == set(expected)
         for name, value in expected.items():
             assert measured[name][slot].item() == pytest.approx(value, rel=TOLERANCE, abs=1e-12), (epoch, name)
 
 
-def agree(pack: Any, slot: int, model: torch.nn.Sequential, curves: list[Any]) -> None:
-    """Every weight and every metric of every epoch, to 1e-9 relative."""
+def agree(pack: TrainedPack, slot: int, model: torch.nn.Sequential, curves: Sequence[Mapping[str, float]]) -> None:
+    """Assert that a slot has the model's weights and the expected metrics of every epoch, to 1e-9 relative."""
     assert len(curves) == len(pack.curves)
     agree_on_curves(pack, slot, curves)
     ours = sorted(pack.weights(slot).items(), key=_place)
@@ -83,13 +121,12 @@ def agree(pack: Any, slot: int, model: torch.nn.Sequential, curves: list[Any]) -
         assert error <= TOLERANCE, (name, error)
 
 
-def _place(named: tuple[str, Any]) -> tuple[int, str]:
-    """By position in the network: modules without parameters count in torch's numbers, not in the pack's."""
+def _place(named: tuple[str, Tensor]) -> tuple[int, str]:
+    """Return a key that sorts parameters by layer; only torch's numbers count modules without parameters."""
     number, _, name = named[0].partition(".")
     return int(number), name
 
 
-def packed(data: Data, slots: list[dict[str, float]], **options: Any) -> Any:
-    pack = make_pack(data, slots, dtype=torch.float64, **options)
-    pack.curves = [pack.run_epoch() for _ in range(3)]  # type: ignore[attr-defined]
-    return pack
+def packed(data: Data, slots: Sequence[Mapping[str, float]], **options: Any) -> TrainedPack:
+    """Train a pack in float64 for three epochs; `options` are those of `make_pack`."""
+    return train_pack(make_pack(data, slots, dtype=torch.float64, **options))

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of Debian's, for tests: made in a folder of its own, reached over TCP with a password."""
+"""Start a PostgreSQL server for tests, in a folder of its own; it is reached over TCP with a password."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _USER, _PASSWORD = "searcher", "s3cret"
 
 
 def programs() -> Path | None:
-    """Where the newest server's programs are; None where there is none."""
+    """Return the folder of the newest server's programs, or None if none is installed."""
     if found := shutil.which("initdb"):
         return Path(found).resolve().parent
     return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
@@ -27,14 +27,14 @@ class Server:
     """A server that can be stopped and started.
 
     Args:
-        folder: its own.
-        bin_: where its programs are.
-        address: where it listens.
-        within: the words of a command that runs its programs elsewhere, as in a network namespace.
-        durable: whether a transaction waits for the disk, as a server's does unless it is told not to.
+        folder: the folder of its data.
+        bin_: the folder of its programs.
+        address: the address at which it listens.
+        within: a command that runs its programs elsewhere, for instance in a network namespace.
+        durable: whether transactions wait for the disk, which is PostgreSQL's default.
 
     Attributes:
-        url: of a database in it.
+        url: the URL of a database in it.
     """
 
     def __init__(
@@ -48,16 +48,16 @@ class Server:
         self.url = f"postgresql://{_USER}:{_PASSWORD}@{address}:{self.port}/postgres"
         secret = folder / "password"
         secret.write_text(_PASSWORD)
-        if os.getuid() == 0:  # which the server refuses to run as
+        if os.getuid() == 0:  # the server refuses to run as root
             shutil.chown(folder, "postgres")
             shutil.chown(secret, "postgres")
         data = ["-D", str(folder / "data")]
         self._run("initdb", *data, "-U", _USER, "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync")
-        with (folder / "data" / "pg_hba.conf").open("a") as rules:  # which know 127.0.0.1 only
+        with (folder / "data" / "pg_hba.conf").open("a") as rules:  # by default they allow 127.0.0.1 only
             rules.write("host all all all scram-sha-256\n")
 
     def database(self, name: str) -> str:
-        """The URL of a new database."""
+        """Create a database, and return its URL."""
         with create_engine(self.url, isolation_level="AUTOCOMMIT").connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
         return f"{self.url.rpartition('/')[0]}/{name}"
@@ -68,23 +68,28 @@ class Server:
         self._run("pg_ctl", "start", "-w", "-D", f"{self._folder}/data", "-o", options, "-l", f"{self._folder}/log")
 
     def stop(self) -> None:
-        """At once: connections are cut."""
+        """Stop the server at once, and cut its connections."""
         self._run("pg_ctl", "stop", "-w", "-D", f"{self._folder}/data", "-m", "fast")
 
     def _run(self, program: str, *words: str) -> None:
         as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
         subprocess.run(
-            [*self._within, *as_user, str(self._bin / program), *words], cwd=self._folder, check=True, timeout=120,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [*self._within, *as_user, str(self._bin / program), *words],
+            cwd=self._folder,
+            check=True,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
 
 @contextmanager
 def server(address: str = "127.0.0.1", within: Sequence[str] = (), *, durable: bool = False) -> Iterator[Server]:
-    """A running one, gone afterwards."""
+    """Run a server while the context lasts; see `Server` for the arguments."""
     bin_ = programs()
     assert bin_ is not None
-    # Not pytest's folder, into which the server's user must not look; and a socket's path is to be short.
+    # The server's user can't read pytest's folder, and the path of a socket must be short.
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     try:
         made = Server(folder, bin_, address, within, durable=durable)

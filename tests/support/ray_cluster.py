@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes on this machine, a CPU each, for tests."""
+"""Start a Ray cluster of two nodes with one CPU each on this machine."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class Nodes:
-    """The cluster: a head, and a node that can be taken away.
+    """A cluster of a head and a second node, which can be removed.
 
     Attributes:
-        address: of the head.
+        address: the address of the head.
     """
 
     def __init__(self) -> None:
@@ -26,11 +26,11 @@ class Nodes:
         self._cluster.wait_for_nodes()
 
     def remove(self) -> None:
-        """At once, with what runs there."""
+        """Remove the second node at once, with everything that runs there."""
         self._cluster.remove_node(self._second, allow_graceful=False)
 
     def processes_at_work(self) -> list[int]:
-        """Of this cluster's processes, those that run a worker."""
+        """Return the ids of the cluster's processes that run a worker of ours."""
         raylets = ",".join(_found("-f", f"raylet.*gcs-address={self.address}"))
         return [int(one) for one in _found("-P", raylets, "-f", "^ray::work")]
 

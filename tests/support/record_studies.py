@@ -1,4 +1,4 @@
-"""Studies with known arrays, and what MLflow must then hold, worked out here without `search.tracking.plan`."""
+"""Studies with known curves, and what MLflow must show of them, worked out without `search.tracking.plan`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from search.record import curves as record
@@ -18,12 +19,12 @@ from search.tracking.live import Live
 from search.tracking.sync import StudySync
 
 METRICS = ("train_loss", "val_loss", "val_accuracy", "sparsity", "weight_norm")
-SPACE = {"l2": optuna.distributions.FloatDistribution(1e-6, 1.0, log=True)}
+SPACE: dict[str, BaseDistribution] = {"l2": FloatDistribution(1e-6, 1.0, log=True)}
 
 
 @dataclass
 class Bench:
-    """A study, its two stores, and the arrays that were put in: trial number -> (metrics, replicates, epochs)."""
+    """A study, its two stores, and its curves: trial number -> array ``metrics x replicates x epochs``."""
 
     folder: Path
     template: Path
@@ -51,7 +52,7 @@ class Bench:
         return trial
 
     def tell(self, trial: optuna.Trial, state: TrialState, epochs: int | None = None) -> None:
-        """Record the first `epochs` epochs and tell; a failed trial leaves no record."""
+        """Record the first `epochs` epochs of a trial and tell its state; a failed trial leaves no record."""
         number = trial.number
         self.values[number] = self.values[number][:, :, :epochs]
         if state != TrialState.FAIL:
@@ -61,7 +62,7 @@ class Bench:
         self.study.tell(trial, 0.25 + number if state == TrialState.COMPLETE else None, state=state)
 
     def sync(self, live: Live | None = None, *, ended: bool = True) -> StudySync:
-        """A writer's life in this process: one go with `live`, or a drain."""
+        """Do in this process what a writer does: bring MLflow up to date once, or (`ended`) for the last time."""
         sync = StudySync(self.name, self.storage, self.uri, "regsearch")
         assert sync.go(live or Live(), ended=ended)
         return sync
@@ -70,7 +71,7 @@ class Bench:
         return MlflowClient(self.uri)
 
     def runs(self) -> dict[str, Run]:
-        """Every run of the experiment by key; two with one key fail."""
+        """Return every run of the experiment by its key, and assert that no two runs share a key."""
         client = self.client()
         experiment = client.get_experiment_by_name("regsearch")
         runs = client.search_runs([experiment.experiment_id]) if experiment else []
@@ -82,7 +83,7 @@ class Bench:
         return self.runs()[f"{self.name}/{number}"]
 
     def history(self, number: int) -> dict[tuple[str, int], tuple[float, int]]:
-        """(key, step) -> (value, timestamp) as MLflow has it; a (key, step) there twice fails."""
+        """Return MLflow's points, (key, step) -> (value, timestamp), and assert that none is there twice."""
         client, run = self.client(), self.run(number)
         points = [point for key in run.data.metrics for point in client.get_metric_history(run.info.run_id, key)]
         found = {(point.key, point.step): (point.value, point.timestamp) for point in points}
@@ -90,9 +91,10 @@ class Bench:
         return found
 
     def expected(self, number: int) -> dict[tuple[str, int], float]:
-        """(key, step) -> value: every epoch of the first four metrics, at most 50 of the others, and the summary.
+        """Return the points that MLflow must hold, (key, step) -> value.
 
-        Of `best_val_loss` the curve stands for the summary, which here is made up.
+        They are every epoch of the first four metrics, at most 50 epochs of the others, and the summary. The made-up
+        summary's `best_val_loss` gives way to its curve.
         """
         values = self.values[number].astype(np.float64)
         reached = values.shape[2]
@@ -110,14 +112,14 @@ class Bench:
         return points | {("best_epoch", 0): 3.0, ("final_val_loss", 0): 0.5}
 
     def assert_equal(self, number: int) -> None:
-        """The run of a trial holds what the arrays say: no point more, none fewer, none twice."""
+        """Assert that a trial's run holds exactly the expected points, each once."""
         found, expected = self.history(number), self.expected(number)
         assert found.keys() == expected.keys()
         keys = list(expected)
         np.testing.assert_allclose([found[key][0] for key in keys], [expected[key] for key in keys], rtol=1e-6)
 
     def lines(self, trial: optuna.Trial, epochs: range) -> list[dict[str, Any]]:
-        """The live lines of a trial: started, and so many epochs."""
+        """Return the live lines of a trial: that it has started, and these epochs."""
         number = trial.number
         params, start = trial.params, round(trial.datetime_start.timestamp() * 1000)  # type: ignore[union-attr]
         lines: list[dict[str, Any]] = [

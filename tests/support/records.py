@@ -1,4 +1,4 @@
-"""Records of studies that were never run: curves by hand, so that what is computed of them can be computed by hand."""
+"""Records of studies that were never run; their curves are so simple that results can be computed by hand."""
 
 from __future__ import annotations
 
@@ -22,18 +22,21 @@ DECLARED = {
 
 
 def entry(number: int, losses: Sequence[float], *, state: str = "complete", epochs: int = 4, **more: Any) -> Entry:
-    """A trial whose replicates have these losses at their best epoch, the last."""
+    """Return a trial whose replicates have these losses at their best epoch, which is the last."""
     best = np.array(losses, dtype=np.float64)[:, None]
     val = best + np.arange(epochs)[::-1]
     values = np.stack([val / 2, val / 2 + 1, val, np.full_like(val, 0.5), np.full_like(val, 0.25), val + 3])
     names = ("train_loss", "train_objective", "val_loss", "val_accuracy", "sparsity", "weight_norm")
     finite = np.isfinite(best).all()
     return Entry(
-        number=number, state=state, value=float(best.mean()) if finite else None,
-        curves=Curves(names, values.astype(np.float32)), **{"planned": 4, "params": {"l2": 1e-3}, **more},
-    )  # fmt: skip
+        number=number,
+        state=state,
+        value=float(best.mean()) if finite else None,
+        curves=Curves(names, values.astype(np.float32)),
+        **{"planned": 4, "params": {"l2": 1e-3}, **more},
+    )
 
 
 def record(entries: Sequence[Entry], searched: Mapping[str, BaseDistribution] | None = None, **more: Any) -> Record:
-    """A study of such trials, of L2 unless told otherwise."""
+    """Return a study of such trials, which searches L2 by default."""
     return Record("a study", entries, searched or {"l2": L2}, DECLARED, **more)

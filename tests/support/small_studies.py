@@ -1,4 +1,4 @@
-"""Studies for tests: small, without MLflow, comparable as plain data."""
+"""Small studies without MLflow, whose outcomes can be compared as plain data."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ SMALL: dict[str, Any] = {
 }
 
 ALONE: dict[str, Any] = {"ask_batch": 2, "grid_points": 3, "pruner": {"name": "none"}}
-"""Changes after which no trial depends on another."""
+"""Changes to `SMALL` after which no trial depends on another."""
 
 
 def small(
     folder: Path, *, storage: str = "study.db", slots: int | str = "auto", checkpoint: bool = False, **changes: Any
 ) -> Study:
-    """A study on wine, in its own database."""
+    """Return a study on the wine data in a database of its own; `changes` are fields of the recipe."""
     recipe = Recipe.parse(SMALL | changes, "test")
     url = f"sqlite:///{folder / storage}"
     return Study(recipe, storage=url, tracking_uri=None, device="cpu", slots=slots, checkpoint=checkpoint)
 
 
 class Quiet:
-    """An observer that notes what happens, and raises where it is told to."""
+    """An observer that counts epochs and told trials, and raises `Crash` after so many."""
 
     def __init__(self, *, fail_after_epochs: int | None = None, fail_after_told: int | None = None) -> None:
         self.epochs = 0
@@ -61,11 +61,11 @@ class Quiet:
 
 
 class Crash(BaseException):
-    """The process dies here."""
+    """Stands for the death of the process."""
 
 
 def outcome(study: Study) -> list[Any]:
-    """All that a study came to, except when: trials that failed left out, numbers as ranks."""
+    """Return all results of a study but its times; trials that failed are left out."""
     trials = [t for t in study.optuna_study.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
     return [
         (t.params, t.state, t.values, t.intermediate_values, t.user_attrs.get(CURVES), t.user_attrs.get(SUMMARY))
@@ -74,5 +74,5 @@ def outcome(study: Study) -> list[Any]:
 
 
 def in_any_order(study: Study) -> list[str]:
-    """The same where workers have asked in another order."""
+    """Return the same as texts in a fixed order, for workers that have asked in another order."""
     return sorted(map(str, outcome(study)))

@@ -1,7 +1,7 @@
-"""Whether a study that was disturbed is what it would have been, and whether MLflow shows it truly.
+"""Check that a study that was disturbed equals an undisturbed one, and that MLflow shows it as it is.
 
-Written against Optuna's public API and MLflow's tables alone, without what the package reads and writes them with, but
-for the names of attributes and the decoding of curves.
+The checks read through Optuna's public API and from MLflow's tables, not through the package's own code; they take
+only the names of attributes and the decoding of curves from it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialSt
 
 
 def study_problems(storage: str | Path, undisturbed: Path, name: str, *, half_asked: bool = False) -> list[str]:
-    """What is wrong with one study in the light of another; a line each.
+    """Return how a study differs from an undisturbed one, a line for each problem.
 
     Args:
-        storage: of the study that was disturbed: a URL, or a folder with an ``optuna.db``.
-        undisturbed: the folder of the one that was not.
-        name: of both.
-        half_asked: whether trials may have failed, cut off in the middle of their ask.
+        storage: the storage of the study that was disturbed: a URL, or a folder with an ``optuna.db``.
+        undisturbed: the folder of the undisturbed study.
+        name: the name of both studies.
+        half_asked: whether trials may have failed because they were cut off in the middle of their ask.
     """
     mine, other = _study(storage, name), _study(undisturbed, name)
     trials, wanted = mine.get_trials(), other.get_trials()
@@ -46,7 +46,7 @@ def study_problems(storage: str | Path, undisturbed: Path, name: str, *, half_as
         problems.append(f"duplicated: {len(trials)} trials, tickets {dict(tickets)}")
     for one, like in zip(trials, wanted, strict=False):
         problems += [f"differing: trial {one.number}: {what}" for what in _differences(one, like, half_asked)]
-    # With trials that failed the verdicts name other numbers: that the states agree says as much.
+    # After failed trials the verdicts name other numbers; equal states say as much as equal verdicts.
     left_out = {ENVIRONMENT} | ({key for key in mine.user_attrs if key.startswith("verdict:")} if half_asked else set())
     for key in (mine.user_attrs.keys() | other.user_attrs.keys()) - left_out:
         if mine.user_attrs.get(key) != other.user_attrs.get(key):
@@ -64,7 +64,7 @@ def _differences(one: FrozenTrial, like: FrozenTrial, half_asked: bool) -> list[
         attributes = {key: value for key, value in trial.user_attrs.items() if key != TIMES}
         said = {"params": trial.params, "state": trial.state, "values": trial.values, "attributes": attributes}
         said |= {"distributions": trial.distributions, "reports": trial.intermediate_values}
-        # A half-asked trial's number is in what samplers note.
+        # Samplers note the numbers of trials, which half-asked trials shift.
         return said if half_asked else said | {"system": trial.system_attrs}
 
     mine, other = shown(one), shown(like)
@@ -75,12 +75,12 @@ def _differences(one: FrozenTrial, like: FrozenTrial, half_asked: bool) -> list[
 
 
 def _text(value: Any) -> str:
-    """Equal texts for equal values, NaN among them; in which order a database gives names does not matter."""
+    """Return equal texts for equal values, NaN included, whatever the order of a dict's keys."""
     return repr(sorted(value.items())) if isinstance(value, dict) else repr(value)
 
 
 def mlflow_problems(folder: Path, name: str, storage: str | None = None) -> list[str]:
-    """What in a folder's ``mlflow.db`` is not as the study, by default in its ``optuna.db``, has it; a line each."""
+    """Return how a folder's ``mlflow.db`` differs from the study, by default in its ``optuna.db``, a line each."""
     connection = sqlite3.connect(folder / "mlflow.db", timeout=30)
     try:
         return _mlflow_problems(connection, _study(storage or folder, name), name)
@@ -140,7 +140,7 @@ def _run_problems(database: sqlite3.Connection, trial: FrozenTrial, run: list[An
 
 
 def _wanted(trial: FrozenTrial) -> dict[tuple[str, int], float]:
-    """(metric, epoch) -> value: for trials of at most 50 epochs, of which every metric is logged at every epoch."""
+    """Return a trial's points, (metric, epoch) -> value; it has at most 50 epochs, so that all are logged."""
     if CURVES not in trial.user_attrs:
         return {}
     curves = Curves.decode(trial.user_attrs[CURVES])

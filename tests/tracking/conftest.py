@@ -1,4 +1,4 @@
-"""A bench for tests of the record: a study with known arrays, and an MLflow."""
+"""A study with known curves, and an MLflow to show it."""
 
 from __future__ import annotations
 

@@ -26,9 +26,12 @@ _CARDS = "[data-testid=experiment-view-compare-runs-card]"
 def test_a_study_is_found_opened_and_compared(tmp_path: Path, empty_mlflow: Path) -> None:
     shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
     study = Study(
-        "l2+dropout", set={"epochs": 4, "hidden": "16"}, device="cpu",
-        storage=f"sqlite:///{tmp_path}/optuna.db", tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
-    ).run(trials=6, observers=[])  # fmt: skip
+        "l2+dropout",
+        set={"epochs": 4, "hidden": "16"},
+        device="cpu",
+        storage=f"sqlite:///{tmp_path}/optuna.db",
+        tracking_uri=f"sqlite:///{tmp_path}/mlflow.db",
+    ).run(trials=6, observers=[])
     trials = study.optuna_study.trials
     assert len({trial.state for trial in trials}) == 2, "complete ones and pruned ones"
     best_first = [trial_name(t.number, t.params) for t in sorted(trials, key=lambda trial: trial.value or 0.0)]

@@ -52,7 +52,9 @@ def test_timestamps_are_the_epochs_own(bench: Bench) -> None:
     bench.tell(trial, TrialState.COMPLETE)
     bench.sync()
     end = bench.run(0).info.end_time
-    for (_key, step), (_, timestamp) in bench.history(0).items():
+    points = bench.history(0)
+    assert {step for _, step in points} == set(range(61))
+    for (_key, step), (_, timestamp) in points.items():
         assert timestamp == (bench.times[0][step - 1] if step else end)
 
 
@@ -133,7 +135,7 @@ def test_trials_that_nobody_tells_of_are_seen(bench: Bench, monkeypatch: pytest.
     bench.tell(bench.ask(), TrialState.COMPLETE)
     assert sync.go(Live(), ended=False)
     assert f"{bench.name}/0" not in bench.runs()
-    monkeypatch.setattr("search.tracking.sync._LOOK", 0.0)
+    monkeypatch.setattr("search.tracking.sync.LOOK_AGAIN", 0.0)
     assert sync.go(Live(), ended=False)
     bench.assert_equal(0)
 

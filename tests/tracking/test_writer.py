@@ -8,30 +8,25 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 from support.record_studies import METRICS, Bench
+from support.waiting import until
 
 from search.tracking.link import WriterLink
-from search.tracking.turn import resolved
+from search.tracking.live import Live
+from search.tracking.reach import StorageAway
+from search.tracking.turn import Turn, resolved
+from search.tracking.writer import Writer
 
 
 def writer(bench: Bench, *more: str, uri: str | None = None) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "search.tracking.writer", "--study", bench.name, "--storage", bench.storage]
     command += ["--tracking-uri", uri or bench.uri, *more]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def until(condition: Callable[[], bool], seconds: float = 40) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "not within the time"
-        time.sleep(0.02)
 
 
 def query(bench: Bench, sql: str) -> int:
@@ -147,11 +142,12 @@ assert "mlflow" not in sys.modules
 
 def test_a_writer_that_dies_is_said_once(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
     link = WriterLink(study="no such study", storage=bench.storage, tracking_uri=bench.uri)
-    end = time.monotonic() + 30
-    while "writer has stopped" not in capfd.readouterr().err:
+
+    def said() -> bool:
         link.epoch([0], [1], 1, {"val_loss": [1.0]})
-        assert time.monotonic() < end
-        time.sleep(0.05)
+        return "writer has stopped" in capfd.readouterr().err
+
+    until(said)
     for _ in range(10):
         link.epoch([0], [1], 1, {"val_loss": [1.0]})
     assert not link.close(wait=True)
@@ -168,10 +164,10 @@ def test_a_second_writer_waits_for_the_first(bench: Bench) -> None:
     assert second.stderr is not None
     second.stdin.close()
     assert b"another search is writing to MLflow" in second.stderr.readline()
-    time.sleep(1)
-    assert second.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        second.wait(1)
     assert first.communicate()[1] == b""
-    assert second.wait(30) == 0
+    assert second.wait(120) == 0
     second.stderr.close()
     second.stdout.close()  # type: ignore[union-attr]
     bench.assert_equal(0)
@@ -198,3 +194,28 @@ def test_two_spellings_of_one_store_are_one(tmp_path: Path, monkeypatch: pytest.
     assert resolved("https://host/mlflow") == resolved("https://host:443/mlflow/") != resolved("https://host")
     assert resolved("http://127.0.0.1:5000") == resolved("http://localhost:5000") != resolved("http://host:5000")
     assert resolved("http://host:notaport") == "http://host:notaport"
+
+
+def test_a_storage_that_stays_away_is_given_up(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last step has got something done, and since then each turn fails before the next one."""
+
+    class Ended:
+        ended = True
+
+        def take(self, live: Live, seconds: float) -> None: ...
+
+    class Away(Turn):
+        calls = 0
+
+        def kept(self, *, last: bool) -> bool:
+            del last
+            self.calls += 1
+            assert self.calls < 5, "it tries for ever"
+            raise StorageAway("the storage is not answering")
+
+    bench.tell(bench.ask(), TrialState.COMPLETE)
+    sync = bench.sync(ended=False)
+    assert sync.progressed
+    turn = Away(bench.uri, bench.storage, bench.name, patience=0)
+    assert Writer(Ended(), Live(), sync, turn, bench.uri, patience=0.5).run() == 1
+    assert capsys.readouterr().err.startswith("the storage is not answering: ")

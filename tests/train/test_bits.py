@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from support.packs import adam, make_pack
+from support.packs import TrainedPack, adam, make_pack, train_pack
 
 from search.data import Data
 from search.recipe.discovery import discover
@@ -18,14 +18,13 @@ MakeData = Callable[..., Data]
 BATCH = 128
 
 
-def trained(data: Data, slots: list[dict[str, float]], epochs: int = 2, **structure: object) -> Pack:
+def trained(data: Data, slots: list[dict[str, float]], epochs: int = 2, **structure: object) -> TrainedPack:
     pack = make_pack(data, slots, batch_size=BATCH, techniques=[discover()["l2"]], **structure)  # type: ignore[arg-type]
-    pack.curves = [pack.run_epoch() for _ in range(epochs)]  # type: ignore[attr-defined]
-    return pack
+    return train_pack(pack, epochs)
 
 
-def same(one: Pack, i: int, other: Pack, j: int) -> bool:
-    curves = zip(one.curves, other.curves, strict=True)  # type: ignore[attr-defined]
+def same(one: TrainedPack, i: int, other: TrainedPack, j: int) -> bool:
+    curves = zip(one.curves, other.curves, strict=True)
     return all(torch.equal(a[name][i], b[name][j]) for a, b in curves for name in a) and all(
         torch.equal(a, b) for a, b in zip(one.weights(i).values(), other.weights(j).values(), strict=True)
     )
@@ -131,7 +130,7 @@ def test_compaction_and_merging_change_no_bit(make_data: MakeData, task: str) ->
     # With five rows, 64 inputs and 128 units, torch computes the product of a single slot by another kernel.
     shape = {"loss": "cross_entropy" if task == "classification" else "huber", "hidden": "128"}
     whole = trained(data, slots, epochs=4, replicates=(0, 1), **shape)
-    left = trained(data, slots[:4], replicates=(0, 1), **shape)
+    left = trained(data, slots[:4], replicates=(0, 1), **shape).pack
     others = [Slot(trial, replicate, values) for replicate in (0, 1) for trial, values in enumerate(slots[4:])]
     right = Pack(left.program, left.batches, others)
     for _ in range(2):
@@ -146,7 +145,7 @@ def test_compaction_and_merging_change_no_bit(make_data: MakeData, task: str) ->
         at = next(i for i, s in enumerate(whole.slots) if (s.trial, s.replicate) == (trial, slot.replicate))
         for epoch, measured in enumerate(later):
             for name, value in measured.items():
-                assert torch.equal(value[index], whole.curves[2 + epoch][name][at])  # type: ignore[attr-defined]
+                assert torch.equal(value[index], whole.curves[2 + epoch][name][at])
         for name, weight in rest.weights(index).items():
             assert torch.equal(weight, whole.weights(at)[name])
 
@@ -157,5 +156,5 @@ def test_a_slot_that_diverges_leaves_its_neighbours_alone(make_data: MakeData) -
     wild = adam(1e30)
     calm = trained(data, [*good, *good[:1]], epochs=3)
     mixed = trained(data, [*good, wild | {"l2": 1e30}], epochs=3)
-    assert not torch.isfinite(mixed.curves[-1]["val_loss"][3])  # type: ignore[attr-defined]
+    assert not torch.isfinite(mixed.curves[-1]["val_loss"][3])
     assert all(same(calm, slot, mixed, slot) for slot in range(3))

@@ -119,6 +119,10 @@ def test_a_job_that_fails_is_heard_and_the_others_stop() -> None:
     assert finished.wait(5)
 
 
+def test_none_is_an_item_like_others() -> None:
+    assert list(side_by_side([lambda: iter([None, 1]), lambda: iter([None])], 2)).count(None) == 2
+
+
 def test_whoever_leaves_early_stops_the_jobs() -> None:
     running = threading.active_count()
     stream = side_by_side([lambda: iter(range(10**9)), lambda: iter(range(10**9))], 2)

@@ -131,17 +131,17 @@ def test_a_figure_of_one_input(folder: Path, capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["dropout", "--trial", "9"], "study 'dropout-digits' has no trial 9: it has 3, from 0"),
+        (["dropout", "--trial", "9"], "study 'dropout-digits' has no trial 9: it has 3 trials, numbered from 0"),
         (["dropout", "--passes", "1"], "passes must be >= 2, got 1"),
         (["dropout", "--activation", "rellu"], "unknown value of activation 'rellu': did you mean 'relu'?"),
-        (["dropout", "--figure", "x.png"], "figure: takes a regression of one target on one input, such as line or"),
+        (["dropout", "--figure", "x.png"], "figure: needs a regression of one target on one input, such as line or"),
         (["dropout", "--figure", "no/x.png"], "figure: no folder '"),
         (["dropout", "--figure", "x.pdf"], "figure takes a file that ends in .png or .svg, got 'x.pdf'"),
         (["dropout", "--dataset", "mnist"], "unknown study in sqlite:///"),
         (["drpout"], "unknown study 'drpout': did you mean 'dropout'?"),
         (["dropout", "--study-name", "dropout-digit"], "'dropout-digit': did you mean 'dropout-digits'?"),
-        (["l2-wine"], "take dropout or input_dropout at work: trial 0 of study 'l2-wine' has none"),
-        (["dropout", "--dataset", "wine"], "at work: trial 0 of study 'dropout-wine' has none"),
+        (["l2-wine"], "passes need dropout or input_dropout in use: trial 0 of study 'l2-wine' has none"),
+        (["dropout", "--dataset", "wine"], "in use: trial 0 of study 'dropout-wine' has none"),
     ],
 )
 def test_what_is_wrong_is_named(folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str) -> None:
@@ -164,5 +164,5 @@ def test_a_trial_that_is_not_complete(folder: Path) -> None:
     here = study(folder, **DIABETES)
     pruned = next(trial for trial in here.optuna_study.trials if trial.state.name == "PRUNED")
     assert CURVES in pruned.user_attrs
-    with pytest.raises(RequestError, match=f"trial {pruned.number} is pruned: takes a complete one"):
+    with pytest.raises(RequestError, match=f"trial {pruned.number} is pruned: give the number of a complete trial"):
         here.uncertainty(pruned.number)

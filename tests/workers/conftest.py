@@ -1,4 +1,4 @@
-"""A PostgreSQL server and a Ray cluster, where there is one to be started."""
+"""A PostgreSQL server and a Ray cluster; tests that need one skip where it is not installed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def postgres() -> Iterator[Server]:
 def nodes() -> Iterator[Nodes]:
     pytest.importorskip("ray", reason="no Ray here: uv sync --extra ray")
     before = signal.getsignal(signal.SIGTERM)
-    # As `search.workers.cluster` does: else workers are started by the `uv run` that pytest may be run with.
+    # Ray would start workers by the `uv run` that pytest may run under; `search.workers.cluster` does the same.
     os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
     running = Nodes()
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from support.postgres_server import Server, server
 from support.small_studies import SMALL, Quiet, outcome, small
+from support.waiting import until
 
 from search import EnvironmentFault, Study
 from search.choose.advisory import AdvisoryClaims
@@ -85,13 +85,12 @@ input()
         assert not mine.take(7)
     process.kill()
     process.wait()
-    for _ in range(100):
+
+    def taken() -> bool:
         with mine.turn():
-            if mine.take(7):
-                break
-        time.sleep(0.1)
-    else:
-        pytest.fail("the claim has outlived its holder")
+            return mine.take(7)
+
+    until(taken)
     mine.release()
 
 
@@ -136,6 +135,13 @@ def test_faults_are_told_in_a_line_without_the_password(postgres: Server) -> Non
         _ = Study(Recipe.parse(SMALL, "test"), storage=nobody, tracking_uri=None).optuna_study
 
 
+def somebody_waits(postgres: Server) -> bool:
+    """Return whether a connection waits for a turn, which is an advisory lock."""
+    waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with create_engine(postgres.url).connect() as connection:
+        return connection.execute(waits).scalar_one() > 0
+
+
 @pytest.mark.usefixtures("postgres")
 def test_who_waits_for_its_turn_waits_for_a_restart_of_the_server_too() -> None:
     with server() as running:
@@ -145,7 +151,7 @@ def test_who_waits_for_its_turn_waits_for_a_restart_of_the_server_too() -> None:
         with suppress(SQLAlchemyError), holder.turn():  # which it loses
             thread = threading.Thread(target=waiting.run, kwargs={"observers": [Quiet()]})
             thread.start()
-            time.sleep(2)
+            until(lambda: somebody_waits(running))
             assert waiting.optuna_study.get_trials() == []
             running.stop()
             running.start()

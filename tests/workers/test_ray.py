@@ -6,14 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from optuna.trial import TrialState
 from support.postgres_server import Server
 from support.ray_cluster import Nodes
 from support.small_studies import ALONE, SMALL, Quiet, in_any_order, small
@@ -88,6 +89,12 @@ def test_a_node_is_removed_and_the_study_goes_on_without(
     assert in_any_order(shared) == in_any_order(alone)
 
 
+def trained(storage: str, name: str) -> bool:
+    """Return whether a trial of a study is complete."""
+    study = optuna.load_study(study_name=name, storage=storage)
+    return bool(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+
+
 @pytest.mark.slow
 def test_the_command_is_killed_and_run_again(tmp_path: Path, nodes: Nodes, postgres: Server) -> None:
     words = ["l2", "--dataset", "wine", "--epochs", "300", "--sampler", "random", "--pruner", "none", "--trials", "12"]
@@ -97,17 +104,27 @@ def test_the_command_is_killed_and_run_again(tmp_path: Path, nodes: Nodes, postg
     run = [sys.executable, "-m", "search.run"]
     killed = subprocess.Popen([*run, *ours], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until(nodes.processes_at_work, 120)
-    time.sleep(3)
+    until(lambda: trained(postgres.url, "again"), 120)
     there = nodes.processes_at_work()
+    assert killed.poll() is None
     killed.kill()
     killed.wait()
     until(lambda: not any(Path(f"/proc/{one}").exists() for one in there), 120)
     subprocess.run([*run, *ours], cwd=tmp_path, check=True, capture_output=True, timeout=120)
     subprocess.run([*run, *words], cwd=tmp_path, check=True, capture_output=True, timeout=120)
-    recipe = Recipe.load("l2").but("l2", data={"dataset": "wine"}, set={"epochs": 300}, sampler="random",
-                                   pruner={"name": "none"}, trials=12, ask_batch=2)  # fmt: skip
-    found = [Study(recipe, study_name="again", storage=url, tracking_uri=None)
-             for url in (postgres.url, f"sqlite:///{tmp_path}/optuna.db")]  # fmt: skip
+    recipe = Recipe.load("l2").but(
+        "l2",
+        data={"dataset": "wine"},
+        set={"epochs": 300},
+        sampler="random",
+        pruner={"name": "none"},
+        trials=12,
+        ask_batch=2,
+    )
+    found = [
+        Study(recipe, study_name="again", storage=url, tracking_uri=None)
+        for url in (postgres.url, f"sqlite:///{tmp_path}/optuna.db")
+    ]
     assert in_any_order(found[0]) == in_any_order(found[1])
 
 

@@ -101,7 +101,7 @@ def test_a_restart_of_the_database_costs_a_pause(
     tmp_path: Path, workers: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def start_again() -> None:
-        time.sleep(3)
+        time.sleep(3)  # what a restart takes: longer than the first pause of who waits for it
         running.start()
 
     starting = threading.Thread(target=start_again)
@@ -129,8 +129,11 @@ def test_what_workers_cannot_do_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"workers must be <= \d+ on this machine of \d+ cores?"):
         small(tmp_path).run(workers=1_000_000)
     own = Study(
-        "baseline", dataset="wine", techniques=[Technique(name="own")], storage=f"sqlite:///{tmp_path}/o.db",
+        "baseline",
+        dataset="wine",
+        techniques=[Technique(name="own")],
+        storage=f"sqlite:///{tmp_path}/o.db",
         tracking_uri=None,
-    )  # fmt: skip
+    )
     with pytest.raises(RequestError, match="workers take techniques by the path"):
         own.run(workers=2)

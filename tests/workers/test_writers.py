@@ -52,7 +52,7 @@ class Command:
     def take(self, live: Live, seconds: float) -> None:
         del live
         if self._times:
-            time.sleep(seconds)
+            time.sleep(seconds)  # as long as a writer waits for a line: what trains is slow
             self._times -= 1
 
 
@@ -149,9 +149,12 @@ def test_after_a_restart_of_the_server_there_is_one_writer_again(
 
 
 LONG: dict[str, Any] = {
-    "trials": 24, "ask_batch": 4, "sampler": "random", "pruner": {"name": "none"},
+    "trials": 24,
+    "ask_batch": 4,
+    "sampler": "random",
+    "pruner": {"name": "none"},
     "set": SMALL["set"] | {"epochs": 300, "batch_size": 10},
-}  # fmt: skip
+}
 TOML = """
 name = "small"
 techniques = ["l2"]
@@ -184,9 +187,12 @@ class Machine:
         self._said = folder / "said"
         with self._said.open("wb") as said:
             self.command = subprocess.Popen(
-                [sys.executable, "-m", "search.run", *words], cwd=folder, stdout=said, stderr=said,
+                [sys.executable, "-m", "search.run", *words],
+                cwd=folder,
+                stdout=said,
+                stderr=said,
                 env=os.environ | {"TMPDIR": str(folder / "tmp"), "OMP_NUM_THREADS": "1"},
-            )  # fmt: skip
+            )
 
     @property
     def said(self) -> str:
@@ -246,9 +252,12 @@ def test_a_restart_of_mlflow_during_a_study_of_workers_leaves_no_gap(tmp_path: P
         uri = life.enter_context(serving(database, port))
         fields = SMALL | LONG
         study = Study(
-            Recipe.parse(fields, "test"), storage=f"sqlite:///{tmp_path}/study.db", tracking_uri=uri, device="cpu",
+            Recipe.parse(fields, "test"),
+            storage=f"sqlite:///{tmp_path}/study.db",
+            tracking_uri=uri,
+            device="cpu",
             slots=4,
-        )  # fmt: skip
+        )
         study.run(workers=2, observers=[Restarts()])
         assert [trial.state for trial in study.optuna_study.trials] == [TrialState.COMPLETE] * fields["trials"]
         assert_equal(study.optuna_study, runs(uri), MlflowClient(uri))
@@ -266,11 +275,14 @@ def test_a_restart_of_the_studys_database_does_not_end_its_writer(tmp_path: Path
 
         name = train(4).study_name
         words = ["--study", name, "--storage", running.url, "--tracking-uri", uri, "--patience", "60"]
-        writer = subprocess.Popen([sys.executable, "-m", "search.tracking.writer", *words], stdin=subprocess.PIPE)
+        said = tmp_path / "said"
+        command = [sys.executable, "-m", "search.tracking.writer", *words]
+        with said.open("wb") as stderr:
+            writer = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=stderr)
         try:
             until(lambda: has_runs(tmp_path / "mlflow.db"))
             running.stop()
-            time.sleep(6)  # it looks every five
+            until(lambda: "is not answering" in said.read_text())
             running.start()
             study = train(8)
             until(lambda: f"{name}/7" in runs(f"sqlite:///{tmp_path}/mlflow.db"))  # of which nobody has told it

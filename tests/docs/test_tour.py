@@ -1,6 +1,6 @@
-"""`docs/tour.ipynb`: it runs, its outputs are those of this code, and what its prose says is so.
+"""`docs/tour.ipynb` runs, its outputs come from this code, and its prose is true.
 
-To make it anew: `python docs/execute.py docs/tour.ipynb`.
+To write its outputs anew: `uv run python docs/execute.py docs/tour.ipynb`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-TOUR = Path(__file__).parents[1] / "docs" / "tour.ipynb"
-# Of the notebook's own names; the cell is added to it when it is tested.
+TOUR = Path(__file__).parents[2] / "docs" / "tour.ipynb"
+# This cell reads the notebook's own names; the test appends it to the notebook.
 MEASURED = """
 import json
 
@@ -69,12 +69,12 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
 
 
 def kinds(cell: NotebookNode) -> list[Any]:
-    """What a cell's outputs are: streams, and the formats of what is shown."""
+    """Return the kinds of a cell's outputs: the streams, and the formats of what is shown."""
     return [(one.output_type, one.get("name"), sorted(one.get("data", {}))) for one in cell.outputs]
 
 
 def calls(cell: NotebookNode) -> list[str]:
-    """What a cell's lines call, outside functions, such as ``plt.show``; "last" where it ends with a value."""
+    """Return what a cell calls outside functions, such as ``plt.show``, and "last" if it ends with a value."""
     body = [one.value if isinstance(one, ast.Expr) else one for one in ast.parse(cell.source).body]
     found = [ast.unparse(one.func) for one in body if isinstance(one, ast.Call)]
     return [*found, *(["last"] if isinstance(body[-1], ast.Name) else [])]
@@ -95,10 +95,15 @@ def test_the_committed_notebook_was_executed_in_order(committed: NotebookNode) -
 
 
 def test_the_committed_notebook_is_fit_to_be_read(committed: NotebookNode) -> None:
-    """Small, without warnings, paths of a machine, or what is left of progress bars."""
+    """It is small, and shows no warnings, no paths of a machine and no remains of progress bars."""
     assert TOUR.stat().st_size < 1_500_000
-    words = json.dumps([[{k: v for k, v in one.get("data", {}).items() if k != "image/png"}, one.get("text", "")]
-                        for cell in code_cells(committed) for one in cell.outputs])  # fmt: skip
+    words = json.dumps(
+        [
+            [{k: v for k, v in one.get("data", {}).items() if k != "image/png"}, one.get("text", "")]
+            for cell in code_cells(committed)
+            for one in cell.outputs
+        ]
+    )
     words = re.sub(r"base64,[A-Za-z0-9+/=]+", "", words)
     assert not re.search(r"warning|/tmp|/home|/work|/Users|site-packages|\\u001b|\\r|it/s", words, re.IGNORECASE)
     assert all(one.get("name") != "stderr" for cell in code_cells(committed) for one in cell.outputs)
@@ -121,7 +126,7 @@ def test_the_notebook_imports_the_public_names_only(committed: NotebookNode) -> 
 def test_the_notebook_runs_and_what_it_says_is_so(
     committed: NotebookNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The kernel takes the package from here, wherever it is run.
+    # So the kernel imports the package of this checkout, wherever it runs.
     monkeypatch.setenv("PYTHONPATH", str(TOUR.parents[1]))
     fresh = nbformat.from_dict(committed)
     fresh.cells.append(nbformat.v4.new_code_cell(MEASURED))
@@ -131,11 +136,11 @@ def test_the_notebook_runs_and_what_it_says_is_so(
     for cell, was in zip(cells, code_cells(committed), strict=True):
         assert kinds(cell) == kinds(was), cell.source
     assert any("24 of 24 trials done" in str(cell.outputs) for cell in cells)
-    _confirm(json.loads("".join(one.text for one in last.outputs if one.name == "stdout")))
+    _assert_prose(json.loads("".join(one.text for one in last.outputs if one.name == "stdout")))
 
 
-def _confirm(found: dict[str, Any]) -> None:
-    tables = found["tables"]
+def _assert_prose(measured: dict[str, Any]) -> None:
+    tables = measured["tables"]
 
     # 1: the curves part.
     for name in ("ten_points", "patients"):
@@ -143,7 +148,7 @@ def _confirm(found: dict[str, Any]) -> None:
         assert table["final_val_loss"][0] > 1.3 * table["best_val_loss"][0]
         assert table["final_train_loss"][0] < 0.5 * table["best_train_loss"][0]
         assert table["best_epoch"][0] < 30
-    assert found["check"]
+    assert measured["check"]
 
     # 3: at the last epoch each remedy helps; at the best one it hardly does; too much of it learns nothing.
     for name, stronger in (("l2", 1), ("l1", 1), ("l1_prox", 1), ("dropout", 1), ("max_norm", -1)):
@@ -156,7 +161,7 @@ def _confirm(found: dict[str, Any]) -> None:
     assert max(tables["l1"]["final_sparsity"]) < 0.02
     at = next(n for n, share in enumerate(tables["l1_prox"]["final_sparsity"]) if share > 0.5)
     assert tables["l1_prox"]["final_val_loss"][at] < 0.75 * tables["l1_prox"]["final_val_loss"][0]
-    zeros = found["zeros"]
+    zeros = measured["zeros"]
     assert zeros["no penalty"] < 0.001
     assert zeros["l2 = 0.03"] < 0.2
     assert zeros["l1_prox = 0.001"] > 0.5
@@ -168,7 +173,7 @@ def _confirm(found: dict[str, Any]) -> None:
         assert tables["fraction"][column][-1] < 0.9 * tables["fraction"][column][0]
 
     # 4: who is faster.
-    norm, gain, momentum = (found["curves"][name] for name in ("norm", "gain", "momentum"))
+    norm, gain, momentum = (measured["curves"][name] for name in ("norm", "gain", "momentum"))
     assert all(a < b for a, b in zip(norm["True"]["train_loss"][1:], norm["False"]["train_loss"][1:], strict=True))
     assert gain["0.1"]["train_loss"][4] > gain["1.0"]["train_loss"][4]
     assert gain["0.1"]["val_loss"][-1] < 1.5 * gain["1.0"]["val_loss"][-1]
@@ -182,38 +187,40 @@ def _confirm(found: dict[str, Any]) -> None:
     assert momentum["0.9"]["val_loss"][-1] == min(momentum["0.9"]["val_loss"])
 
     # 5: the search.
-    best = found["best"]
+    best = measured["best"]
     assert 1e-5 < best < 1e-2
-    distance = [abs(one / best) if one > best else abs(best / one) for one in found["asked"]]
+    distance = [abs(one / best) if one > best else abs(best / one) for one in measured["asked"]]
     assert sorted(distance[16:])[4] < sorted(distance[:8])[4]
     table = tables["l2_search"]
     assert table["state"][0] == table["state"][-1] == "pruned"
     for end in (0, -1):
         assert table["value"][end] > 1.2 * min(table["value"])
-    curve = found["searched"]
+    curve = measured["searched"]
     lowest = min(curve["train_loss"])
     assert curve["train_loss"][-1] > 1.5 * lowest
     assert curve["val_loss"][-1] < curve["val_loss"][curve["train_loss"].index(lowest)]
     assert all(a > b for a, b in zip(curve["val_objective"], curve["val_loss"], strict=True) if not math.isnan(a))
-    for norms in found["norms"].values():
+    for norms in measured["norms"].values():
         assert all(a >= b - 0.05 for a, b in pairwise(norms))
-    least = {name: min(zip(tables[name]["final_val_loss"], norms, strict=True))[1]
-             for name, norms in found["norms"].items()}  # fmt: skip
+    least = {
+        name: min(zip(tables[name]["final_val_loss"], norms, strict=True))[1]
+        for name, norms in measured["norms"].items()
+    }
     assert max(least.values()) < 5
 
     # 6 to 8: a verdict is its interval's; bands open where the data end; everything is what it was.
-    for pair in found["compared"]:
+    for pair in measured["compared"]:
         outside = pair["accuracy_low"] > 0 or pair["accuracy_high"] < 0
         assert ("beats" in pair["sentence"]) == outside == isinstance(pair["better"], str)
-    middle = [n for n, x in enumerate(found["grid"]) if min(found["points"]) <= x <= max(found["points"])]
+    middle = [n for n, x in enumerate(measured["grid"]) if min(measured["points"]) <= x <= max(measured["points"])]
     for activation, factor in (("relu", 1.5), ("tanh", 0.5)):
-        band = found["bands"][activation]
+        band = measured["bands"][activation]
         inside = sum(band[n] for n in middle) / len(middle)
         assert (band[0] + band[-1]) / 2 > factor * inside, activation
-    assert found["bands"]["relu"][0] > 1.5 * found["bands"]["tanh"][0]
-    assert found["loaded"][0] == pytest.approx(found["loaded"][1], rel=1e-4)
-    assert found["replayed"]
-    assert found["report"]
-    assert found["test_readings"] == 1  # by the comparison, not by the report
-    assert {"digits.safetensors", "digits.json", "optuna.db", "report-l2-digits"} <= {*found["written"]}
-    assert "mlflow.db" not in found["written"]
+    assert measured["bands"]["relu"][0] > 1.5 * measured["bands"]["tanh"][0]
+    assert measured["loaded"][0] == pytest.approx(measured["loaded"][1], rel=1e-4)
+    assert measured["replayed"]
+    assert measured["report"]
+    assert measured["test_readings"] == 1  # by the comparison, not by the report
+    assert {"digits.safetensors", "digits.json", "optuna.db", "report-l2-digits"} <= {*measured["written"]}
+    assert "mlflow.db" not in measured["written"]
