@@ -5,14 +5,14 @@
 `Study` is the way in from Python. What a command does has a twin of the same name, whose result is an object: printed
 it is the command's text, shown by a notebook a table or a figure, and its attributes are the numbers.
 
-    python -m search.run l2             study = Study("l2"); study.run(); study.best, study.trials(), study.curves()
-    python -m search.run l2 --check     study.check()
-    python -m search.report l2          study.report()
-    python -m search.export l2          study.export("model.safetensors")
-    python -m search.replay l2 12       study.replay(12)
-    python -m search.uncertainty l2     study.uncertainty()
-    python -m search.compare l2 l1      compare_studies(study, other)
-    python -m search.sync l2            sync_studies("l2")
+    regsearch run l2                study = Study("l2"); study.run(); study.best, study.trials(), study.curves()
+    regsearch run l2 --check        study.check()
+    regsearch report l2             study.report()
+    regsearch export l2             study.export("model.safetensors")
+    regsearch replay l2 12          study.replay(12)
+    regsearch uncertainty l2        study.uncertainty()
+    regsearch compare l2 l1         compare_studies(study, other)
+    regsearch sync l2               sync_studies("l2")
 
 Commands find the study they are given in its storage; so does `load_study("l2")`, with every change it was run with.
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from search.compare.studies import compare_studies
     from search.errors import EnvironmentFault, RequestError
     from search.recipe import Recipe
-    from search.synced import sync_studies
+    from search.sync import sync_studies
     from search.technique import Numeric, Structural, Technique
 
 # Optuna imports tqdm, which asks for ipywidgets in any notebook; neither's bars are shown here.
@@ -40,7 +40,7 @@ _HOMES = {
     "Study": "search.api",
     "load_study": "search.api",
     "compare_studies": "search.compare.studies",
-    "sync_studies": "search.synced",
+    "sync_studies": "search.sync",
     "Recipe": "search.recipe",
     "Technique": "search.technique",
     "Numeric": "search.technique",

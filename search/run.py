@@ -1,94 +1,179 @@
-"""`python -m search.run STUDY`: search a recipe's space and leave every trial in the study and in MLflow."""
+"""`regsearch run STUDY`: search a recipe's space and leave every trial in the study and in MLflow."""
 
 from __future__ import annotations
 
 import json
-import os
-import shlex
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from search.cli.command import leave, pairs, parse_range, parse_value, parse_values, serve
-from search.cli.options import DataDir, Device, Offline, Storage, Techniques, application, option
+from search.cli import invocation, names
+from search.cli.command import leave, serve
+from search.cli.options import (
+    DATA,
+    MACHINE,
+    NETWORK,
+    SEARCH,
+    DataDir,
+    Device,
+    Json,
+    Offline,
+    Storage,
+    StudyName,
+    Techniques,
+    TrackingUriOrNone,
+    application,
+    argument,
+    command,
+    flag,
+    option,
+)
+from search.cli.values import pairs, parse_range, parse_value, parse_values
 from search.errors import RequestError
+from search.recipe import Recipe
+from search.recipe.schema import DataSet, LossName, PrecisionName, PrunerName, SamplerName, ScaleName
 from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING, shown
+from search.storage.fields import Part
 
 if TYPE_CHECKING:
     from search.api import Study
     from search.study.runner import RunOptions
 
+ENGINES = ("local", "ray")
+_DATASET = "A data set such as digits or mnist, or the path of a .csv, .parquet or .npz file or a folder of images."
+
+
+def _or(default: object) -> str:
+    """Return how the help describes a default that the recipe may give."""
+    return f"the recipe's, or {default}"
+
+
+def _default(field: str, table: type[Part] = Recipe) -> str:
+    value = table.model_fields[field].default
+    return _or(getattr(value, "name", None) or (",".join(value) if isinstance(value, tuple) else value))
+
+
 app = application()
 
 
-@app.command()
+@command(app)
 def run(
     context: typer.Context,
-    study: Annotated[str, typer.Argument(help="A recipe's name, a path to a .toml, or techniques joined by '+'.")],
-    dataset: Annotated[str | None, option("digits, wine, mnist ..., or a .csv, .parquet, .npz or folder.")] = None,
-    target: Annotated[str | None, option("The column of a table that is predicted.", metavar="COLUMN")] = None,
-    scale: Annotated[str | None, option("standard, unit or none.")] = None,
-    data_dir: DataDir = Path("data"),
-    offline: Offline = False,
+    study: Annotated[
+        str, argument("A recipe's name, the path of a .toml file, or techniques joined by '+'.", "STUDY", names.recipes)
+    ],
+    dataset: Annotated[
+        str | None,
+        option(_DATASET, DATA, metavar="NAME|PATH", default=_default("dataset", DataSet)),
+    ] = None,
+    target: Annotated[
+        str | None, option("The column of a table that is predicted.", DATA, metavar="COLUMN", default="the recipe's")
+    ] = None,
+    scale: Annotated[
+        str | None,
+        option("The scaling of the features.", DATA, choices=get_args(ScaleName), default=_default("scale", DataSet)),
+    ] = None,
     data: Annotated[
         list[str] | None,
-        option("Of a synthetic data set: n, sigma ...; of a file: task, drop. Repeatable.", metavar="NAME=VALUE"),
+        option("An option of the data set: n, sigma, task or drop. Repeatable.", DATA, metavar="NAME=VALUE"),
     ] = None,
-    trials: Annotated[int | None, option("Total budget: the study goes on to this many.")] = None,
-    timeout: Annotated[float | None, option("Stop after so many seconds; run again to go on.")] = None,
-    workers: Annotated[
-        int, option("Processes that share the work (default: 1): a GPU, or a share of cores, each.")
-    ] = 1,
-    engine: Annotated[str, option("Where workers run: local (default), or ray, a cluster.")] = "local",
-    address: Annotated[
-        str | None, option("Of the Ray cluster (default: auto, the one this machine belongs to).", metavar="HOST:PORT")
+    data_dir: DataDir = Path("data"),
+    offline: Offline = False,
+    trials: Annotated[
+        int | None,
+        option("The total number of trials; a larger one extends the study.", SEARCH, default=_default("trials")),
     ] = None,
-    extend: Annotated[
-        bool, option("Widen a range, and search on, where the best trial lies at its edge.", "--extend")
-    ] = False,
-    sampler: Annotated[str | None, option("tpe, random, grid, gp, cmaes, qmc or nsgaii.")] = None,
-    grid_points: Annotated[int | None, option("Values of each range in a grid.")] = None,
-    pruner: Annotated[str | None, option("halving, hyperband, median, curve, pareto or none.")] = None,
+    timeout: Annotated[
+        float | None, option("Seconds after which the search stops. Run again to go on.", SEARCH, metavar="SECONDS")
+    ] = None,
+    sampler: Annotated[
+        str | None,
+        option("The sampler that proposes trials.", SEARCH, choices=get_args(SamplerName), default=_default("sampler")),
+    ] = None,
+    pruner: Annotated[
+        str | None,
+        option("The pruner that stops bad trials.", SEARCH, choices=get_args(PrunerName), default=_default("pruner")),
+    ] = None,
     objective: Annotated[
-        str | None, option("val_loss (default); or several, for their front: val_loss,sparsity.", metavar="NAMES")
+        str | None,
+        option(
+            "The metrics to minimise, such as val_loss,sparsity.",
+            SEARCH,
+            metavar="NAMES",
+            default=_default("objective"),
+        ),
     ] = None,
-    ask_batch: Annotated[int | None, option("Trials asked and judged together.")] = None,
-    replicates: Annotated[int | None, option("Seeds per trial.")] = None,
-    seed: Annotated[int | None, option("Of every random draw of the study.")] = None,
     set_: Annotated[
-        list[str] | None, option("Fix a hyperparameter. Repeatable.", "--set", metavar="NAME=VALUE")
+        list[str] | None,
+        option("Fix a hyperparameter, as in lr=0.01. Repeatable.", SEARCH, "--set", metavar="NAME=VALUE"),
     ] = None,
     space: Annotated[
         list[str] | None,
-        option("Search a hyperparameter: LOW:HIGH, LOW:HIGH:log or A,B,C. Repeatable.", metavar="NAME=RANGE"),
+        option("Search over LOW:HIGH, LOW:HIGH:log or A,B,C. Repeatable.", SEARCH, metavar="NAME=RANGE"),
     ] = None,
-    hidden: Annotated[str | None, option("Widths of the hidden layers, such as 128,128; 0 for none.")] = None,
-    batch_size: Annotated[int | None, option("Rows of a minibatch.")] = None,
-    epochs: Annotated[int | None, option("Epochs of a trial.")] = None,
-    loss: Annotated[str | None, option("mse, l1 or huber, for regression.")] = None,
-    device: Device = "auto",
-    precision: Annotated[str | None, option("fp32 (default), tf32 on a GPU, or bf16.")] = None,
-    slots: Annotated[str, option("Most trials that train as one network, or auto (default).")] = "auto",
-    checkpoint: Annotated[
-        bool, option("Keep training at each rung in checkpoints/, to go on from there after a crash.", "--checkpoint")
+    extend: Annotated[
+        bool, flag("Widen a range and go on where the best trial lies at its edge.", "--extend", SEARCH)
     ] = False,
+    replicates: Annotated[
+        int | None,
+        option("The number of seeds that each trial is trained with.", SEARCH, default=_default("replicates")),
+    ] = None,
+    seed: Annotated[
+        int | None, option("The seed of the study's random draws.", SEARCH, default=_default("seed"))
+    ] = None,
+    grid_points: Annotated[
+        int | None,
+        option("The number of values that a grid takes of a range.", SEARCH, default=_default("grid_points")),
+    ] = None,
+    ask_batch: Annotated[
+        int | None, option("The number of trials that are asked together.", SEARCH, default=_or("by sampler"))
+    ] = None,
     technique: Techniques = None,
-    study_name: Annotated[str | None, option("Default: recipe and data set, l2-digits.")] = None,
-    storage: Storage = DEFAULT_STORAGE,
-    tracking_uri: Annotated[str, option(f"MLflow's (default: {DEFAULT_TRACKING}), or none.")] = DEFAULT_TRACKING,
+    hidden: Annotated[
+        str | None,
+        option("The widths of the hidden layers; 0 for none.", NETWORK, metavar="WIDTHS", default=_or("128,128")),
+    ] = None,
+    batch_size: Annotated[int | None, option("The number of rows of a minibatch.", NETWORK, default=_or(128))] = None,
+    epochs: Annotated[int | None, option("The number of epochs of a trial.", NETWORK, default=_or(100))] = None,
+    loss: Annotated[
+        str | None,
+        option("The training loss.", NETWORK, choices=get_args(LossName), default=_or("by task")),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        option("The number format.", NETWORK, choices=get_args(PrecisionName), default=_default("precision")),
+    ] = None,
     check: Annotated[
-        bool, option("Only see whether it can overfit one batch, and if not, why not.", "--check")
+        bool, flag("Only check whether the network can overfit one batch, and if not, say why.", "--check", NETWORK)
     ] = False,
-    json_: Annotated[bool, option("Print one JSON object on stdout instead of a table.", "--json")] = False,
+    device: Device = "auto",
+    slots: Annotated[str, option("The most networks that train as one, or auto.", MACHINE, metavar="N|auto")] = "auto",
+    workers: Annotated[
+        int, option("Processes that share the work. Each takes a GPU or a share of the cores.", MACHINE)
+    ] = 1,
+    engine: Annotated[
+        str, option("Where the workers run: on this machine or in a Ray cluster.", MACHINE, choices=ENGINES)
+    ] = "local",
+    address: Annotated[
+        str | None, option("The address of the Ray cluster.", MACHINE, metavar="HOST:PORT", default="auto")
+    ] = None,
+    checkpoint: Annotated[
+        bool, flag("Save running trials in checkpoints/ at each rung, to go on after a crash.", "--checkpoint", MACHINE)
+    ] = False,
+    study_name: StudyName = None,
+    storage: Storage = DEFAULT_STORAGE,
+    tracking_uri: TrackingUriOrNone = DEFAULT_TRACKING,
+    json_: Json = False,
 ) -> int:
-    """Search a study's space: many trials train as one network, pruned among peers, every curve recorded.
+    """Search a study's space.
 
-    Run it again to go on where it was interrupted, or with a larger --trials to extend it.
+    Many trials train as one network. They are pruned among their peers, and every curve is recorded. Run the same
+    command again to go on after an interruption, or with a larger --trials to extend the study.
     """
     started = time.monotonic()
     shortcuts = {"hidden": hidden, "batch_size": batch_size, "epochs": epochs}
@@ -110,10 +195,14 @@ def run(
         "data": _given({"dataset": dataset, "target": target, "scale": scale, "options": options or None}) or None,
     }
 
+    # What is wrong in the recipe's fields is found here, before torch is imported.
+    recipe = Recipe.load(study)
+    recipe.but(recipe.name, **_given(changes))
+
     from search.api import Study
     from search.study.runner import RunOptions, validate_run
 
-    made = Study(
+    searched = Study(
         study,
         data_dir=data_dir,
         offline=offline,
@@ -128,11 +217,11 @@ def run(
     )
     # Before the study is opened, which writes: a wrong budget leaves nothing behind.
     run_options = RunOptions(timeout, extend, workers, engine, address)
-    validate_run(made, trials, run_options)
+    validate_run(searched, trials, run_options)
     if check:
-        return _check(made, started, as_json=json_)
-    _open(made, context.obj)
-    _go(made, made.budget(trials), started, run_options, as_json=json_)
+        return _check(searched, started, as_json=json_)
+    _open(searched, context.obj if context.parent is None else context.obj[1:])
+    _go(searched, searched.budget(trials), started, run_options, as_json=json_)
     return 0
 
 
@@ -146,42 +235,41 @@ def _slots(text: str) -> int | str:
 
 
 def _check(study: Study, started: float, *, as_json: bool) -> int:
-    """The overfit check instead of a search; returns 1 where it finds something wrong with the study."""
+    """Run the overfit check; return 1 where it finds something wrong with the study."""
     from search.check.check import check
 
-    found = check(study, lambda line: print(f"training {line}", file=sys.stderr))
+    result = check(study, lambda line: print(f"training {line}", file=sys.stderr))
     if as_json:
-        print(json.dumps(found.outcome() | {"seconds": round(time.monotonic() - started, 3)}, allow_nan=False))
+        print(json.dumps(result.outcome() | {"seconds": round(time.monotonic() - started, 3)}, allow_nan=False))
     else:
-        print(found)
-    return 0 if found.fitted else 1
+        print(result)
+    return 0 if result.fitted else 1
 
 
 def _open(study: Study, words: Sequence[str]) -> None:
-    """Open the study; where the name is another study's, say the command that makes one of its own.
+    """Open the study.
 
     Raises:
-        Mismatch: which ends with that command.
+        RequestError: the name is another study's; the message ends with the command that makes one of its own.
     """
+    from search.study import lookup
     from search.study.identity import Mismatch, free_name
-    from search.study.lookup import names
 
     try:
         _ = study.optuna_study
     except Mismatch as mismatch:
-        name = free_name(mismatch.study, names(study.storage))
+        name = free_name(mismatch.study, lookup.names(study.storage))
         kept = [word for word in words if not word.startswith("--study-name=")]
         if "--study-name" in kept:
-            at = kept.index("--study-name")
-            del kept[at : at + 2]
-        python = sys.executable.removeprefix(f"{os.getcwd()}{os.sep}")
+            place = kept.index("--study-name")
+            del kept[place : place + 2]
         kept = [shown(word) if "://" in word else word for word in kept]
-        again = shlex.join([python, "-m", "search.run", f"--study-name={name}", *kept])
+        again = invocation.command("run", f"--study-name={name}", *kept)
         raise RequestError(f"{mismatch}; to make a study of its own: {again}") from None
 
 
 def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_json: bool) -> None:
-    """Run, then show what came of it."""
+    """Run the study, then print its results."""
     from search.study import published, results
 
     for note in study.notes():
@@ -196,14 +284,14 @@ def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_js
         print(json.dumps(outcome | published.outcome(study), allow_nan=False))
     else:
         print(results.render(study, outcome))
-        if shown := published.render(study):
-            print(f"\n{shown}")
+        if figures := published.render(study):
+            print(f"\n{figures}")
     for line in study.extended.warnings(study.optuna_study.get_trials(deepcopy=False)):
         print(f"warning: {line}", file=sys.stderr)
 
 
 def main(words: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line and return the exit status."""
     return serve(app, words)
 
 

@@ -1,18 +1,19 @@
-"""`python -m search.sync [STUDY]`: make MLflow equal to a study, or to all of a storage, after it was unreachable."""
+"""`regsearch sync [STUDY]`: make MLflow equal to a study, or to all of a storage, after it was unreachable."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from search.cli.command import serve
-from search.cli.options import Json, Storage, TrackingUri, application
-from search.errors import counted
+from search.cli.command import leave, serve
+from search.cli.names import studies
+from search.cli.options import Json, Storage, TrackingUri, application, argument, command
+from search.cli.stored import validate_words
+from search.errors import RequestError, counted
 from search.storage import database
 from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING
 
@@ -22,44 +23,84 @@ if TYPE_CHECKING:
 app = application()
 
 
-@app.command()
+@command(app)
 def sync(
     study: Annotated[
-        str | None, typer.Argument(help="As it was run, such as l2, or its name, l2-digits (default: all there are).")
+        str | None,
+        argument(
+            "A study's name, such as l2-digits, or its recipe. Without it, all studies of the storage.",
+            "STUDY",
+            lambda: studies() or [],
+        ),
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: TrackingUri = DEFAULT_TRACKING,
     json_: Json = False,
 ) -> int:
-    """Make MLflow equal to a study: every finished trial's run, each once, with all its points, tags and times.
+    """Make MLflow equal to a study.
 
-    The study is the truth and stays as it is. Exit status 1 where MLflow does not answer or a record can't be read.
+    Every finished trial gets its run, once, with all its points, tags and times. The study stays as it is. The exit
+    status is 1 where MLflow does not answer or a record cannot be read.
     """
-    from search.synced import sync_studies
 
-    def tell(one: Caught) -> None:
-        if one.equal:
-            print(
-                f"{one.study}: MLflow has its {counted(one.trials, 'trial')}, {one.written} written now",
-                file=sys.stderr,
-            )
+    def log(result: Caught) -> None:
+        if result.equal:
+            has = f"{result.study}: MLflow has its {counted(result.trials, 'trial')}"
+            print(f"{has}, {result.written} written now", file=sys.stderr)
 
     started = time.monotonic()
-    done = sync_studies(*([] if study is None else [study]), storage=storage, tracking_uri=tracking_uri, told=tell)
+    words = [] if study is None else [study]
+    validate_words(words, storage, "study")
+    results = sync_studies(*words, storage=storage, tracking_uri=tracking_uri, log=log)
     # It ends early where MLflow does not answer.
-    equal = bool(done) and all(one.equal for one in done)
+    equal = bool(results) and all(result.equal for result in results)
     if json_:
         urls = {"storage": database.shown(storage), "tracking": database.shown(tracking_uri)}
         seconds = round(time.monotonic() - started, 3)
-        studies = [asdict(one) for one in done]
-        print(json.dumps({"equal": equal, "studies": studies, "seconds": seconds, "urls": urls}))
+        outcome = {"equal": equal, "studies": [asdict(result) for result in results], "seconds": seconds, "urls": urls}
+        print(json.dumps(outcome))
     return 0 if equal else 1
 
 
+def sync_studies(
+    *studies: str,
+    storage: str = DEFAULT_STORAGE,
+    tracking_uri: str = DEFAULT_TRACKING,
+    log: Callable[[Caught], None] = lambda _result: None,
+) -> list[Caught]:
+    """Make MLflow equal to studies: every finished trial gets its run, once, with all its points, tags and times.
+
+    The studies stay as they are. The list is shorter than theirs where MLflow did not answer.
+
+    Args:
+        studies: names of studies, ``l2-digits``, or the recipes they were run with; by default all in the storage.
+        storage: the URL of the Optuna database.
+        tracking_uri: the tracking URI of MLflow.
+        log: is given the result of each study as soon as it is there.
+
+    Raises:
+        RequestError: there is no such study, or one of the two URLs is no place for what it is to hold.
+    """
+    from search.study.lookup import find, ours
+    from search.tracking.catch_up import catch_up
+
+    if tracking_uri == "none":
+        raise RequestError("tracking-uri takes sqlite:///FILE, http://SERVER or another database's URL, got 'none'")
+    names = [find(storage, study)[0] for study in studies] or ours(storage)
+    if not names:
+        raise RequestError(f"storage: there is no study of regsearch's in {database.shown(storage)}")
+    database.validate_databases(storage, tracking_uri)
+    results = []
+    for result in catch_up(names, storage, tracking_uri):
+        results.append(result)
+        log(result)
+    return results
+
+
 def main(words: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line and return the exit status."""
     return serve(app, words)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

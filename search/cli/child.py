@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+
+from search.cli import invocation
+
+_ROOT = str(Path(__file__).parents[2])
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment, extended so that a child finds this very package on its path."""
-    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
-    return os.environ | {"PYTHONPATH": path}
+    """Return this process's environment, in which a child finds this very package.
+
+    ``python -m`` would look in the working folder first, where a ``search.py`` of the user's may lie: the child looks
+    there last, and only where this process does at all.
+    """
+    here = [os.getcwd()] if any(folder in ("", os.getcwd()) for folder in sys.path) else []
+    path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH"), *here]))
+    own = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", invocation.STARTED: invocation.started()}
+    return os.environ | own

@@ -1,7 +1,7 @@
-"""What all commands share: how words become values, and how a failure becomes one line and an exit status.
+"""How a command is run to its exit status, and how a failure becomes one line on stderr.
 
-0 done, 1 the machine failed or what was asked about is not so, 2 the request was wrong, 130 interrupted with everything
-kept.
+The exit status is 0 when it is done, 1 when the machine failed it or the answer is no, 2 when the request was wrong,
+and 130 when it was interrupted, with everything kept.
 """
 
 from __future__ import annotations
@@ -14,59 +14,17 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import typer
-from pydantic import ValidationError
 from typer.exceptions import TyperException
 
+from search.cli import mistyped
 from search.errors import EnvironmentFault, RequestError, clip
 
 INTERRUPTED = 130
 _PATIENCE = 3.0  # seconds that an interrupted command takes at most to end by itself
 _GO_ON = "interrupted: every trial told is kept; run the same command again to go on with the rest"
-
-
-def parse_value(text: str) -> bool | int | float | str:
-    """A value as a person writes it: true, false, a whole number, a number, or else a word."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    with contextlib.suppress(ValueError):
-        whole = int(text)
-        # Past 64 bits it is a number, too large or not, like 1e400: no whole number is meant.
-        return whole if abs(whole) < 2**63 else float(text)
-    with contextlib.suppress(ValueError):
-        return float(text)
-    return text
-
-
-def parse_values(text: str) -> Any:
-    """A value, or the list of those joined by commas."""
-    return [parse_value(part) for part in text.split(",")] if "," in text else parse_value(text)
-
-
-def parse_range(name: str, text: str) -> dict[str, Any]:
-    """``LOW:HIGH``, ``LOW:HIGH:log`` or ``A,B,C``, as a recipe's table of the hyperparameter."""
-    if ":" not in text:
-        return {"choices": [parse_value(choice.strip()) for choice in text.split(",")]}
-    low, high, *rest = text.split(":")
-    bounds = [parse_value(low), parse_value(high)]
-    if rest not in ([], ["log"]) or any(isinstance(bound, str | bool) for bound in bounds):
-        raise RequestError(f"--space {name}={clip(text)}: takes LOW:HIGH, LOW:HIGH:log or A,B,C")
-    return {"low": bounds[0], "high": bounds[1], "log": bool(rest)}
-
-
-def pairs(option: str, words: Sequence[str], takes: str = "NAME=VALUE") -> dict[str, str]:
-    """``NAME=VALUE`` words by name; raises RequestError for one without '=' or a name given twice."""
-    found: dict[str, str] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or not name or not value:
-            raise RequestError(f"{option} takes {takes}, got {clip(word)!r}")
-        if name in found:
-            raise RequestError(f"{option}: {clip(name)} is given twice")
-        found[name] = value
-    return found
 
 
 def serve(app: typer.Typer, words: Sequence[str] | None = None) -> int:
@@ -98,7 +56,7 @@ def _serve(app: typer.Typer, words: Sequence[str] | None) -> int:
         status = app(words, standalone_mode=False, obj=words)
         sys.stdout.flush()
     except TyperException as error:
-        return _fail(_sentence(error), 2)
+        return _fail(mistyped.sentence(error, words), 2)
     except RequestError as error:
         return _fail(str(error), 2)
     except EnvironmentFault as error:
@@ -172,14 +130,6 @@ def _discard_stdout() -> None:
 def _fail(message: str, status: int) -> int:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return status
-
-
-def _sentence(error: TyperException) -> str:
-    """What typer says, and the value, which it leaves out."""
-    message = str(getattr(error, "format_message", lambda: str(error))())
-    if isinstance(error.__cause__, ValidationError):
-        message += f", got {clip(repr(error.__cause__.errors()[0]['input']))}"
-    return message
 
 
 def _is_memory(error: Exception) -> bool:

@@ -1,35 +1,137 @@
-"""What the commands' lines have in common: the application, and the options of studies, each written once."""
+"""What the command lines have in common: the application, the panels of their help, and options that several take."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING
+from search.cli import names
+from search.errors import unknown
 
-
-def application() -> typer.Typer:
-    """A command line as every command here has it: its errors are told by `search.cli.command.serve`."""
-    return typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-
-
-def option(text: str, *names: str, metavar: str | None = None) -> Any:
-    """A command's option; its default is part of the text."""
-    return typer.Option(*names, help=text, metavar=metavar, show_default=False)
+DATA, SEARCH, NETWORK, MACHINE, RECORDS = "Data", "Search", "Network", "Where it runs", "Records"
+"""The panels of the help."""
+DEVICES = ("auto", "cpu", "cuda")
 
 
-Stored = Annotated[str, typer.Argument(help="As it was run, such as l2, or its name, l2-digits.")]
-Dataset = Annotated[str | None, option("That the study was run with (default: the recipe's).", "--dataset")]
-DataDir = Annotated[Path, option("Where torchvision keeps its data sets (default: data).", "--data-dir")]
-Offline = Annotated[bool, option("Never download.", "--offline")]
+def application(group: type[TyperGroup] | None = None) -> typer.Typer:
+    """Return a command line as every command here has it; `search.cli.command.serve` tells its errors.
+
+    Args:
+        group: the class of a program of several commands, which the shell can complete.
+    """
+    return typer.Typer(
+        cls=group, add_completion=group is not None, pretty_exceptions_enable=False, rich_markup_mode="rich"
+    )
+
+
+Function = Callable[..., Any]
+
+
+def command(app: typer.Typer, name: str | None = None, panel: str | None = None) -> Callable[[Function], Function]:
+    """Return the decorator that makes a function the command of an application; its docstring is the help."""
+
+    def register(function: Function) -> Function:
+        # Typer keeps the line breaks of all paragraphs but the first.
+        paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+        text = "\n\n".join(" ".join(escaped(paragraph).split()) for paragraph in paragraphs)
+        return app.command(name, rich_help_panel=panel, help=text)(function)
+
+    return register
+
+
+def option(
+    text: str,
+    panel: str | None = None,
+    *names: str,
+    metavar: str | None = None,
+    default: str | bool = True,
+    choices: Sequence[str] = (),
+) -> Any:
+    """Return a command's option.
+
+    Args:
+        text: the help.
+        panel: the panel of the help that lists it.
+        names: its names, such as ``--seed``; default: that of the parameter.
+        metavar: the word that stands for its value in the help.
+        default: whether the help shows the default, or how it describes a default that depends on other things.
+        choices: the values that it takes; the shell completes them, another value is refused with the nearest of them.
+    """
+    return typer.Option(
+        *names, help=escaped(f"{text} {_listed(choices)}" if choices else text),
+        metavar="NAME" if choices else metavar, show_default=default, rich_help_panel=panel,
+        callback=_one_of(choices) if choices else None, autocompletion=(lambda: list(choices)) if choices else None,
+    )  # fmt: skip
+
+
+def flag(text: str, name: str, panel: str | None = None) -> Any:
+    """Return an option that takes no value."""
+    return option(text, panel, name, metavar="")
+
+
+def argument(text: str, metavar: str, complete: Callable[[], list[str]] | None = None) -> Any:
+    """Return a command's argument, which the shell completes with what `complete` returns."""
+    return typer.Argument(help=escaped(text), metavar=metavar, autocompletion=complete)
+
+
+def escaped(text: str) -> str:
+    """Return a text in which brackets are brackets, and not Rich's markup."""
+    return text.replace("[", r"\[")
+
+
+def _listed(choices: Sequence[str]) -> str:
+    """Return ``[tpe|random|grid]``; a list that is too long for a narrow terminal can be broken in its middle."""
+    half = len(choices) // 2
+    parts = ["|".join(choices)] if len("|".join(choices)) < 40 else ["|".join(choices[:half]), "|".join(choices[half:])]
+    return f"[{'| '.join(parts)}]"
+
+
+def _one_of(choices: Sequence[str]) -> Callable[[typer.CallbackParam, str | None], str | None]:
+    def validate(param: typer.CallbackParam, value: str | None) -> str | None:
+        if value is not None and value not in choices:
+            raise unknown((param.name or "value").replace("_", " "), value, choices)
+        return value
+
+    return validate
+
+
+Dataset = Annotated[
+    str | None,
+    option(
+        "The data set that the study was run with, or the path where it is now.", DATA, "--dataset",
+        default="that of the recipe",
+    ),
+]  # fmt: skip
+DataDir = Annotated[Path, option("The folder where torchvision keeps its data sets.", DATA, "--data-dir")]
+Offline = Annotated[bool, flag("Never download a data set.", "--offline", DATA)]
 Techniques = Annotated[
     list[Path] | None,
-    option("A Python file that defines a technique; it is executed. Repeatable.", "--technique"),
+    option(
+        "A Python file that defines a technique. The file is executed. Repeatable.", SEARCH, "--technique",
+        metavar="FILE",
+    ),
+]  # fmt: skip
+Device = Annotated[str, option("The device that trains.", MACHINE, "--device", choices=DEVICES)]
+StudyName = Annotated[
+    str | None,
+    option(
+        "The name of the study in its storage.", RECORDS, "--study-name", metavar="NAME",
+        default="recipe-dataset, such as l2-digits",
+    ),
+]  # fmt: skip
+Storage = Annotated[str, option("The URL of Optuna's database.", RECORDS, "--storage", metavar="URL")]
+TrackingUri = Annotated[str, option("The tracking URI of MLflow.", RECORDS, "--tracking-uri", metavar="URI")]
+TrackingUriOrNone = Annotated[
+    str, option("The tracking URI of MLflow, or none for no MLflow.", RECORDS, "--tracking-uri", metavar="URI")
 ]
-Device = Annotated[str, option("auto, cpu or cuda (default: auto).", "--device")]
-StudyName = Annotated[str | None, option("Default: recipe and data set, l2-digits.", "--study-name")]
-Storage = Annotated[str, option(f"Optuna's database (default: {DEFAULT_STORAGE}).", "--storage")]
-TrackingUri = Annotated[str, option(f"MLflow's (default: {DEFAULT_TRACKING}).", "--tracking-uri")]
-Json = Annotated[bool, option("Print one JSON object on stdout instead of text.", "--json")]
+Json = Annotated[bool, flag("Print one JSON object on stdout instead of text.", "--json", RECORDS)]
+Force = Annotated[bool, flag("Overwrite a file that holds something else.", "--force", RECORDS)]
+StudyWord = Annotated[
+    str,
+    argument("A study's name, such as l2-digits, or the recipe that it was run with.", "STUDY", names.complete_study),
+]

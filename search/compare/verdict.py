@@ -167,7 +167,7 @@ class Comparison:
             for arm in self.arms
         ]
         counts = f"{self.replicates} fresh replicates, {self.examples:,} test examples"
-        return Sheet(headings, rows, headings[:2], f"{counts}; in brackets: 95% CI of each alone", whole=True)
+        return Sheet(headings, rows, headings[:2], f"{counts}; in brackets: 95% CI of each alone")
 
     def _repr_html_(self) -> str:
         pairs = [html.detailed(self.sentence(pair), self.details(pair)) for pair in self.pairs]

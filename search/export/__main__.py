@@ -1,86 +1,64 @@
-"""`python -m search.export STUDY`: the chosen trial's network as a file that plain PyTorch loads, and in MLflow."""
+"""`regsearch export STUDY`: the chosen trial's network as a file that plain PyTorch loads, and in MLflow."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from search.cli.command import leave, serve
-from search.cli.options import (
-    DataDir,
-    Dataset,
-    Device,
-    Json,
-    Offline,
-    Storage,
-    Stored,
-    StudyName,
-    Techniques,
-    TrackingUri,
-    application,
-    option,
-)
-from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING
+from search.cli.options import Force, Json, TrackingUri, application, command, flag, option
+from search.cli.stored import Stored, on_stored_study
+from search.storage import database
 
 app = application()
 
 
-@app.command()
+@command(app)
+@on_stored_study
 def export(
-    study: Stored,
-    trial: Annotated[int | None, option("The trial's number (default: the best).")] = None,
+    stored: Stored,
+    trial: Annotated[int | None, option("The number of the trial.", default="the best")] = None,
     one_se: Annotated[
-        bool, option("The most strongly regularised trial within one standard error of the best.", "--one-se")
+        bool, flag("Take the most strongly regularised trial within one standard error of the best.", "--one-se")
     ] = False,
-    output: Annotated[Path | None, option("The file to write (default: model.safetensors).")] = None,
-    register: Annotated[str | None, option("Register it as a model in MLflow too.", metavar="NAME")] = None,
-    dataset: Dataset = None,
-    data_dir: DataDir = Path("data"),
-    offline: Offline = False,
-    technique: Techniques = None,
-    device: Device = "auto",
-    study_name: StudyName = None,
-    storage: Storage = DEFAULT_STORAGE,
-    tracking_uri: TrackingUri = DEFAULT_TRACKING,
+    output: Annotated[Path, option("The file to write.", metavar="FILE")] = Path("model.safetensors"),
+    force: Force = False,
+    register: Annotated[
+        str | None, option("Register the network as a model in MLflow too, under this name.", metavar="NAME")
+    ] = None,
+    tracking_uri: TrackingUri = database.DEFAULT_TRACKING,
     json_: Json = False,
 ) -> None:
-    """Train a trial again and save its network, with its scaling, as safetensors, and what it is as JSON beside it.
+    """Train a trial again and save its network, with its scaling, as safetensors, and its description as JSON.
 
     Prints the lines of plain PyTorch that load it. The test split is not read.
     """
     from search.api import load_study
     from search.export import network
-    from search.storage import database
 
-    output = output or Path("model.safetensors")
     network.validate_export(output, trial, one_se=one_se)
     if register is not None:
-        database.validate_databases(storage, tracking_uri)
-    made = load_study(
-        study,
-        study_name=study_name,
-        dataset=dataset,
-        storage=storage,
-        data_dir=data_dir,
-        offline=offline,
-        techniques=technique or (),
-        device=device,
-    )
-    found = network.export(made, output, trial, one_se=one_se)
-    uri = None if register is None else found.register(register, tracking_uri)
+        database.validate_databases(stored["storage"], tracking_uri)
+    study = load_study(**stored)
+    there = output.exists()
+    result = network.export(study, output, trial, one_se=one_se, force=force)
+    if there and not json_:
+        print(f"{output} was there already: it is written again", file=sys.stderr)
+    uri = None if register is None else result.register(register, tracking_uri)
     if json_:
-        meta = found.model.meta
-        said = {"study": made.name, "trial": meta.trial, "val_loss": meta.val_loss}
-        print(json.dumps(said | {"file": str(output), "registered": uri, "lines": found.lines}))
+        meta = result.model.meta
+        outcome = {"study": study.name, "trial": meta.trial, "val_loss": meta.val_loss}
+        print(json.dumps(outcome | {"file": str(output), "registered": uri, "lines": result.lines}))
         return
-    print(found)
+    print(result)
     if uri is not None:
         print(f"\nregistered: mlflow.pytorch.load_model({uri!r})")
 
 
 def main(words: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line and return the exit status."""
     return serve(app, words)
 
 

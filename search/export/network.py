@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from search.errors import EnvironmentFault, RequestError
+from search.cli import invocation
+from search.errors import EnvironmentFault, RequestError, clip
 from search.report import record, replicates, statistics
 from search.report.strength import strengths
 from search.show import html
 from search.storage.database import DEFAULT_TRACKING
-from search.study.retrain import retrained_model
+from search.study.retrain import complete_trial, retrained_model
 from search.train.activations import ACTIVATIONS
-from search.train.model_file import Model, save
+from search.train.model_file import Meta, Model, load, save
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -83,7 +84,9 @@ def validate_export(file: Path, trial: int | None, *, one_se: bool) -> None:
         raise RequestError(f"give either --trial {trial} or --one-se, not both")
 
 
-def export(study: BaseStudy, file: Path, trial: int | None = None, *, one_se: bool = False) -> ExportedNetwork:
+def export(
+    study: BaseStudy, file: Path, trial: int | None = None, *, one_se: bool = False, force: bool = True
+) -> ExportedNetwork:
     """Train a trial again and save its network, with its scaling, and its description as JSON beside it.
 
     Args:
@@ -91,18 +94,46 @@ def export(study: BaseStudy, file: Path, trial: int | None = None, *, one_se: bo
         file: the file to write, a name that ends in .safetensors.
         trial: the number of the trial; by default the best one.
         one_se: whether to take the most strongly regularised trial within one standard error of the best.
+        force: whether to overwrite files that hold something else than this trial's network.
 
     Raises:
-        RequestError: there is no such trial, its network is more than linear layers and activations, or the file's
-            name does not end in .safetensors.
+        RequestError: there is no such trial, its network is more than linear layers and activations, the file's name
+            does not end in .safetensors, or it holds something else.
         EnvironmentFault: the file cannot be written.
     """
     validate_export(file, trial, one_se=one_se)
-    model = retrained_model(study, one_standard_error(study) if one_se else trial)
+    number = one_standard_error(study) if one_se else complete_trial(study, trial).number
+    if not force:
+        _validate_overwrite(file, study.name, number)
+    model = retrained_model(study, number)
     save(file, model)
     description = file.with_suffix(".json")
     description.write_text(model.meta.model_dump_json(indent=2) + "\n")
     return ExportedNetwork(file, description, model, study.data.inputs.invert(study.data.x_train[:_EXAMPLES]))
+
+
+def _validate_overwrite(file: Path, study: str, trial: int) -> None:
+    """Refuse to overwrite a model file, or the description beside it, of anything but this trial.
+
+    Raises:
+        RequestError: one of the files holds something else; the message says what.
+    """
+    for path in (file, file.with_suffix(".json")):
+        if not path.exists():
+            continue
+        try:
+            text = path.read_text() if path.suffix == ".json" else ""
+            meta = Meta.model_validate_json(text) if text else load(path).meta
+        except ValueError:
+            holds = "something else"
+        else:
+            if (meta.study, meta.trial) == (study, trial):
+                continue
+            holds = f"trial {meta.trial} of {meta.study}"
+        raise RequestError(
+            f"{clip(str(path), 200)} is there already and holds {holds}, not trial {trial} of {study}:"
+            " give another --output, or overwrite it with --force"
+        )
 
 
 def one_standard_error(study: BaseStudy, log: Callable[[str], None] | None = None) -> int:
@@ -222,7 +253,7 @@ def register(model: Model, key: str, name: str, tracking_uri: str, example: Tens
         runs = [run for run in candidates if run.data.tags.get(KEY_TAG) == key]
         if not runs:
             study = key.rpartition("/")[0]
-            raise RequestError(f"MLflow has no run of {key}: python -m search.sync {study} first")
+            raise RequestError(f"MLflow has no run of {key}: run this first: {invocation.command('sync', study)}")
         with mlflow.start_run(run_id=runs[0].info.run_id):
             logged = mlflow.pytorch.log_model(
                 plain_network(model),

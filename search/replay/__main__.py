@@ -1,70 +1,39 @@
-"""`python -m search.replay STUDY TRIAL`: train a trial again, alone, and compare it with its record to the bit."""
+"""`regsearch replay STUDY TRIAL`: train a trial again, alone, and compare it with its record to the bit."""
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from search.cli.command import leave, serve
-from search.cli.options import (
-    DataDir,
-    Dataset,
-    Device,
-    Json,
-    Offline,
-    Storage,
-    Stored,
-    StudyName,
-    Techniques,
-    application,
-)
-from search.storage.database import DEFAULT_STORAGE
+from search.cli.options import Json, application, argument, command
+from search.cli.stored import Stored, on_stored_study
 
 app = application()
 
 
-@app.command()
+@command(app)
+@on_stored_study
 def replay(
-    study: Stored,
-    trial: Annotated[int, typer.Argument(help="The trial's number.")],
-    dataset: Dataset = None,
-    data_dir: DataDir = Path("data"),
-    offline: Offline = False,
-    technique: Techniques = None,
-    device: Device = "auto",
-    study_name: StudyName = None,
-    storage: Storage = DEFAULT_STORAGE,
-    json_: Json = False,
+    stored: Stored, trial: Annotated[int, argument("The number of the trial.", "TRIAL")], json_: Json = False
 ) -> int:
-    """Train a trial again, alone, with all its replicates, to as many epochs as its record has, and compare.
+    """Train a trial again, alone, and compare every number with its record.
 
-    On the CPU, of the same type and with the same torch, every number is to be the same to the bit; elsewhere the
-    losses of the first epochs, within a tolerance. Exit status 1 where they are not. Nothing is written.
+    All its replicates are trained, for as many epochs as the record has. On a CPU of the same type, with the same
+    version of torch, every number must be the same to the bit; elsewhere the losses of the first epochs must agree
+    within a tolerance. The exit status is 1 where they do not. Nothing is written.
     """
     from search.api import load_study
     from search.replay.replay import replay
 
-    made = load_study(
-        study,
-        study_name=study_name,
-        dataset=dataset,
-        storage=storage,
-        data_dir=data_dir,
-        offline=offline,
-        techniques=technique or (),
-        device=device,
-    )
-    found = replay(made, trial, lambda line: print(line, file=sys.stderr, flush=True))
-    print(json.dumps(found.outcome(), allow_nan=False) if json_ else found)
-    return 0 if found.holds else 1
+    result = replay(load_study(**stored), trial, lambda line: print(line, file=sys.stderr, flush=True))
+    print(json.dumps(result.outcome(), allow_nan=False) if json_ else result)
+    return 0 if result.holds else 1
 
 
 def main(words: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line and return the exit status."""
     return serve(app, words)
 
 

@@ -37,7 +37,7 @@ def check(file: Path) -> None:
         raise EnvironmentFault(f"figure: nothing can be written in {place!r}: {error.strerror}") from None
 
 
-def check_overwrite(file: Path, trials: Iterable[tuple[str, int]], *, force: bool) -> None:
+def validate_overwrite(file: Path, trials: Iterable[tuple[str, int]], *, force: bool) -> None:
     """Refuse to overwrite a file that is not an earlier figure of the same trials.
 
     Args:

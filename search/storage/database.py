@@ -93,6 +93,19 @@ def validate_databases(storage: str, tracking_uri: str | None) -> None:
         )
 
 
+def validate_present(storage: str) -> None:
+    """Make sure that there may be studies here; nothing is made.
+
+    Raises:
+        RequestError: there is no such file, or it holds something else.
+        EnvironmentFault: the file cannot be used.
+    """
+    path = sqlite_path(storage)
+    if path is not None and not path.exists():
+        raise RequestError(f"storage: there is no {path}: run a study first, or name its database with --storage")
+    validate_sqlite(storage, "storage", ours=True)
+
+
 def validate_sqlite(url: str, what: str, *, ours: bool) -> None:
     """Make sure that an SQLite file can be written; the file is left as it is, and a missing one is not made.
 

@@ -28,7 +28,7 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
     Raises:
         RequestError: there is no such study.
     """
-    _check_there(storage)
+    database.validate_present(storage)
     with database.faults(storage):
         backend = database.connect(storage)
         known = optuna.get_all_study_names(backend)
@@ -54,7 +54,7 @@ def names(storage: str) -> list[str]:
 
 def ours(storage: str) -> list[str]:
     """Return the names of the studies that regsearch made in a storage, in the order of their creation."""
-    _check_there(storage)
+    database.validate_present(storage)
     with database.faults(storage):
         studies = database.connect(storage).get_all_studies()
     return [study.study_name for study in studies if RECIPE in study.user_attrs]
@@ -65,13 +65,6 @@ def recipe_fields(recipe: Recipe) -> dict[str, Any]:
     fields = recipe.model_dump(mode="json")
     fields["data"]["dataset"] = resolve_dataset(recipe.data.dataset)
     return fields
-
-
-def _check_there(storage: str) -> None:
-    path = database.sqlite_path(storage)
-    if path is not None and not path.exists():
-        raise RequestError(f"storage: there is no {path}: run a study first, or name its database with --storage")
-    database.validate_sqlite(storage, "storage", ours=True)
 
 
 def recipes(storage: str) -> dict[str, tuple[Recipe, dict[str, str]]]:

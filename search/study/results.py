@@ -13,7 +13,8 @@ from search.record.curves import CELL, DIVERGED_AT, SUMMARY
 from search.record.objectives import value
 from search.show.sheet import Sheet
 from search.show.text import number, plain
-from search.storage.database import DEFAULT_TRACKING, shown
+from search.storage.database import shown
+from search.tracking import address
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -110,9 +111,7 @@ def render(study: BaseStudy, outcome: dict[str, Any]) -> str:
     """Return the best trials as text, and where to see the curves."""
     lines = [f"{tally(outcome['trials'])}; {counted(outcome['epochs'], 'epoch')} trained in {outcome['seconds']:.1f} s"]
     if study.tracking_uri is not None:
-        uri = shown(study.tracking_uri)
-        server = f"mlflow ui{'' if uri == DEFAULT_TRACKING else f' --backend-store-uri {uri}'}"
-        lines.append(f"curves: {uri if uri.startswith('http') else server}")
+        lines += address.lines(study.tracking_uri, study.name)
     return f"{best(study, study.optuna_study.get_trials(deepcopy=False))}" + "\n".join(lines)
 
 

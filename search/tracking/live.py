@@ -17,9 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from search.cli import invocation
 from search.tracking.plan import Point, clean_key, live_epochs, loggable
 
-AGAIN = "run the command again, or python -m search.sync, to bring MLflow up to date"
+AGAIN = f"run the command again, or {invocation.command('sync')}, to bring MLflow up to date"
 """What both sides advise where MLflow could not be brought up to date."""
 
 

@@ -6,12 +6,11 @@ experiment. A version of the page that does not know its format leaves it out of
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from search.tracking.plan import OBJECTIVE, STUDY_TAG, clean_key
+from search.tracking.plan import OBJECTIVE, STUDY_TAG, clean_key, view_tag
 from search.tracking.store import tagged
 
 NOTE_TAG = "mlflow.note.content"
@@ -21,7 +20,6 @@ EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",  # not prompts and agents
 }
 """The tags of a new experiment."""
-_VIEW_TAG = "mlflow.sharedViewState."
 _MOST = 5000  # MLflow's limit on the length of an experiment's tag
 _CURVES = ("val_loss", "train_loss", "val_accuracy", "val_rmse")
 _SECTION = "curves"
@@ -55,8 +53,7 @@ def study_view(study: str, params: Sequence[str], metrics: Collection[str], crea
     }
     view = {"name": study, "createdAt": created_ms, "updatedAt": created_ms, "state": json.dumps(state)}
     value = json.dumps(view)
-    digest = hashlib.sha256(study.encode()).hexdigest()[:16]
-    return (f"{_VIEW_TAG}{digest}", value) if len(value) <= _MOST else None
+    return (view_tag(study), value) if len(value) <= _MOST else None
 
 
 def _line(metric: str) -> dict[str, Any]:

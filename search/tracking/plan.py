@@ -31,12 +31,18 @@ KEY_TAG = "regsearch.key"
 STUDY_TAG = "regsearch.study"
 TRIAL_TAG = "regsearch.trial"
 STATE_TAG = "optuna.state"
+VIEW_TAG = "mlflow.sharedViewState."
 OBJECTIVE = "best_val_loss"
 """The metric that is logged first: MLflow's Compare page plots the hyperparameters against the first metric."""
 DENSE = frozenset({"train_loss", "val_loss", "val_accuracy", "val_rmse", "sparsity", "lr"})
 MOST_DENSE, MOST_SPARSE = 500, 50
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 _FORMAT = "2"  # a part of the digest: raise it when the same record is to be shown differently
+
+
+def view_tag(study: str) -> str:
+    """Return the tag that holds a study's saved view; an address of MLflow's page asks for it by its last part."""
+    return f"{VIEW_TAG}{hashlib.sha256(study.encode()).hexdigest()[:16]}"
 
 
 class Point(NamedTuple):

@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import sqlite3
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import optuna
 import pytest
 
 from search import run
+from search.cli import invocation
 
 FAST = ["--epochs", "1", "--trials", "2", "--hidden", "8", "--device", "cpu", "--tracking-uri", "none"]
 RAW_STORAGE = "sqlite:///raw.db"
@@ -147,7 +147,7 @@ def test_a_grid_too_large_to_queue_is_refused(refused: Refused) -> None:
 
 def test_cuda_where_there_is_none_is_the_machines_fault(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert "no CUDA device" in refused("l2", "--device", "cuda", status=1)
+    assert "device cuda was asked for, but torch sees none" in refused("l2", "--device", "cuda", status=1)
 
 
 def broken_file(kind: str) -> None:
@@ -248,9 +248,9 @@ def test_another_study_of_the_name_lists_what_differs_and_a_command_that_works(
     assert "space l2: 1e-06:0.1:log there, 1e-05:0.1:log here" in said
     assert said.count(" there, ") == 3
     again = shlex.split(said.partition("to make a study of its own: ")[2])
-    assert Path(again[0]) == Path(sys.executable)
-    assert again[1:3] == ["-m", "search.run"]
-    assert run.main(again[3:]) == 0
+    start = again.index("run")
+    assert again[:start] == shlex.split(invocation.started())
+    assert run.main(again[start + 1 :]) == 0
     assert json.loads(capsys.readouterr().out)["study"] == 'it\'s "mine"-2'
 
 

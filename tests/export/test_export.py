@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from search import Study, run
 from search.export import __main__ as export
+from search.train.model_file import load
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 # Nothing but torch and safetensors: importing the package is an error there.
@@ -103,6 +104,29 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert not list(tmp_path.glob("model*"))
 
 
+def test_another_trials_files_are_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = small(tmp_path, pruner={"name": "none"}).run(4, observers=[Quiet()])
+    words = ["small-wine", "--storage", "sqlite:///study.db", "--device", "cpu", "--trial"]
+    assert export.main([*words, "0"]) == 0
+    before = load("model.safetensors").digest
+    capsys.readouterr()
+    assert export.main([*words, "1"]) == 2
+    told = capsys.readouterr().err
+    assert "model.safetensors is there already and holds trial 0 of small-wine, not trial 1 of small-wine" in told
+    assert "another --output, or overwrite it with --force" in told
+    assert load("model.safetensors").digest == before
+    assert export.main([*words, "0"]) == 0
+    assert "model.safetensors was there already: it is written again" in capsys.readouterr().err
+    assert load("model.safetensors").digest == before
+    Path("model.json").write_text('{"mine": 1}')
+    assert export.main([*words, "0"]) == 2
+    assert "model.json is there already and holds something else" in capsys.readouterr().err
+    assert export.main([*words, "1", "--force"]) == 0
+    assert json.loads(Path("model.json").read_text())["trial"] == 1
+    study.export("model.safetensors", 0)  # from Python it is what was asked for
+    assert json.loads(Path("model.json").read_text())["trial"] == 0
+
+
 @pytest.mark.slow
 def test_mlflow_serves_what_is_registered(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["l2", "--dataset", "wine", "--trials", "2", "--epochs", "3", "--hidden", "8", "--device", "cpu"]
@@ -122,4 +146,4 @@ def test_mlflow_serves_what_is_registered(capsys: pytest.CaptureFixture[str]) ->
     assert run_of.info.status == "FINISHED"
     missing = ["l2-wine", "--storage", "sqlite:///study.db", "--register", "net", "--tracking-uri", "sqlite:///new.db"]
     assert export.main(missing) == 2
-    assert "python -m search.sync l2-wine first" in capsys.readouterr().err
+    assert "sync l2-wine" in capsys.readouterr().err

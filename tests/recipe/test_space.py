@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search.cli.command import pairs, parse_range, parse_value
+from search.cli.values import pairs, parse_range, parse_value
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.discovery import discover, load_technique

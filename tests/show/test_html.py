@@ -268,7 +268,7 @@ def test_each_command_has_a_twin_in_python(folder: Path, monkeypatch: pytest.Mon
     for name in commands:
         twin: Callable[..., Any] | None = getattr(Study, name, None) or getattr(search, f"{name}_studies", None)
         assert callable(twin), name
-        assert f"search.{name} " in (search.__doc__ or "")
+        assert f"regsearch {name} " in (search.__doc__ or "")
     monkeypatch.chdir(folder)
     loaded = search.load_study("small-wine", storage="sqlite:///study.db")
     assert len(loaded.trials()) == 12

@@ -13,6 +13,7 @@ from support.mlflow_server import serving
 from search import Study
 from search.record.curves import CURVES, Curves
 from search.show.text import trial_name
+from search.tracking import address as address_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium() is None, reason="no chromium on PATH")]
 
@@ -41,6 +42,7 @@ def test_a_study_is_found_opened_and_compared(tmp_path: Path, empty_mlflow: Path
         page.click(element("a", "regsearch"))
         _finds_the_trials_under_their_study(page, study.name, best_first)
         _opens_a_view_of_the_study(page, study.name, best_first)
+        _opens_the_address_that_a_run_prints(page, address_of.lines(address, study.name)[0], best_first)
         _overlays_its_curves(page, study, best_first)
         _compares_its_trials(page, best_first)
         _opens_a_trial(page, best_first[0], study.name)
@@ -57,6 +59,14 @@ def _finds_the_trials_under_their_study(page: Browser, study: str, names: list[s
 def _opens_a_view_of_the_study(page: Browser, study: str, best_first: list[str]) -> None:
     page.click(element("button", "Views"))
     page.click(element("[role=menuitem]", study))
+    page.until(f"{_ROWS}.join() === {json.dumps(','.join(best_first))}")
+    columns = page.evaluate(texts("[data-testid^=sort-header-]"))
+    assert {"best_val_loss", "best_val_accuracy", "best_epoch", "l2", "dropout"} <= set(columns)
+
+
+def _opens_the_address_that_a_run_prints(page: Browser, line: str, best_first: list[str]) -> None:
+    page.open("about:blank")
+    page.open(line.removeprefix("curves: "))
     page.until(f"{_ROWS}.join() === {json.dumps(','.join(best_first))}")
     columns = page.evaluate(texts("[data-testid^=sort-header-]"))
     assert {"best_val_loss", "best_val_accuracy", "best_epoch", "l2", "dropout"} <= set(columns)

@@ -1,0 +1,59 @@
+"""How the words of a command line become values: numbers, ranges, and names with their values."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from search.errors import RequestError, clip
+
+
+def parse_value(text: str) -> bool | int | float | str:
+    """Return what a word means: true, false, a whole number, a number, or else the word itself."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    with contextlib.suppress(ValueError):
+        whole = int(text)
+        # Past 64 bits it is a number, too large or not, like 1e400: no whole number is meant.
+        return whole if abs(whole) < 2**63 else float(text)
+    with contextlib.suppress(ValueError):
+        return float(text)
+    return text
+
+
+def parse_values(text: str) -> Any:
+    """Return the value of a word, or the list of values of words joined by commas."""
+    return [parse_value(part) for part in text.split(",")] if "," in text else parse_value(text)
+
+
+def parse_range(name: str, text: str) -> dict[str, Any]:
+    """Return ``LOW:HIGH``, ``LOW:HIGH:log`` or ``A,B,C`` as a recipe's table of the hyperparameter.
+
+    Raises:
+        RequestError: the text is none of the three.
+    """
+    if ":" not in text:
+        return {"choices": [parse_value(choice.strip()) for choice in text.split(",")]}
+    low, high, *rest = text.split(":")
+    bounds = [parse_value(low), parse_value(high)]
+    if rest not in ([], ["log"]) or any(isinstance(bound, str | bool) for bound in bounds):
+        raise RequestError(f"--space {name}={clip(text)}: takes LOW:HIGH, LOW:HIGH:log or A,B,C")
+    return {"low": bounds[0], "high": bounds[1], "log": bool(rest)}
+
+
+def pairs(option: str, words: Sequence[str], takes: str = "NAME=VALUE") -> dict[str, str]:
+    """Return ``NAME=VALUE`` words by name.
+
+    Raises:
+        RequestError: a word has no '=', or a name is given twice.
+    """
+    values: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name or not value:
+            raise RequestError(f"{option} takes {takes}, got {clip(word)!r}")
+        if name in values:
+            raise RequestError(f"{option}: {clip(name)} is given twice")
+        values[name] = value
+    return values

@@ -1,0 +1,107 @@
+"""What there is to work with: recipes, techniques, data sets, and the studies of a storage."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from search.data import DATASETS
+from search.recipe import Recipe, installed, packaged
+from search.record.curves import RECIPE
+from search.show.sheet import Sheet
+from search.show.text import number, plain
+from search.storage import database
+from search.study.results import by_state, tally
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study of a storage, at a glance.
+
+    Attributes:
+        name: its name.
+        recipe: the name of the recipe that it was made from.
+        trials: the number of its trials in each state.
+        best: the lowest value of a complete trial; None before there is one.
+    """
+
+    name: str
+    recipe: str
+    trials: dict[str, int]
+    best: float | None
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Everything that a command can be given by name.
+
+    Attributes:
+        recipes: the title of each packaged recipe.
+        techniques: what each technique does, in one sentence.
+        datasets: the names of the data sets.
+        studies: the studies of the storage.
+        storage: the URL of the storage, without its password.
+    """
+
+    recipes: dict[str, str]
+    techniques: dict[str, str]
+    datasets: tuple[str, ...]
+    studies: tuple[StoredStudy, ...]
+    storage: str
+
+    def outcome(self) -> dict[str, Any]:
+        """Return all of it as JSON can hold it."""
+        return {**asdict(self), "studies": [plain(asdict(study)) for study in self.studies]}
+
+    def __repr__(self) -> str:
+        parts = [
+            Sheet(("recipe", "question"), [*self.recipes.items()], ("recipe", "question"), "recipes"),
+            Sheet(
+                ("technique", "what it does"), [*self.techniques.items()], ("technique", "what it does"), "techniques"
+            ),
+            f"data sets: {', '.join(self.datasets)}, or the path of your own data\n",
+        ]
+        if not self.studies:
+            return "\n".join(map(str, [*parts, f"studies: there are none in {self.storage} yet"]))
+        rows = [(one.name, one.recipe, tally(one.trials) or "none yet", number(one.best)) for one in self.studies]
+        headings = ("study", "recipe", "trials", "best val_loss")
+        return "\n".join(map(str, [*parts, Sheet(headings, rows, headings[:3], f"studies in {self.storage}")]))
+
+
+def catalogue(storage: str = database.DEFAULT_STORAGE) -> Catalogue:
+    """Return what there is; a storage that is not there has no studies.
+
+    Raises:
+        RequestError, EnvironmentFault: the storage cannot be read.
+    """
+    recipes = {name: Recipe.load(name).title for name in sorted(packaged())}
+    files = sorted((installed.FOLDER / "objectives").glob("[!_]*.py"))
+    techniques = {file.stem: _sentence(file) for file in files}
+    return Catalogue(recipes, techniques, DATASETS, tuple(_studies(storage)), database.shown(storage))
+
+
+def _sentence(technique: Path) -> str:
+    """Return the first sentence of a technique's file, without its full stop."""
+    text = ast.get_docstring(ast.parse(technique.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0].removesuffix(".")
+
+
+def _studies(storage: str) -> Iterator[StoredStudy]:
+    path = database.sqlite_path(storage)
+    database.validate_sqlite(storage, "storage", ours=True)
+    if path is not None and not path.exists():
+        return
+    with database.faults(storage):
+        backend = database.connect(storage)
+        for study in backend.get_all_studies():
+            if RECIPE not in study.user_attrs:
+                continue
+            trials = optuna.load_study(study_name=study.study_name, storage=backend).get_trials(deepcopy=False)
+            values = [trial.values[0] for trial in trials if trial.state.name == "COMPLETE" and trial.values]
+            recipe = study.user_attrs[RECIPE].get("name", "")
+            yield StoredStudy(study.study_name, recipe, by_state(trials), min(values, default=None))
