@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import measure
 import torch
@@ -38,7 +38,7 @@ from search.technique import Value
 from search.train.batches import Batches
 from search.train.cohort import Cohort, Member
 from search.train.device import auto_width
-from search.train.precision import PRECISIONS, Precision
+from search.train.precision import Precision
 from search.train.program import Program
 
 
@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("--slots", nargs="+", type=int, help="default: 1 32 64, on a GPU 1 32 256")
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32")
+    parser.add_argument("--precision", choices=get_args(Precision), default="fp32")
     parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args()
     torch.set_float32_matmul_precision("highest" if args.precision == "fp32" else "high")

@@ -21,6 +21,8 @@ from typing import Any
 
 import torch
 
+from search.record.environment import cpu
+
 _PACKAGES = ("torch", "numpy", "optuna", "mlflow", "scikit-learn", "ray", "psycopg")
 
 
@@ -56,7 +58,7 @@ def summary(values: Sequence[float]) -> dict[str, float]:
 def machine() -> dict[str, Any]:
     """Return what matters to times: processor, cores, threads, system, GPU."""
     found = {
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -114,13 +116,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _rounded(one) for name, one in value.items()}
     return [_rounded(one) for one in value] if isinstance(value, list | tuple) else value
-
-
-def _cpu() -> str:
-    """Return the processor's name."""
-    known = Path("/proc/cpuinfo")
-    if known.is_file():
-        for line in known.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"

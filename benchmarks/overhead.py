@@ -47,10 +47,11 @@ import measure
 import optuna
 import torch
 
-from search import Study, loop
+from search import Study
 from search.choose.asking import Asker
 from search.choose.extending.asker import ExtendingAsker
 from search.choose.peers import COHORT, TICKET, PeerPruner
+from search.record import summary
 from search.record.curves import ENVIRONMENT, EPOCHS, RECIPE, Curves
 from search.study.identity import IDENTITY
 from search.tracking.mirror import MlflowMirror
@@ -71,7 +72,7 @@ _WATCHED: tuple[tuple[Any, dict[str, str]], ...] = (
     (PeerPruner, {"verdicts": "judge"}),
     (Curves, {"encode": "encode"}),
     (Member, {"table": "encode"}),
-    (loop, dict.fromkeys(("summarise", "encode_times", "objective"), "encode")),
+    (summary, dict.fromkeys(("summarise", "encode_times"), "encode")),
     (Pack, {"run_epoch": "train", "regroup": "compact"}),
     (MlflowMirror, {"__enter__": "start", "__exit__": "drain", "asked": "asked", "epoch": "epoch", "told": "told"}),
 )

@@ -85,7 +85,7 @@ class Study(BaseStudy):
         return curves(self)
 
     def published(self) -> pd.DataFrame:
-        """Return the published figures beside this study's own: row, metric, theirs, ours, sd, agrees."""
+        """Return the published figures beside this study's own: setting, metric, theirs, ours, sd, agrees."""
         from search.study.frames import published
 
         return published(self)

@@ -25,6 +25,7 @@ from search.cli.options import (
     Offline,
     Storage,
     StudyName,
+    Target,
     Techniques,
     TrackingUriOrNone,
     application,
@@ -39,12 +40,12 @@ from search.recipe import Recipe
 from search.recipe.schema import DataSet, LossName, PrecisionName, PrunerName, SamplerName, ScaleName
 from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING, shown
 from search.storage.fields import Part
+from search.workers.orders import ENGINES
 
 if TYPE_CHECKING:
     from search.api import Study
     from search.study.runner import RunOptions
 
-ENGINES = ("local", "ray")
 _DATASET = "A data set such as digits or mnist, or the path of a .csv, .parquet or .npz file or a folder of images."
 
 
@@ -71,9 +72,7 @@ def run(
         str | None,
         option(_DATASET, DATA, metavar="NAME|PATH", default=_default("dataset", DataSet)),
     ] = None,
-    target: Annotated[
-        str | None, option("The column of a table that is predicted.", DATA, metavar="COLUMN", default="the recipe's")
-    ] = None,
+    target: Target = None,
     scale: Annotated[
         str | None,
         option("The scaling of the features.", DATA, choices=get_args(ScaleName), default=_default("scale", DataSet)),
@@ -102,7 +101,7 @@ def run(
     objective: Annotated[
         str | None,
         option(
-            "The metrics to minimise, such as val_loss,sparsity.",
+            "The objective; several, such as val_loss,sparsity, ask for their Pareto front.",
             SEARCH,
             metavar="NAMES",
             default=_default("objective"),

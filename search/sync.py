@@ -50,6 +50,7 @@ def sync(
 
     started = time.monotonic()
     words = [] if study is None else [study]
+    database.validate_present(storage)
     validate_words(words, storage, "study")
     results = sync_studies(*words, storage=storage, tracking_uri=tracking_uri, log=log)
     # It ends early where MLflow does not answer.

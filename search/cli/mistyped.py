@@ -7,7 +7,7 @@ from typing import Any
 
 from typer.exceptions import TyperException
 
-from search.cli import names
+from search.cli import invocation, names
 from search.errors import RequestError, clip, nearest, unknown
 
 # What other tools, Optuna and scikit-learn among them, call what has another name here.
@@ -50,14 +50,21 @@ def unknown_command(word: str, commands: Sequence[str]) -> RequestError:
     if renamed in commands:
         return RequestError(f"unknown command {word!r}: its name here is {renamed!r}")
     if word in names.recipes() or word in (names.studies() or ()):
-        return RequestError(f"{clip(word)!r} is a study, not a command: run it with `run {word}`")
+        return RequestError(
+            f"{clip(word)!r} is a study, not a command: run it with `{invocation.command('run', word)}`"
+        )
     return unknown("command", word, commands)
 
 
 def _unknown_option(error: Any, words: Sequence[str]) -> str:
     """Return what to write instead of an option that there is not."""
     option: str = error.option_name
-    known = [name for parameter in error.ctx.command.params for name in parameter.opts if name.startswith("--")]
+    known = [
+        name
+        for parameter in error.ctx.command.params
+        for name in (*parameter.opts, *parameter.secondary_opts)
+        if name.startswith("--")
+    ]
     # Of `-lr 0.01` Typer reads the letter l alone.
     written = next((word for word in words if word.startswith(option)), option)
     typed, _, value = written.partition("=")

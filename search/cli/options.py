@@ -113,6 +113,10 @@ Dataset = Annotated[
         default="that of the recipe",
     ),
 ]
+Target = Annotated[
+    str | None,
+    option("The column of a table that is predicted.", DATA, "--target", metavar="COLUMN", default="the recipe's"),
+]
 DataDir = Annotated[Path, option("The folder where torchvision keeps its data sets.", DATA, "--data-dir")]
 Offline = Annotated[bool, flag("Never download a data set.", "--offline", DATA)]
 Techniques = Annotated[

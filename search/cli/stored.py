@@ -80,8 +80,9 @@ def validate_words(words: Sequence[str], storage: str, kind: str = "study or rec
         RequestError: the message names what there is.
     """
     known, recipes = names.studies(storage), names.recipes()
-    if known is None and database.sqlite_path(storage) is None:
-        return  # a server's studies are not known here
+    path = database.sqlite_path(storage)
+    if known is None and (path is None or path.exists()):
+        return  # the studies of a server, or of a file that cannot be read, are found out about later
     groups = {"studies": known or (), "recipes": recipes}
     for word in words:
         is_recipe = word in recipes or any(sign in word for sign in "+/") or word.endswith(".toml")

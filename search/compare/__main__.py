@@ -18,6 +18,7 @@ from search.cli.options import (
     Json,
     Offline,
     Storage,
+    Target,
     Techniques,
     TrackingUriOrNone,
     application,
@@ -45,9 +46,7 @@ def compare(
     dataset: Annotated[
         str | None, option("The data set of the recipes.", DATA, metavar="NAME|PATH", default="the recipe's")
     ] = None,
-    target: Annotated[
-        str | None, option("The column of a table that is predicted.", DATA, metavar="COLUMN", default="the recipe's")
-    ] = None,
+    target: Target = None,
     data_dir: DataDir = Path("data"),
     offline: Offline = False,
     technique: Techniques = None,
@@ -65,10 +64,11 @@ def compare(
     # Before torch is imported, which takes seconds.
     if figure is not None:
         figure_file.validate_figure_file(figure)
+        figure_file.validate_replaceable(figure, force=force)
     if replicates < 2:
         raise RequestError(f"replicates must be >= 2, got {replicates}: one says nothing about how they vary")
     if len(studies) < 2:
-        raise RequestError(f"takes two studies or more, got {len(studies)}")
+        raise RequestError(f"a comparison needs at least two studies, got {len(studies)}")
     validate_words(studies, storage)
 
     from search.compare.contenders import enter

@@ -131,7 +131,7 @@ class Data:
         return "val_accuracy" if self.task == "classification" else "val_rmse"
 
     def _repr_html_(self) -> str:
-        return html.block(html.facts(self.name, {"self": self.described(), "notes": "; ".join(self.notes)}))
+        return html.block(html.facts(self.name, {"data": self.described(), "notes": "; ".join(self.notes)}))
 
     def described(self) -> str:
         """Name the data and their task, and count inputs, outputs and rows."""

@@ -66,6 +66,7 @@ DRAWN_FROM_THE_RECORD: dict[str, Callable[[Record], CaptionedFigure]] = {
     "pruning": pruning.draw,
 }
 _NEED_NETWORKS = ("weights", "test")
+_EARLIER_NAMES = {"rows"}  # the figures of version 0.1.0 that have another name now
 _BEST = 10
 
 
@@ -149,7 +150,8 @@ def _write(study: BaseStudy, folder: Path, training: bool | None) -> Report:
     # The page comes last: whenever it is there, the files of its figures are there too.
     files[PAGE] = render(record, _best_trials(record), statements, sections).encode()
     # Figures of an earlier report that this one leaves out would contradict it.
-    fill(folder, files, [f"{name}.{kind}" for name in TITLES.keys() - figures.keys() for kind in ("png", "svg")])
+    left_behind = (TITLES.keys() | _EARLIER_NAMES) - figures.keys()
+    fill(folder, files, [f"{name}.{kind}" for name in left_behind for kind in ("png", "svg")])
     left_out = {section.name: section.caption for section in sections if section.png is None}
     return Report(folder / PAGE, figures, left_out, statements, readings(study.optuna_study))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg")
+_SIGNATURE = "regsearch trials "
 
 
 def validate_figure_file(file: Path) -> None:
@@ -39,6 +40,19 @@ def validate_figure_file(file: Path) -> None:
         raise EnvironmentFault(f"figure: nothing can be written in {place!r}: {error.strerror}") from None
 
 
+def validate_replaceable(file: Path, *, force: bool) -> None:
+    """Refuse to overwrite a file that is no figure of ours at all, which can be told before anything is trained.
+
+    Raises:
+        RequestError: the file holds something else.
+    """
+    if file.exists() and not force and _SIGNATURE.encode() not in file.read_bytes():
+        raise RequestError(
+            f"figure: {clip(str(file), 200)} is there already and was not written by this version of regsearch:"
+            " give another --figure, or overwrite it with --force"
+        )
+
+
 def validate_overwrite(file: Path, trials: Iterable[tuple[str, int]], *, force: bool) -> None:
     """Refuse to overwrite a file that is not an earlier figure of the same trials.
 
@@ -50,6 +64,7 @@ def validate_overwrite(file: Path, trials: Iterable[tuple[str, int]], *, force: 
     Raises:
         RequestError: the file holds something else.
     """
+    validate_replaceable(file, force=force)
     if file.exists() and not force and _mark(trials) not in file.read_bytes():
         raise RequestError(
             f"figure: {clip(str(file), 200)} is there already and is not a figure of these trials:"
@@ -82,4 +97,4 @@ def drawn(figure: Figure, kind: str, *, dpi: int, metadata: Mapping[str, str | N
 
 def _mark(trials: Iterable[tuple[str, int]]) -> bytes:
     # Hexadecimal digits are written as they are in the metadata of both formats.
-    return f"regsearch {hashlib.sha256(repr(list(trials)).encode()).hexdigest()}".encode()
+    return f"{_SIGNATURE}{hashlib.sha256(repr(list(trials)).encode()).hexdigest()}".encode()

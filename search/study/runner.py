@@ -25,10 +25,9 @@ from search.study.study import BaseStudy
 from search.tracking.mirror import MlflowMirror
 from search.workers import team
 from search.workers.local import LocalEngine
-from search.workers.orders import Orders
+from search.workers.orders import ENGINES, Orders
 from search.workers.team import Engine
 
-ENGINES = ("local", "ray")
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
 _MOST_A_CORE = 8  # workers; each takes about 300 MB
 

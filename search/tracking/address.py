@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from search.cli import invocation
-from search.storage.database import DEFAULT_TRACKING, shown, sqlite_path
+from search.storage.database import DEFAULT_TRACKING, patience, shown, sqlite_path
 from search.tracking.plan import view_tag
 
 EXPERIMENT = "regsearch"
@@ -56,13 +56,12 @@ def _of_database(url: str, tag: str) -> tuple[str | None, bool]:
     if path is not None and not path.exists():
         return None, False
     with contextlib.suppress(sqlalchemy.exc.SQLAlchemyError, ImportError):
-        engine = sqlalchemy.create_engine(url)
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, **patience(url))
         with engine.connect() as connection:
             query = sqlalchemy.text("SELECT experiment_id FROM experiments WHERE name = :name")
             number = connection.execute(query, {"name": EXPERIMENT}).scalar()
             query = sqlalchemy.text("SELECT count(*) FROM experiment_tags WHERE experiment_id = :number AND key = :tag")
             tags = connection.execute(query, {"number": number, "tag": tag}).scalar()
-        engine.dispose()
         return None if number is None else str(number), bool(tags)
     return None, False
 

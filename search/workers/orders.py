@@ -6,6 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+ENGINES = ("local", "ray")
+"""Where workers run: on this machine, or on a Ray cluster."""
+
 
 @dataclass(frozen=True)
 class Orders:

@@ -220,7 +220,7 @@ def test_a_technique_from_outside_is_of_the_study_that_uses_it(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["good-wine"], "takes two studies or more, got 1"),
+        (["good-wine"], "needs at least two studies, got 1"),
         (["good-wine", "good-wine"], "study 'good-wine' is named twice"),
         (["good-wine", "poor-wine", "--replicates", "1"], "replicates must be >= 2, got 1"),
         (["good-wine", "empty-wine"], "study 'empty-wine' has no complete trial"),

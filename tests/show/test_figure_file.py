@@ -27,5 +27,5 @@ def test_a_figure_of_the_same_trials_may_be_written_again(tmp_path: Path, name: 
 
 def test_somebody_elses_file_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.png").write_bytes(b"my holiday")
-    with pytest.raises(RequestError, match="is not a figure of these trials"):
+    with pytest.raises(RequestError, match="was not written by this version of regsearch: give another --figure"):
         figure_file.validate_overwrite(tmp_path / "mine.png", TRIALS, force=False)

@@ -108,6 +108,7 @@ def test_a_study_that_has_not_run_is_shown_and_nothing_is_written(tmp_path: Path
     assert shown.facts["trials"] == "none yet, of 12"
     assert shown.facts["techniques"] == "l2"
     assert "106 + 36 + 36 rows" in shown.facts["data"]
+    assert page(study.data).facts["data"] == shown.facts["data"]
     assert shown.facts["searched"] == "lr 0.0001:0.1:log, l2 1e-06:0.1:log"
     assert "small-wine" in shown.words
     assert list(tmp_path.iterdir()) == []
