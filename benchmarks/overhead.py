@@ -6,21 +6,18 @@ but the epochs return made-up curves at once. Calls are timed by the clock and b
 ``open`` (storage, study, the first reading of its trials) per run; ``ask`` (with reading the trials before a cohort),
 ``encode`` (curves and summary), ``write`` (the attributes that hold them) and ``tell`` per trial; ``report`` per trial
 and rung; ``judge`` (reading the trials, the verdict, writing it down) per rung; ``compact`` per `Pack.regroup`. What
-training does for the writer process (`MlflowMirror`) is timed per call. Start-up is timed in a process of its own,
-until the first epoch has been trained.
+training does for the writer process (`MlflowMirror`) is timed per call; start-up in a process of its own.
 
 Then the study runs for real, without MLflow, on top of 1,000 trials. Optuna's time is *not hidden* where one of its
 calls runs while no pack trains an epoch. It must be at most 5% of the wall time of `Study.run`, and of the time on idle
-cores, which is estimated from processor time with training spread over torch's threads: on a busy machine wall time
-says little. Each repeat starts from a fresh copy of the file.
+cores, estimated from processor time. Each repeat starts from a fresh copy of the file.
 
     python benchmarks/overhead.py [--trials 100 1000] [--real 1000] [--repeats 3] [--profile] [--json FILE]
 
     --trials   the numbers of trials in the file; filling it with 10,000 takes minutes
-    --real     the number of trials in the file for the real run
     --profile  also print the calls that cost most in a run without epochs on top of the most trials
 
-Prints these times as median (min to max), and whether the requirement is met.
+The times are printed as median (min to max), and whether the requirement is met.
 """
 
 from __future__ import annotations
