@@ -226,7 +226,7 @@ def test_what_cant_be_replayed_is_refused_in_one_line(folder: Path, said: Said) 
         (["small-wine", 10], "trial 10 has no curves to compare with", 2),
         (["small-wine", 11], "trial 11 is waiting: give the number of a complete or pruned trial", 2),
         (["small-wine", 0], "trial 0 has no curves to compare with", 2),
-        (["small-wine", "best"], "Invalid value for 'trial'", 2),
+        (["small-wine", "best"], "trial takes a whole number, got 'best'", 2),
         (["wine-small", 0], "unknown study 'wine-small'", 2),
         (["late", 0], "unknown hyperparameter 'late'", 2),
     ]:
