@@ -62,7 +62,8 @@ class Study(BaseStudy):
 
         Args:
             trials: the total budget, failed trials not counted; by default the recipe's, or the whole grid.
-            timeout: the seconds after which to stop: `search.study.runner.RunOptions`, as all below.
+            timeout: the seconds after which to stop. `search.study.runner.RunOptions` describes this option and the
+                next four.
             extend: whether to widen a range if the best trial lies at its edge, and to continue.
             workers: the number of processes that share the work.
             engine: where they run, "local" or "ray".

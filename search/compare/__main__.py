@@ -46,7 +46,7 @@ def compare(
         str | None, option("The data set of the recipes.", DATA, metavar="NAME|PATH", default="the recipe's")
     ] = None,
     target: Annotated[
-        str | None, option("The column of a table that is predicted.", DATA, metavar="COLUMN", default="the recipe's")
+        str | None, option("The column of a table to predict.", DATA, metavar="COLUMN", default="the recipe's")
     ] = None,
     data_dir: DataDir = Path("data"),
     offline: Offline = False,
@@ -57,9 +57,10 @@ def compare(
     force: Force = False,
     json_: Json = False,
 ) -> None:
-    """Train the best trial of each study on fresh replicates, test it, and say what can be told apart.
+    """Train the best trial of each study on fresh replicates, test it, and say which is better.
 
-    The test split is read, and each study counts how often.
+    The command prints a confidence interval for every difference. It reads the test split, and each study counts how
+    often.
     """
     started = time.monotonic()
     # Before torch is imported, which takes seconds.

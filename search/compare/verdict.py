@@ -126,7 +126,7 @@ class Comparison:
         else:
             value, low, high = format_figures(interval.value, interval.low, interval.high)
             names = f"the chosen {pair.first.label} and the chosen {pair.second.label}"
-            head = f"no difference can be told between {names}: {value} {unit}"
+            head = f"no significant difference between {names}: {value} {unit}"
         return (
             f"{head}, {self.confidence} {low} to {high}, {self.replicates} replicates, {self.examples:,} test examples"
         )
@@ -191,7 +191,7 @@ class Comparison:
         )
         whole = (
             f"{self.replicates} fresh replicates, {self.examples:,} test examples; "
-            "pairs: filled = a difference, open = none that can be told"
+            "pairs: filled = significant, open = not significant"
         )
         return draw_intervals(trials, pairs, labels, ("each alone, 95% CI", f"pairs, {self.confidence}", whole))
 

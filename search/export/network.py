@@ -131,7 +131,7 @@ def _validate_overwrite(file: Path, study: str, trial: int) -> None:
                 continue
             holds = f"trial {meta.trial} of {meta.study}"
         raise RequestError(
-            f"{clip(str(path), 200)} is there already and holds {holds}, not trial {trial} of {study}:"
+            f"{clip(str(path), 200)} already exists and holds {holds}, not trial {trial} of {study}:"
             " give another --output, or overwrite it with --force"
         )
 

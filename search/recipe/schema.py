@@ -66,7 +66,7 @@ class Range(Part):
         if not self.low < self.high:
             raise ValueError(f"needs low < high, got {self.low:g}:{self.high:g}")
         if self.log and self.low <= 0:
-            raise ValueError(f"needs low > 0 where it is log, got {self.low:g}:{self.high:g}:log")
+            raise ValueError(f"needs low > 0 on a log scale, got {self.low:g}:{self.high:g}:log")
         return self
 
 

@@ -26,7 +26,7 @@ def check(file: Path) -> None:
     if file.suffix.lower() not in FORMATS:
         raise RequestError(f"figure takes a file that ends in {' or '.join(FORMATS)}, got {str(file)!r}")
     if not file.absolute().parent.is_dir():
-        raise RequestError(f"figure: no folder {str(file.absolute().parent)!r}")
+        raise RequestError(f"figure: the folder {str(file.absolute().parent)!r} does not exist")
     if file.is_dir():
         raise RequestError(f"figure: {str(file)!r} is a folder")
     try:
@@ -50,7 +50,7 @@ def validate_overwrite(file: Path, trials: Iterable[tuple[str, int]], *, force: 
     """
     if file.exists() and not force and _mark(trials) not in file.read_bytes():
         raise RequestError(
-            f"figure: {clip(str(file), 200)} is there already and is not a figure of these trials:"
+            f"figure: {clip(str(file), 200)} already exists and is not a figure of these trials:"
             " give another --figure, or overwrite it with --force"
         )
 

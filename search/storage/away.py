@@ -20,7 +20,7 @@ _LOST = ("08", "57P01", "57P02", "57P03")
 
 
 def pause(failures: int) -> float:
-    """The seconds to wait after so many failures in a row; they double with each failure."""
+    """Return the seconds to wait after so many failures in a row; they double with each failure."""
     return 2.0**failures
 
 
@@ -42,7 +42,7 @@ def persist(work: Callable[[], None], done: Callable[[], int], storage: str) -> 
             if failures == PATIENCE or not is_away(storage, error):
                 raise
             why = f"storage {database.shown(storage)} failed ({database.reason(error)})"
-            print(f"{why}: going on in {pause(failures):.0f} s", file=sys.stderr, flush=True)
+            print(f"{why}: trying again in {pause(failures):.0f} s", file=sys.stderr, flush=True)
             time.sleep(pause(failures))
 
 

@@ -104,7 +104,7 @@ def test_equal_trials_are_not_told_apart(folder: Path) -> None:
     assert "drawn with seed 0, that of good-wine" in str(twin)
     for found in (same, twin):
         assert found.frame()["better"].isna().all()
-        assert found.sentence(found.pairs[0]).startswith("no difference can be told between the chosen lr=")
+        assert found.sentence(found.pairs[0]).startswith("no significant difference between the chosen lr=")
 
 
 def test_its_numbers_are_those_of_plain_torch(folder: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_technique_from_outside_is_of_the_study_that_uses_it(
         (["good-wine", "poor-win"], "unknown study or recipe 'poor-win': did you mean 'poor-wine'?"),
         (["good-wine", "none.toml"], "there is no recipe file 'none.toml'"),
         (["good-wine", "poor-wine", "--figure", "x.pdf"], "figure takes a file that ends in .png or .svg, got 'x.pdf'"),
-        (["good-wine", "poor-wine", "--figure", "no/x.png"], "figure: no folder '"),
+        (["good-wine", "poor-wine", "--figure", "no/x.png"], "/no' does not exist"),
         (["good-wine", "poor-wine", "--trials", "0"], "trials must be >= 1, got 0"),
     ],
 )

@@ -118,7 +118,7 @@ def test_a_restart_of_the_database_costs_a_pause(
         shared = Study(Recipe.parse(fields, "test"), storage=running.url, tracking_uri=None, device="cpu")
         shared.run(workers=workers, observers=[Restarts()])
         starting.join()
-        assert "going on in 2 s" in capfd.readouterr().err
+        assert "trying again in 2 s" in capfd.readouterr().err
         alone = small(tmp_path, **{name: fields[name] for name in (*ALONE, "sampler", "set")}).run(observers=[Quiet()])
         assert in_any_order(shared) == in_any_order(alone)
 
