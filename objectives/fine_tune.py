@@ -75,7 +75,7 @@ _model = lru_cache(maxsize=8)(_read)
 
 
 def check(context: StudyContext) -> None:
-    """Refuse sources with other inputs, scaling or activation, or with layers that a trial may keep but do not fit."""
+    """Refuse sources with other inputs, scaling or activation, or with kept layers that do not fit."""
     sources = _sources(context)
     if not sources:
         raise ValueError("it needs a network to start from: give one with --set source=model.safetensors")

@@ -34,7 +34,7 @@ class Region:
     Attributes:
         tickets: the tickets of the trials.
         space: the part.
-        required: a hyperparameter that each of the trials is to have, which exists only for some values of others.
+        required: a hyperparameter that each of the trials must have, though it exists only for some values of others.
     """
 
     tickets: range

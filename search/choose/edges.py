@@ -1,4 +1,5 @@
-"""Whether the best trial lies at the edge of a range, so that a better one may lie beyond, and how far to go then."""
+"""Tell whether the best trial lies at the edge of a range, beyond which a better one may lie, and how far to widen
+it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A copy of the study in memory, with what samplers read.
+"""A copy of the study in memory, with everything that samplers read.
 
-To ask a database for a trial costs a query whenever the sampler reads the running trials, and a transaction for each
+Asking a database for a trial costs a query whenever the sampler reads the running trials, and a transaction for each
 parameter and attribute. Here the trial is asked of an Optuna study in memory that follows the stored one, and is then
 stored as a whole in one transaction. The sampler reads the same trials, so it draws the same values.
 """

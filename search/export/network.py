@@ -94,7 +94,7 @@ def export(
         file: the file to write, a name that ends in .safetensors.
         trial: the number of the trial; by default the best one.
         one_se: whether to take the most strongly regularised trial within one standard error of the best.
-        force: whether to overwrite files that hold something else than this trial's network.
+        force: whether to overwrite files that hold something other than this trial's network.
 
     Raises:
         RequestError: there is no such trial, its network is more than linear layers and activations, the file's name
@@ -263,7 +263,7 @@ def register(model: Model, key: str, name: str, tracking_uri: str, example: Tens
                 pip_requirements=[f"torch=={torch.__version__}"],
                 serialization_format="pt2",
             )
-        # The end of the block above has set the run's end to now, which the next sync would take for another record.
+        # The end of the block above has set the run's end to now. The next sync would take that for a different record.
         client.set_terminated(runs[0].info.run_id, runs[0].info.status, runs[0].info.end_time)
     except MlflowException as error:
         raise EnvironmentFault(f"MLflow at {tracking_uri}: {str(error).splitlines()[0]}") from None

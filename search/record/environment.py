@@ -74,9 +74,9 @@ def same_bits(there: Mapping[str, str], here: Mapping[str, str]) -> bool:
 
 
 class EnvironmentRecorder:
-    """The observer that records the environment: that of the first run with the study, another one with the trial.
+    """Records the environment of the first run with the study, and a different one with the trial that it applies to.
 
-    A trial has another one if it was asked for, or adopted, on another machine or with other versions.
+    A trial has a different one if it was asked for, or adopted, on another machine or with other versions.
 
     Args:
         study: the Optuna study.

@@ -20,7 +20,7 @@ def check(file: Path) -> None:
     """Refuse a file that no figure can be written to, before anything is trained.
 
     Raises:
-        RequestError: neither PNG nor SVG, or no such folder.
+        RequestError: the name ends neither in .png nor in .svg, or the folder does not exist.
         EnvironmentFault: nothing can be written there.
     """
     if file.suffix.lower() not in FORMATS:
@@ -30,7 +30,7 @@ def check(file: Path) -> None:
     if file.is_dir():
         raise RequestError(f"figure: {str(file)!r} is a folder")
     try:
-        # Not by making the file: there is no figure yet.
+        # The file is not created as a test, because there is no figure yet.
         tempfile.TemporaryFile(dir=file.absolute().parent).close()
     except OSError as error:
         place = str(file.absolute().parent)
@@ -41,7 +41,7 @@ def validate_overwrite(file: Path, trials: Iterable[tuple[str, int]], *, force: 
     """Refuse to overwrite a file that is not an earlier figure of the same trials.
 
     Args:
-        file: the file, which may not be there.
+        file: the file, which may not exist.
         trials: the study and the number of each trial that the figure shows.
         force: whether to overwrite it in any case.
 

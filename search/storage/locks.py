@@ -1,9 +1,9 @@
-"""Locks among processes of many machines: PostgreSQL's advisory locks, held by a connection and gone with it.
+"""Locks for processes on many machines: PostgreSQL's advisory locks, which end with the connection that holds them.
 
-A killed process closes its connection, which frees its locks at once. Where a whole machine vanishes, the server gives
-its connections up after a minute without an answer (`search.storage.database.patience`); if it vanished while it waited
-for a lock, it may still be given that lock, for another minute. A restarted server has forgotten all locks: a process
-that goes on takes its own again, unless another process has been quicker.
+A killed process closes its connection, which frees its locks at once. If a whole machine vanishes, the server closes
+its connections after a minute without an answer (`search.storage.database.patience`). A machine that vanished while it
+waited for a lock may still be given that lock, for another minute. A restarted server has forgotten all locks: a
+process that goes on takes its own again, unless another process has taken them first.
 
 Source: PostgreSQL, "Explicit locking", section 13.3.5.
 """
@@ -23,7 +23,8 @@ from search.storage.database import patience
 class AdvisoryLocks:
     """The locks that one process holds in a database, each under a name.
 
-    They need a connection of their own for as long as a lock is held: not one that a pooler shares out by transaction.
+    They need a connection of their own for as long as a lock is held, so a pooler that shares connections by
+    transaction cannot be used.
 
     Args:
         url: the URL of the database.
@@ -64,7 +65,7 @@ class AdvisoryLocks:
         return frozenset(self._mine)
 
     def kept(self) -> Set[str]:
-        """Those of the taken locks that are held now: after a restart another process may have been quicker."""
+        """The taken locks that are still held: after a restart of the server another process may have taken some."""
         self._alive()
         return self.taken
 

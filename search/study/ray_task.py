@@ -24,7 +24,7 @@ from search.workers.team import Ended
 if TYPE_CHECKING:
     from ray import ObjectRef
 
-_TOGETHER = 0.2  # seconds of events that go to the command as one message, as each costs about a millisecond
+_TOGETHER = 0.2  # seconds of events that go to the command as one message, because a message costs about a millisecond
 
 
 def work(

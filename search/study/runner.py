@@ -148,7 +148,7 @@ def _orders(study: BaseStudy, budget: int, options: RunOptions) -> Orders:
     """Return what each worker is to run.
 
     Raises:
-        RequestError: a technique was given as an object, which workers can't find.
+        RequestError: a technique was given as an object, which workers can't import.
     """
     given = dict(study.given)
     for one in given["techniques"]:

@@ -76,7 +76,7 @@ def train(orders: Orders, write: Callable[[str], object], data: Data | None = No
 
 
 def main() -> int:
-    """Run the worker; returns its exit status."""
+    """Run the worker and return its exit status."""
     return serve(app, [])
 
 

@@ -57,7 +57,7 @@ class Extended:
 
     @property
     def regions(self) -> list[Region]:
-        """The new parts of ranges, from which samplers that draw blindly draw the trials of an extension."""
+        """The new parts of ranges, from which samplers that ignore earlier trials draw the trials of an extension."""
         if self.recipe.sampler not in _BLIND:
             return []
         regions = []
