@@ -33,7 +33,7 @@ class Edge:
         end: the end of the range.
         bound: the value at that end.
         limit: whether no value is allowed beyond that end, or the hyperparameter does nothing there.
-        wider: the range that reaches further at this end; None where there is none.
+        wider: the range that reaches further at this end; None if there is none.
     """
 
     name: str

@@ -70,7 +70,7 @@ def enter(
     old = [study for study in studies if study not in new]
     if trials is None:
         for study in old:
-            complete_trial(study, None)  # which raises an error where there is none
+            complete_trial(study, None)  # which raises an error if there is none
             budgets[study.name] = count_finished(study)
         goal = max(budgets[study.name] for study in old or new)
         budgets |= {study.name: study.budget(goal) for study in new}

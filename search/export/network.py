@@ -87,7 +87,7 @@ def validate_export(file: Path, trial: int | None, *, one_se: bool) -> None:
 def export(
     study: BaseStudy, file: Path, trial: int | None = None, *, one_se: bool = False, force: bool = True
 ) -> ExportedNetwork:
-    """Train a trial again and save its network, with its scaling, and its description as JSON beside it.
+    """Train a trial again and save its network, with its scaling, and a description of it as JSON in the same folder.
 
     Args:
         study: the study of the trial.
@@ -113,7 +113,7 @@ def export(
 
 
 def _validate_overwrite(file: Path, study: str, trial: int) -> None:
-    """Refuse to overwrite a model file, or the description beside it, of anything but this trial.
+    """Refuse to overwrite a model file, or its description, of anything but this trial.
 
     Raises:
         RequestError: one of the files holds something else; the message says what.

@@ -154,7 +154,7 @@ def _pack(array: NDArray[Any], dtype: str) -> str:
 
 
 def _unpack(data: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return the array that `_pack` made data of; decompress no more than the shape calls for."""
+    """Return the array that `_pack` encoded; decompress no more than the shape calls for."""
     expected = math.prod(shape) * np.dtype(dtype).itemsize
     try:
         unpacked = zlib.decompressobj().decompress(base64.b64decode(data, validate=True), expected + 1)

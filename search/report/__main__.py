@@ -30,7 +30,7 @@ def report(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Write a page with a study's figures and what they say, and each figure as PNG and SVG.
+    """Write a page with a study's figures and conclusions, and save each figure as PNG and SVG.
 
     If the best trial's networks are trained again, they are also tested, and the study counts that reading of the test
     split. An earlier report in the folder is replaced when the new one is complete; other files there are kept. A study

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-_NARROW = 80  # columns of text where there is no terminal
+_NARROW = 80  # columns of text without a terminal
 _WORDS = 16  # columns of text that a column of words is given at least, if it needs so many
 _LINES = 3  # columns of text that a column's lines take
 

@@ -208,7 +208,7 @@ def cause(error: Exception) -> BaseException:
 
 
 def shown(url: str) -> str:
-    """Return a URL without its password, also where the URL is mistyped."""
+    """Return a URL without its password, even if the URL is mistyped."""
     scheme, slashes, rest = url.partition("://")
     credentials, at, place = rest.rpartition("@")
     if not slashes and "@" in url:

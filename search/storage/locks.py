@@ -30,7 +30,7 @@ class AdvisoryLocks:
         url: the URL of the database.
         scope: what the names belong to, such as a study: locks of different scopes are different locks.
 
-    The methods raise SQLAlchemy's errors where the server cannot be reached.
+    The methods raise SQLAlchemy's errors if the server cannot be reached.
     """
 
     def __init__(self, url: str, scope: str) -> None:
@@ -80,7 +80,7 @@ class AdvisoryLocks:
         self._connection = self._engine = None
 
     def _alive(self) -> Connection:
-        """The connection; a new one if it was lost."""
+        """Return the connection; a new one if it was lost."""
         if self._connection is not None:
             with suppress(SQLAlchemyError):
                 self._connection.execute(text("SELECT 1"))

@@ -105,7 +105,7 @@ def retrain(retrainings: Sequence[Retraining]) -> Generator[Retrained]:
 
 
 def retrain_curves(retraining: Retraining, epochs: int) -> Curves:
-    """Train a trial again, with no other trial beside it, and return its curves.
+    """Train a trial again, without any other trial, and return its curves.
 
     Args:
         retraining: the trial, with its replicates from 0 on.

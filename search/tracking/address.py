@@ -44,8 +44,8 @@ def _page(root: str, study: str, experiment: str | None, has_view: bool) -> str:
 
 def _is_default(tracking_uri: str) -> bool:
     """Return whether `mlflow ui` serves this store without an option: MLflow 3 prefers a folder mlruns."""
-    told = "MLFLOW_BACKEND_STORE_URI" in os.environ or Path("mlruns").exists()
-    return tracking_uri == DEFAULT_TRACKING and not told
+    overridden = "MLFLOW_BACKEND_STORE_URI" in os.environ or Path("mlruns").exists()
+    return tracking_uri == DEFAULT_TRACKING and not overridden
 
 
 def _of_database(url: str, tag: str) -> tuple[str | None, bool]:

@@ -1,4 +1,4 @@
-"""What the MLflow run of a trial must hold: a pure function of Optuna's record of the trial.
+"""Plan what the MLflow run of a trial must hold: a pure function of Optuna's record of the trial.
 
 Nothing here imports MLflow, so the training side may import it, and tests can check it by hand.
 """

@@ -108,13 +108,13 @@ class Turn:
         Returns:
             Whether the turn has come; if not, a line has said why.
         """
-        told = {""}
+        printed = {""}
         self.elsewhere = False
         end: float | None = None
         while (hindrance := self._hindrance()) is not None:
             lines.take(live, _PAUSE)
-            if hindrance.while_training not in told and not (lines.ended and hindrance.elsewhere):
-                told.add(hindrance.while_training)
+            if hindrance.while_training not in printed and not (lines.ended and hindrance.elsewhere):
+                printed.add(hindrance.while_training)
                 say(hindrance.while_training)
             if lines.ended:
                 end = end or time.monotonic()

@@ -31,7 +31,7 @@ Known = dict[str, dict[int, float]]
 
 @dataclass
 class _RunState:
-    """What is known about one run; `known` is None until its histories have been read."""
+    """The state of one run, as far as it is known; `known` is None until its histories have been read."""
 
     run_id: str
     status: str

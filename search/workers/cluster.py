@@ -26,7 +26,7 @@ from search.workers.connection import AGREE, join, sentence
 from search.workers.orders import Orders
 from search.workers.team import Ended
 
-_UNPLACED = 10.0  # seconds that a task waits for a place before the user is told
+_UNPLACED = 10.0  # seconds that a task waits for a place before a line says so
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,10 @@ class RayEngine:
             if not ray.wait([life], timeout=_UNPLACED)[0]:
                 waits = f"waits for a place in the cluster: it needs {self._share}"
                 print(f"worker {index} {waits}", file=sys.stderr, flush=True)
-            for some in life:
-                for said in ray.get(some):
-                    hear(said)
-                    if isinstance(said, Ended):
+            for batch in life:
+                for message in ray.get(batch):
+                    hear(message)
+                    if isinstance(message, Ended):
                         return
         except ray.exceptions.RayTaskError as error:
             advice = f": {AGREE}" if isinstance(error.cause, ImportError) else ""

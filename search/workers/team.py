@@ -65,7 +65,7 @@ class Worker:
 
     Attributes:
         index: its number, from 0.
-        trials, epochs: the numbers of trials told and of epochs trained, over all replicates.
+        trials, epochs: the numbers of finished trials and of epochs trained, over all replicates.
         heard: whether it has ever sent an event.
         begun: whether it has sent one since it was last started.
         deaths: the number of deaths in a row.
@@ -113,7 +113,7 @@ def run(
 
     def start(worker: Worker) -> None:
         worker.begun = False
-        engine.start(worker.index, orders, lambda said: heard.put((worker, said)))
+        engine.start(worker.index, orders, lambda message: heard.put((worker, message)))
 
     with closing(engine):
         for worker in team:
@@ -121,20 +121,20 @@ def run(
         working = set(range(workers))
         while working:
             try:
-                worker, said = heard.get(timeout=_SILENCE)
+                worker, message = heard.get(timeout=_SILENCE)
             except queue.Empty:
                 if is_over():
                     _dismiss(engine, team, working)
                 continue
             if worker.index not in working:
                 continue
-            if isinstance(said, str):
-                _take(worker, said, handle, observer)
-            elif _is_done(worker, said):
+            if isinstance(message, str):
+                _take(worker, message, handle, observer)
+            elif _is_done(worker, message):
                 working.discard(worker.index)
                 _dismiss(engine, team, working)
             else:
-                print(f"worker {worker.index} has died ({said.why}): starting it again", file=sys.stderr, flush=True)
+                print(f"worker {worker.index} has died ({message.why}): starting it again", file=sys.stderr, flush=True)
                 time.sleep(away.pause(worker.deaths))
                 start(worker)
     return team

@@ -146,7 +146,7 @@ def test_what_a_cluster_cannot_do_is_told_in_a_line(
     assert "s3cret" not in str(told.value)
     with pytest.raises(RequestError, match=r"unknown engine 'rai': did you mean 'ray'"):
         study.run(engine="rai")
-    with pytest.raises(RequestError, match="it goes with engine ray"):
+    with pytest.raises(RequestError, match="it needs engine ray"):
         study.run(address="auto")
     assert not (tmp_path / "study.db").exists()
     there = shipping.versions()
