@@ -63,10 +63,14 @@ def option(
         choices: the allowed values. The shell completes them, and the error for another value names the nearest one.
     """
     return typer.Option(
-        *names, help=escaped(f"{text} {_listed(choices)}" if choices else text),
-        metavar="NAME" if choices else metavar, show_default=default, rich_help_panel=panel,
-        callback=_one_of(choices) if choices else None, autocompletion=(lambda: list(choices)) if choices else None,
-    )  # fmt: skip
+        *names,
+        help=escaped(f"{text} {_listed(choices)}" if choices else text),
+        metavar="NAME" if choices else metavar,
+        show_default=default,
+        rich_help_panel=panel,
+        callback=_one_of(choices) if choices else None,
+        autocompletion=(lambda: list(choices)) if choices else None,
+    )
 
 
 def flag(text: str, name: str, panel: str | None = None) -> Any:
@@ -103,27 +107,34 @@ def _one_of(choices: Sequence[str]) -> Callable[[typer.CallbackParam, str | None
 Dataset = Annotated[
     str | None,
     option(
-        "The data set that the study was run with, or the path where it is now.", DATA, "--dataset",
+        "The data set that the study was run with, or the path where it is now.",
+        DATA,
+        "--dataset",
         default="the recipe's",
     ),
-]  # fmt: skip
+]
 DataDir = Annotated[Path, option("The folder where torchvision keeps its data sets.", DATA, "--data-dir")]
 Offline = Annotated[bool, flag("Never download a data set.", "--offline", DATA)]
 Techniques = Annotated[
     list[Path] | None,
     option(
-        "A Python file that defines a technique. The file is executed. Repeatable.", SEARCH, "--technique",
+        "A Python file that defines a technique. The file is executed. Repeatable.",
+        SEARCH,
+        "--technique",
         metavar="FILE",
     ),
-]  # fmt: skip
+]
 Device = Annotated[str, option("The device that trains.", MACHINE, "--device", choices=DEVICES)]
 StudyName = Annotated[
     str | None,
     option(
-        "The name of the study in its storage.", RECORDS, "--study-name", metavar="NAME",
+        "The name of the study in its storage.",
+        RECORDS,
+        "--study-name",
+        metavar="NAME",
         default="recipe-dataset, such as l2-digits",
     ),
-]  # fmt: skip
+]
 Storage = Annotated[str, option("The URL of Optuna's database.", RECORDS, "--storage", metavar="URL")]
 TrackingUri = Annotated[str, option("The tracking URI of MLflow.", RECORDS, "--tracking-uri", metavar="URI")]
 TrackingUriOrNone = Annotated[

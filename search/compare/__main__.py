@@ -65,7 +65,7 @@ def compare(
     started = time.monotonic()
     # Before torch is imported, which takes seconds.
     if figure is not None:
-        figure_file.check(figure)
+        figure_file.validate_figure_file(figure)
     if replicates < 2:
         raise RequestError(f"replicates must be >= 2, got {replicates}: one says nothing about how they vary")
     if len(studies) < 2:
@@ -77,10 +77,18 @@ def compare(
     from search.study.retrain import complete_trial
 
     contenders = enter(
-        studies, storage=storage, tracking_uri=tracking_uri, trials=trials,
-        replicates=replicates, dataset=dataset, target=target, data_dir=data_dir, offline=offline, device=device,
+        studies,
+        storage=storage,
+        tracking_uri=tracking_uri,
+        trials=trials,
+        replicates=replicates,
+        dataset=dataset,
+        target=target,
+        data_dir=data_dir,
+        offline=offline,
+        device=device,
         techniques=technique or (),
-    )  # fmt: skip
+    )
     if figure is not None:
         figure_file.validate_overwrite(
             figure, [(one.name, complete_trial(one, None).number) for one in contenders], force=force

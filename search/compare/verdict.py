@@ -197,7 +197,7 @@ class Comparison:
 
     def draw(self, file: Path | str) -> None:
         """Save the figure of all intervals, as PNG or SVG: `search.show.figure_file.save`."""
-        figure_file.check(Path(file))
+        figure_file.validate_figure_file(Path(file))
         figure_file.save(self.figure(), Path(file), [(arm.study, arm.trial) for arm in self.arms])
 
     def trials(self) -> pd.DataFrame:

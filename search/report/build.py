@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +30,7 @@ from search.report.networks import CHEAP, HeldOut, read_test, seconds, train
 from search.report.page import Section, render
 from search.report.record import Entry, Record, read
 from search.report.statements import Statement, summarise, too_few
-from search.show import html
+from search.show import figure_file, html
 from search.show.figure_style import number
 from search.show.sheet import Sheet
 from search.study.results import evenly
@@ -180,15 +178,10 @@ def _draw_networks(
 def pictures(drawn: CaptionedFigure) -> tuple[bytes, bytes]:
     """Return a figure as PNG and as SVG."""
     assert drawn.figure is not None
-    png, svg = io.BytesIO(), io.BytesIO()
-    with warnings.catch_warnings():
-        # The font may lack the script of a choice's name; the page's table shows it.
-        warnings.filterwarnings("ignore", "Glyph .* missing")
-        drawn.figure.savefig(png, format="png", dpi=110)
-        # The figure has been laid out by now, and doing so again would take as long.
-        drawn.figure.set_layout_engine("none")
-        drawn.figure.savefig(svg, format="svg", metadata={"Date": None})
-    return png.getvalue(), svg.getvalue()
+    png = figure_file.drawn(drawn.figure, "png", dpi=110)
+    # The figure has been laid out by now, and doing so again would take as long.
+    drawn.figure.set_layout_engine("none")
+    return png, figure_file.drawn(drawn.figure, "svg", dpi=110, metadata={"Date": None})
 
 
 def _best_trials(record: Record) -> Sheet:

@@ -1,10 +1,12 @@
-"""The file of a command's figure: whether it can be written, and whether that would overwrite something else."""
+"""Figures as files: whether one can be written, whether that would overwrite something else, and how it is drawn."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import tempfile
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,21 +18,21 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".svg")
 
 
-def check(file: Path) -> None:
+def validate_figure_file(file: Path) -> None:
     """Refuse a file that no figure can be written to, before anything is trained.
 
     Raises:
-        RequestError: the name ends neither in .png nor in .svg, or the folder does not exist.
+        RequestError: the file is neither PNG nor SVG, or its folder does not exist.
         EnvironmentFault: nothing can be written there.
     """
     if file.suffix.lower() not in FORMATS:
         raise RequestError(f"figure takes a file that ends in {' or '.join(FORMATS)}, got {str(file)!r}")
     if not file.absolute().parent.is_dir():
-        raise RequestError(f"figure: the folder {str(file.absolute().parent)!r} does not exist")
+        raise RequestError(f"figure: there is no folder {str(file.absolute().parent)!r}")
     if file.is_dir():
         raise RequestError(f"figure: {str(file)!r} is a folder")
     try:
-        # The file is not created as a test, because there is no figure yet.
+        # The file itself is not created, because there is no figure yet.
         tempfile.TemporaryFile(dir=file.absolute().parent).close()
     except OSError as error:
         place = str(file.absolute().parent)
@@ -63,9 +65,19 @@ def save(figure: Figure, file: Path, trials: Iterable[tuple[str, int]]) -> None:
     """
     mark = {"Description": _mark(trials).decode()}
     try:
-        figure.savefig(file, dpi=150, format=file.suffix[1:].lower(), metadata=mark)
+        file.write_bytes(drawn(figure, file.suffix[1:].lower(), dpi=150, metadata=mark))
     except OSError as error:
         raise EnvironmentFault(f"cannot write figure {str(file)!r}: {error.strerror}") from None
+
+
+def drawn(figure: Figure, kind: str, *, dpi: int, metadata: Mapping[str, str | None] | None = None) -> bytes:
+    """Return a figure as the bytes of a PNG or SVG file, on white."""
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        # The font may lack the script of a name that a user has given.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        figure.savefig(content, format=kind, dpi=dpi, facecolor="white", metadata=metadata)
+    return content.getvalue()
 
 
 def _mark(trials: Iterable[tuple[str, int]]) -> bytes:

@@ -9,12 +9,11 @@ Their markup is in `templates/pieces.html`.
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.show import template
+from search.show import figure_file, template
 from search.show.sheet import Sheet
 
 if TYPE_CHECKING:
@@ -72,9 +71,7 @@ def png_source(png: bytes) -> str:
 
 def picture(figure: Figure, words: str) -> Markup:
     """Return a figure as a picture; `words` describe it to readers who cannot see it."""
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=_DPI, facecolor="white")
-    return _piece("picture", png_source(png.getvalue()), words)
+    return _piece("picture", png_source(figure_file.drawn(figure, "png", dpi=_DPI)), words)
 
 
 def block(*parts: str) -> Markup:

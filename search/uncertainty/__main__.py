@@ -36,7 +36,7 @@ def uncertainty(
     The predictions are those for the validation rows. The command writes nothing but the figure.
     """
     if figure is not None:
-        figure_file.check(figure)
+        figure_file.validate_figure_file(figure)
 
     from search.api import load_study
     from search.study.retrain import complete_trial

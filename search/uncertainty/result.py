@@ -110,7 +110,7 @@ class Uncertainty:
         Raises:
             RequestError: there are classes, or more than one input or target.
         """
-        figure_file.check(Path(file))
+        figure_file.validate_figure_file(Path(file))
         if (figure := self.figure()) is None:
             raise RequestError(f"{NEEDS}, got study {self.study!r}")
         figure_file.save(figure, Path(file), [(self.study, self.trial)])

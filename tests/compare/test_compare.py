@@ -229,7 +229,7 @@ def test_a_technique_from_outside_is_of_the_study_that_uses_it(
         (["good-wine", "poor-win"], "unknown study or recipe 'poor-win': did you mean 'poor-wine'?"),
         (["good-wine", "none.toml"], "there is no recipe file 'none.toml'"),
         (["good-wine", "poor-wine", "--figure", "x.pdf"], "figure takes a file that ends in .png or .svg, got 'x.pdf'"),
-        (["good-wine", "poor-wine", "--figure", "no/x.png"], "/no' does not exist"),
+        (["good-wine", "poor-wine", "--figure", "no/x.png"], "figure: there is no folder '"),
         (["good-wine", "poor-wine", "--trials", "0"], "trials must be >= 1, got 0"),
     ],
 )

@@ -99,7 +99,7 @@ def test_trials_that_were_pruned_or_never_finite_bracket_the_best() -> None:
 def test_an_edge_that_is_a_limit_is_not_to_be_searched_beyond() -> None:
     searched = {"dropout": FloatDistribution(0.0, 0.8)}
     of = record([entry(0, [0.1], params={"dropout": 0.01}), entry(1, [0.2], params={"dropout": 0.5})], searched)
-    assert "or where it does nothing" in said(of)["edge of dropout"]
+    assert "or does nothing" in said(of)["edge of dropout"]
     upper = record([entry(0, [0.1], params={"dropout": 0.79}), entry(1, [0.2], params={"dropout": 0.5})], searched)
     # Half a range further would be 1.2, which no dropout can be.
     assert said(upper)["edge of dropout"].endswith("Search further, to 0.9, with --extend.")

@@ -135,7 +135,7 @@ def test_a_figure_of_one_input(folder: Path, capsys: pytest.CaptureFixture[str])
         (["dropout", "--passes", "1"], "passes must be >= 2, got 1"),
         (["dropout", "--activation", "rellu"], "unknown value of activation 'rellu': did you mean 'relu'?"),
         (["dropout", "--figure", "x.png"], "figure: needs a regression of one target on one input, such as line or"),
-        (["dropout", "--figure", "no/x.png"], "/no' does not exist"),
+        (["dropout", "--figure", "no/x.png"], "figure: there is no folder '"),
         (["dropout", "--figure", "x.pdf"], "figure takes a file that ends in .png or .svg, got 'x.pdf'"),
         (["dropout", "--dataset", "mnist"], "unknown study in sqlite:///"),
         (["drpout"], "unknown study 'drpout': did you mean 'dropout'?"),
