@@ -39,7 +39,7 @@ def describe(device: torch.device, precision: str, data: str) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def cpu() -> str:
-    """Return the type of the CPU: the instruction set that torch uses, and the model if it can be found out."""
+    """Return the type of the CPU: the instruction set that torch uses, and the model if the system names it."""
     return " ".join([torch.backends.cpu.get_cpu_capability(), _model()]).strip()
 
 

@@ -112,7 +112,7 @@ def validate_sqlite(url: str, what: str, *, ours: bool) -> None:
     Args:
         url: the URL of a database; only an SQLite file is examined.
         what: the option that named it, for the error.
-        ours: whether the file is to hold the study; otherwise it is to hold MLflow's view of it.
+        ours: whether the file should hold the study; otherwise it should hold MLflow's view of it.
 
     Raises:
         RequestError: its folder does not exist, the database is in memory only, or the file holds something else.

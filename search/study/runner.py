@@ -145,7 +145,7 @@ def _is_finished(opened: optuna.Study, budget: int, *, extend: bool) -> bool:
 
 
 def _orders(study: BaseStudy, budget: int, options: RunOptions) -> Orders:
-    """Return what each worker is to run.
+    """Return the orders for the workers.
 
     Raises:
         RequestError: a technique was given as an object, which workers can't import.

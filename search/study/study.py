@@ -217,7 +217,7 @@ class BaseStudy:
         return [*self.data.notes, *samplers.notes(self.recipe, self.space), *self.recipe.notes()]
 
     def environment(self) -> dict[str, str]:
-        """Return where this object trains, as it is recorded with trials: device, CPU, precision, data and versions."""
+        """Return the environment that is recorded with trials: device, CPU, precision, data and versions."""
         noted = self.optuna_study.user_attrs[identity.IDENTITY]  # compared at opening: no need to read large data again
         return environment.describe(self.device, self.recipe.precision, noted["data"])
 

@@ -62,7 +62,7 @@ def reason(error: BaseException) -> str:
 
 @contextmanager
 def answering(storage: str) -> Iterator[None]:
-    """Turn whatever a storage (a URL) fails with, while a study is read, into a `StorageAway`."""
+    """Turn any error of a storage (a URL), while a study is read, into a `StorageAway`."""
     try:
         yield
     except Exception as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Orders:
-    """The study that a worker is to run, as JSON can hold it.
+    """The study that a worker runs, as JSON can hold it.
 
     Attributes:
         recipe: the recipe with every change, as the storage keeps it.

@@ -128,8 +128,8 @@ class Extended:
     def decide(self, trials: Sequence[FrozenTrial], validate: Callable[[Space], object]) -> Extension | None:
         """Choose the next extension of a study whose budget is spent.
 
-        One range is widened at a time. The added trials are to the earlier ones as the new part of the range is to the
-        whole, but a cohort at least. The cells of a grid stay as far apart as before, and the range ends with the last.
+        One range is widened at a time. The number of trials grows in proportion to the length of the range, and by at
+        least a cohort. The cells of a grid stay as far apart as before, and the range ends with the last one.
 
         Args:
             trials: all trials of the study, except failed ones.
