@@ -72,7 +72,7 @@ def _unknown_option(error: Any, words: Sequence[str]) -> str:
             f"{unknown_option}: {name} is a hyperparameter: fix it with --set {name}={value or 'VALUE'},"
             f" or search it with --space {name}=LOW:HIGH"
         )
-    hint = "; a hyperparameter is fixed with --set NAME=VALUE" if "--set" in known else ""
+    hint = " (a hyperparameter is fixed with --set NAME=VALUE)" if "--set" in known else ""
     listed = f" (known: {', '.join(known)})"
     return f"{unknown_option}{nearest(typed, known) or listed}{hint}"
 

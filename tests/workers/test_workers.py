@@ -135,5 +135,5 @@ def test_what_workers_cannot_do_is_refused(tmp_path: Path) -> None:
         storage=f"sqlite:///{tmp_path}/o.db",
         tracking_uri=None,
     )
-    with pytest.raises(RequestError, match="workers take techniques by the path"):
+    with pytest.raises(RequestError, match="workers take techniques as paths of files, got the technique 'own'"):
         own.run(workers=2)
