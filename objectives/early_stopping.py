@@ -2,7 +2,7 @@
 
 An epoch improves if ``val_loss < best - min_delta``. A slot stops after `patience` epochs in a row that do not improve,
 and a trial ends when all its replicates have stopped. The value of a trial is defined as without early stopping: the
-validation loss at the best epoch (contract C8, docs/design.md). What is saved is the epochs after the stop.
+validation loss at the best epoch (contract C8, docs/design.md). Early stopping saves the epochs after the stop.
 
 Shapes: `val_loss` and both hyperparameters are ``(slots,)``. Hyperparameters searched: `patience`, in epochs;
 `min_delta` is 0 unless a study sets or searches it.

@@ -75,7 +75,7 @@ _model = lru_cache(maxsize=8)(_read)
 
 
 def check(context: StudyContext) -> None:
-    """Refuse sources with other inputs, scaling or activation, or with layers that a trial may keep but do not fit."""
+    """Refuse sources with other inputs, scaling or activation, or with kept layers that do not fit."""
     sources = _sources(context)
     if not sources:
         raise ValueError("it needs a network to start from: give one with --set source=model.safetensors")
@@ -90,7 +90,7 @@ def check(context: StudyContext) -> None:
                 raise ValueError(f"{name} takes an input {str(theirs)!r}, but {data.name} has {str(ours)!r}")
         if _scale(model) != _scale(first):
             raise ValueError(
-                f"{name} scales its data in another way than {_split(sources[0])[0]}: give each a study of its own"
+                f"{name} scales its data differently from {_split(sources[0])[0]}: give each a study of its own"
             )
         if kept == 0:
             continue
@@ -113,7 +113,7 @@ def _validate_kept_layers(kept: int, name: str, model: Model, widths: tuple[int,
             has = f"is {theirs[number][0]} x {theirs[number][1]}" if number < len(theirs) else "does not exist"
             hidden = "x".join(map(str, model.meta.widths[1:-1])) or "0"
             raise ValueError(
-                f"kept {kept} keeps layer {number + 1} of {name}, which {has}, but here is {shape[0]} x {shape[1]}: "
+                f"kept {kept} keeps layer {number + 1} of {name}, which {has}, but here it is {shape[0]} x {shape[1]}: "
                 f"keep fewer layers or give --set hidden={hidden}"
             )
 

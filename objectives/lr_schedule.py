@@ -19,9 +19,8 @@ schedule, those of its hyperparameters that have a range; `warmup` is 0 unless a
 
 Source: `torch.optim.lr_scheduler`: StepLR, ExponentialLR and CosineAnnealingLR (T_max = E), stepped once an epoch;
 OneCycleLR, stepped once a step, without momentum; ReduceLROnPlateau, stepped once an epoch, with eps = 0; LinearLR.
-Loshchilov and Hutter, "SGDR: stochastic
-gradient descent with warm restarts" (ICLR 2017); Smith and Topin, "Super-convergence" (2018); for warm-up Goyal et al.,
-"Accurate, large minibatch SGD" (2017).
+Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts" (ICLR 2017); Smith and Topin,
+"Super-convergence" (2018); for warm-up Goyal et al., "Accurate, large minibatch SGD" (2017).
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def check(context: StudyContext) -> None:
 
 
 def start(values: Values) -> dict[str, Tensor]:
-    """For reduce_on_plateau, return the loss to improve on, the epochs since it, and the factor, ``(slots,)`` each."""
+    """Return the loss to improve on, the epochs since it, and the factor, ``(slots,)`` each, of reduce_on_plateau."""
     if values.structure["lr_schedule"] != "reduce_on_plateau":
         return {}
     ones = torch.ones(values.slots, dtype=torch.float64, device=values.device)

@@ -1,7 +1,8 @@
 """Max-norm bounds the norm of each neuron's incoming weights.
 
 ``w_j <- w_j * min(1, max_norm / |w_j|)`` after each step, where w_j are the incoming weights of neuron j. It applies to
-every neuron, also in the output layer, but not to biases. A vector within the bound is unchanged, to the bit.
+every neuron, including those of the output layer, but not to biases. A vector within the bound is
+unchanged, to the bit.
 
 Shapes: each layer's weights ``slots x inputs x outputs``, in place; a neuron's vector is a column. Hyperparameters
 searched: the bound, named `max_norm`. Metric recorded: `max_norm_share`, the share of neurons at the bound.

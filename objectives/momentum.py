@@ -18,7 +18,7 @@ from search.technique import StudyContext, Technique
 
 
 def check(context: StudyContext) -> None:
-    """Refuse Nesterov momentum with dampening: its step is derived without, and torch refuses the two together."""
+    """Refuse Nesterov momentum with dampening: its step is derived without dampening, and torch refuses the pair."""
     dampening = max(map(float, context.possible("dampening")))
     if True in context.possible("nesterov") and dampening > 0:
         raise ValueError(f"nesterov takes dampening 0, got {dampening:g}; --set nesterov=false allows dampening")

@@ -1,7 +1,7 @@
 """Optimizer searches the optimiser together with its learning rate and its own hyperparameters.
 
-The space is a union of branches: `momentum` exists with SGD and RMSprop, `beta1` and `beta2` with Adam and AdamW, and
-so on. It does not include weight decay, which is the technique `weight_decay`. The equation of each optimiser is in
+The space is a union of branches: `momentum` exists with SGD and RMSprop, `beta1` and `beta2` exist with Adam and AdamW,
+and so on. It does not include weight decay, which is the technique `weight_decay`. The equation of each optimiser is in
 `search.train.optimisers`.
 
 Hyperparameters searched: `optimizer`, `lr`, and the hyperparameters of each optimiser in this file.

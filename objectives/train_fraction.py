@@ -4,8 +4,8 @@ An epoch uses the first ``ceil(train_fraction * rows)`` rows of a random order. 
 trials see the same rows, and a smaller part is contained in every larger one. Validation and test rows stay the same.
 With a smaller part an epoch has fewer steps, so the best epoch comes later.
 
-Shapes: an order ``(rows,)`` to its beginning. Hyperparameters searched: `train_fraction`. Each value is a signature, so
-the trials of one part train together.
+Shapes: an order ``(rows,)`` becomes its first part. Hyperparameters searched: `train_fraction`. Each value is a
+signature, so the trials of one value train together.
 
 Source: Hestness et al., "Deep learning scaling is predictable, empirically" (2017); scikit-learn's `learning_curve`.
 """

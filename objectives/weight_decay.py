@@ -1,7 +1,7 @@
 """Weight decay pulls the weights towards zero at each step, by the rule of the optimiser.
 
 It is coupled in SGD, Adam, Adagrad and RMSprop: ``g <- g + weight_decay * w``, which equals an L2 penalty of half that
-strength. It is decoupled in AdamW: ``w <- w (1 - lr * weight_decay)``, beside Adam's step.
+strength. It is decoupled in AdamW: ``w <- w (1 - lr * weight_decay)``, in addition to Adam's step.
 
 Shapes: `weight_decay` is ``(slots,)``; g and w are ``slots x size``.
 

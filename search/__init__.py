@@ -2,8 +2,8 @@
 
     recipe --> data --> ask --> pack --> epoch --> metrics --> rung: judge --> tell --> record --> show
 
-`Study` is the way in from Python. What a command does has a twin of the same name, whose result is an object: printed
-it is the command's text, shown by a notebook a table or a figure, and its attributes are the numbers.
+From Python, start with `Study`. Each command has a method or a function of the same name, which returns an object.
+Printed, the object is the command's text; a notebook shows it as a table or a figure; its attributes are the numbers.
 
     regsearch run l2                study = Study("l2"); study.run(); study.best, study.trials(), study.curves()
     regsearch run l2 --check        study.check()
@@ -14,7 +14,7 @@ it is the command's text, shown by a notebook a table or a figure, and its attri
     regsearch compare l2 l1         compare_studies(study, other)
     regsearch sync l2               sync_studies("l2")
 
-Commands find the study they are given in its storage; so does `load_study("l2")`, with every change it was run with.
+A command finds its study in the storage, with every change that the study was run with. So does `load_study("l2")`.
 
 Names are loaded when they are first used (PEP 562), so that a command answers `--help` before torch is imported.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from search.sync import sync_studies
     from search.technique import Numeric, Structural, Technique
 
-# Optuna imports tqdm, which asks for ipywidgets in any notebook; neither's bars are shown here.
+# Optuna imports tqdm, which asks for ipywidgets in any notebook; no bar of theirs is shown here.
 warnings.filterwarnings("ignore", message="IProgress not found")
 
 _HOMES = {

@@ -1,4 +1,4 @@
-"""`regsearch COMMAND`, or `python -m search COMMAND`: all commands in one program, and one that lists what there is."""
+"""`regsearch COMMAND`, or `python -m search COMMAND`: the program with all commands, and its own command `list`."""
 
 from __future__ import annotations
 

@@ -62,7 +62,8 @@ class Study(BaseStudy):
 
         Args:
             trials: the total budget, failed trials not counted; by default the recipe's, or the whole grid.
-            timeout: the seconds after which to stop: `search.study.runner.RunOptions`, as all below.
+            timeout: the seconds after which to stop. `search.study.runner.RunOptions` describes this option and the
+                next four.
             extend: whether to widen a range if the best trial lies at its edge, and to continue.
             workers: the number of processes that share the work.
             engine: where they run, "local" or "ray".
@@ -85,7 +86,7 @@ class Study(BaseStudy):
         return curves(self)
 
     def published(self) -> pd.DataFrame:
-        """Return the published figures beside this study's own: setting, metric, theirs, ours, sd, agrees."""
+        """Return the published figures with this study's own: setting, metric, theirs, ours, sd, agrees."""
         from search.study.frames import published
 
         return published(self)
@@ -142,7 +143,7 @@ def load_study(
     Args:
         study: the study's own name, ``l2-digits``, or what it was made from: a recipe's name, a path, techniques
             joined by '+'.
-        study_name: the study's name, if it is not made of recipe and data set.
+        study_name: the study's name, if it is not the default (recipe and data set).
         dataset: the data set in the study's name, if not the recipe's; a path says where the data are now.
         storage: the URL of the Optuna database.
         options: other arguments of `Study` that say where it trains: device, data_dir, offline, techniques ...

@@ -74,7 +74,7 @@ def search(
         members = [Member(t.number, programs.program(t.values), programs.numeric(t.values), replicates) for t in asked]
         cohort = Cohort(members, batches, width, checkpoints.load(index, {one.number: one for one in members}))
         run = _Run(asker.study, index, {one.number: one.trial for one in asked}, asker.objectives, observer)
-        with suppress(UpdateFinishedTrialError):  # another process has adopted the cohort, and told it first
+        with suppress(UpdateFinishedTrialError):  # another process has adopted the cohort, and told its trials first
             observer.asked(asked)
             run.through(cohort, pruner, checkpoints)
         width = cohort.width

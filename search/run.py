@@ -116,7 +116,7 @@ def run(
         option("Search over LOW:HIGH, LOW:HIGH:log or A,B,C. Repeatable.", SEARCH, metavar="NAME=RANGE"),
     ] = None,
     extend: Annotated[
-        bool, flag("Widen a range and go on where the best trial lies at its edge.", "--extend", SEARCH)
+        bool, flag("If the best trial lies at the edge of a range, widen the range and go on.", "--extend", SEARCH)
     ] = False,
     replicates: Annotated[
         int | None,
@@ -127,10 +127,10 @@ def run(
     ] = None,
     grid_points: Annotated[
         int | None,
-        option("The number of values that a grid takes of a range.", SEARCH, default=_default("grid_points")),
+        option("The number of values that a grid takes from a range.", SEARCH, default=_default("grid_points")),
     ] = None,
     ask_batch: Annotated[
-        int | None, option("The number of trials that are asked together.", SEARCH, default=_or("by sampler"))
+        int | None, option("The number of trials that are asked together.", SEARCH, default=_or("the sampler's"))
     ] = None,
     technique: Techniques = None,
     hidden: Annotated[
@@ -141,17 +141,24 @@ def run(
     epochs: Annotated[int | None, option("The number of epochs of a trial.", NETWORK, default=_or(100))] = None,
     loss: Annotated[
         str | None,
-        option("The training loss.", NETWORK, choices=get_args(LossName), default=_or("by task")),
+        option("The training loss.", NETWORK, choices=get_args(LossName), default=_or("the task's")),
     ] = None,
     precision: Annotated[
         str | None,
-        option("The number format.", NETWORK, choices=get_args(PrecisionName), default=_default("precision")),
+        option(
+            "The number format of matrix products.",
+            NETWORK,
+            choices=get_args(PrecisionName),
+            default=_default("precision"),
+        ),
     ] = None,
     check: Annotated[
         bool, flag("Only check whether the network can overfit one batch, and if not, say why.", "--check", NETWORK)
     ] = False,
     device: Device = "auto",
-    slots: Annotated[str, option("The most networks that train as one, or auto.", MACHINE, metavar="N|auto")] = "auto",
+    slots: Annotated[
+        str, option("The largest number of networks that train as one, or auto.", MACHINE, metavar="N|auto")
+    ] = "auto",
     workers: Annotated[
         int, option("Processes that share the work. Each takes a GPU or a share of the cores.", MACHINE)
     ] = 1,
@@ -162,14 +169,15 @@ def run(
         str | None, option("The address of the Ray cluster.", MACHINE, metavar="HOST:PORT", default="auto")
     ] = None,
     checkpoint: Annotated[
-        bool, flag("Save running trials in checkpoints/ at each rung, to go on after a crash.", "--checkpoint", MACHINE)
+        bool,
+        flag("Save the trials in training at each rung, in checkpoints/, to resume them.", "--checkpoint", MACHINE),
     ] = False,
     study_name: StudyName = None,
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: TrackingUriOrNone = DEFAULT_TRACKING,
     json_: Json = False,
 ) -> int:
-    """Search a study's space.
+    """Search for the best hyperparameters of a study.
 
     Many trials train as one network. They are pruned among their peers, and every curve is recorded. Run the same
     command again to go on after an interruption, or with a larger --trials to extend the study.
@@ -194,7 +202,7 @@ def run(
         "data": _given({"dataset": dataset, "target": target, "scale": scale, "options": options or None}) or None,
     }
 
-    # What is wrong in the recipe's fields is found here, before torch is imported.
+    # The recipe's fields are validated here, before torch is imported.
     recipe = Recipe.load(study)
     recipe.but(recipe.name, **_given(changes))
 
@@ -214,7 +222,7 @@ def run(
         techniques=technique or (),
         **_given(changes),
     )
-    # Before the study is opened, which writes: a wrong budget leaves nothing behind.
+    # Validated before the study is opened, because opening writes: a wrong budget leaves nothing behind.
     run_options = RunOptions(timeout, extend, workers, engine, address)
     validate_run(searched, trials, run_options)
     if check:
@@ -234,7 +242,7 @@ def _slots(text: str) -> int | str:
 
 
 def _check(study: Study, started: float, *, as_json: bool) -> int:
-    """Run the overfit check; return 1 where it finds something wrong with the study."""
+    """Run the overfit check; return 1 if the study does not pass it."""
     from search.check.check import check
 
     result = check(study, lambda line: print(f"training {line}", file=sys.stderr))
@@ -249,7 +257,7 @@ def _open(study: Study, words: Sequence[str]) -> None:
     """Open the study.
 
     Raises:
-        RequestError: the name is another study's; the message ends with the command that makes one of its own.
+        RequestError: the name belongs to another study; the message ends with the command that makes a new one.
     """
     from search.study import lookup
     from search.study.identity import Mismatch, free_name
@@ -264,7 +272,7 @@ def _open(study: Study, words: Sequence[str]) -> None:
             del kept[place : place + 2]
         kept = [shown(word) if "://" in word else word for word in kept]
         again = invocation.command("run", f"--study-name={name}", *kept)
-        raise RequestError(f"{mismatch}; to make a study of its own: {again}") from None
+        raise RequestError(f"{mismatch}; to make a new study: {again}") from None
 
 
 def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_json: bool) -> None:
@@ -276,7 +284,9 @@ def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_js
     before = results.count_finished(study)
     study.run(budget, **asdict(options))
     if before >= study.budget(budget):
-        why = "its best trial lies at no edge to widen" if options.extend else "give a larger --trials to go on"
+        why = (
+            "the best trial lies at no edge that can be moved" if options.extend else "give a larger --trials to go on"
+        )
         print(f"study {study.name} already has its {budget} trials: nothing to train ({why})", file=sys.stderr)
     outcome = results.outcome(study, seconds=time.monotonic() - started)
     if as_json:

@@ -1,4 +1,4 @@
-"""`regsearch sync [STUDY]`: make MLflow equal to a study, or to all of a storage, after it was unreachable."""
+"""`regsearch sync [STUDY]`: bring MLflow up to date with a study, or with all studies of a storage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sync(
     study: Annotated[
         str | None,
         argument(
-            "A study's name, such as l2-digits, or its recipe. Without it, all studies of the storage.",
+            "A study's name, such as l2-digits, or its recipe; by default all studies of the storage.",
             "STUDY",
             lambda: studies() or [],
         ),
@@ -37,10 +37,10 @@ def sync(
     tracking_uri: TrackingUri = DEFAULT_TRACKING,
     json_: Json = False,
 ) -> int:
-    """Make MLflow equal to a study.
+    """Bring MLflow up to date with a study.
 
-    Every finished trial gets its run, once, with all its points, tags and times. The study stays as it is. The exit
-    status is 1 where MLflow does not answer or a record cannot be read.
+    Each finished trial gets exactly one run, with all its points, tags and times. The study itself is not changed. The
+    exit status is 1 if MLflow does not answer or a record cannot be read.
     """
 
     def log(result: Caught) -> None:
@@ -53,7 +53,7 @@ def sync(
     database.validate_present(storage)
     validate_words(words, storage, "study")
     results = sync_studies(*words, storage=storage, tracking_uri=tracking_uri, log=log)
-    # It ends early where MLflow does not answer.
+    # The list ends early if MLflow does not answer.
     equal = bool(results) and all(result.equal for result in results)
     if json_:
         urls = {"storage": database.shown(storage), "tracking": database.shown(tracking_uri)}
@@ -69,18 +69,18 @@ def sync_studies(
     tracking_uri: str = DEFAULT_TRACKING,
     log: Callable[[Caught], None] = lambda _result: None,
 ) -> list[Caught]:
-    """Make MLflow equal to studies: every finished trial gets its run, once, with all its points, tags and times.
+    """Bring MLflow up to date with studies: each finished trial gets one run, with all its points, tags and times.
 
-    The studies stay as they are. The list is shorter than theirs where MLflow did not answer.
+    The studies themselves are not changed. The list ends early if MLflow does not answer.
 
     Args:
         studies: names of studies, ``l2-digits``, or the recipes they were run with; by default all in the storage.
         storage: the URL of the Optuna database.
         tracking_uri: the tracking URI of MLflow.
-        log: is given the result of each study as soon as it is there.
+        log: a function that is called with each study's result as soon as it is known.
 
     Raises:
-        RequestError: there is no such study, or one of the two URLs is no place for what it is to hold.
+        RequestError: there is no such study, or one of the two URLs is of the wrong kind.
     """
     from search.study.lookup import find, ours
     from search.tracking.catch_up import catch_up
@@ -89,7 +89,7 @@ def sync_studies(
         raise RequestError("tracking-uri takes sqlite:///FILE, http://SERVER or another database's URL, got 'none'")
     names = [find(storage, study)[0] for study in studies] or ours(storage)
     if not names:
-        raise RequestError(f"storage: there is no study of regsearch's in {database.shown(storage)}")
+        raise RequestError(f"storage: {database.shown(storage)} has no study that regsearch made")
     database.validate_databases(storage, tracking_uri)
     results = []
     for result in catch_up(names, storage, tracking_uri):

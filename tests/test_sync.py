@@ -73,7 +73,7 @@ def test_what_is_wrong_is_one_line(
 
     assert "there is no" in said(status=2)
     optuna.create_study(storage="sqlite:///study.db", study_name="somebody's")
-    assert said(status=2) == "error: storage: there is no study of regsearch's in sqlite:///study.db"
+    assert said(status=2) == "error: storage: sqlite:///study.db has no study that regsearch made"
     small(folder).run(1, observers=[Quiet()])
     unknown = said("dropot", status=2)
     assert "unknown study 'dropot': did you mean 'dropout'" in unknown

@@ -1,6 +1,6 @@
 """The overfit check: can the study memorise one batch of its data, and one batch of noise? If not, what is wrong?
 
-A network, a loss and an optimiser that work bring the loss of a single batch to nearly zero, even where the batch is
+A network, a loss and an optimiser that work bring the loss of a single batch to nearly zero, even if the batch is
 noise. A study that can't do so has a fault, and searching it would be a waste.
 
     study --> least regularised settings --> one batch, one of noise --> overfit --> fitted, or why not

@@ -17,7 +17,7 @@ class Fit:
         rows: the number of rows in the batch.
         fitted: whether the loss fell below the threshold.
         limited: whether it did not, but came as low as is possible where rows contradict each other, or nearly do.
-        loss: the first loss below the threshold, else the lowest one; infinite where none was finite.
+        loss: the first loss below the threshold, else the lowest one; infinite if none was finite.
         threshold: 0.01 ln(classes) for classification, 0.001 times the constant predictor's loss for regression.
         constant: the loss of the best constant predictor.
         floor: the lowest possible loss, above 0 where rows with equal inputs have different targets.

@@ -1,4 +1,4 @@
-"""The settings of a study that regularise least: with them it should memorise a batch, if with any."""
+"""The settings of a study that regularise least: if any settings can memorise a batch, these can."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Choose the hyperparameters of the next trials, and the trials that go on: samplers, the grid, pruners, extensions."""
+"""Choose the next trials' hyperparameters, and which trials continue: samplers, the grid, pruners, extensions."""

@@ -34,7 +34,7 @@ class Region:
     Attributes:
         tickets: the tickets of the trials.
         space: the part.
-        required: a hyperparameter that each of the trials is to have, which exists only for some values of others.
+        required: a hyperparameter that each of the trials must have, though it exists only for some values of others.
     """
 
     tickets: range
@@ -50,7 +50,7 @@ class Asker:
         storage: the study's storage, in which each new trial is stored as a whole.
         recipe: the study's recipe, for its sampler, seed and cohort size.
         space: the space to sample.
-        budget: the total number of trials that the study is to have, failed ones not counted.
+        budget: the total number of trials, without failed ones.
         claims: the claims of this process on cohorts; other processes may run the study too.
 
     Attributes:
@@ -82,8 +82,8 @@ class Asker:
     def next_cohort(self) -> tuple[int, list[Asked]] | None:
         """Return the index of the next cohort and its trials that are still to be trained, or None at the end.
 
-        The end is when the budget is spent. While other processes train all trials that are left, the list is empty:
-        call again, because these trials are to be adopted if their process dies.
+        The end is when the budget is spent. While other processes train all trials that are left, the list is empty.
+        Then call again, because these trials must be adopted if their process dies.
         """
         with self.turn():
             return self.next_in_turn()

@@ -1,4 +1,5 @@
-"""Whether the best trial lies at the edge of a range, so that a better one may lie beyond, and how far to go then."""
+"""Tell whether the best trial lies at the edge of a range, beyond which a better one may lie, and how far to widen
+it."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ class Edge:
         end: the end of the range.
         bound: the value at that end.
         limit: whether no value is allowed beyond that end, or the hyperparameter does nothing there.
-        wider: the range that reaches further at this end; None where there is none.
+        wider: the range that reaches further at this end; None if there is none.
     """
 
     name: str

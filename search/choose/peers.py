@@ -1,4 +1,4 @@
-"""What the pruners have in common: which trials are judged at a rung, and against which others.
+"""The base of all pruners: which trials are judged at a rung, and against which others.
 
 Optuna's pruners judge each trial when it reports, against those that have reported before: the first trial at a rung
 always survives, and concurrent trials never prune each other. Here the peers of a trial are its own cohort and all

@@ -194,7 +194,7 @@ def of(recipe: Recipe, space: Space, batches: Batches, loss: str) -> PeerPruner:
 
 
 def _at(trial: FrozenTrial, rung: int) -> float:
-    """Return a trial's objective at a rung that it has reached; infinite where it is not finite."""
+    """Return a trial's objective at a rung that it has reached; infinite if it is not finite."""
     values = at(trial, rung)
     return _ranked(values[0] if values else None)
 

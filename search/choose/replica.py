@@ -1,6 +1,6 @@
-"""A copy of the study in memory, with what samplers read.
+"""A copy of the study in memory, with everything that samplers read.
 
-To ask a database for a trial costs a query whenever the sampler reads the running trials, and a transaction for each
+Asking a database for a trial costs a query whenever the sampler reads the running trials, and a transaction for each
 parameter and attribute. Here the trial is asked of an Optuna study in memory that follows the stored one, and is then
 stored as a whole in one transaction. The sampler reads the same trials, so it draws the same values.
 """
@@ -29,7 +29,7 @@ class Replica:
 
     Args:
         directions: the directions of the stored study.
-        rung: the first rung; None where there is no pruner, and complete trials compare by value.
+        rung: the first rung; None if there is no pruner, and complete trials compare by value.
         moved: the ranges that were widened after trials were drawn from them. All trials are shown with these ranges:
             samplers do not learn jointly about a hyperparameter that has more than one range.
     """
@@ -69,7 +69,7 @@ class Replica:
             self._running.add(trial.number)
 
     def _ranked(self, trial: FrozenTrial) -> FrozenTrial:
-        """Return the trial as a sampler is to rank it."""
+        """Return the trial as a sampler should rank it."""
         if self._rung is None or DIVERGED_AT not in trial.user_attrs or trial.state != TrialState.COMPLETE:
             return trial
         stopped = copy.copy(trial)

@@ -1,1 +1,1 @@
-"""What all commands share: words to values, exit status and signals, and the options that several of them take."""
+"""What all commands share: values of words, exit status and signals, and the options that several of them take."""

@@ -12,10 +12,10 @@ _ROOT = str(Path(__file__).parents[2])
 
 
 def environment() -> dict[str, str]:
-    """Return this process's environment, in which a child finds this very package.
+    """Return the environment variables with which a child process imports this copy of the package.
 
-    ``python -m`` would look in the working folder first, where a ``search.py`` of the user's may lie: the child looks
-    there last, and only where this process does at all.
+    ``python -m`` would look in the working folder first, where the user may have a ``search.py``. The child looks there
+    last, and only if this process looks there at all.
     """
     here = [os.getcwd()] if any(folder in ("", os.getcwd()) for folder in sys.path) else []
     path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH"), *here]))

@@ -1,7 +1,7 @@
-"""How a command is run to its exit status, and how a failure becomes one line on stderr.
+"""Run a command and return its exit status; a failure becomes one line on stderr.
 
-The exit status is 0 when it is done, 1 when the machine failed it or the answer is no, 2 when the request was wrong,
-and 130 when it was interrupted, with everything kept.
+The exit status is 0 for success, 1 if the machine failed or the answer is no, 2 if the request was wrong, and 130 if
+the command was interrupted, which loses nothing.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from search.cli import mistyped
 from search.errors import EnvironmentFault, RequestError, clip
 
 INTERRUPTED = 130
-_PATIENCE = 3.0  # seconds that an interrupted command takes at most to end by itself
-_GO_ON = "interrupted: every trial told is kept; run the same command again to go on with the rest"
+_PATIENCE = 3.0  # the most seconds that an interrupted command may take to end by itself
+_GO_ON = "interrupted: every finished trial is kept; run the same command again to go on"
 
 
 def serve(app: typer.Typer, words: Sequence[str] | None = None) -> int:
-    """Run a command to its exit status; a failure is one line on stderr.
+    """Run a command and return its exit status; a failure is one line on stderr.
 
-    The words are the command's `typer.Context.obj`. ``python -X dev`` shows the traceback of a failure not foreseen.
+    `typer.Context.obj` holds the words. ``python -X dev`` shows the traceback of an unexpected error.
     """
     with _Interrupts():
         return _serve(app, words)
 
 
 def leave(status: int) -> NoReturn:
-    """End the process of a command; an interrupted one at once, with threads in the middle of an epoch.
+    """End the process with an exit status; an interrupted command ends at once, without waiting for its threads.
 
-    Python would take torch's data away from under them, which ends in a crash instead of a status.
+    They may be in the middle of an epoch. Python's own exit would free torch's data while they use it, and crash.
     """
     if status == INTERRUPTED:
         os._exit(status)
@@ -64,9 +64,9 @@ def _serve(app: typer.Typer, words: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     except (BrokenPipeError, SystemExit) as error:
-        # The reader of stdout has gone (`| head`): not a failure of ours; Typer makes an exit of it.
+        # The reader of stdout has gone (`| head`), which is no failure. Typer turns it into a SystemExit.
         if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
-            return _fail(f"the program was ended from within, with status {error.code}", 1)
+            return _fail(f"the program called exit, with status {error.code}", 1)
         _discard_stdout()
         return 0
     except OSError as error:
@@ -84,16 +84,16 @@ def _serve(app: typer.Typer, words: Sequence[str] | None) -> int:
 
 
 class _Interrupts:
-    """What Ctrl-C and SIGTERM do to a command: the first ends it in good order, a second at once.
+    """Handles Ctrl-C and SIGTERM: the first one ends a command in order, a second one ends it at once.
 
-    Good order may wait for an epoch in hand, which can be minutes: the process ends after a few seconds in any case.
-    The study is sound then too, as after a kill, and the MLflow writer goes on by itself.
+    Ending in order may have to wait minutes for an epoch to end, so the process ends after a few seconds in any case.
+    The study is intact then too, as after a kill, and the MLflow writer finishes by itself.
     """
 
     def __enter__(self) -> _Interrupts:
         self._first = True
         signal.signal(signal.SIGTERM, self._interrupt)
-        # It is ignored in what a shell runs in the background.
+        # A shell makes the commands that it runs in the background ignore SIGINT.
         self._before = signal.getsignal(signal.SIGINT)
         if self._before == signal.default_int_handler:
             signal.signal(signal.SIGINT, self._interrupt)
@@ -115,14 +115,15 @@ class _Interrupts:
         raise KeyboardInterrupt
 
     def _abandon(self, *_: object) -> NoReturn:
-        # Not by print, in the middle of which this may be; the bar has hidden the terminal's cursor.
+        # Not `print`, which the signal may have interrupted. The escape sequence shows the cursor that the bar has
+        # hidden.
         with contextlib.suppress(OSError):
             os.write(2, f"{chr(27)}[?25h\n{_GO_ON}\n".encode() if os.isatty(2) else f"{_GO_ON}\n".encode())
         os._exit(INTERRUPTED)
 
 
 def _discard_stdout() -> None:
-    """Nothing more can be written: Python's own flush at exit must not fail too."""
+    """Redirect stdout to nowhere, so that Python's own flush at exit does not fail too."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -133,14 +134,14 @@ def _fail(message: str, status: int) -> int:
 
 
 def _is_memory(error: Exception) -> bool:
-    # Torch's, told by its name and words: importing torch for it would cost every other failure a second.
+    # Torch's error is recognised by its name and message: importing torch would delay every other failure by a second.
     torchs = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
     return isinstance(error, MemoryError) or torchs
 
 
 def _unforeseen(error: Exception) -> str:
-    """A failure that no one has put into words: what it is, and where."""
+    """Return one line for an unexpected error: its type, its message and its place."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    told = clip(f"{type(error).__name__}: {error}", 300)
-    return f"{told}{place}; for the traceback run it with `python -X dev`"
+    message = clip(f"{type(error).__name__}: {error}", 300)
+    return f"{message}{place}; for the traceback run it with `python -X dev`"

@@ -1,4 +1,4 @@
-"""Commands in one program, each imported when it is asked for."""
+"""A group of commands, each of which is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search.cli.mistyped import unknown_command
 
 
 class LazyGroup(TyperGroup):
-    """Commands by name: those of the application, and before them others, each the `app` of a module.
+    """The application's own commands and, listed before them, commands that are each the `app` of a module.
 
     Attributes:
         modules: the module of each command, and the panel of the help that lists it.

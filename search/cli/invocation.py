@@ -1,8 +1,8 @@
-"""Commands as they are printed for a person to type: in the way in which this process was started.
+"""Word commands for a person to type, in the way in which this process was started.
 
-The same program is reached by `regsearch`, by `uv run regsearch`, and by `python -m search.run`; and `mlflow` is on the
-PATH of the shell only where the environment is activated. uv puts the environment's folder first on the PATH of what it
-runs, which the shell does not have.
+The same program can be started by `regsearch`, by `uv run regsearch` and by `python -m search.run`. `mlflow` is on the
+shell's PATH only if the environment is activated: uv puts the environment's folder on the PATH of the programs that it
+runs, not on the shell's.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ def command(name: str, *words: str) -> str:
 
 
 def started() -> str:
-    """Return what a line begins with that runs a command of this package: ``regsearch``, ``python -m search``."""
+    """Return the start of a line that runs a command of this package: ``regsearch``, ``python -m search``."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     by_module = spec is not None and spec.name.partition(".")[0] == _PACKAGE
     return (None if by_module else _script("regsearch")) or f"{_python()} -m {_PACKAGE}"
 
 
 def script(name: str) -> str:
-    """Return what a line begins with that runs a program of this environment, such as ``mlflow``."""
+    """Return the start of a line that runs a program of this environment, such as ``mlflow``."""
     return _script(name) or f"{_python()} -m {name}"
 
 
 def _script(name: str) -> str | None:
-    """Return what runs a program of this environment, by its name or by its path; None where there is none."""
+    """Return the words that run a program of this environment; None if the environment has no such program."""
     own = shutil.which(name, path=str(_folder()))
     if own is None:
         return None
@@ -63,7 +63,7 @@ def _relative(path: str) -> str:
 
 
 def _folder() -> Path:
-    """The folder of this environment's programs."""
+    """Return the folder of this environment's programs."""
     return Path(sys.executable).parent
 
 
@@ -76,7 +76,7 @@ def _shell_path() -> str:
 
 
 def _uv_run() -> str | None:
-    """Return ``uv run`` where that runs this environment, with the project where that is not the working folder's."""
+    """Return ``uv run``, with ``--project`` outside the project's folder; None if uv does not run this environment."""
     project = Path(sys.prefix).parent
     if "UV_RUN_RECURSION_DEPTH" not in os.environ or not (project / "pyproject.toml").is_file():
         return None

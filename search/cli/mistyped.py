@@ -1,4 +1,4 @@
-"""What is told of a command line that Typer does not take: the offending word, and the one that was meant."""
+"""Word the error for a command line that Typer rejects: the offending word, and the one that was probably meant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typer.exceptions import TyperException
 from search.cli import invocation, names
 from search.errors import RequestError, clip, nearest, unknown
 
-# What other tools, Optuna and scikit-learn among them, call what has another name here.
+# The names that other tools, such as Optuna and scikit-learn, give to these options.
 _OPTIONS = {
     "--n-trials": "--trials",
     "--n-jobs": "--workers",
@@ -28,7 +28,7 @@ def sentence(error: TyperException, words: Sequence[str]) -> str:
     """Return what is wrong with a command line, in one sentence that names the word.
 
     Args:
-        error: Typer's complaint.
+        error: Typer's error.
         words: the command line.
     """
     if hasattr(error, "possibilities"):
@@ -45,7 +45,7 @@ def sentence(error: TyperException, words: Sequence[str]) -> str:
 
 
 def unknown_command(word: str, commands: Sequence[str]) -> RequestError:
-    """Return the error for a word that is no command; a recipe or a study is told to be one."""
+    """Return the error for a word that is not a command; the error says so if the word is a recipe or a study."""
     renamed = _COMMANDS.get(word)
     if renamed in commands:
         return RequestError(f"unknown command {word!r}: its name here is {renamed!r}")
@@ -57,7 +57,7 @@ def unknown_command(word: str, commands: Sequence[str]) -> RequestError:
 
 
 def _unknown_option(error: Any, words: Sequence[str]) -> str:
-    """Return what to write instead of an option that there is not."""
+    """Return the message for an unknown option, with what to write instead."""
     option: str = error.option_name
     known = [
         name
@@ -65,27 +65,27 @@ def _unknown_option(error: Any, words: Sequence[str]) -> str:
         for name in (*parameter.opts, *parameter.secondary_opts)
         if name.startswith("--")
     ]
-    # Of `-lr 0.01` Typer reads the letter l alone.
+    # Of `-lr 0.01`, Typer reports the letter l only.
     written = next((word for word in words if word.startswith(option)), option)
     typed, _, value = written.partition("=")
-    told = f"unknown option {clip(typed)!r}"
+    unknown_option = f"unknown option {clip(typed)!r}"
     plain = f"--{typed.lstrip('-').replace('_', '-').lower()}"
     if (meant := _OPTIONS.get(plain, plain)) in known:
-        return f"{told}: its name here is {meant!r}"
+        return f"{unknown_option}: its name here is {meant!r}"
     name = typed.lstrip("-").replace("-", "_")
     if "--set" in known and name in names.hyperparameters():
         value = value or _following(words, written)
         return (
-            f"{told}: {name} is a hyperparameter: fix it with --set {name}={value or 'VALUE'},"
+            f"{unknown_option}: {name} is a hyperparameter: fix it with --set {name}={value or 'VALUE'},"
             f" or search it with --space {name}=LOW:HIGH"
         )
-    hint = "; a hyperparameter is fixed with --set NAME=VALUE" if "--set" in known else ""
+    hint = " (a hyperparameter is fixed with --set NAME=VALUE)" if "--set" in known else ""
     listed = f" (known: {', '.join(known)})"
-    return f"{told}{nearest(typed, known) or listed}{hint}"
+    return f"{unknown_option}{nearest(typed, known) or listed}{hint}"
 
 
 def _following(words: Sequence[str], word: str) -> str:
-    """Return the value that stands behind an option, empty where another option or nothing does."""
+    """Return the value after an option, or an empty string if another option or nothing follows."""
     place = list(words).index(word) + 1 if word in words else len(words)
     value = words[place] if place < len(words) else ""
     return "" if value.startswith("--") else value

@@ -1,6 +1,6 @@
-"""Names that can be looked up before torch and Optuna are imported, which takes seconds.
+"""Look names up without importing torch and Optuna, which takes seconds.
 
-They complete words in the shell, and they let a misspelt word be refused at once.
+The names complete words in the shell, and allow a misspelt word to be refused at once.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from search.storage.database import DEFAULT_STORAGE, sqlite_path
 
-# By place, not by name: a folder `studies` of the user's may come first on the path.
+# Found by its place, because a folder `studies` of the user's may come first on `sys.path`.
 _INSTALLED = Path(__file__).resolve().parents[2]
-# Those of every study and of the optimisers.
+# The hyperparameters of every study and of the optimisers.
 _COMMON = {
     *("activation", "batch_size", "epochs", "hidden", "lr", "optimizer"),
     *("alpha", "beta1", "beta2", "centered", "dampening", "eps", "lr_decay", "momentum", "nesterov", "weight_decay"),
 }
-# Those of a technique, as its file declares them: to import it would import torch.
+# A technique's hyperparameters are read from the text of its file, because importing it would import torch.
 _DECLARED = re.compile(r'"(\w+)": (?:Numeric|Structural)\(')
 
 
@@ -36,7 +36,7 @@ def hyperparameters() -> set[str]:
 
 
 def studies(storage: str = DEFAULT_STORAGE) -> list[str] | None:
-    """Return the names of the studies in an SQLite file; None for another database, or where they cannot be read."""
+    """Return the names of the studies in an SQLite file; None for another database, or if they cannot be read."""
     path = sqlite_path(storage)
     if path is None or not path.exists():
         return None
@@ -49,5 +49,5 @@ def studies(storage: str = DEFAULT_STORAGE) -> list[str] | None:
 
 
 def complete_study() -> list[str]:
-    """Return what a shell offers where a study is asked for: those in ``optuna.db``, then the recipes."""
+    """Return the completions of a study's name in a shell: the studies in ``optuna.db``, then the recipes."""
     return [*(studies() or ()), *recipes()]

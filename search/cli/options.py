@@ -1,4 +1,4 @@
-"""What the command lines have in common: the application, the panels of their help, and options that several take."""
+"""What the command lines share: the application, the panels of their help, and the options that several take."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def application(group: type[TyperGroup] | None = None) -> typer.Typer:
-    """Return a command line as every command here has it; `search.cli.command.serve` tells its errors.
+    """Return a Typer application with the settings of this package; `search.cli.command.serve` reports its errors.
 
     Args:
-        group: the class of a program of several commands, which the shell can complete.
+        group: the class of a group of several commands, for which a shell's completion can be installed.
     """
     return typer.Typer(
         cls=group, add_completion=group is not None, pretty_exceptions_enable=False, rich_markup_mode="rich"
@@ -59,8 +59,8 @@ def option(
         panel: the panel of the help that lists it.
         names: its names, such as ``--seed``; default: that of the parameter.
         metavar: the word that stands for its value in the help.
-        default: whether the help shows the default, or how it describes a default that depends on other things.
-        choices: the values that it takes; the shell completes them, another value is refused with the nearest of them.
+        default: whether the help shows the default, or the words for a default that depends on other things.
+        choices: the allowed values. The shell completes them, and the error for another value names the nearest one.
     """
     return typer.Option(
         *names,
@@ -84,12 +84,12 @@ def argument(text: str, metavar: str, complete: Callable[[], list[str]] | None =
 
 
 def escaped(text: str) -> str:
-    """Return a text in which brackets are brackets, and not Rich's markup."""
+    """Return a text whose brackets Rich does not take for markup."""
     return text.replace("[", r"\[")
 
 
 def _listed(choices: Sequence[str]) -> str:
-    """Return ``[tpe|random|grid]``; a list that is too long for a narrow terminal can be broken in its middle."""
+    """Return ``[tpe|random|grid]``; a long list has a space in its middle, where a narrow terminal can break it."""
     half = len(choices) // 2
     parts = ["|".join(choices)] if len("|".join(choices)) < 40 else ["|".join(choices[:half]), "|".join(choices[half:])]
     return f"[{'| '.join(parts)}]"
@@ -110,12 +110,12 @@ Dataset = Annotated[
         "The data set that the study was run with, or the path where it is now.",
         DATA,
         "--dataset",
-        default="that of the recipe",
+        default="the recipe's",
     ),
 ]
 Target = Annotated[
     str | None,
-    option("The column of a table that is predicted.", DATA, "--target", metavar="COLUMN", default="the recipe's"),
+    option("The column of a table to predict.", DATA, "--target", metavar="COLUMN", default="the recipe's"),
 ]
 DataDir = Annotated[Path, option("The folder where torchvision keeps its data sets.", DATA, "--data-dir")]
 Offline = Annotated[bool, flag("Never download a data set.", "--offline", DATA)]

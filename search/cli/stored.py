@@ -32,8 +32,8 @@ _SHARED: Mapping[str, tuple[Any, Any]] = {
 def on_stored_study(command: Callable[..., Result]) -> Callable[..., Result]:
     """Give a command the argument STUDY and the options that say which study it is and where it is opened.
 
-    The command has a parameter ``stored: Stored`` in their place. It opens the study by ``load_study(**stored)`` when
-    its own options have been found to be right: that imports torch.
+    The command has a parameter ``stored: Stored`` in their place. It opens the study by ``load_study(**stored)`` after
+    it has validated its own options, because that imports torch.
     """
     own = inspect.signature(command, eval_str=True)
     study = inspect.Parameter("study", inspect.Parameter.KEYWORD_ONLY, annotation=options.StudyWord)
@@ -69,15 +69,15 @@ def _panel(parameter: inspect.Parameter) -> str | None:
 
 
 def validate_words(words: Sequence[str], storage: str, kind: str = "study or recipe") -> None:
-    """Refuse words that are neither studies nor recipes, as far as that can be told before Optuna is imported.
+    """Refuse words that are neither studies nor recipes, as far as this is known before Optuna is imported.
 
     Args:
-        words: what stands for studies.
-        storage: the URL of their database; it need not be there.
-        kind: what the words were to be.
+        words: the words that should name studies.
+        storage: the URL of their database, which need not exist.
+        kind: what the words should name, for the error.
 
     Raises:
-        RequestError: the message names what there is.
+        RequestError: a word is unknown; the message lists the known names.
     """
     known, recipes = names.studies(storage), names.recipes()
     path = database.sqlite_path(storage)
@@ -91,10 +91,10 @@ def validate_words(words: Sequence[str], storage: str, kind: str = "study or rec
 
 
 def _validate_study(study: str, study_name: str | None, storage: str) -> None:
-    """Refuse a study that is not there, as far as that can be told before Optuna is imported.
+    """Refuse a study that does not exist, as far as this is known before Optuna is imported.
 
     Raises:
-        RequestError: the storage or the study is missing; the message names what there is.
+        RequestError: the storage or the study does not exist; the message lists the known names.
     """
     database.validate_present(storage)
     known = names.studies(storage)

@@ -1,4 +1,4 @@
-"""How the words of a command line become values: numbers, ranges, and names with their values."""
+"""Convert the words of a command line to values: numbers, ranges, and names with their values."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from search.errors import RequestError, clip
 
 
 def parse_value(text: str) -> bool | int | float | str:
-    """Return what a word means: true, false, a whole number, a number, or else the word itself."""
+    """Return the value of a word: true, false, a whole number, a number, or else the word itself."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     with contextlib.suppress(ValueError):
         whole = int(text)
-        # Past 64 bits it is a number, too large or not, like 1e400: no whole number is meant.
+        # A whole number beyond 64 bits is read as a float, as 1e400 is; it may become infinite.
         return whole if abs(whole) < 2**63 else float(text)
     with contextlib.suppress(ValueError):
         return float(text)

@@ -56,9 +56,10 @@ def compare(
     force: Force = False,
     json_: Json = False,
 ) -> None:
-    """Train the best trial of each study on fresh replicates, test it, and say what can be told apart.
+    """Train the best trial of each study on fresh replicates, test it, and say which is better.
 
-    The test split is read, and each study counts how often.
+    The command prints a confidence interval for every difference. It reads the test split, and each study counts how
+    often.
     """
     started = time.monotonic()
     # Before torch is imported, which takes seconds.

@@ -1,4 +1,4 @@
-"""The studies of a comparison: they are opened by name, or run first, so that all have searched equally long."""
+"""The studies of a comparison. Those that do not exist yet are run first, so that all have searched equally long."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def enter(
     """Return the studies of a comparison, each run to its budget; print on stderr what is run.
 
     A study that exists stays as it is, unless `trials` takes it further. A new study is run to `trials` trials; by
-    default to as many as the longest of the others has, or, where all are new, to the largest budget of the recipes.
+    default to as many as the largest of the others has or, if all are new, to the largest budget of the recipes.
 
     Args:
         words: names of studies, or of recipes, which are run first.
@@ -48,7 +48,7 @@ def enter(
         options: other arguments of `BaseStudy`.
 
     Raises:
-        RequestError: a study is not to be had, or the studies can't be compared. Nothing has been run then.
+        RequestError: a study cannot be found or opened, or the studies can't be compared. Nothing has been run then.
     """
     stored = lookup.recipes(storage)
     outside = [load_technique(path) for path in techniques]
@@ -70,7 +70,7 @@ def enter(
     old = [study for study in studies if study not in new]
     if trials is None:
         for study in old:
-            complete_trial(study, None)  # which raises an error where there is none
+            complete_trial(study, None)  # which raises an error if there is none
             budgets[study.name] = count_finished(study)
         goal = max(budgets[study.name] for study in old or new)
         budgets |= {study.name: study.budget(goal) for study in new}

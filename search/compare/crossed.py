@@ -19,7 +19,7 @@ what either source alone gives, and is 0 only where all cells are equal. The t i
 freedom, ``(sum c_k MS_k)^2 / sum (c_k MS_k)^2 / f_k`` over the mean squares in V.
 
 Without variance between examples, this is the paired t test over replicates; without variance between replicates, it is
-the paired t test over examples. A t test over replicates alone holds for the test examples at hand only.
+the paired t test over examples. A t test over replicates alone holds for these test examples only.
 
 Sources: Owen, "The pigeonhole bootstrap" (Annals of Applied Statistics 1, 2007); Owen and Eckles, "Bootstrapping data
 arrays of arbitrary order" (ibid. 6, 2012); Searle, Casella and McCulloch, "Variance components" (1992), ch. 4;

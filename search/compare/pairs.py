@@ -101,7 +101,7 @@ class Pair:
         first: the first trial.
         second: the second trial.
         score: the difference in accuracy or RMSE.
-        loss: the difference in loss; None where the studies measure it differently.
+        loss: the difference in loss; None if the studies measure it differently.
         shared: what their paired replicates have in common.
     """
 

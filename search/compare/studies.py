@@ -128,7 +128,7 @@ def validate_studies(studies: Sequence[BaseStudy], replicates: int) -> None:
 
 
 def _difference(first: DataSet, mine: Data, second: DataSet, theirs: Data) -> str | None:
-    """Return the first field in which two studies' data differ, with both values; None where the rows are the same."""
+    """Return the first field in which two studies' data differ, with both values; None if the rows are the same."""
     for name in DataSet.model_fields:
         a, b = getattr(first, name), getattr(second, name)
         if a != b:

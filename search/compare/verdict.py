@@ -3,7 +3,7 @@
 A verdict follows from the interval that is printed with it: one trial beats the other exactly if the interval excludes
 0. The intervals of several pairs hold together with 95% (Bonferroni over all pairs). "All against the best" would be no
 smaller a family, because the best trial is identified on the same test rows. Verdicts are on accuracy or RMSE; the loss
-is given beside them, as a family of its own.
+is given as well, as a family of its own.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Comparison:
         else:
             value, low, high = format_figures(interval.value, interval.low, interval.high)
             names = f"the chosen {pair.first.label} and the chosen {pair.second.label}"
-            head = f"no difference can be told between {names}: {value} {unit}"
+            head = f"no significant difference between {names}: {value} {unit}"
         return (
             f"{head}, {self.confidence} {low} to {high}, {self.replicates} replicates, {self.examples:,} test examples"
         )
@@ -146,7 +146,7 @@ class Comparison:
         return f"{pair.first.study} minus {pair.second.study}: {'; '.join(parts)}"
 
     def remarks(self) -> list[str]:
-        """Return what a reader should know beside the verdicts, a line each."""
+        """Return what a reader should know in addition to the verdicts, a line each."""
         return [*remarks.general(self.metric, self.arms, self.pairs), *self.notes, *remarks.readings(self.arms)]
 
     def __repr__(self) -> str:
@@ -191,7 +191,7 @@ class Comparison:
         )
         whole = (
             f"{self.replicates} fresh replicates, {self.examples:,} test examples; "
-            "pairs: filled = a difference, open = none that can be told"
+            "pairs: filled = significant, open = not significant"
         )
         return draw_intervals(trials, pairs, labels, ("each alone, 95% CI", f"pairs, {self.confidence}", whole))
 
@@ -207,7 +207,7 @@ class Comparison:
         return pd.DataFrame([self._arm(arm) for arm in self.arms])
 
     def frame(self) -> pd.DataFrame:
-        """Return one row per pair: the studies, the difference with low, high, p and effect, the same of the loss."""
+        """Return one row per pair: the studies, and the differences in metric and loss with low, high, p and effect."""
         import pandas as pd
 
         return pd.DataFrame([self._pair(pair) for pair in self.pairs])

@@ -32,7 +32,7 @@ def load(
 
     Args:
         dataset: one of `DATASETS`, or the path of a .csv, a .parquet, an .npz or a folder of images; see `files`.
-        target: the column of a table that is to be predicted.
+        target: the column of a table to predict.
         scale: the scaling of the features: "standard" (mean 0, SD 1), "unit" (pixels or the training range to [0, 1])
             or "none"; see `scaling.fit`. The targets of a regression are always standardised.
         split: the shares of training, validation and test rows. Data sets with an official test set (mnist,

@@ -1,4 +1,4 @@
-"""Inputs made of a table's columns by scikit-learn's preprocessing, which is fitted on the training rows alone.
+"""Turn a table's columns into inputs by scikit-learn's preprocessing, which is fitted on the training rows alone.
 
     numbers   Missing numbers become the median. If a training row misses one, a second input is 1 where it is missing.
     text      Each value in the training rows, "missing" too, becomes an input that is 1 where a row has this value. A

@@ -127,7 +127,7 @@ class Data:
 
     @property
     def metric(self) -> str:
-        """The name of the metric that is shown beside the validation loss."""
+        """The name of the metric that is shown with the validation loss."""
         return "val_accuracy" if self.task == "classification" else "val_rmse"
 
     def _repr_html_(self) -> str:

@@ -58,8 +58,7 @@ def read(
 
     Args:
         dataset: the path.
-        target: the column of a table that is to be predicted. Several, joined by commas, make a regression with
-            several outputs.
+        target: the column of a table to predict. Several, joined by commas, make a regression with several outputs.
         split, validation, seed: as in `search.data.load`.
         options: "task", which is otherwise inferred (see `targets`); for a table also "drop", the columns to leave out.
 

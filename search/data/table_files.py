@@ -194,7 +194,7 @@ def _column(series: pd.Series[Any], shown: str, name: str, *, from_text: bool) -
                 raise _dates(shown, name, cell)
             if not isinstance(cell, str | bool | int | float | Decimal):
                 raise RequestError(f"{shown} holds {type(cell).__name__} objects: only numbers and text can be used")
-        # pandas leaves some numbers as text, such as whole ones beyond 64 bits beside others.
+        # pandas leaves some numbers as text, such as whole ones beyond 64 bits among others.
         numbers = _all_numbers(cells) if from_text else None
     if numbers is not None:
         column = np.full(len(series), np.nan)

@@ -33,7 +33,7 @@ def export(
 ) -> None:
     """Train a trial again and save its network, with its scaling, as safetensors, and its description as JSON.
 
-    Prints the lines of plain PyTorch that load it. The test split is not read.
+    The command prints the lines of plain PyTorch that load the network. It does not read the test split.
     """
     from search.api import load_study
     from search.export import network
@@ -45,7 +45,7 @@ def export(
     there = output.exists()
     result = network.export(study, output, trial, one_se=one_se, force=force)
     if there and not json_:
-        print(f"{output} was there already: it is written again", file=sys.stderr)
+        print(f"{output} already exists: overwriting it", file=sys.stderr)
     uri = None if register is None else result.register(register, tracking_uri)
     if json_:
         meta = result.model.meta

@@ -87,14 +87,14 @@ def validate_export(file: Path, trial: int | None, *, one_se: bool) -> None:
 def export(
     study: BaseStudy, file: Path, trial: int | None = None, *, one_se: bool = False, force: bool = True
 ) -> ExportedNetwork:
-    """Train a trial again and save its network, with its scaling, and its description as JSON beside it.
+    """Train a trial again and save its network, with its scaling, and a description of it as JSON in the same folder.
 
     Args:
         study: the study of the trial.
         file: the file to write, a name that ends in .safetensors.
         trial: the number of the trial; by default the best one.
         one_se: whether to take the most strongly regularised trial within one standard error of the best.
-        force: whether to overwrite files that hold something else than this trial's network.
+        force: whether to overwrite files that hold something other than this trial's network.
 
     Raises:
         RequestError: there is no such trial, its network is more than linear layers and activations, the file's name
@@ -113,7 +113,7 @@ def export(
 
 
 def _validate_overwrite(file: Path, study: str, trial: int) -> None:
-    """Refuse to overwrite a model file, or the description beside it, of anything but this trial.
+    """Refuse to overwrite a model file, or its description, of anything but this trial.
 
     Raises:
         RequestError: one of the files holds something else; the message says what.
@@ -131,7 +131,7 @@ def _validate_overwrite(file: Path, study: str, trial: int) -> None:
                 continue
             holds = f"trial {meta.trial} of {meta.study}"
         raise RequestError(
-            f"{clip(str(path), 200)} is there already and holds {holds}, not trial {trial} of {study}:"
+            f"{clip(str(path), 200)} already exists and holds {holds}, not trial {trial} of {study}:"
             " give another --output, or overwrite it with --force"
         )
 
@@ -263,7 +263,7 @@ def register(model: Model, key: str, name: str, tracking_uri: str, example: Tens
                 pip_requirements=[f"torch=={torch.__version__}"],
                 serialization_format="pt2",
             )
-        # The end of the block above has set the run's end to now, which the next sync would take for another record.
+        # The end of the block above has set the run's end to now. The next sync would take that for a different record.
         client.set_terminated(runs[0].info.run_id, runs[0].info.status, runs[0].info.end_time)
     except MlflowException as error:
         raise EnvironmentFault(f"MLflow at {tracking_uri}: {str(error).splitlines()[0]}") from None

@@ -78,7 +78,7 @@ def load_technique(path: Path) -> Technique:
 
 
 def _reason(error: BaseException) -> str:
-    """Return an error as one line; for a name that `search` does not have (any more), say what there is to import."""
+    """Return an error as one line; for a name that `search` does not have (any more), list the names to import."""
     if not isinstance(error, ImportError) or (error.name or "").partition(".")[0] != search.__name__:
         return f"{type(error).__name__}: {error}"
     complaint = str(error).partition(" (")[0]  # what follows is the path of the module

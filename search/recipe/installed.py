@@ -1,4 +1,4 @@
-"""The folder of `search` itself, and so of the packages `objectives` (techniques) and `studies` (recipes) beside it.
+"""The folder that holds `search` and, next to it, the packages `objectives` (techniques) and `studies` (recipes).
 
 They are found by this place and never by their names alone: a folder `studies` or `objectives` in the user's current
 directory often comes first on `sys.path`.

@@ -96,7 +96,7 @@ class Recipe(Part):
     def _begins_with_the_loss(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if names[:1] != ("val_loss",):
             # The validation loss decides which epoch's weights are kept, on which the other objectives are measured.
-            raise ValueError("begins with val_loss")
+            raise ValueError("must begin with val_loss")
         return names
 
     @model_validator(mode="after")
@@ -132,7 +132,7 @@ class Recipe(Part):
                 )
             self._default(pruner=Pruner(name="none" if self.settings else "pareto"))
             if self.pruner.name not in ("pareto", "none"):
-                raise ValueError(f"pruner {self.pruner.name} ranks by one objective: several need pareto or none")
+                raise ValueError(f"pruner {self.pruner.name} ranks by one objective: use pareto or none with several")
         elif self.pruner.name == "pareto":
             raise ValueError("pruner pareto needs several objectives, as in --objective val_loss,sparsity")
         return self

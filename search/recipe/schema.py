@@ -66,7 +66,7 @@ class Range(Part):
         if not self.low < self.high:
             raise ValueError(f"needs low < high, got {self.low:g}:{self.high:g}")
         if self.log and self.low <= 0:
-            raise ValueError(f"needs low > 0 where it is log, got {self.low:g}:{self.high:g}:log")
+            raise ValueError(f"needs low > 0 on a log scale, got {self.low:g}:{self.high:g}:log")
         return self
 
 
@@ -83,7 +83,7 @@ class DataSet(Part):
     """The data set, how it is scaled and how it is split."""
 
     dataset: str = Field(default="digits", description="a name, or a path relative to the recipe's folder")
-    target: str | None = Field(default=None, min_length=1, description="the column of a table that is to be predicted")
+    target: str | None = Field(default=None, min_length=1, description="the column of a table to predict")
     scale: ScaleName = "standard"
     split: tuple[Real, Real, Real] = (0.6, 0.2, 0.2)
     validation: ValidationName = Field(default="train", description="where validation rows come from; see search.data")
@@ -97,7 +97,7 @@ class Setting(Part):
     """One explicit setting of a study that lists its settings instead of searching a space.
 
     `published` holds figures that somebody else measured at this setting, by the name of a summary metric
-    (``final_test_accuracy``, ``best_val_loss`` ...). A run prints them beside its own.
+    (``final_test_accuracy``, ``best_val_loss`` ...). A run prints them next to its own.
     """
 
     name: str = Field(default="", max_length=120, description="the label in tables; by default the values")

@@ -1,6 +1,6 @@
 """A trial's record as user attributes of the Optuna trial: all metrics, replicates and epochs, exact to the bit.
 
-The curves are one attribute of about 10 kB, written before `tell`; everything that is shown later is read from it. The
+The curves are one attribute of about 10 kB, written before `tell`. Everything that is shown later is read from it. The
 times of the epochs are another attribute, so that the curves of two runs of the same trial compare equal.
 """
 
@@ -76,7 +76,7 @@ class Curves:
 
     @staticmethod
     def decode(record: dict[str, Any]) -> Curves:
-        """Return the curves that `encode` made a record of.
+        """Return the curves in a record that `encode` returned.
 
         Raises:
             ValueError: `record` is not what `encode` returns.
@@ -92,7 +92,7 @@ class Curves:
         """Return the curves of a metric, ``replicates x epochs``.
 
         Raises:
-            KeyError: there is no such metric; the message names those there are.
+            KeyError: there is no such metric; the message lists the metrics.
         """
         if metric not in self.metrics:
             raise KeyError(f"no metric {metric!r} among {', '.join(self.metrics)}")
@@ -109,7 +109,7 @@ class Curves:
 def encode_times(times_ms: NDArray[np.int64]) -> dict[str, Any]:
     """Return the times at the end of each epoch, int64 ms since 1970 ``(epochs,)``, as a dict that JSON can hold.
 
-    Differences are stored: they are about equal, because epochs take about as long, and so zlib compresses them well.
+    Differences are stored, because epochs take about equally long, so that zlib compresses the differences well.
     """
     times = np.asarray(times_ms, dtype=np.int64)
     if times.ndim != 1:
@@ -118,7 +118,7 @@ def encode_times(times_ms: NDArray[np.int64]) -> dict[str, Any]:
 
 
 def decode_times(record: dict[str, Any]) -> NDArray[np.int64]:
-    """Return the times that `encode_times` made a record of, int64 ms since 1970 ``(epochs,)``.
+    """Return the times in a record that `encode_times` returned, int64 ms since 1970 ``(epochs,)``.
 
     Raises:
         ValueError: `record` is not what `encode_times` returns.
@@ -154,7 +154,7 @@ def _pack(array: NDArray[Any], dtype: str) -> str:
 
 
 def _unpack(data: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return the array that `_pack` made data of; decompress no more than the shape calls for."""
+    """Return the array that `_pack` encoded; decompress no more than the shape calls for."""
     expected = math.prod(shape) * np.dtype(dtype).itemsize
     try:
         unpacked = zlib.decompressobj().decompress(base64.b64decode(data, validate=True), expected + 1)

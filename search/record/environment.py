@@ -39,7 +39,7 @@ def describe(device: torch.device, precision: str, data: str) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def cpu() -> str:
-    """Return the type of the CPU: the instruction set that torch uses, and the model if it can be found out."""
+    """Return the type of the CPU: the instruction set that torch uses, and the model if the system names it."""
     return " ".join([torch.backends.cpu.get_cpu_capability(), _model()]).strip()
 
 
@@ -74,9 +74,9 @@ def same_bits(there: Mapping[str, str], here: Mapping[str, str]) -> bool:
 
 
 class EnvironmentRecorder:
-    """The observer that records the environment: that of the first run with the study, another one with the trial.
+    """Records the environment of the first run with the study, and a different one with the trial that it applies to.
 
-    A trial has another one if it was asked for, or adopted, on another machine or with other versions.
+    A trial has a different one if it was asked for, or adopted, on another machine or with other versions.
 
     Args:
         study: the Optuna study.

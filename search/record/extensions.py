@@ -31,7 +31,7 @@ class Extension:
 
     @property
     def budget(self) -> int:
-        """The total number of trials that the study has with it."""
+        """The total number of trials of the study after the extension."""
         return self.ticket + self.trials
 
     def __str__(self) -> str:

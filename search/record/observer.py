@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """A trial that is to be trained: Optuna's handle on it, and all its values, fixed ones included."""
+    """A trial to train: Optuna's handle on it, and all its values, including fixed ones."""
 
     trial: optuna.Trial
     values: Mapping[str, Value]
@@ -53,7 +53,7 @@ class Observer(Protocol):
     """An observer of a run, such as the progress bar or the MLflow writer."""
 
     def asked(self, cohort: Sequence[Asked]) -> None:
-        """Called when the trials of a cohort begin to train, or go on."""
+        """Called when the trials of a cohort begin or continue to train."""
         ...
 
     def epoch(self, members: Sequence[Trained]) -> None:

@@ -1,4 +1,4 @@
-"""Count how often the test split of a study has been read: each reading makes choices by its figures more biased."""
+"""Count how often the test split of a study has been read: the more often, the more biased are choices that follow."""
 
 from __future__ import annotations
 

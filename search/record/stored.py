@@ -1,4 +1,4 @@
-"""The recipe that a study in the storage was run with, also where an earlier version stored it."""
+"""The recipe that a study in the storage was run with, even if an earlier version stored it."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def replay(
 
     All its replicates are trained, for as many epochs as the record has. On a CPU of the same type, with the same
     version of torch, every number must be the same to the bit; elsewhere the losses of the first epochs must agree
-    within a tolerance. The exit status is 1 where they do not. Nothing is written.
+    within a tolerance. The exit status is 1 if they do not. Nothing is written.
     """
     from search.api import load_study
     from search.replay.replay import replay

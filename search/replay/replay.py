@@ -3,10 +3,11 @@
     record --> the same recipe, hyperparameters, replicates --> train, alone --> compare --> same, or what differs
 
 Where the bits of a result can be reproduced (on a CPU of the same type with the same torch), all of them must be the
-same. Elsewhere the losses of the first epochs must agree within a tolerance. Later losses need not, because training
-magnifies rounding errors; nor need accuracy and sparsity, where a single row or weight may exceed the tolerance. Some
-trials magnify rounding errors from their first steps on (Adam at a learning rate of 0.1 on digits: 1e-7 becomes 0.3 in
-an epoch). To recognise them, the trial is trained once more with a learning rate that differs in its last bit.
+same. Elsewhere the losses of the first epochs must agree within a tolerance. Later losses need not agree, because
+training magnifies rounding errors. Accuracy and sparsity need not agree either, because a single row or weight may
+exceed the tolerance. Some trials magnify rounding errors from their first steps on (Adam at a learning rate of 0.1 on
+digits: 1e-7 becomes 0.3 in an epoch). To recognise them, the trial is trained once more with a learning rate that
+differs in its last bit.
 """
 
 from __future__ import annotations

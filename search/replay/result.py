@@ -140,7 +140,7 @@ class Replay:
         return Sheet(headings, rows, ("metric",))
 
     def verdict(self) -> str:
-        """Say whether the numbers may differ, and why; return "" where all are the same."""
+        """Say whether the numbers may differ, and why; return "" if all are the same."""
         if self.same:
             return ""
         if self.missing:

@@ -17,9 +17,7 @@ app = application()
 @on_stored_study
 def report(
     stored: Stored,
-    output: Annotated[
-        Path | None, option("The folder to write.", metavar="FOLDER", default="report- and the study's name")
-    ] = None,
+    output: Annotated[Path | None, option("The folder to write.", metavar="FOLDER", default="report-STUDY")] = None,
     training: Annotated[
         bool | None,
         option(
@@ -32,11 +30,11 @@ def report(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Write a page with a study's figures and what they say, and each figure as PNG and SVG.
+    """Write a page with a study's figures and conclusions, and save each figure as PNG and SVG.
 
-    Where the best trial's networks are trained again, they are tested: the study counts each reading of the test split.
-    The folder is filled at the end: an earlier report in it stays until then, and other files in it stay. A study of
-    fewer than two complete trials gets a page that says so.
+    If the best trial's networks are trained again, they are also tested, and the study counts that reading of the test
+    split. An earlier report in the folder is replaced when the new one is complete; other files there are kept. A study
+    with fewer than two complete trials gets a page that says so.
     """
     from search.api import load_study
     from search.report import build

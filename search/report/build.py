@@ -72,7 +72,7 @@ _BEST = 10
 
 @dataclass(frozen=True)
 class Report:
-    """The files that were written, and what they say.
+    """The files of a report, and its statements.
 
     Attributes:
         page: the HTML file.
@@ -94,7 +94,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         lines = (f"{'! ' if one.warning else ''}{one.about}: {one.text}" for one in self.statements)
-        # The default folder is a relative path, so the link works wherever the notebook lies beside it.
+        # The default folder is a relative path, so the link works if the report is in the notebook's folder.
         return html.block(html.bullets(lines), html.file_link(self.page, self._count()))
 
     def _count(self) -> str:
@@ -110,7 +110,7 @@ def write(study: BaseStudy, folder: Path | str | None = None, *, training: bool 
     Args:
         folder: the folder; by default report-NAME.
         training: whether to train the networks again that two of the figures need, and more replicates where there are
-            too few for a standard error; by default only where that is quick.
+            too few for a standard error; by default only if that is quick.
 
     Raises:
         RequestError: a file is in the folder's place.

@@ -67,7 +67,7 @@ def _chosen(record: Record) -> tuple[dict[str, Entry], str]:
 
 
 def draw_noise(record: Record) -> CaptionedFigure:
-    """Draw the complete trial with the least noise (dropout) beside the best one."""
+    """Draw the complete trial with the least noise (dropout) next to the best one."""
     if not record.noisy:
         return CaptionedFigure(None, "No searched hyperparameter controls noise such as dropout.")
     name = record.noisy[0]

@@ -1,4 +1,4 @@
-"""What the figures of a report have in common: a caption, titles that name a trial, axes of hyperparameters."""
+"""The common parts of a report's figures: a caption, titles that name a trial, axes of hyperparameters."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _panel(panel: Axes, record: Record, name: str) -> None:
 
 
 def _numbered(panel: Axes, front: Sequence[Entry], name: str) -> list[Entry]:
-    """Return the trials whose number is written beside them: the ends, then those that are not too near to another."""
+    """Return the trials whose number is written next to them: the ends, then those not too near to another one."""
     panel.autoscale_view()
     places = panel.transAxes.inverted().transform(
         panel.transData.transform([(one.objective, one.at_best(name).mean()) for one in front])

@@ -35,7 +35,7 @@ def _confusion(held_out: HeldOut, classes: Sequence[str], caption: str) -> Capti
     panel = panels[0, 0]
     panel.grid(False)
     errors = matrix - np.diag(np.diag(matrix))
-    # Only the errors are shaded: beside the large counts of the diagonal their shades would all look the same.
+    # Only the errors are shaded: next to the large counts of the diagonal, their shades would all look the same.
     shades = LinearSegmentedColormap.from_list("errors", ["white", style.ORANGE, style.VERMILLION])
     image = panel.imshow(errors, cmap=shades, vmin=0, vmax=max(2, int(errors.max())))
     numbers = count <= _MOST_NUMBERS

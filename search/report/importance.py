@@ -45,7 +45,7 @@ def importances(record: Record, entries: Sequence[Entry]) -> dict[str, float]:
 
 
 def _fits(record: Record, entry: Entry) -> bool:
-    """Whether the study still searches every value of the trial."""
+    """Return whether the study still searches every value of the trial."""
     return all(drawing.having(record, name, [entry]) for name in record.searched if name in entry.params)
 
 

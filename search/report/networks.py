@@ -68,7 +68,7 @@ def least(record: Record) -> Entry | None:
 
 
 def seconds(record: Record) -> float:
-    """Return about how long `train` takes: what the trials took beside their cohorts, more than they take alone."""
+    """Return about how long `train` takes: as long as the trials took in their cohorts, which is longer than alone."""
     other = least(record)
     return record.best.seconds + (other.seconds if other else 0.0)
 

@@ -71,7 +71,7 @@ def draw(record: Record) -> CaptionedFigure:
 
 
 def _bar(bar: Colorbar, low: float, high: float) -> None:
-    """Set ticks that can be told apart, also where values hardly differ or span decades."""
+    """Set ticks that can be distinguished, even if values hardly differ or span decades."""
     if isinstance(bar.norm, LogNorm):
         style.log_ticks(bar.ax.yaxis, low, high)
     else:

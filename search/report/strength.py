@@ -53,6 +53,6 @@ def weakest(record: Record) -> Entry:
 
 
 def no_weaker(record: Record, entry: Entry, other: Entry) -> bool:
-    """Whether a trial is at least as strongly regularised as another one in every hyperparameter of the profile."""
+    """Return whether a trial is at least as strongly regularised as another one in every hyperparameter."""
     ours, theirs = profile(record, entry.params), profile(record, other.params)
     return all(ours[name] >= theirs[name] for name in ours)

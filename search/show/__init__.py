@@ -1,4 +1,4 @@
-"""What every result is shown with: text of numbers, tables, HTML for notebooks, the style and the files of figures.
+"""What every result is shown with: numbers as text, tables, HTML for notebooks, the style and the files of figures.
 
     text          numbers, values and names of trials as text
     sheet         a table of text, printed with lines on a terminal
@@ -6,5 +6,5 @@
     figure_style  colours, axes and legends of figures
     figure_file   the file that a figure is saved to
 
-The modules here know no result. They import nothing from the package but `search.errors`.
+These modules know nothing of any result. They import nothing from the package but `search.errors`.
 """

@@ -33,7 +33,7 @@ def validate_figure_file(file: Path) -> None:
     if file.is_dir():
         raise RequestError(f"figure: {str(file)!r} is a folder")
     try:
-        # The file itself is not made, as there is no figure yet.
+        # The file itself is not created, because there is no figure yet.
         tempfile.TemporaryFile(dir=file.absolute().parent).close()
     except OSError as error:
         place = str(file.absolute().parent)
@@ -57,7 +57,7 @@ def validate_overwrite(file: Path, trials: Iterable[tuple[str, int]], *, force: 
     """Refuse to overwrite a file that is not an earlier figure of the same trials.
 
     Args:
-        file: the file, which may not be there.
+        file: the file, which may not exist.
         trials: the study and the number of each trial that the figure shows.
         force: whether to overwrite it in any case.
 
@@ -67,7 +67,7 @@ def validate_overwrite(file: Path, trials: Iterable[tuple[str, int]], *, force: 
     validate_replaceable(file, force=force)
     if file.exists() and not force and _mark(trials) not in file.read_bytes():
         raise RequestError(
-            f"figure: {clip(str(file), 200)} is there already and is not a figure of these trials:"
+            f"figure: {clip(str(file), 200)} already exists and is not a figure of these trials:"
             " give another --figure, or overwrite it with --force"
         )
 

@@ -12,21 +12,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-_NARROW = 80  # columns of text where there is no terminal
+_NARROW = 80  # columns of text without a terminal
 _WORDS = 16  # columns of text that a column of words is given at least, if it needs so many
 _LINES = 3  # columns of text that a column's lines take
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Rows of text below headings.
+    """A table of text.
 
-    As text it is as wide as the terminal at most, or 80 columns where there is none. Words are broken into lines;
-    numbers are not: columns that do not fit follow in a table below, where the first column is repeated.
+    Printed, it is at most as wide as the terminal, or 80 columns without a terminal. Words may be broken into lines,
+    but numbers are not: columns that do not fit follow in a second table, which repeats the first column.
 
     Attributes:
-        left: the headings of columns of words; those of the others, numbers, are aligned right.
-        title: above it; may be empty.
+        left: the headings of the columns of words, which are aligned left. Other columns hold numbers, aligned right.
+        title: the title above the table, which may be empty.
     """
 
     headings: Sequence[str]

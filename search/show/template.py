@@ -1,4 +1,4 @@
-"""Jinja2 templates that are files of the package: ``templates/NAME`` beside the module that renders them."""
+"""Jinja2 templates that are files of the package: ``templates/NAME`` next to the module that renders them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The database of a study: its URL, its checks, and how it is opened so that a fault is told in one line."""
+"""The database of a study: validate its URL, open it, and report its faults in one line each."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _OF_CLIENT = {
     "tcp_user_timeout": _UNACKNOWLEDGED,
     "connect_timeout": 30,
 }
-# The stores that MLflow tracks to; its stores of plain files no longer take new runs.
+# The stores that MLflow can track to. Its plain-file store no longer accepts new runs.
 _TRACKING = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
 
 
@@ -69,11 +69,11 @@ def _parsed(url: str) -> URL | None:
 
 
 def validate_databases(storage: str, tracking_uri: str | None) -> None:
-    """Make sure that both databases can hold what they are meant for, before anything is written anywhere.
+    """Validate that both databases are suitable, before anything is written.
 
     Raises:
-        RequestError: one of the two cannot hold it by its nature, or both are the same database.
-        EnvironmentFault: a file of theirs cannot be used.
+        RequestError: one of the URLs is of the wrong kind, or both name the same database.
+        EnvironmentFault: one of the files cannot be used.
     """
     validate_sqlite(storage, "storage", ours=True)
     if tracking_uri is None:
@@ -94,7 +94,7 @@ def validate_databases(storage: str, tracking_uri: str | None) -> None:
 
 
 def validate_present(storage: str) -> None:
-    """Make sure that there may be studies here; nothing is made.
+    """Validate that a storage may hold studies; nothing is created.
 
     Raises:
         RequestError: there is no such file, or it holds something else.
@@ -107,15 +107,15 @@ def validate_present(storage: str) -> None:
 
 
 def validate_sqlite(url: str, what: str, *, ours: bool) -> None:
-    """Make sure that an SQLite file can be written; the file is left as it is, and a missing one is not made.
+    """Validate that an SQLite file can be written. The file is not changed, and a missing one is not created.
 
     Args:
-        url: the URL of a database; only an SQLite file is looked into.
+        url: the URL of a database; only an SQLite file is examined.
         what: the option that named it, for the error.
-        ours: whether the file is to hold the study; otherwise it is to hold MLflow's view of it.
+        ours: whether the file should hold the study; otherwise it should hold MLflow's view of it.
 
     Raises:
-        RequestError: its folder does not exist, it is in memory only, or it holds something else.
+        RequestError: its folder does not exist, the database is in memory only, or the file holds something else.
         EnvironmentFault: the file is not an SQLite database, or is read-only, or cannot be opened.
     """
     path = sqlite_path(url)
@@ -128,7 +128,7 @@ def validate_sqlite(url: str, what: str, *, ours: bool) -> None:
         raise RequestError(f"{what}: there is no folder {clip(str(real.parent), 200)}")
     try:
         if not real.exists() or not real.stat().st_size:
-            # The file itself is not made: a second process may have it open by the time that it would be removed again.
+            # No file is created as a test: by the time it is removed, another process might have opened it.
             tempfile.TemporaryFile(dir=real.parent).close()
         if real.exists():
             _validate_tables(_tables(real, what), real, what, ours=ours)
@@ -156,7 +156,7 @@ def _tables(path: Path, what: str) -> set[str]:
 
 
 def has_studies(path: Path) -> bool:
-    """Whether an SQLite file is there and has Optuna's tables; it is only read."""
+    """Return whether an SQLite file exists and has Optuna's tables; the file is only read."""
     if not path.exists() or not path.stat().st_size:
         return False
     try:
@@ -178,7 +178,7 @@ def _validate_tables(tables: set[str], path: Path, what: str, *, ours: bool) -> 
 
 @contextmanager
 def faults(url: str) -> Iterator[None]:
-    """Turn what Optuna, SQLAlchemy and the driver raise where a database fails into one line."""
+    """Turn the errors of Optuna, SQLAlchemy and the driver into an EnvironmentFault of one line."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -195,7 +195,7 @@ def _no_driver(url: str, error: ImportError) -> EnvironmentFault:
 
 
 def reason(error: Exception) -> str:
-    """Return the database's own words, without what Optuna and SQLAlchemy add to them."""
+    """Return the database's own message, without what Optuna and SQLAlchemy add to it."""
     found = cause(error)
     return str(getattr(found, "orig", None) or found).splitlines()[0]
 
@@ -208,7 +208,7 @@ def cause(error: Exception) -> BaseException:
 
 
 def shown(url: str) -> str:
-    """Return a URL without its password, also where the URL is mistyped."""
+    """Return a URL without its password, even if the URL is mistyped."""
     scheme, slashes, rest = url.partition("://")
     credentials, at, place = rest.rpartition("@")
     if not slashes and "@" in url:
@@ -217,10 +217,10 @@ def shown(url: str) -> str:
 
 
 def patience(url: str) -> dict[str, Any]:
-    """Return engine options by which PostgreSQL and its client give each other up a minute after a machine vanishes.
+    """Return engine options that make PostgreSQL and its client notice within a minute that the other one has vanished.
 
-    By the operating system's defaults the server would keep the locks of a vanished client, and a client would wait
-    for a vanished server, for a quarter of an hour or even two hours.
+    With the operating system's defaults, the server would keep the locks of a vanished client, and a client would wait
+    for a vanished server, for between a quarter of an hour and two hours.
 
     Sources: PostgreSQL, "TCP settings", section 20.3.2, and "Parameter key words", section 34.1.2.
     """
@@ -234,7 +234,7 @@ def patience(url: str) -> dict[str, Any]:
 
 
 def _set_patience(connection: Any, _: object) -> None:
-    # libpq's "options" would do it too, but some poolers refuse them.
+    # libpq's "options" could set these too, but some poolers refuse them.
     settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _OF_SERVER.items())
     with closing(connection.cursor()) as cursor:
         cursor.execute(f"SELECT {settings}")
@@ -242,7 +242,7 @@ def _set_patience(connection: Any, _: object) -> None:
 
 
 def connect(url: str) -> RDBStorage:
-    """Open Optuna's storage at a URL; missing tables are made.
+    """Open Optuna's storage at a URL; missing tables are created.
 
     Raises:
         RequestError: the URL names no database that SQLAlchemy knows.
@@ -270,8 +270,8 @@ def connect(url: str) -> RDBStorage:
 class _Connection(sqlite3.Connection):
     """A connection that waits for the disk at checkpoints of the journal only, not at every transaction.
 
-    There are a dozen transactions a trial. A killed process loses nothing by this. When the power fails, the last
-    trials may be as they were before, and the next run takes them up from there. Only a write-ahead log allows it.
+    A trial takes a dozen transactions. A killed process loses nothing by this. A power failure may undo the last
+    transactions, and the next run continues from there. This is safe only with a write-ahead log.
     """
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -281,7 +281,7 @@ class _Connection(sqlite3.Connection):
 
 
 def _begin(path: Path) -> None:
-    """Make a new file keep a write-ahead log, with which readers and the writer do not wait for each other."""
+    """Set a new file to use a write-ahead log, so that readers and the writer do not wait for each other."""
     if path.exists() and path.stat().st_size:
         return
     connection = sqlite3.connect(path, timeout=60, isolation_level=None)

@@ -1,4 +1,4 @@
-"""Validated tables of named fields, such as a recipe read from TOML. Each fault in one becomes a one-line error."""
+"""Validated tables of named fields, such as a recipe read from TOML. A wrong field becomes a one-line error."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Part(BaseModel):
 
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return the first complaint as one line: the field as TOML names it, its value and what is allowed."""
+    """Return the first error as one line: the field as TOML names it, its value and what is allowed."""
     first = error.errors()[0]
     place = [str(part) for part in first["loc"]]
     inner = _inner(model, place[0]) if place else None

@@ -1,9 +1,9 @@
-"""Locks among processes of many machines: PostgreSQL's advisory locks, held by a connection and gone with it.
+"""Locks for processes on many machines: PostgreSQL's advisory locks, which end with the connection that holds them.
 
-A killed process closes its connection, which frees its locks at once. Where a whole machine vanishes, the server gives
-its connections up after a minute without an answer (`search.storage.database.patience`); if it vanished while it waited
-for a lock, it may still be given that lock, for another minute. A restarted server has forgotten all locks: a process
-that goes on takes its own again, unless another process has been quicker.
+A killed process closes its connection, which frees its locks at once. If a whole machine vanishes, the server closes
+its connections after a minute without an answer (`search.storage.database.patience`). A machine that vanished while it
+waited for a lock may still be given that lock, for another minute. A restarted server has forgotten all locks: a
+process that goes on takes its own again, unless another process has taken them first.
 
 Source: PostgreSQL, "Explicit locking", section 13.3.5.
 """
@@ -23,13 +23,14 @@ from search.storage.database import patience
 class AdvisoryLocks:
     """The locks that one process holds in a database, each under a name.
 
-    They need a connection of their own for as long as a lock is held: not one that a pooler shares out by transaction.
+    They need a connection of their own for as long as a lock is held, so a pooler that shares connections by
+    transaction cannot be used.
 
     Args:
         url: the URL of the database.
         scope: what the names belong to, such as a study: locks of different scopes are different locks.
 
-    The methods raise SQLAlchemy's errors where the server cannot be reached.
+    The methods raise SQLAlchemy's errors if the server cannot be reached.
     """
 
     def __init__(self, url: str, scope: str) -> None:
@@ -64,7 +65,7 @@ class AdvisoryLocks:
         return frozenset(self._mine)
 
     def kept(self) -> Set[str]:
-        """Those of the taken locks that are held now: after a restart another process may have been quicker."""
+        """The taken locks that are still held: after a restart of the server another process may have taken some."""
         self._alive()
         return self.taken
 
@@ -79,7 +80,7 @@ class AdvisoryLocks:
         self._connection = self._engine = None
 
     def _alive(self) -> Connection:
-        """The connection; a new one if it was lost."""
+        """Return the connection; a new one if it was lost."""
         if self._connection is not None:
             with suppress(SQLAlchemyError):
                 self._connection.execute(text("SELECT 1"))

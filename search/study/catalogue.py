@@ -1,4 +1,4 @@
-"""What there is to work with: recipes, techniques, data sets, and the studies of a storage."""
+"""The catalogue: recipes, techniques, data sets, and the studies of a storage."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Catalogue:
     storage: str
 
     def outcome(self) -> dict[str, Any]:
-        """Return all of it as JSON can hold it."""
+        """Return the catalogue as JSON can hold it."""
         return {**asdict(self), "studies": [plain(asdict(study)) for study in self.studies]}
 
     def __repr__(self) -> str:
@@ -74,7 +74,7 @@ class Catalogue:
 
 
 def catalogue(storage: str = database.DEFAULT_STORAGE) -> Catalogue:
-    """Return what there is; a storage that is not there has no studies.
+    """Return the catalogue; a storage that does not exist has no studies.
 
     Raises:
         RequestError, EnvironmentFault: the storage cannot be read.

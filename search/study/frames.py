@@ -55,5 +55,5 @@ def curves(study: BaseStudy) -> pd.DataFrame:
 
 
 def published(study: BaseStudy) -> pd.DataFrame:
-    """Return the published figures beside a study's own: setting, metric, theirs, ours, sd, agrees."""
+    """Return the published figures with a study's own: setting, metric, theirs, ours, sd, agrees."""
     return pd.DataFrame(compare(study), columns=[field.name for field in fields(PublishedFigure)])

@@ -49,9 +49,9 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
     # "row" is the stored name of a setting since version 0.1.0.
     fields |= {f"row {number}": _text(cell) or "as set" for number, cell in enumerate(space.settings, 1)}
     spec = recipe.data
-    # For a path this is its stem, because a file that has moved is the same data.
+    # For a path this is its stem, because a file that has moved holds the same data.
     fields |= {"dataset": dataset_name(spec.dataset), "scale": spec.scale, "data": data.fingerprint()}
-    # Left out at their defaults, so that the identity of a study from before these fields existed still matches.
+    # Fields at their defaults are left out, so that the identity of a study from before they existed still matches.
     if len(recipe.objective) > 1:
         fields["objective"] = ",".join(recipe.objective)
     if spec.target is not None:
@@ -67,7 +67,7 @@ def claim(study: optuna.Study, recipe: Recipe, space: Space, data: Data, loss: s
     """Store the identity of a new study, or validate that a stored one is the same study.
 
     Raises:
-        Mismatch: the study of this name is another one.
+        Mismatch: the stored study of this name has another identity.
     """
     identity = describe(recipe, space, data, loss)
     if not validate_identity(study, identity):
@@ -78,7 +78,7 @@ def validate_identity(study: optuna.Study, asked: Mapping[str, str]) -> bool:
     """Validate that a study has the identity that is asked for; return False for a new study, which has none yet.
 
     Raises:
-        Mismatch: the study of this name is another one; the message lists the fields that differ.
+        Mismatch: the stored study of this name has another identity; the message lists the fields that differ.
     """
     noted: Mapping[str, Any] | None = study.user_attrs.get(IDENTITY)
     if noted is None:
@@ -98,7 +98,7 @@ def validate_identity(study: optuna.Study, asked: Mapping[str, str]) -> bool:
 
 
 class Mismatch(RequestError):
-    """A study of this name exists and is another one."""
+    """A study of this name exists and has another identity."""
 
     def __init__(self, study: str, what: str) -> None:
         self.study = study
@@ -108,7 +108,7 @@ class Mismatch(RequestError):
 
 
 def checked_name(name: str) -> str:
-    """Return the name of a study; raise RequestError if a database or a person would have trouble with it."""
+    """Return the name of a study; raise RequestError if it is empty, too long or not printable."""
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         shown = name if len(name) <= 40 else name[:40] + "..."
         raise RequestError(f"a study's name is 1 to {_LONGEST_NAME} printable characters, got {shown!r} ({len(name)})")

@@ -31,7 +31,7 @@ def run_in_process(
     Args:
         study: the study, whose claims the caller releases.
         budget: the total number of trials.
-        observers: the observers, beside the study's own count of epochs.
+        observers: the observers, in addition to the study's own count of epochs.
         timeout: the seconds after which to stop; the next run adopts the trials in training.
         extend: whether to widen a range if the best trial lies at its edge, and to continue.
     """

@@ -22,7 +22,7 @@ def find(storage: str, study: str, *, study_name: str | None = None, dataset: st
     Args:
         storage: the URL of the Optuna database.
         study: the study's own name, or what it was made from: a recipe's name, a path, techniques joined by '+'.
-        study_name: the study's name, if it is not made of recipe and data set.
+        study_name: the study's name, if it is not the default (recipe and data set).
         dataset: the data set in the study's name, if not the recipe's; a path says where the data are now.
 
     Raises:

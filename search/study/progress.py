@@ -27,7 +27,7 @@ _SHARE_BETWEEN_LINES = 0.05
 
 
 class Progress:
-    """Shows the number of trials told, the epochs per second and the best value.
+    """Shows the number of finished trials, the epochs per second and the best value.
 
     Args:
         study: the Optuna study; its finished trials count as done.
@@ -166,7 +166,7 @@ class _NotebookLine:
 
 
 class EpochCount:
-    """Counts the trials told and the epochs trained over all slots."""
+    """Counts the finished trials, and the epochs trained over all slots."""
 
     def __init__(self) -> None:
         self.trials = self.epochs = 0

@@ -1,4 +1,4 @@
-"""Published figures beside a study's own, for the settings of a recipe that state some."""
+"""Compare published figures with a study's own, for the settings of a recipe that state some."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def render(study: BaseStudy) -> str:
         sd = "-" if figure.sd is None else number(figure.sd)
         rows.append((figure.setting, figure.metric, number(figure.theirs), number(figure.ours), sd, verdict))
     headings, words = ("setting", "metric", "theirs", "ours", "SD", "agrees"), ("setting", "metric", "agrees")
-    table = Sheet(headings, rows, words, "published figures beside this study's")
+    table = Sheet(headings, rows, words, "published figures and this study's own")
     lines = [_RULE, f"ours: the mean over {counted(study.recipe.replicates, 'replicate')}, SD over the same"]
     if changed := differences(study):
         lines.append(f"settings differ from the published ones: {', '.join(changed)}")

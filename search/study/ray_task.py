@@ -24,7 +24,7 @@ from search.workers.team import Ended
 if TYPE_CHECKING:
     from ray import ObjectRef
 
-_TOGETHER = 0.2  # seconds of events that go to the command as one message, as each costs about a millisecond
+_TOGETHER = 0.2  # seconds of events that go to the command as one message, because a message costs about a millisecond
 
 
 def work(
@@ -50,27 +50,27 @@ def work(
     with suppress(OSError):
         os.chdir(folder)
     if orders.checkpoint and os.getcwd() != folder:
-        yield [Ended(2, f"--checkpoint: {node} has no folder {folder}; give it where nodes share their files")]
+        yield [Ended(2, f"--checkpoint: {node} has no folder {folder}: it needs a folder that the nodes share")]
         return
-    said: queue.SimpleQueue[str | Ended] = queue.SimpleQueue()
+    messages: queue.SimpleQueue[str | Ended] = queue.SimpleQueue()
     # The study runs in a thread of its own, because this one passes its events on.
-    threading.Thread(target=_live, args=(orders, ray.get(data[0]), sources, said), daemon=True).start()
+    threading.Thread(target=_live, args=(orders, ray.get(data[0]), sources, messages), daemon=True).start()
     while True:
-        some = [said.get()]
+        batch = [messages.get()]
         time.sleep(_TOGETHER)
         with suppress(queue.Empty):
             while True:
-                some.append(said.get_nowait())
-        yield some
-        if isinstance(some[-1], Ended):
+                batch.append(messages.get_nowait())
+        yield batch
+        if isinstance(batch[-1], Ended):
             return
 
 
-def _live(orders: Orders, data: Data, sources: Mapping[str, str], said: queue.SimpleQueue[str | Ended]) -> None:
+def _live(orders: Orders, data: Data, sources: Mapping[str, str], messages: queue.SimpleQueue[str | Ended]) -> None:
     try:
         with tempfile.TemporaryDirectory() as place:
             techniques = [_written(Path(place, str(number)), *each) for number, each in enumerate(sources.items())]
-            train(replace(orders, techniques=techniques), said.put, data)
+            train(replace(orders, techniques=techniques), messages.put, data)
         end = Ended(0, "")
     except RequestError as error:
         end = Ended(2, str(error))
@@ -78,7 +78,7 @@ def _live(orders: Orders, data: Data, sources: Mapping[str, str], said: queue.Si
         end = Ended(1, str(error))
     except BaseException as error:
         end = Ended(1, f"{type(error).__name__}: {error}")
-    said.put(end)
+    messages.put(end)
 
 
 def _written(folder: Path, path: str, text: str) -> str:

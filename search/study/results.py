@@ -63,7 +63,7 @@ def _point(study: BaseStudy, trial: FrozenTrial) -> dict[str, Any]:
 
 
 def best(study: BaseStudy, trials: Sequence[FrozenTrial]) -> Sheet:
-    """Return a table of the best trials, complete ones first, in the order of their values; or of the Pareto front."""
+    """Return a table of the best trials, complete ones first, by value; with several objectives, of the front."""
     title, ranked = _ranked(study, finished(trials))
     settings = study.recipe.settings
     labels = [setting.label for setting in settings] if any(setting.name for setting in settings) else []

@@ -105,7 +105,7 @@ def retrain(retrainings: Sequence[Retraining]) -> Generator[Retrained]:
 
 
 def retrain_curves(retraining: Retraining, epochs: int) -> Curves:
-    """Train a trial again, with no other trial beside it, and return its curves.
+    """Train a trial again, without any other trial, and return its curves.
 
     Args:
         retraining: the trial, with its replicates from 0 on.
@@ -124,7 +124,7 @@ def _train_pack(owner: Retraining, slots: Sequence[Slot]) -> Generator[Retrained
     layout = owner.program.layout
     largest = max(layout.weight(layer).size for layer in range(layout.layers))
     before = torch.get_num_threads()
-    # Threads that share a small product take many times as long as one thread wherever another process uses the cores.
+    # While another process uses the cores, threads that share a small product take many times as long as one thread.
     if len(slots) * owner.program.batch_size * largest < _SMALL:
         torch.set_num_threads(1)
     try:

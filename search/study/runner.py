@@ -92,7 +92,7 @@ def validate_run(study: BaseStudy, trials: int | None, options: RunOptions) -> C
     """Refuse a run that is not possible, before anything is written.
 
     Returns:
-        A function that makes the engine of the workers; None where this process does the work.
+        A function that makes the engine of the workers; None if this process does the work.
 
     Raises:
         RequestError: an option is wrong.
@@ -113,7 +113,7 @@ def validate_run(study: BaseStudy, trials: int | None, options: RunOptions) -> C
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
     if options.address is not None and engine != "ray":
-        raise RequestError(f"address is that of a Ray cluster: it goes with engine ray, got engine {engine}")
+        raise RequestError(f"address names a Ray cluster, so it needs engine ray, got engine {engine}")
     if engine == "local":
         return None if workers == 1 else lambda _: LocalEngine(workers, worker.__name__)
     from search.study import ray_task
@@ -144,10 +144,10 @@ def _is_finished(opened: optuna.Study, budget: int, *, extend: bool) -> bool:
 
 
 def _orders(study: BaseStudy, budget: int, options: RunOptions) -> Orders:
-    """Return what each worker is to run.
+    """Return the orders for the workers.
 
     Raises:
-        RequestError: a technique was given as an object, which workers can't find.
+        RequestError: a technique was given as an object, which workers can't import.
     """
     given = dict(study.given)
     for one in given["techniques"]:

@@ -54,13 +54,13 @@ class BaseStudy:
         study_name: the name of the study; by default recipe and data set, ``l2-digits``.
         storage: the URL of the Optuna database, which holds the truth about the study.
         tracking_uri: MLflow's tracking URI, under which a view of the study is kept; None or "none" for no MLflow.
-        device: "auto" (CUDA where it is available), "cpu" or "cuda".
+        device: "auto" (CUDA if it is available), "cpu" or "cuda".
         slots: the largest number of slots that train as one network, or "auto". It changes the time that a study
             takes, not its results.
         checkpoint: whether to save the trials in training at each rung in `checkpoints/`, to continue there after a
             crash.
         techniques: techniques from outside the package, or paths of files that define one.
-        loaded: the data of the study, where another process has loaded them; by default they are loaded here.
+        loaded: the data of the study, if another process has loaded them; by default they are loaded here.
         changes: other fields of the recipe, such as ``trials=32``, ``set={"lr": 0.01}``, ``sampler="grid"``.
 
     Raises:
@@ -217,7 +217,7 @@ class BaseStudy:
         return [*self.data.notes, *samplers.notes(self.recipe, self.space), *self.recipe.notes()]
 
     def environment(self) -> dict[str, str]:
-        """Return where this object trains, as it is recorded with trials: device, CPU, precision, data and versions."""
+        """Return the environment that is recorded with trials: device, CPU, precision, data and versions."""
         noted = self.optuna_study.user_attrs[identity.IDENTITY]  # compared at opening: no need to read large data again
         return environment.describe(self.device, self.recipe.precision, noted["data"])
 

@@ -45,7 +45,7 @@ def train(orders: Orders, write: Callable[[str], object], data: Data | None = No
     Args:
         orders: the study, and how to run it.
         write: is called with each event, a line.
-        data: the data of the study, where they are at hand.
+        data: the data of the study, if they are already loaded.
     """
     import torch
 
@@ -76,7 +76,7 @@ def train(orders: Orders, write: Callable[[str], object], data: Data | None = No
 
 
 def main() -> int:
-    """Run the worker; returns its exit status."""
+    """Run the worker and return its exit status."""
     return serve(app, [])
 
 

@@ -1,4 +1,4 @@
-"""What a technique is: its hyperparameters and its hooks into training."""
+"""The definition of a technique: its hyperparameters and its hooks into training."""
 
 from search.technique.hyperparameter import Hyperparameter, Numeric, Structural, Value
 from search.technique.layout import Field

@@ -1,1 +1,1 @@
-"""The view that MLflow has of a study, written by a process of its own."""
+"""MLflow's view of a study, which a separate process writes."""

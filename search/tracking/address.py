@@ -1,6 +1,6 @@
-"""Where a study is seen in MLflow: the command that serves its page, and the address of the study's saved view there.
+"""Say where a study is seen in MLflow: the command that serves the page, and the address of the study's saved view.
 
-MLflow is not imported for it: that takes seconds.
+MLflow is not imported for this, because that takes seconds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def lines(tracking_uri: str, study: str) -> list[str]:
 
 
 def _page(root: str, study: str, experiment: str | None, has_view: bool) -> str:
-    """Return the address of a study's saved view; that of all runs, or of the server, where there is none yet."""
+    """Return the address of a study's saved view; if it has none yet, that of all runs or of the server."""
     if experiment is None:
         return root
     view = f"?viewStateShareKey={view_tag(study).rpartition('.')[2]}" if has_view else ""
@@ -43,9 +43,9 @@ def _page(root: str, study: str, experiment: str | None, has_view: bool) -> str:
 
 
 def _is_default(tracking_uri: str) -> bool:
-    """Whether `mlflow ui` serves this store without being told: MLflow 3 prefers a folder mlruns."""
-    told = "MLFLOW_BACKEND_STORE_URI" in os.environ or Path("mlruns").exists()
-    return tracking_uri == DEFAULT_TRACKING and not told
+    """Return whether `mlflow ui` serves this store without an option: MLflow 3 prefers a folder mlruns."""
+    overridden = "MLFLOW_BACKEND_STORE_URI" in os.environ or Path("mlruns").exists()
+    return tracking_uri == DEFAULT_TRACKING and not overridden
 
 
 def _of_database(url: str, tag: str) -> tuple[str | None, bool]:

@@ -1,4 +1,4 @@
-"""Make MLflow equal to finished or interrupted studies: what the writer does at its end, on demand."""
+"""Bring MLflow up to date with finished or interrupted studies, as the writer does at its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Caught:
 
     Attributes:
         study: the name of the study.
-        equal: whether MLflow is equal to it now; if not, a line has said why.
+        equal: whether MLflow now equals the study; if not, a printed line has said why.
         trials: the number of its finished trials.
         written: how many of these were missing in MLflow or differed there.
     """
@@ -32,7 +32,7 @@ class Caught:
 
 
 class _NoLines:
-    """The lines of a training side that does not exist."""
+    """Stands for the lines of training where nothing is trained."""
 
     def __init__(self) -> None:
         self.ended = True
@@ -44,7 +44,7 @@ class _NoLines:
 def catch_up(
     studies: Sequence[str], storage: str, tracking_uri: str, *, experiment: str = "regsearch", patience: float = 10.0
 ) -> Iterator[Caught]:
-    """Make MLflow equal to each study in turn; end early if MLflow does not answer or another writer keeps it busy.
+    """Bring MLflow up to date with each study in turn; end early if MLflow does not answer or another writer is busy.
 
     Args:
         studies: the names of studies in the storage.

@@ -18,7 +18,7 @@ _LINES = 2000  # lines that may wait before epochs are dropped: some 10 MB, seve
 
 
 class WriterLink:
-    """Start the process that writes a study's MLflow view, and feed it; see `live.py` for the lines.
+    """Starts the process that writes a study's MLflow view, and sends it lines; `live.py` describes them.
 
     Args:
         study: the name of the Optuna study, which must exist.
@@ -53,7 +53,7 @@ class WriterLink:
         self._feeder.start()
 
     def started(self, trial: int, name: str, params: Mapping[str, Any], epochs: int, start_ms: int) -> None:
-        """Tell that a trial begins, or is adopted after a crash.
+        """Report that a trial begins, or is adopted after a crash.
 
         Args:
             trial: the number of the trial.
@@ -68,7 +68,7 @@ class WriterLink:
     def epoch(
         self, trials: Sequence[int], epochs: Sequence[int], time_ms: int, metrics: Mapping[str, Sequence[float]]
     ) -> None:
-        """Tell that an epoch of a pack has ended; the line is dropped if the writer does not keep up.
+        """Report that an epoch of a pack has ended; the line is dropped if the writer does not keep up.
 
         Args:
             trials: the numbers of the trials.
@@ -81,7 +81,7 @@ class WriterLink:
         self._put({"event": "epoch", "trials": numbers, "epochs": local, "time": int(time_ms), "metrics": values})
 
     def told(self, trial: int) -> None:
-        """Tell that a trial's result is in the storage, so that its run can be completed."""
+        """Report that a trial's result is in the storage, so that its run can be completed."""
         self._put({"event": "told", "trial": trial})
 
     def close(self, *, wait: bool) -> bool:
@@ -101,7 +101,7 @@ class WriterLink:
         if wait:
             self._feeder.join()
             return self._process.wait() == 0
-        # Somebody must wait for the child, or it stays a zombie for as long as this process lives.
+        # A child that nobody waits for stays a zombie for as long as this process lives.
         threading.Thread(target=self._process.wait, name="mlflow-link-reaper", daemon=True).start()
         return False
 
@@ -123,7 +123,7 @@ class WriterLink:
             return
         if self._lines.full():  # not worth the encoding
             return
-        # What is dropped here is in the study, from which the writer completes every run at the end.
+        # Dropped lines are not lost: the writer completes every run from the study at the end.
         with contextlib.suppress(queue.Full):
             self._lines.put_nowait(json.dumps(line, default=str).encode() + b"\n")
 

@@ -1,4 +1,4 @@
-"""The lines from training to the writer process, and what waits to be logged.
+"""The lines from training to the writer process, and the points that wait to be logged.
 
 The training side (`link.py`) writes one JSON object a line to the writer's standard input, whose end means "finish":
 
@@ -6,8 +6,8 @@ The training side (`link.py`) writes one JSON object a line to the writer's stan
     {"event": "epoch", "trials": [12, 13], "epochs": [7, 7], "time": ms, "metrics": {"val_loss": [0.3, 0.4]}}
     {"event": "told", "trial": 12}
 
-Lines may be lost (a full queue, a killed process): they only show MLflow's readers what is going on. The record of the
-study is what makes MLflow complete.
+Lines may be lost (a full queue, a killed process). They only show the trials in training; MLflow is completed from the
+record of the study.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from search.cli import invocation
 from search.tracking.plan import Point, clean_key, live_epochs, loggable
 
 AGAIN = f"run the command again, or {invocation.command('sync')}, to bring MLflow up to date"
-"""What both sides advise where MLflow could not be brought up to date."""
+"""The advice that both sides print if MLflow could not be brought up to date."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Live:
         self.told: set[int] = set()
 
     def take(self, line: bytes) -> None:
-        """Take in one line; a damaged or unknown line is skipped, as the record will make up for it."""
+        """Read one line; a damaged or unknown line is skipped, because the record will make up for it."""
         try:
             event = json.loads(line)
             match event["event"]:
@@ -55,7 +55,7 @@ class Live:
                 case "epoch":
                     self._epoch(event["trials"], event["epochs"], int(event["time"]), event["metrics"])
                 case "told":
-                    # The points that still wait are in the record, and come with everything else from there.
+                    # The points that still wait are in the record too, and are logged from there.
                     self.trials.pop(event["trial"], None)
                     self.told.add(int(event["trial"]))
         except (ValueError, KeyError, TypeError, IndexError):
@@ -82,5 +82,5 @@ class Lines(Protocol):
     def ended(self) -> bool: ...
 
     def take(self, live: Live, seconds: float) -> None:
-        """Pass what comes within so many seconds to `live`; return early if there will be no more."""
+        """Pass the lines that come within so many seconds to `live`; return early if there will be no more."""
         ...

@@ -1,4 +1,4 @@
-"""The observer that keeps MLflow's view of a study: it passes every epoch and result to the writer process."""
+"""The observer for MLflow's view of a study: it passes every epoch and result to the writer process."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class MlflowMirror:
         self._link.told(number)
 
     def _so_far(self, number: int, losses: NDArray[np.float64]) -> float:
-        """`summary.objective_so_far` after the last epoch of validation losses, ``epochs x replicates``."""
+        """Return `summary.objective_so_far` after the last epoch, from validation losses ``epochs x replicates``."""
         # A trial that is seen for the first time may have trained before, up to a checkpoint.
         fresh = losses[-1:] if number in self._least else losses
         least = self._least.get(number, [math.inf] * losses.shape[1])
@@ -87,5 +87,5 @@ class MlflowMirror:
 
 
 def _mean(values: list[float]) -> float:
-    """The mean of a few values, in a tenth of NumPy's time: it is needed many times an epoch."""
+    """Return the mean of a few values in a tenth of NumPy's time, because it is needed many times an epoch."""
     return sum(values) / len(values)

@@ -1,4 +1,4 @@
-"""What MLflow's page shows at first: a description of the experiment, and a saved view of each study.
+"""The description of the experiment on MLflow's page, and a saved view of each study.
 
 A saved view is an entry in the page's own menu "Views": filter, order, columns and charts, kept as a tag of the
 experiment. A version of the page that does not know its format leaves it out of the menu.
@@ -15,8 +15,8 @@ from search.tracking.store import tagged
 
 NOTE_TAG = "mlflow.note.content"
 EXPERIMENT_TAGS = {
-    NOTE_TAG: "Hyperparameter searches: a run for each study, under it one for each trial. "
-    "Under **Views** each study has its trials, the best first, with hyperparameters and curves.",
+    NOTE_TAG: "Hyperparameter searches: each study is a run, and its trials are runs under it. "
+    "**Views** lists the trials of each study, the best first, with hyperparameters and curves.",
     "mlflow.experimentKind": "custom_model_development",  # not prompts and agents
 }
 """The tags of a new experiment."""

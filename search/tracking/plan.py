@@ -1,4 +1,4 @@
-"""What the MLflow run of a trial must hold: a pure function of Optuna's record of the trial.
+"""Plan what the MLflow run of a trial must hold: a pure function of Optuna's record of the trial.
 
 Nothing here imports MLflow, so the training side may import it, and tests can check it by hand.
 """
@@ -37,11 +37,11 @@ OBJECTIVE = "best_val_loss"
 DENSE = frozenset({"train_loss", "val_loss", "val_accuracy", "val_rmse", "sparsity", "lr"})
 MOST_DENSE, MOST_SPARSE = 500, 50
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
-_FORMAT = "2"  # a part of the digest: raise it when the same record is to be shown differently
+_FORMAT = "2"  # part of the digest: raise it if the same record must be shown differently
 
 
 def view_tag(study: str) -> str:
-    """Return the tag that holds a study's saved view; an address of MLflow's page asks for it by its last part."""
+    """Return the tag that holds a study's saved view; the last part of the tag is in the address of the view."""
     return f"{VIEW_TAG}{hashlib.sha256(study.encode()).hexdigest()[:16]}"
 
 
@@ -121,7 +121,7 @@ def _curve_points(attributes: Mapping[str, Any], end_ms: int) -> Iterator[Point]
     if not reached:
         return
     planned = max(int(attributes.get(record.EPOCHS, reached)), reached)
-    times = np.full(reached, end_ms, dtype=np.int64)  # the end of the trial stands for a time that is not known
+    times = np.full(reached, end_ms, dtype=np.int64)  # an unknown time is replaced by the end of the trial
     if record.TIMES in attributes:
         known = record.decode_times(attributes[record.TIMES])[:reached]
         times[: len(known)] = known
@@ -155,7 +155,7 @@ def live_epochs(metric: str, planned: int) -> frozenset[int]:
 
 
 def loggable(value: float) -> bool:
-    """Whether MLflow keeps a value as it is: its SQL store keeps NaN, but turns infinities into 1.8e308."""
+    """Return whether MLflow keeps a value as it is: its SQL store keeps NaN, but turns infinities into 1.8e308."""
     return not math.isinf(value)
 
 
@@ -165,7 +165,7 @@ def trial_tags(study: str, number: int, state: str) -> dict[str, str]:
 
 
 def setting_name(attributes: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-    """The name of a trial's setting in a recipe that lists them; empty where it has none."""
+    """Return the name of a trial's setting in a recipe that lists settings; empty if it has none."""
     settings, cell = recipe.get("settings", ()), attributes.get(record.CELL)
     return str(settings[cell].get("name", "")) if cell is not None and cell < len(settings) else ""
 

@@ -45,15 +45,15 @@ def reason(error: BaseException) -> str:
 
     Libraries wrap these words in what they tried and how often; SQL statements and stacks come after the first line.
     """
-    told, inner = "", error
+    message, inner = "", error
     seen: set[int] = set()
     while id(inner) not in seen:
         seen.add(id(inner))
         if isinstance(inner, OSError) and inner.strerror:
-            told = inner.strerror
+            message = inner.strerror
         inner = inner.__cause__ or inner.__context__ or inner
-    if told:
-        return told
+    if message:
+        return message
     text = str(error).strip()
     line = text.splitlines()[0] if text else ""
     line = line if len(line) <= 160 else f"{line[:157]}..."
@@ -62,7 +62,7 @@ def reason(error: BaseException) -> str:
 
 @contextmanager
 def answering(storage: str) -> Iterator[None]:
-    """Turn whatever a storage (a URL) fails with, while a study is read, into a `StorageAway`."""
+    """Turn any error of a storage (a URL), while a study is read, into a `StorageAway`."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Open MLflow's store: a file that cannot be opened is found out at once, and a new one is complete or not there."""
+"""Open MLflow's store: a file that cannot be opened raises at once, and a new file is created whole or not at all."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def _is_new(path: Path) -> bool:
 
 
 def _create(path: Path) -> None:
-    """Make MLflow's tables in a file under another name, and rename it when they are all there.
+    """Create MLflow's tables in a file under another name, and rename the file when it has all of them.
 
-    MLflow makes them in hundreds of steps without a transaction: after a kill in between, the file would never open
+    MLflow creates them in hundreds of steps without a transaction. A file left by a kill in between would never open
     again.
     """
     for left_over in glob.glob(f"{glob.escape(str(path))}.unfinished-*"):
@@ -43,7 +43,7 @@ def _create(path: Path) -> None:
     MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
     if _is_new(path):
         os.replace(unfinished, path)
-    else:  # another process has made the file in the meantime
+    else:  # another process has created the file in the meantime
         os.unlink(unfinished)
 
 

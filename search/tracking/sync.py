@@ -1,4 +1,4 @@
-"""Compare the study with MLflow, and make equal what differs. This module imports mlflow and optuna."""
+"""Compare MLflow with the study, and correct what differs. This module imports mlflow and optuna."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from search.tracking.view import MlflowView
 
 _SLICE = 5.0  # seconds of catching up after which the trials in training have their turn
 LOOK_AGAIN = 10.0
-"""Seconds after which the study is read in any case: other machines do not tell of their trials."""
+"""Seconds after which the study is read in any case, because other machines do not report their trials."""
 
 
 class StudySync:
-    """Keep MLflow's view of a study equal to it, step by step.
+    """Keeps MLflow's view of a study up to date, step by step.
 
     Args:
         study: the name of the study.
@@ -43,7 +43,7 @@ class StudySync:
         progressed: whether the last step got something done before it ended or failed.
         unreadable: the trials whose record cannot be read, and the reason.
         finished: the number of finished trials when the study was last read.
-        written: the trials whose runs were not equal to their record before.
+        written: the trials whose runs differed from their record before.
     """
 
     FAULTS: tuple[type[Exception], ...] = (
@@ -75,7 +75,7 @@ class StudySync:
         self.progressed = False  # a turn may fail before the next step, which then has done nothing
 
     def go(self, live: Live, *, ended: bool) -> bool:
-        """Log what waits, and complete the runs of finished trials, whoever trained them; at the end, check all runs.
+        """Log the points that wait, and complete the runs of finished trials; at the end, check all runs.
 
         Args:
             live: the trials in training; what is logged is removed from it.
@@ -102,7 +102,7 @@ class StudySync:
             self._checked_at_end = True
         self._done -= live.told
         live.told.clear()
-        for number in live.trials.keys() & finished:  # the study was quicker than the lines
+        for number in live.trials.keys() & finished:  # their results came before the lines that report them
             del live.trials[number]
         self._flush(live)
         pending = finished - self._done
@@ -138,10 +138,10 @@ class StudySync:
     def _complete(
         self, pending: set[int], trials: Mapping[int, FrozenTrial], attributes: Mapping[str, Any], hurry: bool
     ) -> None:
-        """Make the runs of pending trials equal to their record, for a while, or in a hurry to the end."""
+        """Make the runs of pending trials equal to their record: for a limited time or, in a hurry, all of them."""
         recipe, environment = stored_recipe(attributes), attributes.get(record.ENVIRONMENT, {})
         until = time.monotonic() + _SLICE
-        # What MLflow has refused before comes last, so that it does not hold up the others.
+        # Runs that MLflow has refused before come last, so that they do not hold up the others.
         for number in sorted(pending, key=lambda number: (self._stumbles[number], number)):
             self._stumbles[number] += 1
             try:

@@ -1,15 +1,15 @@
 """Take turns at writing a study to a tracking store: one process at a time, on this machine and on all others.
 
-On one machine a lock on a file serves, one for each tracking store. If the study is in PostgreSQL, its commands may run
-on many machines, and two locks of that server (`search.storage.locks`), for each store and study, pass the turn on:
+On one machine, the turn is a file lock for each tracking store. If the study is in PostgreSQL, its commands may run on
+many machines, and two locks of that server (`search.storage.locks`), for each store and study, pass the turn on:
 
     first    is held by the writer that will read the whole study once more, or waits to do so; a writer whose command
              has ended gives it up before it reads for the last time
     writing  is held for as long as MLflow is written to
 
-So a writer that finds `first` taken when its own command ends may leave: another will bring all of its trials to
-MLflow. The holder of `first` waits for `writing` only until the other writer has finished. Each lock is freed when its
-process ends, however it ends. This module imports neither mlflow nor, for a single machine, SQLAlchemy.
+So a writer that finds `first` taken when its own command ends may end too: another writer will bring all of its trials
+to MLflow. The holder of `first` waits for `writing` only until the other writer has finished. Each lock is freed when
+its process ends, however it ends. This module imports neither mlflow nor, for a single machine, SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -102,19 +102,19 @@ class Turn:
         """Wait for the turn, but not for long once the lines have ended.
 
         Args:
-            lines: the lines from training, which are taken in meanwhile.
-            live: what takes them in; its size is bounded, however long this takes.
+            lines: the lines from training, which are read meanwhile.
+            live: the trials in training, which the lines update; its size is bounded, however long this takes.
 
         Returns:
             Whether the turn has come; if not, a line has said why.
         """
-        told = {""}
+        printed = {""}
         self.elsewhere = False
         end: float | None = None
         while (hindrance := self._hindrance()) is not None:
             lines.take(live, _PAUSE)
-            if hindrance.while_training not in told and not (lines.ended and hindrance.elsewhere):
-                told.add(hindrance.while_training)
+            if hindrance.while_training not in printed and not (lines.ended and hindrance.elsewhere):
+                printed.add(hindrance.while_training)
                 say(hindrance.while_training)
             if lines.ended:
                 end = end or time.monotonic()
@@ -126,7 +126,7 @@ class Turn:
         return True
 
     def kept(self, *, last: bool) -> bool:
-        """Whether it is still this writer's turn: a restart frees the locks, and another writer may have been quicker.
+        """Return whether it is still this writer's turn: after a restart another writer may have taken the locks.
 
         Args:
             last: whether the study is about to be read for the last time.
@@ -146,7 +146,7 @@ class Turn:
         return True
 
     def release(self) -> None:
-        """Leave the turn to another writer."""
+        """Give the turn up for another writer."""
         self._file.release()
         self._last = False
         if self._locks is not None:

@@ -1,8 +1,8 @@
 """MLflow's view of a study: one run for each trial, under one parent run, made equal to the record.
 
-Nothing that is remembered is trusted after an error: after `forget` everything is read from the store again. A run that
-was made equal carries a digest of its record as a tag, which is written after its points, and its final status, which
-is set last. So one search checks a thousand finished trials.
+Nothing that was remembered is trusted after an error: after `forget`, everything is read from the store again. A run
+that was made equal carries a digest of its record as a tag, which is written after its points, and its final status,
+which is set last. So one search checks a thousand finished trials.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Known = dict[str, dict[int, float]]
 
 @dataclass
 class _RunState:
-    """What is known about one run; `known` is None until its histories have been read."""
+    """The state of one run, as far as it is known; `known` is None until its histories have been read."""
 
     run_id: str
     status: str
@@ -120,7 +120,7 @@ class MlflowView:
 
         Points that are in the run already are not logged again, whatever their timestamp. MLflow cannot remove a point:
         a run that contradicts the record (its trial was trained again after a crash, on a machine that rounds
-        differently) is deleted and made anew.
+        differently) is deleted and created again.
 
         Returns:
             Whether there was anything to do.
@@ -131,7 +131,7 @@ class MlflowView:
         run = self._runs.get(plan.number)
         tags = plan.tags | {PARENT_TAG: self._parent_id}
         if run is not None and run.tags.get(RECORD_TAG) == plan.digest and run.status == plan.status:
-            # The tags of its environment stay: they tell where and when it was trained.
+            # The tags of its environment stay: they say where and when it was trained.
             self._log(run, (), {}, {PARENT_TAG: self._parent_id})
             return False
         points = plan.points()
@@ -149,7 +149,7 @@ class MlflowView:
         return True
 
     def interrupt(self, number: int, state: str) -> None:
-        """Mark a run as killed, whose trial is unfinished in Optuna (`state`) and is not being trained."""
+        """Mark a run as killed because its trial is unfinished in Optuna (`state`) and nobody trains it."""
         run = self._runs[number]
         self._log(run, (), {}, {STATE_TAG: state})
         self._api.set_terminated(run.run_id, "KILLED", time.time_ns() // 1_000_000)
@@ -173,7 +173,7 @@ class MlflowView:
         self._log(parent, points, kept, tags)
 
     def offer(self, key: str, value: str) -> None:
-        """Put a saved view (`page.study_view`) among those of the experiment."""
+        """Add a saved view (`page.study_view`) to those of the experiment."""
         if self._experiment_tags.get(key) != value:
             self._api.set_experiment_tag(self._experiment_id, key, value)
             self._experiment_tags[key] = value
@@ -199,7 +199,7 @@ class MlflowView:
         return self._parent_run.run_id
 
     def _search(self) -> dict[str, _RunState]:
-        """Return the study's runs by key; of several runs with one key, by writers unaware of each other, one stays."""
+        """Return the study's runs by key; of several runs with one key, which unconnected writers made, one is kept."""
         found: dict[str, Run] = {}
         name = tagged(STUDY_TAG, self._study)
         token: str | None = None
@@ -218,7 +218,7 @@ class MlflowView:
                 return {key: _state(run) for key, run in found.items()}
 
     def _owns(self, key: str) -> bool:
-        """Whether a key belongs to this study: it is the study's name, or its name and a trial's number."""
+        """Return whether a key belongs to this study: it is the study's name, or its name and a trial's number."""
         study, _, number = key.rpartition("/")
         return key == self._study or (study == self._study and number.isdigit())
 
@@ -264,7 +264,7 @@ class MlflowView:
 
 
 def _contradicts(run: _RunState, known: Known, points: list[Point], params: Mapping[str, str]) -> bool:
-    """Whether the run holds a point or a parameter that the record lacks, or that differs there.
+    """Return whether the run holds a point or a parameter that the record lacks, or that differs there.
 
     Values within 1e-5 relative are equal: the live mean over replicates may have been summed in another order.
     """

@@ -1,8 +1,8 @@
 """The one process that imports mlflow: `python -m search.tracking.writer --study S --storage URL --tracking-uri URI`.
 
 It shows the trials in training (the lines of `live.py` on its standard input), and makes the run of every finished
-trial equal to the study: after each tell, and at the start and the end of its input. Its exit status is 0 if MLflow is
-equal to the study, and 1 if not, when one line on stderr says why. `python -m search.sync` does the last step by hand.
+trial equal to the study: after each tell, and at the start and the end of its input. Its exit status is 0 if MLflow
+equals the study; otherwise it is 1, and one line on stderr says why. `regsearch sync` does the last step on demand.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from search.tracking.sync import StudySync
 
 _FLUSH = 5.0  # seconds between two steps
-_QUIET = 5.0  # seconds of failing before a line says so: a database that is locked for a moment is no news
+_QUIET = 5.0  # seconds of failures before a line reports them: a database may be locked for a moment
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the writer; returns its exit status."""
+    """Run the writer and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m search.tracking.writer", description=__doc__)
     parser.add_argument("--study", required=True, help="The name of the study.")
     parser.add_argument("--storage", required=True, help="The URL of the study's Optuna storage.")
@@ -47,8 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
         with Turn(options.tracking_uri, options.storage, options.study, options.patience) as turn:
             if not turn.wait(lines, live):
                 return 1
-            # SQLAlchemy makes up to ten objects of each value: collecting garbage as often as usual takes a third of
-            # the time. This is set before the import, as most objects that the import makes stay.
+            # SQLAlchemy makes up to ten objects of each value, so collecting garbage as often as usual takes a third of
+            # the time. This is set before the import, because most objects that the import makes stay.
             gc.set_threshold(200_000, 50, 100)
             from search.tracking.sync import StudySync  # it imports mlflow, which takes seconds: only in our turn
 
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
             sync = StudySync(options.study, options.storage, options.tracking_uri, options.experiment)
             return Writer(lines, live, sync, turn, options.tracking_uri, options.patience).run()
     except Exception as error:
-        # No traceback for a mere view: what matters is in the study.
+        # No traceback is printed, because this is only a view; the study holds everything.
         say(f"the MLflow writer failed ({reason(error)}): {AGAIN}")
         return 1
 
@@ -93,15 +93,15 @@ class _Lines:
 
 
 class Writer:
-    """The writer's loop: take lines in, bring MLflow a step further, and be patient with it.
+    """The writer's loop: read lines, bring MLflow a step further, and try again after faults.
 
     Args:
         lines: the lines from the training side.
         live: the trials in training, with what waits to be logged.
         sync: the study and its view.
-        turn: the turn, which has come.
-        uri: the URI of MLflow, for the line that says that it does not answer.
-        patience: the seconds of failing, after the end of the lines, before giving up.
+        turn: the turn to write, which this process has.
+        uri: the URI of MLflow, for the line that is printed if it does not answer.
+        patience: the seconds of failures, after the end of the lines, before giving up.
         advice: the end of that line.
     """
 
@@ -124,7 +124,7 @@ class Writer:
         self._has_complained = False
 
     def run(self) -> int:
-        """Write until the input has ended and MLflow is equal to the study, or does not answer; returns a status."""
+        """Write until the input has ended and MLflow equals the study or does not answer; return the exit status."""
         wait = 0.0
         while True:
             self._lines.take(self._live, wait)
@@ -172,7 +172,7 @@ class Writer:
 
 
 def _stand_back() -> None:
-    """Give training the precedence, and let nothing but the end of the input end this process."""
+    """Give training priority, and ignore signals: only the end of the input ends this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -21,7 +21,7 @@ class Batches:
     of target.
 
     Attributes:
-        metric: the name of the metric reported beside the loss: "val_accuracy" or "val_rmse".
+        metric: the name of the metric reported with the loss: "val_accuracy" or "val_rmse".
         inputs: the relation between features and pixels.
         classes: the names of the classes, () in regression.
         target_scale: the factors from standardised targets to the user's units, ``(padded outputs,)``; None in

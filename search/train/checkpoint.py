@@ -26,7 +26,7 @@ from search.train.cohort import Cohort, Member
 from search.train.pack import Saved
 
 _HEADER = "regsearch"
-# Format 1 had no number, and held the best weights of each slot beside the present ones.
+# Format 1 had no number, and held the best weights of each slot as well as the present ones.
 _FORMAT = 2
 
 

@@ -38,7 +38,7 @@ _PICKLES = (b"PK\x03\x04", b"\x80")
 
 
 class Meta(Part):
-    """The description of the network in a model file, beside the tensors."""
+    """The description of the network in a model file."""
 
     format: Literal[1] = FORMAT
     widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(

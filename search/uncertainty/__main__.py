@@ -26,14 +26,14 @@ def uncertainty(
     ] = None,
     figure: Annotated[
         Path | None,
-        option("A .png or .svg file of the data, mean and band, where there is one input.", metavar="FILE"),
+        option("A .png or .svg file of the data, the mean and the 95% band, for data with one input.", metavar="FILE"),
     ] = None,
     force: Force = False,
     json_: Json = False,
 ) -> None:
-    """Train a trial again and sample its predictions of the validation rows, with the noise of dropout.
+    """Train a trial again and measure how uncertain its predictions are, by Monte Carlo dropout.
 
-    Nothing is written but the figure.
+    The predictions are those for the validation rows. The command writes nothing but the figure.
     """
     if figure is not None:
         figure_file.validate_figure_file(figure)

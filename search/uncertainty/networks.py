@@ -32,7 +32,7 @@ class Network:
         value: the validation loss at the best epoch, mean over replicates.
         noise: the standard deviation of the residuals of the training rows, ``(outputs,)``; None for classes.
         spread: the predictions for the validation rows, one for each replicate.
-        curve: the predictions of the first replicate for inputs over a range (`Uncertainty.grid`); None where there is
+        curve: the predictions of the first replicate for inputs over a range (`Uncertainty.grid`); None if there is
             more than one input.
         figures: the measures by name, means over replicates; for "network", the prediction without noise, and for
             "monte_carlo", the mean of the passes.

@@ -43,8 +43,8 @@ class Uncertainty:
         truth: class numbers ``(rows,)``, or values ``rows x outputs`` in the user's units.
         networks: the trial's networks with each activation.
         grid: inputs ``(points,)`` in the user's units, from half the range of the data before it to half after it;
-            None where there is more than one input.
-        points: the inputs of the validation rows ``(rows,)``; None where there is more than one.
+            None if there is more than one input.
+        points: the inputs of the validation rows ``(rows,)``; None if there is more than one.
     """
 
     study: str
@@ -98,7 +98,7 @@ class Uncertainty:
         return [recorded, _NOTES[task]]
 
     def figure(self) -> Figure | None:
-        """Draw points, mean and bands; None where there are classes, or more than one input or target."""
+        """Draw points, mean and bands; None if there are classes, or more than one input or target."""
         if self.grid is None or self.points is None or self.truth.shape[1] > 1:
             return None
         title = f"{self.study}, trial {self.trial}"

@@ -1,1 +1,1 @@
-"""More than one process for one study: workers of this machine; on other machines, the same command on one storage."""
+"""Several processes for one study: workers on this machine or on a cluster."""

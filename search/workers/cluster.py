@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: each is a task, which Ray places where the CPUs and GPUs are that it asks for.
+"""Workers on a Ray cluster: each is a task, which Ray places on a node with the CPUs and GPUs that it asks for.
 
 One task runs for as long as its worker works, cohort after cohort: Ray does not schedule single trials. The data are
 in the cluster's object store once, however many workers read them. A task that dies with its process or its node is
@@ -26,7 +26,7 @@ from search.workers.connection import AGREE, join, sentence
 from search.workers.orders import Orders
 from search.workers.team import Ended
 
-_UNPLACED = 10.0  # seconds that a task waits for a place before the user is told
+_UNPLACED = 10.0  # seconds that a task waits for a place before a line says so
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Share:
     gpus: int
 
     def room(self, nodes: Sequence[Mapping[str, float]]) -> int:
-        """How many workers fit on nodes with these resources."""
+        """Return how many workers fit on nodes with these resources."""
         fits = [
             [node.get("CPU", 0) // self.cpus, *([node.get("GPU", 0) // self.gpus] if self.gpus else [])]
             for node in nodes
@@ -49,10 +49,10 @@ class Share:
 
 
 def share(nodes: Sequence[Mapping[str, float]], workers: int, device: str) -> Share:
-    """Give each worker a GPU and a CPU where the cluster has GPUs; otherwise as many CPUs as all workers can have.
+    """Return a GPU and a CPU for each worker if the cluster has GPUs; otherwise as many CPUs as all workers can have.
 
     Raises:
-        RequestError: the cluster has too few for so many workers.
+        RequestError: the cluster has too few CPUs or GPUs for so many workers.
     """
     gpus = int(device == "cuda" or (device == "auto" and any(node.get("GPU", 0) >= 1 for node in nodes)))
     least = Share(1, gpus)
@@ -77,7 +77,7 @@ def join_cluster(storage: str, workers: int, device: str, address: str | None) -
         address: the address of the cluster, as `connection.join` takes it.
 
     Raises:
-        EnvironmentFault: Ray is not installed, or its cluster cannot be reached or is of another version.
+        EnvironmentFault: Ray is not installed, or its cluster cannot be reached or runs another version.
         RequestError: the cluster lacks the resources, or its nodes cannot reach the storage.
     """
     if importlib.util.find_spec("ray") is None:
@@ -128,7 +128,7 @@ class RayEngine:
         if (path := database.sqlite_path(orders.storage)) is not None:
             orders = replace(orders, storage=f"sqlite:///{path}")
         orders = replace(orders, threads=self._share.cpus, device="cuda" if self._share.gpus else "cpu")
-        # In a list, the data are fetched by the task itself, once it has compared the versions.
+        # The reference is in a list, so that the task fetches the data itself, after comparing the versions.
         life = self._work.remote(orders.line(), [self._data], self._sources, self._versions, os.getcwd())
         self._lives[index] = life
         threading.Thread(target=self._listen, args=(index, life, hear), daemon=True).start()
@@ -150,10 +150,10 @@ class RayEngine:
             if not ray.wait([life], timeout=_UNPLACED)[0]:
                 waits = f"waits for a place in the cluster: it needs {self._share}"
                 print(f"worker {index} {waits}", file=sys.stderr, flush=True)
-            for some in life:
-                for said in ray.get(some):
-                    hear(said)
-                    if isinstance(said, Ended):
+            for batch in life:
+                for message in ray.get(batch):
+                    hear(message)
+                    if isinstance(message, Ended):
                         return
         except ray.exceptions.RayTaskError as error:
             advice = f": {AGREE}" if isinstance(error.cause, ImportError) else ""

@@ -69,19 +69,19 @@ def _init(address: str) -> None:
     """Call `ray.init` in a thread of its own: on the main one it would wait for minutes and take over SIGTERM."""
     import ray
 
-    said: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    outcome: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
 
     def init() -> None:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:
-            said.put(error)
+            outcome.put(error)
         else:
-            said.put(None)
+            outcome.put(None)
 
     threading.Thread(target=init, daemon=True).start()
     try:
-        error = said.get(timeout=_ANSWER)
+        error = outcome.get(timeout=_ANSWER)
     except queue.Empty:
         raise TimeoutError(f"no answer within {_ANSWER:.0f} s") from None
     if error is not None:

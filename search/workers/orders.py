@@ -12,13 +12,13 @@ ENGINES = ("local", "ray")
 
 @dataclass(frozen=True)
 class Orders:
-    """The study that a worker is to run, as JSON can hold it.
+    """The study that a worker runs, as JSON can hold it.
 
     Attributes:
         recipe: the recipe with every change, as the storage keeps it.
         name, storage, device, slots, checkpoint, data_dir, offline, techniques: the arguments of `Study`.
         budget, extend: the arguments of `Study.run`.
-        until: the time at which to stop, in seconds since the Unix epoch; a worker may wait long for a place.
+        until: the time at which to stop, in seconds since the Unix epoch, because a worker may wait long for a place.
         threads: the number of CPU threads; the engine sets it, and may set the device.
     """
 

@@ -1,4 +1,4 @@
-"""What a command sends to the nodes of a cluster: the data, and what must be the same on each of them."""
+"""What a command sends to the nodes of a cluster: the data, and the versions that must be the same on all nodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search.data import Data
 
 
 def portable(data: Data) -> Data:
-    """Return the data as they are sent: on the CPU, and no tensor a view of a larger one, which would be sent whole."""
+    """Return the data in the form to send: on the CPU, without views of larger tensors, which would be sent whole."""
 
     def own(one: Tensor) -> Tensor:
         return one.cpu().clone()

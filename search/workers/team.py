@@ -1,11 +1,11 @@
-"""The command's side of its workers: hear what they tell, start those again that have died, end when all is done.
+"""The command's side of its workers: receive their events, restart those that have died, and end when all is done.
 
     command --> orders --> engine --> worker, worker ... --> the storage
        ^                                  |
        +------------- events -------------+
 
-The storage is the truth, and claims on cohorts (`search.choose.claims`) keep the workers apart: nothing is lost with a
-worker that dies.
+The storage is the truth, and claims on cohorts (`search.choose.claims`) keep the workers apart, so nothing is lost if a
+worker dies.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from search.storage import away
 from search.workers.events import pass_on
 from search.workers.orders import Orders
 
-_SILENCE = 5.0  # seconds without an event, after which it is checked whether anything is left to do
+_SILENCE = 5.0  # seconds without an event, after which the command looks whether anything is left to do
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Ended:
     """The end of a worker's process or task.
 
     Attributes:
-        status: the exit status of a command; None where the worker was killed.
+        status: the exit status of a command; None if the worker was killed.
         why: the last line that it printed, or what killed it.
     """
 
@@ -61,11 +61,11 @@ class Engine(Protocol):
 
 @dataclass
 class Worker:
-    """One worker, through all the processes that it has been.
+    """One worker, over all the processes that it is restarted in.
 
     Attributes:
         index: its number, from 0.
-        trials, epochs: the numbers of trials told and of epochs trained, over all replicates.
+        trials, epochs: the numbers of finished trials and of epochs trained, over all replicates.
         heard: whether it has ever sent an event.
         begun: whether it has sent one since it was last started.
         deaths: the number of deaths in a row.
@@ -79,7 +79,7 @@ class Worker:
     deaths: int = 0
 
     def outcome(self) -> dict[str, int]:
-        """Return what it has done, as JSON can hold it."""
+        """Return the counts of its work, as JSON can hold them."""
         return {"worker": self.index, "trials": self.trials, "epochs": self.epochs}
 
 
@@ -94,11 +94,11 @@ def run(
     """Run a study by workers until nothing is left of its budget, then close the engine.
 
     Args:
-        engine: what starts and stops the workers.
-        orders: what each worker is to run.
+        engine: the engine that starts and stops the workers.
+        orders: the study that each worker runs, and how to run it.
         workers: the number of workers.
         handle: returns Optuna's handle on a trial, by its number.
-        is_finished: tells whether nothing is left to do, which other commands may have seen to.
+        is_finished: returns whether nothing is left to do, because other commands may have finished the study.
         observer: the observer that sees what every worker's observer saw, in the order in which it arrives.
 
     Raises:
@@ -113,7 +113,7 @@ def run(
 
     def start(worker: Worker) -> None:
         worker.begun = False
-        engine.start(worker.index, orders, lambda said: heard.put((worker, said)))
+        engine.start(worker.index, orders, lambda message: heard.put((worker, message)))
 
     with closing(engine):
         for worker in team:
@@ -121,20 +121,20 @@ def run(
         working = set(range(workers))
         while working:
             try:
-                worker, said = heard.get(timeout=_SILENCE)
+                worker, message = heard.get(timeout=_SILENCE)
             except queue.Empty:
                 if is_over():
                     _dismiss(engine, team, working)
                 continue
             if worker.index not in working:
                 continue
-            if isinstance(said, str):
-                _take(worker, said, handle, observer)
-            elif _is_done(worker, said):
+            if isinstance(message, str):
+                _take(worker, message, handle, observer)
+            elif _is_done(worker, message):
                 working.discard(worker.index)
                 _dismiss(engine, team, working)
             else:
-                print(f"worker {worker.index} has died ({said.why}): starting it again", file=sys.stderr, flush=True)
+                print(f"worker {worker.index} has died ({message.why}): starting it again", file=sys.stderr, flush=True)
                 time.sleep(away.pause(worker.deaths))
                 start(worker)
     return team
@@ -158,13 +158,13 @@ def _take(worker: Worker, line: str, handle: Callable[[int], optuna.Trial], obse
         worker.deaths = 0
     elif event["event"] == "epoch":
         worker.epochs += sum(len(next(iter(one["curves"].values()))[-1]) for one in event["members"])
-    # Where a server is away for a while, what is shown has a gap; the study has none.
+    # If the server does not answer for a while, the display has a gap; the study has none.
     with suppress(*away.FAULTS):
         pass_on(event, handle, observer)
 
 
 def _is_done(worker: Worker, ended: Ended) -> bool:
-    """Whether a worker that has ended has done its work; if not, it is started again."""
+    """Return whether a worker that has ended has done its work; if not, it is started again."""
     if ended.status == 2:
         raise RequestError(ended.why)
     worker.deaths += ended.status != 0

@@ -247,7 +247,7 @@ def test_another_study_of_the_name_lists_what_differs_and_a_command_that_works(
     assert "set lr: 0.001 there, 0.01 here" in said
     assert "space l2: 1e-06:0.1:log there, 1e-05:0.1:log here" in said
     assert said.count(" there, ") == 3
-    again = shlex.split(said.partition("to make a study of its own: ")[2])
+    again = shlex.split(said.partition("to make a new study: ")[2])
     start = len(shlex.split(invocation.started()))
     assert again[:start] == shlex.split(invocation.started())
     assert again[start] == "run"

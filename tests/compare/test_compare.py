@@ -104,7 +104,7 @@ def test_equal_trials_are_not_told_apart(folder: Path) -> None:
     assert "drawn with seed 0, that of good-wine" in str(twin)
     for found in (same, twin):
         assert found.frame()["better"].isna().all()
-        assert found.sentence(found.pairs[0]).startswith("no difference can be told between the chosen lr=")
+        assert found.sentence(found.pairs[0]).startswith("no significant difference between the chosen lr=")
 
 
 def test_its_numbers_are_those_of_plain_torch(folder: Path) -> None:

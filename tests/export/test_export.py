@@ -112,15 +112,15 @@ def test_another_trials_files_are_not_overwritten(tmp_path: Path, capsys: pytest
     capsys.readouterr()
     assert export.main([*words, "1"]) == 2
     told = capsys.readouterr().err
-    assert "model.safetensors is there already and holds trial 0 of small-wine, not trial 1 of small-wine" in told
+    assert "model.safetensors already exists and holds trial 0 of small-wine, not trial 1 of small-wine" in told
     assert "another --output, or overwrite it with --force" in told
     assert load("model.safetensors").digest == before
     assert export.main([*words, "0"]) == 0
-    assert "model.safetensors was there already: it is written again" in capsys.readouterr().err
+    assert "model.safetensors already exists: overwriting it" in capsys.readouterr().err
     assert load("model.safetensors").digest == before
     Path("model.json").write_text('{"mine": 1}')
     assert export.main([*words, "0"]) == 2
-    assert "model.json is there already and holds something else" in capsys.readouterr().err
+    assert "model.json already exists and holds something else" in capsys.readouterr().err
     assert export.main([*words, "1", "--force"]) == 0
     assert json.loads(Path("model.json").read_text())["trial"] == 1
     study.export("model.safetensors", 0)  # from Python it is what was asked for

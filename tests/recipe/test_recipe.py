@@ -57,7 +57,7 @@ def refusal(text: str | bytes, name: str = "mine.toml") -> str:
         ("[space]\nlr = 1", "space.lr takes a table, got 1"),
         ("[space.lr]\nlow = 1", "space.lr needs low and high, or choices"),
         ("[space.lr]\nlow = 2\nhigh = 2", "space.lr needs low < high, got 2:2"),
-        ("[space.lr]\nlow = 0\nhigh = 2\nlog = true", "space.lr needs low > 0 where it is log, got 0:2:log"),
+        ("[space.lr]\nlow = 0\nhigh = 2\nlog = true", "space.lr needs low > 0 on a log scale, got 0:2:log"),
         ("[space.lr]\nlow = nan\nhigh = 2", "space.lr.low: input should be a finite number, got nan"),
         ("[space.lr]\nlow = 0\nhigh = inf", "space.lr.high: input should be a finite number, got inf"),
         ("[space.lr]\nlow = 1\nhigh = 2\nchoices = [1]", "space.lr takes either choices or low and high, not both"),

@@ -52,7 +52,7 @@ def test_words_become_values(text: str, value: object) -> None:
         ("l2=true:false", "LOW:HIGH, LOW:HIGH:log or A,B,C"),
         ("l2=1:1", "space.l2 needs low < high, got 1:1"),
         ("l2=2:1", "space.l2 needs low < high, got 2:1"),
-        ("l2=0:1:log", "space.l2 needs low > 0 where it is log, got 0:1:log"),
+        ("l2=0:1:log", "space.l2 needs low > 0 on a log scale, got 0:1:log"),
         ("l2=nan:1", "finite number, got nan"),
         ("l2=1:1e400", "finite number, got inf"),
         ("l2=1:" + "9" * 400, "finite number, got inf"),

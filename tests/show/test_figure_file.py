@@ -20,7 +20,7 @@ def test_a_figure_of_the_same_trials_may_be_written_again(tmp_path: Path, name: 
     figure_file.save(Figure(), file, TRIALS)
     figure_file.validate_overwrite(file, TRIALS, force=False)
     for others in (TRIALS[:1], [*TRIALS[:1], ("l2-digits", 1)]):
-        with pytest.raises(RequestError, match=r"all.* is there already .* --figure, or overwrite it with --force"):
+        with pytest.raises(RequestError, match=r"all.* already exists .* --figure, or overwrite it with --force"):
             figure_file.validate_overwrite(file, others, force=False)
         figure_file.validate_overwrite(file, others, force=True)
 

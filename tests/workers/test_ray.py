@@ -132,7 +132,7 @@ def test_what_a_cluster_cannot_do_is_told_in_a_line(
     tmp_path: Path, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = small(tmp_path)
-    with pytest.raises(RequestError, match=r"room for 2 workers of 1 CPU, asked for 3: .* give --workers 2"):
+    with pytest.raises(RequestError, match=r"room for 2 workers with 1 CPU each, not for 3: .* give --workers 2"):
         study.run(workers=3, engine="ray", address=nodes.address)
     with pytest.raises(RequestError, match="belongs to the Ray cluster at"):
         study.run(engine="ray", address="127.0.0.1:1")
@@ -146,7 +146,7 @@ def test_what_a_cluster_cannot_do_is_told_in_a_line(
     assert "s3cret" not in str(told.value)
     with pytest.raises(RequestError, match=r"unknown engine 'rai': did you mean 'ray'"):
         study.run(engine="rai")
-    with pytest.raises(RequestError, match="it goes with engine ray"):
+    with pytest.raises(RequestError, match="it needs engine ray"):
         study.run(address="auto")
     assert not (tmp_path / "study.db").exists()
     there = shipping.versions()
@@ -175,7 +175,7 @@ def test_workers_share_a_clusters_cores_and_have_a_gpu_each() -> None:
     gpus = [{"CPU": 8.0, "GPU": 4.0}, {"CPU": 8.0}]
     assert share(gpus, 4, "auto") == Share(1, 1)
     assert share(gpus, 2, "cpu") == Share(8, 0)
-    with pytest.raises(RequestError, match=r"room for 4 workers of 1 CPU and 1 GPU, asked for 5"):
+    with pytest.raises(RequestError, match=r"room for 4 workers with 1 CPU and 1 GPU each, not for 5"):
         share(gpus, 5, "auto")
     with pytest.raises(RequestError, match="room for 0 workers"):
         share(cores, 1, "cuda")

@@ -118,7 +118,7 @@ def test_a_restart_of_the_database_costs_a_pause(
         shared = Study(Recipe.parse(fields, "test"), storage=running.url, tracking_uri=None, device="cpu")
         shared.run(workers=workers, observers=[Restarts()])
         starting.join()
-        assert "going on in 2 s" in capfd.readouterr().err
+        assert "trying again in 2 s" in capfd.readouterr().err
         alone = small(tmp_path, **{name: fields[name] for name in (*ALONE, "sampler", "set")}).run(observers=[Quiet()])
         assert in_any_order(shared) == in_any_order(alone)
 
@@ -135,5 +135,5 @@ def test_what_workers_cannot_do_is_refused(tmp_path: Path) -> None:
         storage=f"sqlite:///{tmp_path}/o.db",
         tracking_uri=None,
     )
-    with pytest.raises(RequestError, match="workers take techniques by the path"):
+    with pytest.raises(RequestError, match="workers take techniques as paths of files, got the technique 'own'"):
         own.run(workers=2)

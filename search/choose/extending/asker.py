@@ -41,7 +41,7 @@ class ExtendingAsker:
         return self._asker.budget
 
     def next_cohort(self) -> tuple[int, list[Asked]] | None:
-        """Return what `Asker.next_cohort` returns; None when the budget is spent and no range is to be widened."""
+        """Return what `Asker.next_cohort` returns; None when the budget is spent and no range needs widening."""
         with self._asker.turn():
             # Another process may have extended the study.
             stored = Extended.read(self.extended.recipe, self.extended.base, self.study.user_attrs)

@@ -1,4 +1,4 @@
-"""How far a study has been extended, and whether it is to be extended further."""
+"""The extensions of a study: how far it has been extended, and the decision on the next extension."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from search.recipe.space import Space
 from search.record.extensions import Extension, stored
 
 MOST = 3
-"""The number of times that one end of a range is moved at most."""
+"""The largest number of times that one end of a range is moved."""
 
-# These samplers draw without regard to earlier trials: they draw in the new part, so that the range is searched evenly.
+# These samplers ignore earlier trials. They draw from the new part, so that the whole range is searched evenly.
 _BLIND = ("random", "qmc")
 
 
@@ -52,12 +52,12 @@ class Extended:
 
     @property
     def budget(self) -> int:
-        """The total number of trials that the extensions ask for; 0 where there are none."""
+        """The total number of trials that the extensions ask for; 0 if there are none."""
         return max((extension.budget for extension in self.extensions), default=0)
 
     @property
     def regions(self) -> list[Region]:
-        """The new parts of ranges, from which samplers that draw blindly draw the trials of an extension."""
+        """The new parts of ranges, from which samplers that ignore earlier trials draw the trials of an extension."""
         if self.recipe.sampler not in _BLIND:
             return []
         regions = []
@@ -128,15 +128,15 @@ class Extended:
     def decide(self, trials: Sequence[FrozenTrial], validate: Callable[[Space], object]) -> Extension | None:
         """Choose the next extension of a study whose budget is spent.
 
-        One range is widened at a time. The added trials are to the earlier ones as the new part of the range is to the
-        whole, but a cohort at least. The cells of a grid stay as far apart as before, and the range ends with the last.
+        One range is widened at a time. The number of trials grows in proportion to the length of the range, and by at
+        least a cohort. The cells of a grid stay as far apart as before, and the range ends with the last one.
 
         Args:
             trials: all trials of the study, except failed ones.
             validate: raises RequestError for a space that the study cannot have.
 
         Returns:
-            The extension; None where the best trial lies at no edge that may be moved.
+            The extension; None if the best trial lies at no edge that may be moved.
         """
         grid = self.recipe.sampler == "grid"
         if grid and len(trials) < self.space.cell_count():

@@ -56,7 +56,7 @@ class Widened(Space):
 
 
 def widen(base: Space, extensions: Sequence[Extension]) -> Space:
-    """Return a space with its ranges widened; the space itself where there is no extension."""
+    """Return a space with its ranges widened; the space itself if there is no extension."""
     if not extensions:
         return base
     steps: list[Step] = []
