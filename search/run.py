@@ -101,7 +101,7 @@ def run(
     objective: Annotated[
         str | None,
         option(
-            "The objective; several, such as val_loss,sparsity, ask for their Pareto front.",
+            "One objective, or several for their Pareto front, such as val_loss,sparsity.",
             SEARCH,
             metavar="NAMES",
             default=_default("objective"),

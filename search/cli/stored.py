@@ -82,7 +82,7 @@ def validate_words(words: Sequence[str], storage: str, kind: str = "study or rec
     known, recipes = names.studies(storage), names.recipes()
     path = database.sqlite_path(storage)
     if known is None and (path is None or path.exists()):
-        return  # the studies of a server, or of a file that cannot be read, are found out about later
+        return  # the studies of a server, or of a file that cannot be read, are looked up later
     groups = {"studies": known or (), "recipes": recipes}
     for word in words:
         is_recipe = word in recipes or any(sign in word for sign in "+/") or word.endswith(".toml")

@@ -41,14 +41,14 @@ def validate_figure_file(file: Path) -> None:
 
 
 def validate_replaceable(file: Path, *, force: bool) -> None:
-    """Refuse to overwrite a file that is no figure of ours at all, which can be told before anything is trained.
+    """Refuse to overwrite a file that this package did not write; this needs no training.
 
     Raises:
         RequestError: the file holds something else.
     """
     if file.exists() and not force and _SIGNATURE.encode() not in file.read_bytes():
         raise RequestError(
-            f"figure: {clip(str(file), 200)} is there already and was not written by this version of regsearch:"
+            f"figure: {clip(str(file), 200)} already exists and was not written by this version of regsearch:"
             " give another --figure, or overwrite it with --force"
         )
 

@@ -48,7 +48,7 @@ class BaseStudy:
     Args:
         recipe: a name in `studies/`, a path to a .toml file, techniques joined by '+', or a `Recipe`.
         dataset: a data set that replaces the recipe's: a name, or a path relative to the working directory.
-        target: the column of a table that is predicted.
+        target: the column of a table to predict.
         data_dir: the folder of the data sets that torchvision downloads.
         offline: whether to download nothing.
         study_name: the name of the study; by default recipe and data set, ``l2-digits``.
