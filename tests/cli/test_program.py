@@ -15,6 +15,7 @@ from support.small_studies import Quiet, small
 from objectives import l2
 from search import __main__ as program
 from search import run
+from search.cli import invocation
 from search.cli.options import DEVICES
 from search.recipe import Recipe
 from search.recipe.declared import CORE
@@ -77,7 +78,7 @@ def test_commands_are_named_where_none_is_given(capsys: pytest.CaptureFixture[st
     [
         (["repot"], "unknown command 'repot': did you mean 'report'?"),
         (["optimize", "l2"], "unknown command 'optimize': its name here is 'run'"),
-        (["l2"], "'l2' is a study, not a command: run it with `run l2`"),
+        (["l2"], f"'l2' is a study, not a command: run it with `{invocation.command('run', 'l2')}`"),
         (["--storage", "x"], "unknown option '--storage'"),
         (["run", "l2", "--trails", "3"], "unknown option '--trails': did you mean '--trials'?"),
         (["run", "l3"], "unknown study 'l3': did you mean 'l2'?"),
