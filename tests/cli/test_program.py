@@ -78,7 +78,6 @@ def test_commands_are_named_where_none_is_given(capsys: pytest.CaptureFixture[st
     [
         (["repot"], "unknown command 'repot': did you mean 'report'?"),
         (["optimize", "l2"], "unknown command 'optimize': its name here is 'run'"),
-        (["l2"], f"'l2' is a study, not a command: run it with `{invocation.command('run', 'l2')}`"),
         (["--storage", "x"], "unknown option '--storage'"),
         (["run", "l2", "--trails", "3"], "unknown option '--trails': did you mean '--trials'?"),
         (["run", "l3"], "unknown study 'l3': did you mean 'l2'?"),
@@ -89,6 +88,12 @@ def test_a_wrong_word_is_one_line(words: list[str], says: str, capsys: pytest.Ca
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert says in err
+
+
+def test_a_study_in_the_place_of_a_command_is_answered_with_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["l2"]) == 2
+    command = invocation.command("run", "l2")
+    assert f"'l2' is a study, not a command: run it with `{command}`" in capsys.readouterr().err
 
 
 def test_it_runs_and_lists_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
