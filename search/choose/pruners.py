@@ -5,6 +5,9 @@ because regularisation pays late: of 64 L2 strengths on digits, the five that ar
 38th at epoch 11, and are all among the first six at epoch 50. An early rung, where unregularised trials lead, would
 prune the best ones. The rule that forecasts (curve) sees that these still improve, and judges from a sixth of the
 epochs on.
+
+`survivors(judged, peers, rung)` is what a pruner has to say: `judged` are the running trials of the cohort, `peers` all
+trials they are compared with, themselves included, and `at(trial, rung)` is what each had at the rung.
 """
 
 from __future__ import annotations

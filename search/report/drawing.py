@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -105,3 +106,12 @@ def having(record: Record, name: str, entries: Sequence[Entry]) -> list[Entry]:
         return not isinstance(distribution, CategoricalDistribution) or params[name] in distribution.choices
 
     return [entry for entry in entries if fits(entry.params)]
+
+
+def groups(record: Record) -> list[tuple[Sequence[Entry], dict[str, Any], str]]:
+    """Return the pruned trials, the complete ones and the best, each with its markers' look and its label."""
+    return [
+        (record.pruned, style.PRUNED, "pruned (best so far)"),
+        (record.complete, style.COMPLETE, "complete"),
+        ([record.best], style.BEST, f"best: trial {record.best.number}"),
+    ]

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from search.report import drawing
-from search.report.drawing import CaptionedFigure
+from search.report.drawing import CaptionedFigure, groups
 from search.report.record import Entry, Record
 from search.show import figure_style as style
 
@@ -20,7 +20,7 @@ def draw(record: Record) -> CaptionedFigure:
     rows, columns = style.grid(len(names))
     figure, panels = style.canvas(rows, columns, sharey=True)
     for panel, name in zip(panels.flat, names, strict=False):
-        for entries, look, label in _groups(record):
+        for entries, look, label in groups(record):
             some = drawing.having(record, name, entries)
             places = drawing.hyperparameter_axis(panel, name, record.searched[name], some)
             _points(panel, places, some, look, label, vertical=True)
@@ -42,21 +42,13 @@ def draw_settings(record: Record) -> CaptionedFigure:
         return CaptionedFigure(None, "The recipe lists no settings; it searches a space.")
     figure, panels = style.canvas(1, 1, (7.4, 0.6 + 0.3 * len(labelled)))
     panel = panels[0, 0]
-    for entries, look, label in _groups(record):
+    for entries, look, label in groups(record):
         _points(panel, np.array([labelled.index(one) for one in entries]), entries, look, label, vertical=False)
     panel.set_yticks(range(len(labelled)), [style.literal(one.label) for one in labelled])
     panel.set_ylim(len(labelled) - 0.4, -0.6)
     panel.set_xlabel(f"validation {record.loss_label}")
     style.legend(figure, [panel])
     return CaptionedFigure(figure, _caption(record))
-
-
-def _groups(record: Record) -> list[tuple[Sequence[Entry], dict[str, Any], str]]:
-    return [
-        (record.pruned, style.PRUNED, "pruned (best so far)"),
-        (record.complete, style.COMPLETE, "complete"),
-        ([record.best], style.BEST, f"best: trial {record.best.number}"),
-    ]
 
 
 def _points(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import optuna
@@ -14,6 +14,7 @@ from search.recipe import Recipe
 from search.recipe.distributions import as_text
 from search.recipe.space import Space
 from search.record.objectives import VAL_LOSS, Objectives
+from search.storage.fields import Part
 
 IDENTITY = "identity"
 """The study attribute that holds what `describe` returns."""
@@ -33,6 +34,10 @@ _FREE = {
     "data",
     "objective",
 }
+# The fields of version 0.1.0, which every stored identity has. A later field of a recipe or its pruner is left out at
+# its default, so that the identity of a study from before it existed still matches.
+_ALWAYS = {"ask_batch", "replicates", "seed", "sampler", "precision", "pruner"}
+_ALWAYS_OF_PRUNER = {"name", "reduction_factor", "min_epochs", "interval"}
 
 _LONGEST_NAME = 200
 _STEM = 180  # leaves room for a number
@@ -40,7 +45,8 @@ _STEM = 180  # leaves room for a number
 
 def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, str]:
     """Return every field that changes a study's results, as text."""
-    fields = {name: _text(value) for name, value in recipe.model_dump(mode="json").items() if name not in _FREE}
+    fields = {name: _text(value) for name, value in _changed(recipe, _ALWAYS).items() if name not in _FREE}
+    fields["pruner"] = _text(_changed(recipe.pruner, _ALWAYS_OF_PRUNER))
     fields |= {f"set {name}": _text(value) for name, value in space.fixed.items()}
     if not space.settings:
         fields |= {f"space {name}": as_text(value) for name, value in space.searched.items()}
@@ -121,6 +127,16 @@ def free_name(study: str, taken: list[str]) -> str:
     while f"{study}-{number}" in taken:
         number += 1
     return f"{study}-{number}"
+
+
+def _changed(part: Part, always: Collection[str]) -> dict[str, Any]:
+    """Return the fields of a table that are not at their defaults, and those that are always stored."""
+    defaults = {name: field.get_default(call_default_factory=True) for name, field in type(part).model_fields.items()}
+    return {
+        name: value
+        for name, value in part.model_dump(mode="json").items()
+        if name in always or getattr(part, name) != defaults[name]
+    }
 
 
 def _text(value: object) -> str:

@@ -13,12 +13,14 @@ import sys
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from support.documents import DOCUMENTS, ROOT, ROOT_DOCUMENTS, Block, all_blocks, anchors, commands, links
 
 from search.recipe import Recipe
-from search.recipe.discovery import select
+from search.recipe.discovery import discover, select
+from search.recipe.schema import PrunerName, SamplerName
 from search.recipe.space import Space
 
 _PATH = re.compile(r"`((?:search|objectives|studies|tests|benchmarks|docs|\.ci)/[\w./*-]*)`")
@@ -99,3 +101,15 @@ def test_every_command_exists_and_has_the_options_it_is_given(block: Block) -> N
             assert given <= options(ours[1]), line
         else:
             assert line.startswith(("pip install ", "uv run mlflow ui", "uv run mkdocs ", "uvx ")), line
+
+
+def test_the_lists_of_names_in_documents_are_complete() -> None:
+    techniques = (ROOT / "docs" / "techniques.md").read_text(encoding="utf-8")
+    table = techniques.partition("| | techniques |")[2].partition("\n\n")[0]
+    assert set(discover()) <= set(re.findall(r"`(\w+)`", table))
+    recipes, commands_page = (
+        (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("recipes.md", "commands.md")
+    )
+    for name in (*get_args(PrunerName), *get_args(SamplerName)):
+        assert f"`{name}`" in recipes, name
+        assert f"`{name}`" in commands_page, name
