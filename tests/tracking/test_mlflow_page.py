@@ -49,7 +49,7 @@ def test_a_study_is_found_opened_and_compared(tmp_path: Path, empty_mlflow: Path
 
 
 def _finds_the_trials_under_their_study(page: Browser, study: str, names: list[str]) -> None:
-    page.until("document.body.innerText.includes('a run for each study')")
+    page.until("document.body.innerText.includes('each study is a run')")
     page.until(f"String({_ROWS}) === {json.dumps(study)}")
     page.click(element("a", study) + ".closest('[role=row]').querySelector('button')")
     page.until(f"{_ROWS}.length === {1 + len(names)}")
