@@ -21,7 +21,8 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 def client(empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
     shutil.copy(empty_mlflow, "mlflow.db")
     monkeypatch.delenv("MLFLOW_BACKEND_STORE_URI", raising=False)
-    return MlflowClient("sqlite:///mlflow.db")
+    # By its whole path: MLflow keeps the connections of a process by the URI, which other tests use in their folders.
+    return MlflowClient(f"sqlite:///{Path('mlflow.db').absolute()}")
 
 
 def offer(client: MlflowClient, study: str) -> tuple[str, str]:

@@ -74,7 +74,7 @@ def test_descriptions_are_given_once_and_stay_as_somebody_has_changed_them(bench
     client = bench.client()
     experiment = client.get_experiment_by_name("regsearch")
     assert experiment is not None
-    assert "a run for each study" in experiment.tags[note]
+    assert "each study is a run" in experiment.tags[note]
     assert bench.runs()[bench.name].data.tags[note] == "How strong?"
     client.set_experiment_tag(experiment.experiment_id, note, "mine")
     client.set_tag(bench.runs()[bench.name].info.run_id, note, "mine too")
