@@ -1,8 +1,8 @@
 """Say which file hides this package from `python -m search.run`; installed as a module of its own.
 
 Python looks for `search` in the current folder first. A user's `search.py` there is found instead of this package, and
-Python then fails with a message that does not name it. So the distribution has the file `regsearch.pth`, which Python's
-start-up reads (module `site`), and which calls `explain` where a module is run by `-m`. This file imports nothing of the
+Python then fails with a message that does not name it. So the distribution has a file `regsearch.pth`, which Python's
+start-up reads (module `site`); it calls `explain` where a module is run by `-m`. This file imports nothing of the
 package, which cannot be imported then.
 """
 
