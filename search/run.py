@@ -34,7 +34,7 @@ from search.cli.options import (
     flag,
     option,
 )
-from search.cli.values import pairs, parse_range, parse_value, parse_values
+from search.cli.values import given, pairs, parse_range, parse_slots, parse_value, parse_values
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.schema import DataSet, LossName, PrecisionName, PrunerName, SamplerName, ScaleName
@@ -184,7 +184,7 @@ def run(
     """
     started = time.monotonic()
     shortcuts = {"hidden": hidden, "batch_size": batch_size, "epochs": epochs}
-    fixed = {name: parse_value(value) for name, value in pairs("--set", set_ or ()).items()} | _given(shortcuts)
+    fixed = {name: parse_value(value) for name, value in pairs("--set", set_ or ()).items()} | given(shortcuts)
     ranges = {name: parse_range(name, text) for name, text in pairs("--space", space or (), "NAME=RANGE").items()}
     options = {name: parse_values(value) for name, value in pairs("--data", data or ()).items()}
     changes: dict[str, Any] = {
@@ -199,12 +199,12 @@ def run(
         "set": fixed or None,
         "space": ranges or None,
         "pruner": {"name": pruner} if pruner is not None else None,
-        "data": _given({"dataset": dataset, "target": target, "scale": scale, "options": options or None}) or None,
+        "data": given({"dataset": dataset, "target": target, "scale": scale, "options": options or None}) or None,
     }
 
     # The recipe's fields are validated here, before torch is imported.
     recipe = Recipe.load(study)
-    recipe.but(recipe.name, **_given(changes))
+    recipe.but(recipe.name, **given(changes))
 
     from search.api import Study
     from search.study.runner import RunOptions, validate_run
@@ -217,10 +217,10 @@ def run(
         storage=storage,
         tracking_uri=tracking_uri,
         device=device,
-        slots=_slots(slots),
+        slots=parse_slots(slots),
         checkpoint=checkpoint,
         techniques=technique or (),
-        **_given(changes),
+        **given(changes),
     )
     # Validated before the study is opened, because opening writes: a wrong budget leaves nothing behind.
     run_options = RunOptions(timeout, extend, workers, engine, address)
@@ -230,15 +230,6 @@ def run(
     _open(searched, context.obj if context.parent is None else context.obj[1:])
     _go(searched, searched.budget(trials), started, run_options, as_json=json_)
     return 0
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _slots(text: str) -> int | str:
-    value = parse_value(text)
-    return value if isinstance(value, int) else text
 
 
 def _check(study: Study, started: float, *, as_json: bool) -> int:

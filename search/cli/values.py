@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.errors import RequestError, clip
@@ -57,3 +57,14 @@ def pairs(option: str, words: Sequence[str], takes: str = "NAME=VALUE") -> dict[
             raise RequestError(f"{option}: {clip(name)} is given twice")
         values[name] = value
     return values
+
+
+def parse_slots(text: str) -> int | str:
+    """Return a whole number, or the word as it is, such as ``auto``."""
+    value = parse_value(text)
+    return value if isinstance(value, int) else text
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given a value."""
+    return {name: value for name, value in options.items() if value is not None}
