@@ -7,6 +7,7 @@ import re
 import shlex
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,18 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
     return attempt
 
 
-def contents() -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+def contents() -> dict[str, object]:
+    """What each file holds; of a database what it says, as earlier commands decide when its journal is moved into it."""
+    files = [path for path in Path().rglob("*") if path.is_file() and not path.name.endswith(("-wal", "-shm"))]
+    return {str(path): _content(path) for path in files}
+
+
+def _content(path: Path) -> object:
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            return list(connection.iterdump())
+    except sqlite3.DatabaseError:
+        return path.read_bytes()
 
 
 def raw_study(name: str = "x", **options: object) -> optuna.Study:
