@@ -43,7 +43,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
 
 
 def contents() -> dict[str, object]:
-    """What each file holds; of a database what it says, as earlier commands decide when its journal is moved into it."""
+    """What each file holds; of a database what it says, as earlier commands decide when its journal moves into it."""
     files = [path for path in Path().rglob("*") if path.is_file() and not path.name.endswith(("-wal", "-shm"))]
     return {str(path): _content(path) for path in files}
 
