@@ -210,7 +210,7 @@ def run(
     from search.study.runner import RunOptions, validate_run
 
     searched = Study(
-        study,
+        recipe,
         data_dir=data_dir,
         offline=offline,
         study_name=study_name,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from search.cli import invocation
-
-_ROOT = str(Path(__file__).parents[2])
+from search.storage.installed import FOLDER
 
 
 def environment() -> dict[str, str]:
@@ -18,6 +16,6 @@ def environment() -> dict[str, str]:
     last, and only if this process looks there at all.
     """
     here = [os.getcwd()] if any(folder in ("", os.getcwd()) for folder in sys.path) else []
-    path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH"), *here]))
+    path = os.pathsep.join(filter(None, [str(FOLDER), os.environ.get("PYTHONPATH"), *here]))
     own = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", invocation.STARTED: invocation.started()}
     return os.environ | own

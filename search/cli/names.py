@@ -8,12 +8,10 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-from pathlib import Path
 
 from search.storage.database import DEFAULT_STORAGE, sqlite_path
+from search.storage.installed import FOLDER
 
-# Found by its place, because a folder `studies` of the user's may come first on `sys.path`.
-_INSTALLED = Path(__file__).resolve().parents[2]
 # The hyperparameters of every study and of the optimisers.
 _COMMON = {
     *("activation", "batch_size", "epochs", "hidden", "lr", "optimizer"),
@@ -25,13 +23,13 @@ _DECLARED = re.compile(r'"(\w+)": (?:Numeric|Structural)\(')
 
 def recipes() -> list[str]:
     """Return the names of the packaged recipes, those in subfolders too."""
-    folder = _INSTALLED / "studies"
+    folder = FOLDER / "studies"
     return sorted(file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.toml"))
 
 
 def hyperparameters() -> set[str]:
     """Return the names of the hyperparameters that studies have."""
-    files = (_INSTALLED / "objectives").glob("*.py")
+    files = (FOLDER / "objectives").glob("*.py")
     return _COMMON.union(*(_DECLARED.findall(file.read_text(encoding="utf-8")) for file in files))
 
 

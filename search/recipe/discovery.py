@@ -13,7 +13,7 @@ from pathlib import Path
 
 import search.technique
 from search.errors import RequestError, unknown
-from search.recipe import installed
+from search.storage import installed
 from search.technique import Technique
 
 # The name of the package `objectives` where another package of that name comes first on `sys.path`.

@@ -15,7 +15,6 @@ from typing import Any
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from search.errors import EnvironmentFault, RequestError, clip, nearest, unknown
-from search.recipe import installed
 from search.recipe.schema import (
     MOST_POINTS,
     WATCHED,
@@ -31,6 +30,7 @@ from search.recipe.schema import (
     WatchName,
     Whole,
 )
+from search.storage import installed
 from search.storage.fields import Part
 
 _LONGEST_FILE = 2**20

@@ -11,11 +11,11 @@ from typing import Any
 import optuna
 
 from search.data import DATASETS
-from search.recipe import Recipe, installed, packaged
+from search.recipe import Recipe, packaged
 from search.record.curves import RECIPE
 from search.show.sheet import Sheet
 from search.show.text import number, plain
-from search.storage import database
+from search.storage import database, installed
 from search.study.results import by_state, tally
 
 

@@ -33,10 +33,11 @@ _FREE = {
     "grid_points",
     "data",
     "objective",
+    "pruner",
 }
 # The fields of version 0.1.0, which every stored identity has. A later field of a recipe or its pruner is left out at
 # its default, so that the identity of a study from before it existed still matches.
-_ALWAYS = {"ask_batch", "replicates", "seed", "sampler", "precision", "pruner"}
+_ALWAYS = {"ask_batch", "replicates", "seed", "sampler", "precision"}
 _ALWAYS_OF_PRUNER = {"name", "reduction_factor", "min_epochs", "interval"}
 
 _LONGEST_NAME = 200

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from search.cli import invocation
 from search.storage.database import DEFAULT_TRACKING, patience, shown, sqlite_path
-from search.tracking.plan import view_tag
+from search.tracking.plan import EXPERIMENT, view_tag
 
-EXPERIMENT = "regsearch"
 _LOCAL = "http://127.0.0.1:5000"  # where `mlflow ui` listens
 _PATIENCE = 3.0  # seconds for a server to answer
 

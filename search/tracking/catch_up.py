@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from search.tracking.live import Live
+from search.tracking.plan import EXPERIMENT
 from search.tracking.reach import unreachable
 from search.tracking.said import say
 from search.tracking.turn import Turn
@@ -42,7 +43,7 @@ class _NoLines:
 
 
 def catch_up(
-    studies: Sequence[str], storage: str, tracking_uri: str, *, experiment: str = "regsearch", patience: float = 10.0
+    studies: Sequence[str], storage: str, tracking_uri: str, *, experiment: str = EXPERIMENT, patience: float = 10.0
 ) -> Iterator[Caught]:
     """Bring MLflow up to date with each study in turn; end early if MLflow does not answer or another writer is busy.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from search.cli import child
 from search.tracking.live import AGAIN
+from search.tracking.plan import EXPERIMENT
 
 _LINES = 2000  # lines that may wait before epochs are dropped: some 10 MB, several seconds of the fastest training
 
@@ -30,7 +31,7 @@ class WriterLink:
     goes on.
     """
 
-    def __init__(self, *, study: str, storage: str, tracking_uri: str, experiment: str = "regsearch") -> None:
+    def __init__(self, *, study: str, storage: str, tracking_uri: str, experiment: str = EXPERIMENT) -> None:
         self._lines: queue.Queue[bytes | None] = queue.Queue(_LINES)
         self._process: subprocess.Popen[bytes] | None = None
         self._closing = False

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from optuna.trial import FrozenTrial
 
+EXPERIMENT = "regsearch"
+"""The name of MLflow's experiment for the runs of all studies, unless another is given."""
 KEY_TAG = "regsearch.key"
 STUDY_TAG = "regsearch.study"
 TRIAL_TAG = "regsearch.trial"

@@ -20,6 +20,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from search.tracking.live import AGAIN, Lines, Live
+from search.tracking.plan import EXPERIMENT
 from search.tracking.reach import StorageAway, reason
 from search.tracking.said import say
 from search.tracking.turn import Turn
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--study", required=True, help="The name of the study.")
     parser.add_argument("--storage", required=True, help="The URL of the study's Optuna storage.")
     parser.add_argument("--tracking-uri", required=True, help="The tracking URI of MLflow.")
-    parser.add_argument("--experiment", default="regsearch", help="The name of MLflow's experiment.")
+    parser.add_argument("--experiment", default=EXPERIMENT, help="The name of MLflow's experiment.")
     parser.add_argument("--patience", type=float, default=10.0, help="The seconds of failing before giving up.")
     options = parser.parse_args(arguments)
     _stand_back()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path
 
 import optuna
 import torch
 from torch import Tensor
 
 from search.data import Data
+from search.storage import installed
 
 
 def portable(data: Data) -> Data:
@@ -33,7 +33,7 @@ def portable(data: Data) -> Data:
 def versions() -> dict[str, str]:
     """Return the versions that must agree on every node; each trial's record names its own build of torch."""
     digest = hashlib.sha256()
-    root = Path(__file__).parents[2]
+    root = installed.FOLDER
     for file in sorted(file for package in ("search", "objectives") for file in (root / package).rglob("*.py")):
         digest.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes())
     release = torch.__version__.partition("+")[0]  # the machine of the command may have a build without CUDA

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from search.recipe import installed
 from search.recipe.discovery import discover
+from search.storage import installed
 
 # Prints what the user's own package holds, and where this one's technique comes from.
 _BOTH = """
