@@ -87,7 +87,8 @@ def sync_studies(
 
     if tracking_uri == "none":
         raise RequestError("tracking-uri takes sqlite:///FILE, http://SERVER or another database's URL, got 'none'")
-    names = [find(storage, study)[0] for study in studies] or ours(storage)
+    database.validate_present(storage)
+    names = [find(storage, study)[0] for study in studies] or list(ours(storage))
     if not names:
         raise RequestError(f"storage: {database.shown(storage)} has no study that regsearch made")
     database.validate_databases(storage, tracking_uri)

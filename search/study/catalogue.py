@@ -16,6 +16,7 @@ from search.record.curves import RECIPE
 from search.show.sheet import Sheet
 from search.show.text import number, plain
 from search.storage import database, installed
+from search.study.lookup import ours
 from search.study.results import by_state, tally
 
 
@@ -92,16 +93,11 @@ def _sentence(technique: Path) -> str:
 
 
 def _studies(storage: str) -> Iterator[StoredStudy]:
-    path = database.sqlite_path(storage)
-    database.validate_sqlite(storage, "storage", ours=True)
-    if path is not None and not path.exists():
+    if not (stored := ours(storage)):
         return
     with database.faults(storage):
         backend = database.connect(storage)
-        for study in backend.get_all_studies():
-            if RECIPE not in study.user_attrs:
-                continue
-            trials = optuna.load_study(study_name=study.study_name, storage=backend).get_trials(deepcopy=False)
+        for name, attributes in stored.items():
+            trials = optuna.load_study(study_name=name, storage=backend).get_trials(deepcopy=False)
             values = [trial.values[0] for trial in trials if trial.state.name == "COMPLETE" and trial.values]
-            recipe = study.user_attrs[RECIPE].get("name", "")
-            yield StoredStudy(study.study_name, recipe, by_state(trials), min(values, default=None))
+            yield StoredStudy(name, attributes[RECIPE].get("name", ""), by_state(trials), min(values, default=None))

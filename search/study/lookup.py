@@ -52,12 +52,18 @@ def names(storage: str) -> list[str]:
         return optuna.get_all_study_names(database.connect(storage))
 
 
-def ours(storage: str) -> list[str]:
-    """Return the names of the studies that regsearch made in a storage, in the order of their creation."""
-    database.validate_present(storage)
+def ours(storage: str) -> dict[str, dict[str, Any]]:
+    """Return the user attributes of the studies that regsearch made in a storage, by name, in order of creation.
+
+    A storage that does not exist has none.
+    """
+    path = database.sqlite_path(storage)
+    database.validate_sqlite(storage, "storage", ours=True)
+    if path is not None and not path.exists():
+        return {}
     with database.faults(storage):
         studies = database.connect(storage).get_all_studies()
-    return [study.study_name for study in studies if RECIPE in study.user_attrs]
+    return {study.study_name: study.user_attrs for study in studies if RECIPE in study.user_attrs}
 
 
 def recipe_fields(recipe: Recipe) -> dict[str, Any]:
@@ -68,21 +74,11 @@ def recipe_fields(recipe: Recipe) -> dict[str, Any]:
 
 
 def recipes(storage: str) -> dict[str, tuple[Recipe, dict[str, str]]]:
-    """Return the recipe and the identity of every study that regsearch made in a storage, by name.
-
-    A storage that does not exist has none.
-    """
-    path = database.sqlite_path(storage)
-    database.validate_sqlite(storage, "storage", ours=True)
-    if path is not None and not path.exists():
-        return {}
-    recipes = {}
-    with database.faults(storage):
-        for one in optuna.get_all_study_summaries(database.connect(storage), include_best_trial=False):
-            if RECIPE in one.user_attrs:
-                recipe = Recipe.parse(stored_recipe(one.user_attrs), one.study_name)
-                recipes[one.study_name] = recipe, one.user_attrs.get(IDENTITY, {})
-    return recipes
+    """Return the recipe and the identity of every study that regsearch made in a storage, by name."""
+    return {
+        name: (Recipe.parse(stored_recipe(attributes), name), attributes.get(IDENTITY, {}))
+        for name, attributes in ours(storage).items()
+    }
 
 
 def usual_name(study: str, dataset: str | None, known: Iterable[str], kind: str = "study") -> str:
