@@ -16,13 +16,15 @@ shift" (ICML 2015), who normalise before the activation; `torch.nn.BatchNorm1d`,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from search.technique import Numeric, Structural, StudyContext, Technique, Values
+from search.technique import Array, Loops, Numeric, Structural, StudyContext, Technique, Values
 
 _EPSILON = 1e-5
 
@@ -104,6 +106,98 @@ def layer(h: Tensor, number: int, values: Values) -> Tensor:
     return normalised
 
 
+def given(number: int, h: Tensor, values: Values) -> Sequence[Tensor] | None:
+    """Return what the loops take: parameters and their gradients, running estimates, and room for the backward pass.
+
+    They are ``slots x padded width``, except for `bn_alpha` ``(slots,)`` and the normalised activations, shaped as h.
+    """
+    if number == 0:
+        return None
+    weight = values.parameter("weight", number)
+    own = [weight, values.parameter("bias", number)]
+    own += [values.parameter_gradient(name, number) for name in ("weight", "bias")]
+    running = [values.state[f"{number}.running_mean"], values.state[f"{number}.running_var"]]
+    return *own, *running, values["bn_alpha"], torch.empty_like(weight), torch.empty_like(h)
+
+
+def normalise(
+    h: Array,
+    weight: Array,
+    bias: Array,
+    _weight_gradient: Array,
+    _bias_gradient: Array,
+    running_mean: Array,
+    running_var: Array,
+    alpha: Array,
+    inverse: Array,
+    normalised: Array,
+) -> None:
+    """Normalise `h`, ``slots x batch x padded width``, in place, and update the running estimates."""
+    slots, rows, width = h.shape
+    one = alpha.dtype.type(1)
+    share, unbiased = one / alpha.dtype.type(rows), one / alpha.dtype.type(rows - 1)
+    epsilon = alpha.dtype.type(_EPSILON)
+    for slot in range(slots):
+        mean, var = np.zeros(width, h.dtype), np.zeros(width, h.dtype)
+        for row in range(rows):
+            for unit in range(width):
+                mean[unit] += h[slot, row, unit]
+        for unit in range(width):
+            mean[unit] *= share
+        for row in range(rows):
+            for unit in range(width):
+                centred = h[slot, row, unit] - mean[unit]
+                normalised[slot, row, unit] = centred
+                var[unit] += centred * centred
+        for unit in range(width):
+            running_mean[slot, unit] += alpha[slot] * (mean[unit] - running_mean[slot, unit])
+            running_var[slot, unit] += alpha[slot] * (var[unit] * unbiased - running_var[slot, unit])
+            inverse[slot, unit] = one / np.sqrt(var[unit] * share + epsilon)
+        scale, shift = np.empty(width, h.dtype), np.empty(width, h.dtype)
+        for unit in range(width):
+            scale[unit], shift[unit] = weight[slot, unit], bias[slot, unit]
+        for row in range(rows):
+            for unit in range(width):
+                normalised[slot, row, unit] *= inverse[slot, unit]
+                h[slot, row, unit] = normalised[slot, row, unit] * scale[unit] + shift[unit]
+
+
+def differentiate(
+    gradient: Array,
+    weight: Array,
+    _bias: Array,
+    weight_gradient: Array,
+    bias_gradient: Array,
+    _running_mean: Array,
+    _running_var: Array,
+    alpha: Array,
+    inverse: Array,
+    normalised: Array,
+) -> None:
+    """Turn the gradient in what `normalise` left into that in what it got, and write those of the parameters.
+
+    With n = (h - mean) / sqrt(var + 1e-5):  ``dh = weight * inverse * (dn - mean(dn) - n * mean(dn * n))``.
+    """
+    slots, rows, width = gradient.shape
+    share = alpha.dtype.type(1) / alpha.dtype.type(rows)
+    for slot in range(slots):
+        total, product = np.zeros(width, gradient.dtype), np.zeros(width, gradient.dtype)
+        for row in range(rows):
+            for unit in range(width):
+                total[unit] += gradient[slot, row, unit]
+                product[unit] += gradient[slot, row, unit] * normalised[slot, row, unit]
+        scale = np.empty(width, gradient.dtype)
+        for unit in range(width):
+            weight_gradient[slot, unit], bias_gradient[slot, unit] = product[unit], total[unit]
+            scale[unit] = weight[slot, unit] * inverse[slot, unit]
+            total[unit] *= share
+            product[unit] *= share
+        for row in range(rows):
+            for unit in range(width):
+                n = normalised[slot, row, unit]
+                gradient[slot, row, unit] = scale[unit] * (gradient[slot, row, unit] - total[unit] - n * product[unit])
+
+
 technique = Technique(
     name="batch_norm",
     hyperparameters={
@@ -116,4 +210,5 @@ technique = Technique(
     parameters=parameters,
     start=start,
     layer=layer,
+    loops=Loops(given, normalise, differentiate),
 )

@@ -2,13 +2,17 @@
 
 from search.technique.hyperparameter import Hyperparameter, Numeric, Structural, Value
 from search.technique.layout import Field
-from search.technique.technique import Batch, Inputs, StudyContext, Technique, Values
+from search.technique.loops import Array, Loops
+from search.technique.technique import Batch, StudyContext, Technique
+from search.technique.values import Inputs, Values
 
 __all__ = [
+    "Array",
     "Batch",
     "Field",
     "Hyperparameter",
     "Inputs",
+    "Loops",
     "Numeric",
     "Structural",
     "StudyContext",

@@ -21,96 +21,20 @@ do not: torch rounds them differently where a vector register is not full.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
 from torch import Tensor
 
 from search.errors import RequestError
 from search.technique.hyperparameter import Hyperparameter, Numeric, Structural, Value
-from search.technique.layout import Field, Layout
+from search.technique.layout import Field
+from search.technique.loops import Loops
+from search.technique.values import Values
 
 if TYPE_CHECKING:
     from search.data import Data
-
-
-class Inputs(Protocol):
-    """The relation between the network's inputs and the data in a person's units.
-
-    Attributes:
-        image_shape: the (channels, height, width) of a row, or None if rows are not images.
-        pixels: whether the inputs come from pixels; their unit values then lie in [0, 1].
-    """
-
-    image_shape: tuple[int, int, int] | None
-    pixels: bool
-
-    def unit(self, x: Tensor) -> Tensor:
-        """Return inputs ``... x features`` as pixels in [0, 1]. Inputs that are not pixels stay as they are."""
-        ...
-
-    def scaled(self, unit: Tensor) -> Tensor:
-        """Return unit values as the network takes them: the inverse of `unit`."""
-        ...
-
-
-class Values(Mapping[str, Tensor]):
-    """The values that a hook may read: a mapping of the numeric hyperparameters in use, each ``(slots,)``, and more.
-
-    Attributes:
-        structure: the structural hyperparameters and their values.
-        state: the technique's own tensors, with leading dimension slots; hooks change them in place.
-        layout: the place of each parameter in ``slots x size``.
-        inputs: the relation between the network's inputs and pixels.
-        classes: the names of the classes in the order of the outputs; () in regression.
-        slots, device, dtype: the number of slots, and the device and type of the pack's tensors.
-        train: True in training, False in evaluation. In Monte Carlo passes it is True for techniques that take part.
-        epoch, step, steps: the 0-based epoch, the 0-based step within it, and the number of steps of one epoch.
-        lr: the learning rate of this step after every `rate` hook, ``slots x 1`` or ``slots x size``.
-    """
-
-    structure: Mapping[str, Value]
-    state: dict[str, Tensor]
-    layout: Layout
-    inputs: Inputs
-    classes: Sequence[str]
-    slots: int
-    device: torch.device
-    dtype: torch.dtype
-    epoch: int
-    step: int
-    steps: int
-    lr: Tensor
-
-    @property
-    @abstractmethod
-    def train(self) -> bool: ...
-
-    @abstractmethod
-    def uniform(self, name: str, *shape: int) -> Tensor:
-        """Return draws from [0, 1) that all slots of a replicate share, new in each forward pass.
-
-        The draws broadcast over the slots: ``slots x shape``, or ``1 x shape`` if the pack has one replicate.
-        """
-
-    @abstractmethod
-    def normal(self, name: str, *shape: int) -> Tensor:
-        """Return draws from the standard normal distribution, shared and shaped as those of `uniform`."""
-
-    @abstractmethod
-    def quantile(self, unit: Tensor) -> Tensor:
-        """Return the standard normal quantiles of draws from [0, 1), of any shape, such as the unit draws of `init`."""
-
-    @abstractmethod
-    def per_slot(self, grouped: Tensor) -> Tensor:
-        """Expand ``groups x ...`` to ``slots x ...``, without a copy if there is one group; slots stay as they are."""
-
-    @abstractmethod
-    def parameter(self, name: str, layer: int) -> Tensor:
-        """Return one of the technique's own parameters (`Technique.parameters`), ``slots x padded width``."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +116,7 @@ class Technique:
         layer: a function that changes activations. It gets those of a hidden layer, ``slots x batch x padded width``,
             and the layer's number from 1; or the network's scaled inputs, ``groups or slots x batch x padded
             features``, and 0. It keeps the padding zero.
+        loops: the `layer` hook once more, as loops that are compiled for the CPU (`Loops`), which is faster.
         monte_carlo: whether `layer` draws at random in Monte Carlo passes too, whose spread estimates how uncertain a
             prediction is. Techniques that do not take part are evaluated without noise.
         targets: a function that changes the targets ``groups or slots x batch x outputs``, in training only.
@@ -199,6 +124,8 @@ class Technique:
             leaves it out (contract C8, docs/design.md).
         penalty: a differentiable function of the weights whose result, ``(slots,)``, is added to each slot's loss.
             `val_loss` leaves it out.
+        penalty_gradient: a function that adds the gradient of the penalty to the gradient ``slots x size`` in place. It
+            saves the backward pass through `penalty`.
         gradient: a function that changes the gradient ``slots x size`` in place, after the backward pass.
         rate: a function that returns a factor on the learning rate, ``(slots,)`` or ``slots x size``. It gets the
             0-based step since the start and the number of steps of one epoch.
@@ -222,10 +149,12 @@ class Technique:
     start: Callable[[Values], dict[str, Tensor]] | None = None
     input: Callable[[Tensor, Values], Tensor] | None = None
     layer: Callable[[Tensor, int, Values], Tensor] | None = None
+    loops: Loops | None = None
     monte_carlo: bool = False
     targets: Callable[[Tensor, Values], Tensor] | None = None
     loss: Callable[[Batch, Values], Tensor] | None = None
     penalty: Callable[[Tensor, Values], Tensor] | None = None
+    penalty_gradient: Callable[[Tensor, Tensor, Values], None] | None = None
     gradient: Callable[[Tensor, Tensor, Values], None] | None = None
     rate: Callable[[int, int, Values], Tensor] | None = None
     project: Callable[[Tensor, Values], None] | None = None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_SLOPE = 0.01
+SLOPE = 0.01
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ _aten = torch.ops.aten
 
 ACTIVATIONS = {
     "leaky_relu": Activation(
-        lambda z: F.leaky_relu(z, _SLOPE, inplace=True),
-        lambda gradient, h, into: _aten.leaky_relu_backward(gradient, h, _SLOPE, True, grad_input=into),
+        lambda z: F.leaky_relu(z, SLOPE, inplace=True),
+        lambda gradient, h, into: _aten.leaky_relu_backward(gradient, h, SLOPE, True, grad_input=into),
         nn.LeakyReLU,
     ),
     "relu": Activation(

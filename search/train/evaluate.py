@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from search.technique.layout import ALIGNMENT, Layout
-from search.train import losses
 from search.train.batches import Batches
 from search.train.network import Network
 from search.train.program import Program
@@ -17,23 +16,22 @@ _SPARSE = 1e-6
 
 
 @torch.no_grad()
-def score(network: Network, program: Program, batches: Batches, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def score(network: Network, groups: int, batches: Batches, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean loss and accuracy (or root mean squared error in the user's units), float64 ``(slots,)`` each.
 
     Args:
+        network: the network.
+        groups: the number of minibatches that its slots share.
+        batches: the data on the device.
         x: the inputs, ``examples x padded features``.
         y: the targets, ``examples x padded outputs``.
     """
-    loss = torch.zeros(network.slots, dtype=torch.float64, device=batches.device)
+    loss = torch.zeros(network.products.slots, dtype=torch.float64, device=batches.device)
     read = torch.zeros_like(loss)
     for start in range(0, len(x), EVAL_ROWS):
         part, truth = x[start : start + EVAL_ROWS], y[start : start + EVAL_ROWS]
-        predictions = network(part.expand(network.groups, -1, -1))
-        loss += program.loss(predictions, truth[None], batches.outputs).sum(1)
-        if batches.target_scale is None:
-            read += losses.correct(predictions, truth, batches.outputs)
-        else:
-            read += losses.squared_error(predictions, truth, batches.target_scale)
+        predictions = network(part.expand(groups, -1, -1))
+        network.products.measure(predictions, truth, batches.target_scale, loss, read)
     loss /= len(x)
     read = read / len(x) if batches.target_scale is None else (read / (len(x) * batches.outputs)).sqrt()
     return loss, read

@@ -1,10 +1,8 @@
 """A pack: slots of one signature that train together as one batched network; `trainer` has the steps.
 
 A slot's weights and curves depend on the program, its hyperparameters and its replicate alone, not on its place, its
-neighbours or the pack's width (contract C3, docs/design.md). Three things make that true to the bit on the CPU: widths
-are padded to 64 bytes (`layout`), random draws are keyed by name (`streams`), and a batched product never has fewer
-than two slots, for which torch would use another kernel. A slot that is the only one of its replicate is therefore
-doubled; its double is never reported.
+neighbours or the pack's width (contract C3, docs/design.md). On the CPU this is true to the bit, because every slot has
+products of its own (`compiled.products`, `torch_products`) and random draws are keyed by name (`streams`).
 """
 
 from __future__ import annotations
@@ -55,7 +53,7 @@ class Pack:
             replicate share their minibatches.
         epoch: the number of epochs trained so far.
         stopped: the slots that a technique has stopped by then; the caller takes them out.
-        state: every tensor that belongs to a slot, with leading dimension rows (slots and doubles).
+        state: every tensor that belongs to a slot, with leading dimension slots.
     """
 
     def __init__(self, program: Program, batches: Batches, slots: Sequence[Slot]) -> None:
@@ -64,7 +62,8 @@ class Pack:
         self.slots = sorted(slots, key=lambda slot: slot.replicate)
         self.epoch = 0
         self.stopped: list[Slot] = []
-        self._settle()
+        self._replicates = [slot.replicate for slot in self.slots]
+        self._trainer: Trainer | None = None
 
     @cached_property
     def state(self) -> dict[str, Tensor]:
@@ -72,7 +71,7 @@ class Pack:
         program, device, dtype = self.program, self.batches.device, self.batches.dtype
         state: dict[str, Tensor] = {}
         for name in program.numeric:
-            given = [self.slots[i].values[name] for i in self._slot_of]
+            given = [slot.values[name] for slot in self.slots]
             state[f"values/{name}"] = torch.tensor(given, dtype=dtype, device=device)
         moment, techniques = make_values(program, self.batches, state, self._replicates)
         theta = initial_weights(program, self._replicates, techniques, moment.lr)
@@ -89,15 +88,14 @@ class Pack:
     def restored(cls, program: Program, batches: Batches, slots: Sequence[Slot], saved: Saved) -> Pack:
         """Return a pack of some of the slots that were saved, at their epoch."""
         pack = cls(program, batches, slots)
-        places = [saved.slots.index((slot.trial, slot.replicate)) for slot in pack.slots]
-        index = torch.tensor([places[i] for i in pack._slot_of])
+        index = torch.tensor([saved.slots.index((slot.trial, slot.replicate)) for slot in pack.slots])
         pack.epoch = saved.epoch
         pack.state = {name: value.index_select(0, index).to(batches.device) for name, value in saved.state.items()}
         return pack
 
     def saved(self) -> Saved:
         """Return what `restored` continues from, on the CPU."""
-        state = {name: value.cpu()[self._rows] for name, value in self.state.items()}
+        state = {name: value.cpu().clone() for name, value in self.state.items()}
         return Saved(self.epoch, [(slot.trial, slot.replicate) for slot in self.slots], state)
 
     @classmethod
@@ -134,34 +132,27 @@ class Pack:
             pack.epoch, pack.state = first.epoch, {}
             pack.stopped = [packs[p].slots[s] for p, s in keep if packs[p].slots[s] in packs[p].stopped]
             places = []
-            for p, other in enumerate(packs):
-                at = [place for place, i in enumerate(pack._slot_of) if keep[i][0] == p]
-                old = [other._rows[keep[pack._slot_of[place]][1]] for place in at]
-                table = torch.tensor([at, old], dtype=torch.int64, device=states[0]["theta"].device)
+            for p in range(len(packs)):
+                at = [place for place, (source, _) in enumerate(keep) if source == p]
+                slots = [keep[place][1] for place in at]
+                table = torch.tensor([at, slots], dtype=torch.int64, device=states[0]["theta"].device)
                 places.append((table[0], table[1]))
             gathered.append((pack, places))
         for name in list(states[0]):
             for pack, places in gathered:
                 like = states[0][name]
-                # Each row is copied straight to its place; concatenating all packs first would take the memory twice.
-                collected = like.new_empty((len(pack._slot_of), *like.shape[1:]))
-                for state, (at_rows, old_rows) in zip(states, places, strict=True):
-                    collected.index_copy_(0, at_rows, state[name].index_select(0, old_rows))
+                # Each slot is copied straight to its place; concatenating all packs first would take the memory twice.
+                collected = like.new_empty((len(pack.slots), *like.shape[1:]))
+                for state, (new, old) in zip(states, places, strict=True):
+                    collected.index_copy_(0, new, state[name].index_select(0, old))
                 pack.state[name] = collected
             for state in states:
                 del state[name]
         return [pack for pack, _ in gathered]
 
-    def _settle(self) -> None:
-        """Decide which slot each row of the state holds, and which row is reported for each slot."""
-        self._slot_of = _arrange(self.slots)
-        self._rows = [self._slot_of.index(slot) for slot in range(len(self.slots))]
-        self._replicates = [self.slots[i].replicate for i in self._slot_of]
-        self._trainer: Trainer | None = None
-
     def weights(self, slot: int) -> dict[str, Tensor]:
         """Return a slot's present weights, named and shaped as by `torch.nn.Sequential` (`Layout.unpack`)."""
-        return self.program.layout.unpack(self.state["theta"][self._rows[slot]])
+        return self.program.layout.unpack(self.state["theta"][slot])
 
     def rest(self, device: torch.device | str) -> None:
         """Free what only training needs, such as the gradient, and move the state to a device."""
@@ -181,18 +172,19 @@ class Pack:
             measured = self._training.run_epoch()
         self.epoch += 1
         # This is the only copy to the CPU in an epoch: only here does the host wait for a GPU.
-        table = torch.stack([*measured.values(), self.state["stopped"].double()]).cpu()[:, self._rows]
+        table = torch.stack([*measured.values(), self.state["stopped"].double()]).cpu()
         self.stopped = [slot for slot, stopped in zip(self.slots, table[-1].tolist(), strict=True) if stopped]
         return dict(zip(measured, table, strict=False))
 
     def score(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean loss and accuracy (or root mean squared error in the user's units), by row of the state.
+        """Return mean loss and accuracy (or root mean squared error in the user's units), ``(slots,)`` each.
 
         Args:
             x: the inputs, ``examples x padded features``.
             y: the targets, ``examples x padded outputs``.
         """
-        return self._training.score(x, y)
+        with products(self.program.precision, self.batches.device):
+            return self._training.score(x, y)
 
     def predict(self, x: Tensor, number: int | None = None) -> Tensor:
         """Return predictions ``slots x examples x padded outputs`` of the present weights.
@@ -201,13 +193,5 @@ class Pack:
             x: the inputs, ``examples x padded features``.
             number: the number of a Monte Carlo pass; None for evaluation, without noise.
         """
-        return self._training.predict(x, number)[self._rows]
-
-
-def _arrange(slots: Sequence[Slot]) -> list[int]:
-    """Return the slot that each row of the state holds; a slot that is the only one of its replicate has two rows."""
-    rows: list[int] = []
-    for index, slot in enumerate(slots):
-        alone = sum(other.replicate == slot.replicate for other in slots) == 1
-        rows += [index, index] if alone else [index]
-    return rows
+        with products(self.program.precision, self.batches.device):
+            return self._training.predict(x, number)

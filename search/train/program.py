@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from search.technique import Technique, Value
 from search.technique.layout import Layout
 from search.train.batches import Batches
+from search.train.engine import Engine, choose_engine
 from search.train.losses import CLASSIFICATION, REGRESSION, LossFunction
 from search.train.optimisers import OPTIMISERS, Optimiser
 from search.train.precision import Precision
@@ -28,6 +29,7 @@ class Program:
         seed: the study's seed, part of the name of every random draw.
         watch: the extra metrics, as in the recipe.
         precision: the precision of products.
+        engine: what computes them.
     """
 
     structure: Mapping[str, Value]
@@ -42,6 +44,7 @@ class Program:
     seed: int
     watch: tuple[str, ...] = ()
     precision: Precision = "fp32"
+    engine: Engine = "torch"
 
     @classmethod
     def build(
@@ -91,6 +94,7 @@ class Program:
             seed=seed,
             watch=tuple(watch),
             precision=precision,
+            engine=choose_engine(batches.device, precision),
         )
 
 

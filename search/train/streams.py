@@ -15,9 +15,13 @@ import hashlib
 import math
 from functools import cache, lru_cache
 from statistics import NormalDist
+from types import ModuleType
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from search.train.compiled import toolchain
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX_1 = 0xBF58476D1CE4E5B9
@@ -70,6 +74,10 @@ def dense_uniform(
     stream: int, count: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Tensor:
     """Draw like `uniform`, ``(count,)``, but two numbers from each integer: half the work, for the noise of steps."""
+    if (compiled := _compiled(torch.device(device))) is not None:
+        out = torch.empty(count, dtype=dtype)
+        compiled.dense_uniform(np.uint64(stream), out.numpy())
+        return out
     halves = bits(stream, -(-count // 2), device).view(torch.int32)[:count]
     return (halves >> 8).bitwise_and_((1 << _UNIFORM_BITS) - 1).to(dtype).mul_(2.0**-_UNIFORM_BITS)
 
@@ -80,8 +88,22 @@ def normal(stream: int, count: int, device: torch.device | str = "cpu", dtype: t
     The quantiles are in a table, because the logarithm and cosine of the usual transforms round differently from place
     to place and from machine to machine. Mean 0 and variance 1 hold exactly; no draw exceeds 4.3 in magnitude.
     """
+    if (compiled := _compiled(torch.device(device))) is not None:
+        out = torch.empty(count, dtype=dtype)
+        compiled.normal(np.uint64(stream), _quantiles(torch.device(device), dtype).numpy(), out.numpy())
+        return out
     quarters = bits(stream, -(-count // 4), device).view(torch.int16)[:count]
     return _quantiles(torch.device(device), dtype).index_select(0, quarters.to(torch.int32) + (1 << 15))
+
+
+@cache
+def _compiled(device: torch.device) -> ModuleType | None:
+    """Return the compiled form of the draws on a device, None if there is none."""
+    if device.type != "cpu" or toolchain.unavailable() is not None:
+        return None
+    from search.train.compiled import draws  # it takes numba
+
+    return draws
 
 
 def quantile(uniform: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The training of a pack's rows: the steps of an epoch, which change the state, and the metrics after it.
+"""The training of a pack's slots: the steps of an epoch, which change the state, and the metrics after it.
 
     order -> minibatch -> inputs -> forward (layers) -> targets -> loss + terms -> backward
           -> gradients -> rates -> optimiser -> projections
@@ -18,20 +18,21 @@ from torch import Tensor
 from search.technique import Batch
 from search.train import evaluate, streams
 from search.train.batches import Batches
-from search.train.network import Network
-from search.train.precision import compute_type
+from search.train.direct import DirectGradient, serves
+from search.train.network import Network, products_of
 from search.train.program import Program
+from search.train.torch_products import TorchProducts
 from search.train.values import make_values, owned, owner
 
 
 class Trainer:
-    """Trains the rows of a state in place; it can be created anew from the state at any epoch.
+    """Trains the slots of a state in place; it can be created anew from the state at any epoch.
 
     Args:
-        program: the program of all rows.
+        program: the program of all slots.
         batches: the data on the device.
-        state: every tensor that belongs to a row, with leading dimension rows.
-        replicates: the replicate of each row; equal ones are consecutive.
+        state: every tensor that belongs to a slot, with leading dimension slots.
+        replicates: the replicate of each slot; equal ones are consecutive.
         epoch: the number of epochs trained so far.
     """
 
@@ -50,27 +51,26 @@ class Trainer:
         layout = self._program.layout
         for technique, values in zip(self._program.techniques, self._techniques, strict=True):
             values.state = owned(self._state, owner(technique.name))
-            leaves = {}
+            leaves, gradients = {}, {}
             for layer, name in ((at, name) for at, whose, name in layout.vectors if whose == technique.name):
                 field = layout.vector(layer, technique.name, name)
                 leaf = layout.view(theta, field).detach().requires_grad_()
                 leaves[layer + 1, name] = leaf
-                self._vectors.append((leaf, layout.view(self._gradient, field)))
-            values.parameters = leaves
+                gradients[layer + 1, name] = layout.view(self._gradient, field)
+                self._vectors.append((leaf, gradients[layer + 1, name]))
+            values.parameters, values.parameter_gradients = leaves, gradients
         self._inputs, self._targets = self._bound("input"), self._bound("targets")
         self._gradients, self._rates, self._projections = map(self._bound, ("gradient", "rate", "project"))
-        self._network = Network(
-            layout,
-            program.activation,
-            theta,
-            self._gradient,
-            self._moment.groups,
-            self._bound("layer"),
-            compute_type(program.precision, theta.dtype),
-        )
+        products = products_of(program, batches, theta, self._gradient, self._moment.groups)
+        self._network = Network(products, layout.layers, theta, self._bound("layer"), self._moment.expand)
+        self._update = _update_of(program)
+        self._direct: DirectGradient | None = None
+        if not isinstance(products, TorchProducts) and serves(program.techniques):
+            by_technique = list(zip(program.techniques, self._techniques, strict=True))
+            self._direct = DirectGradient(products, layout.layers, by_technique, self._moment.expand)
 
     def run_epoch(self) -> dict[str, Tensor]:
-        """Train every row for one epoch and return its metrics: name to float64 ``(rows,)``."""
+        """Train every slot for one epoch and return its metrics: name to float64 ``(slots,)``."""
         measured = self._train() | self._evaluate()
         state = self._state
         for after in self._bound("after_epoch"):
@@ -108,34 +108,30 @@ class Trainer:
     def _train(self) -> dict[str, Tensor]:
         program, moment, theta = self._program, self._moment, self._state["theta"]
         minibatches = list(zip(*(torch.split(order, program.batch_size) for order in self._orders()), strict=True))
-        terms = self._bound("loss"), self._bound("penalty")
         loss_sum = torch.zeros(len(theta), dtype=torch.float64, device=theta.device)
         extra_sum = torch.zeros_like(loss_sum)
-        ones = torch.ones(len(theta), dtype=theta.dtype, device=theta.device)
         moment.train, moment.steps = True, len(minibatches)
+        differentiate = self._by_autograd if self._direct is None else self._directly
+        extra = None
         rows = 0
         for step, chosen in enumerate(minibatches):
             moment.step, moment.forward = step, 0
-            batch = self._forward(chosen)
-            loss = program.loss(batch.predictions, batch.targets, batch.outputs).mean(1)
-            extra = _sum([*(term(batch) for term in terms[0]), *(term(self._leaf) for term in terms[1])])
-            objective = loss if extra is None else loss + extra
-            objective.backward(ones)  # type: ignore[no-untyped-call]
+            x, targets = self._minibatch(chosen)
+            extra = differentiate(x, targets, loss_sum)
             self._step()
-            loss_sum += loss.detach() * len(chosen[0])
             rows += len(chosen[0])
             if extra is not None:
-                extra_sum += extra.detach()
+                extra_sum += extra
         measured = {"train_loss": loss_sum / rows}
-        if any(terms):
+        if extra is not None:
             measured["train_objective"] = measured["train_loss"] + extra_sum / len(minibatches)
         if self._rates:
             measured["lr"] = moment.lr.amax(1).double()
         return measured
 
-    def _forward(self, chosen: Sequence[Tensor]) -> Batch:
-        """Pass the minibatch of these rows, as techniques change it, through the network."""
-        batches, moment = self._batches, self._moment
+    def _minibatch(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return inputs and targets of these rows, as techniques change them, ``groups or slots x batch x ...``."""
+        batches = self._batches
         x, y = batches.gather(chosen)
         if self._inputs:
             unit = batches.inputs.unit(x)
@@ -144,10 +140,47 @@ class Trainer:
             x = batches.inputs.scaled(unit)
         for change in self._targets:
             y = change(y)
+        return x, y
+
+    def _by_autograd(self, x: Tensor, y: Tensor, loss_sum: Tensor) -> Tensor | None:
+        """Write the gradient of a minibatch; add its losses to `loss_sum`, and return the other terms, ``(slots,)``."""
+        batches, moment, program = self._batches, self._moment, self._program
+        self._network.begin()
         # The targets of a single group broadcast over its slots.
         targets = y if len(moment.groups) == 1 else moment.expand(y)
-        self._network.begin()
-        return Batch(x, targets, self._pass(x), batches.outputs, batches.task, self._pass)
+        batch = Batch(x, targets, self._pass(x), batches.outputs, batches.task, self._pass)
+        loss = program.loss(batch.predictions, batch.targets, batch.outputs).mean(1)
+        extra = _sum(
+            [*(term(batch) for term in self._bound("loss")), *(term(self._leaf) for term in self._bound("penalty"))]
+        )
+        objective = loss if extra is None else loss + extra
+        objective.backward(torch.ones_like(loss))  # type: ignore[no-untyped-call]
+        for leaf, gradient in self._vectors:
+            gradient.zero_() if leaf.grad is None else gradient.copy_(leaf.grad)
+            leaf.grad = None
+        if self._leaf.grad is not None:
+            self._gradient.add_(self._leaf.grad)
+            self._leaf.grad = None
+        loss_sum += loss.detach() * x.shape[1]
+        return None if extra is None else extra.detach()
+
+    def _directly(self, x: Tensor, y: Tensor, loss_sum: Tensor) -> Tensor | None:
+        """Do what `_by_autograd` does; only penalties that do not state their gradient take autograd."""
+        assert self._direct is not None
+        self._direct(x, y, loss_sum)
+        terms = []
+        for technique, values in zip(self._program.techniques, self._techniques, strict=True):
+            if technique.penalty is None:
+                continue
+            if technique.penalty_gradient is None:
+                term = technique.penalty(self._leaf, values)
+                self._gradient.add_(torch.autograd.grad(term.sum(), self._leaf)[0])
+            else:
+                theta = self._state["theta"]
+                term = technique.penalty(theta, values)
+                technique.penalty_gradient(self._gradient, theta, values)
+            terms.append(term.detach())
+        return _sum(terms)
 
     def _pass(self, x: Tensor) -> Tensor:
         predictions = self._network(x)
@@ -157,12 +190,6 @@ class Trainer:
     def _step(self) -> None:
         """Update the weights from the gradient of this minibatch."""
         moment, theta = self._moment, self._state["theta"]
-        for leaf, gradient in self._vectors:
-            gradient.zero_() if leaf.grad is None else gradient.copy_(leaf.grad)
-            leaf.grad = None
-        if self._leaf.grad is not None:
-            self._gradient.add_(self._leaf.grad)
-            self._leaf.grad = None
         for change in self._gradients:
             change(self._gradient, theta)
         values: Mapping[str, Tensor] = moment.numeric
@@ -173,7 +200,7 @@ class Trainer:
                 lr = lr * (factor if factor.ndim == 2 else factor[:, None])
             moment.lr = lr
             values = {**values, "lr": lr}
-        self._program.optimiser.update(theta, self._gradient, self._optimiser, values)
+        self._update(theta, self._gradient, self._optimiser, values)
         for project in self._projections:
             project(theta)
 
@@ -201,11 +228,11 @@ class Trainer:
         """Return mean loss and accuracy or error on some rows of data (`evaluate.score`)."""
         self._moment.train = False
         self._network.begin()
-        return evaluate.score(self._network, self._program, self._batches, x, y)
+        return evaluate.score(self._network, len(self._moment.groups), self._batches, x, y)
 
     @torch.no_grad()
     def predict(self, x: Tensor, number: int | None = None) -> Tensor:
-        """Return predictions ``rows of the state x examples x padded outputs``.
+        """Return predictions ``slots x examples x padded outputs``.
 
         Args:
             x: the inputs, ``examples x padded features``.
@@ -225,3 +252,20 @@ class Trainer:
 def _sum(terms: Sequence[Tensor]) -> Tensor | None:
     """Return the sum of ``(slots,)`` terms, None if there are no terms."""
     return reduce(torch.add, terms) if terms else None
+
+
+def _update_of(program: Program) -> Callable[[Tensor, Tensor, dict[str, Tensor], Mapping[str, Tensor]], None]:
+    """Return the function that takes a step of the program's optimiser, with its engine (`Optimiser.update`)."""
+    in_torch = program.optimiser.update
+    if program.engine == "torch":
+        return in_torch
+    from search.train.compiled.optimisers import prepare  # it takes numba
+
+    def update(theta: Tensor, gradient: Tensor, state: dict[str, Tensor], values: Mapping[str, Tensor]) -> None:
+        take = prepare(program.optimiser, theta, gradient, state, values)
+        if take is None:
+            in_torch(theta, gradient, state, values)
+        else:
+            take(0, theta.shape[1])
+
+    return update

@@ -28,6 +28,7 @@ class Moment:
         numeric: the numeric hyperparameters in use by name, ``(slots,)`` each.
         replicates: the replicate of each group.
         groups: the consecutive slots of each group.
+        group_of: the group of each slot, int64 ``(slots,)``.
         forward: the number of forward passes in this step so far, part of the name of every draw.
         monte_carlo: whether this is a Monte Carlo pass; `train` is then false.
     """
@@ -40,6 +41,7 @@ class Moment:
     classes: Sequence[str]
     replicates: Sequence[int]
     groups: Sequence[slice]
+    group_of: Tensor
     slots: int
     device: torch.device
     dtype: torch.dtype
@@ -70,6 +72,7 @@ class TechniqueValues(Values):
     monte_carlo: bool = False
     state: dict[str, Tensor] = field(default_factory=dict)
     parameters: Mapping[tuple[int, str], Tensor] = field(default_factory=dict)
+    parameter_gradients: Mapping[tuple[int, str], Tensor] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
         # Attributes that all techniques of a pack share are read from its moment.
@@ -91,10 +94,13 @@ class TechniqueValues(Values):
         return len(self.moment.numeric)
 
     def uniform(self, name: str, *shape: int) -> Tensor:
-        return self._draw(streams.dense_uniform, name, shape)
+        return self._broadcast(self._draw(streams.dense_uniform, name, shape))
 
     def normal(self, name: str, *shape: int) -> Tensor:
-        return self._draw(streams.normal, name, shape)
+        return self._broadcast(self._draw(streams.normal, name, shape))
+
+    def draws(self, name: str, *shape: int) -> Tensor:
+        return self._draw(streams.dense_uniform, name, shape)
 
     def quantile(self, unit: Tensor) -> Tensor:
         return streams.quantile(unit)
@@ -106,13 +112,19 @@ class TechniqueValues(Values):
             purpose = (self.technique, name, now.epoch, now.step, now.forward)
             stream = streams.key(now.seed, replicate, *purpose)
             rows.append(draw(stream, math.prod(shape), now.device, now.dtype).view(1, *shape))
-        return rows[0] if len(rows) == 1 else self.per_slot(torch.cat(rows))
+        return rows[0] if len(rows) == 1 else torch.cat(rows)
+
+    def _broadcast(self, grouped: Tensor) -> Tensor:
+        return grouped if len(grouped) == 1 else self.per_slot(grouped)
 
     def per_slot(self, grouped: Tensor) -> Tensor:
         return self.moment.expand(grouped)
 
     def parameter(self, name: str, layer: int) -> Tensor:
         return self.parameters[layer, name]
+
+    def parameter_gradient(self, name: str, layer: int) -> Tensor:
+        return self.parameter_gradients[layer, name]
 
 
 def make_values(
@@ -139,6 +151,7 @@ def make_values(
         classes=batches.classes,
         replicates=distinct,
         groups=groups,
+        group_of=torch.tensor([distinct.index(one) for one in replicates], device=batches.device),
         slots=len(replicates),
         device=batches.device,
         dtype=batches.dtype,

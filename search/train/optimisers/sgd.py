@@ -29,7 +29,7 @@ class SGD:
     }
 
     def __init__(self, structure: Mapping[str, Value]) -> None:
-        self._nesterov = bool(structure["nesterov"])
+        self.nesterov = bool(structure["nesterov"])
 
     def init(self, theta: Tensor, values: Mapping[str, Tensor]) -> State:
         """Return the velocity, ``slots x size``, and whether it has begun, ``slots x 1``; nothing without momentum."""
@@ -49,5 +49,5 @@ class SGD:
                 share = share - moving * (momentum != 0) * column(values["dampening"])
             velocity.mul_(momentum).addcmul_(gradient, share)
             moving.fill_(1.0)
-            step = gradient.addcmul_(velocity, momentum) if self._nesterov else velocity
+            step = gradient.addcmul_(velocity, momentum) if self.nesterov else velocity
         theta.addcmul_(step, column(values["lr"]), value=-1)

@@ -1,0 +1,108 @@
+"""Whether kernels can be compiled on this machine, how, and where the compiled code is kept.
+
+numba compiles a kernel when it is first called, in about ten seconds for all of them, and keeps the machine code in the
+user's cache folder, in a folder named after the kernels' sources and the compiler's versions. Later processes load it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+COMPILERS = ("numba", "llvmlite")
+"""The packages whose versions decide a kernel's bits."""
+
+
+@cache
+def unavailable() -> str | None:
+    """Return why kernels cannot be compiled here, None if they can."""
+    try:
+        import numba
+        from llvmlite import binding
+    except ImportError as error:
+        return f"numba cannot be imported ({error})"
+    if numba.config.DISABLE_JIT:
+        return "NUMBA_DISABLE_JIT is set"
+    machine = binding.get_process_triple().partition("-")[0]
+    if machine not in ("x86_64", "aarch64", "arm64"):
+        return f"there are no kernels for {machine} processors"
+    features = binding.get_host_cpu_features()
+    if machine == "x86_64" and not (features.get("avx2") and features.get("fma")):
+        return "this processor has no AVX2"
+    return None
+
+
+def vector_bytes() -> int:
+    """Return the bytes of one of the processor's vector registers."""
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+
+
+VECTOR_BYTES = vector_bytes() if unavailable() is None else 0
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of loops over arrays as numba compiles it: a decorator.
+
+    Other threads run beside it, and 1 / 0 is infinite, as in torch. numba decides on the folder of the machine code
+    here, so the setting is ours for this moment only.
+    """
+    import numba
+
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder())
+    try:
+        compiled: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+    return compiled
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the compilers, "" for one that is not installed."""
+    return {name: _version(name) for name in COMPILERS}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+@cache
+def cache_folder() -> Path:
+    """Return the folder of compiled kernels; a temporary one, and a note, if it can't be written."""
+    digest = hashlib.blake2b(digest_size=8)
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    digest.update(repr(sorted(versions().items())).encode())
+    folder = _user_cache() / f"kernels-{digest.hexdigest()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        print(
+            f"note: the folder of compiled kernels, {folder}, can't be written ({error.strerror}): "
+            "they are compiled anew, which takes about 10 s in each process; set NUMBA_CACHE_DIR to a folder that can be",
+            file=sys.stderr,
+        )
+        return Path(tempfile.mkdtemp(prefix="regsearch-kernels-"))
+
+
+def _user_cache() -> Path:
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(chosen) / "regsearch"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "regsearch"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "regsearch"

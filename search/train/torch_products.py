@@ -1,0 +1,162 @@
+"""A pack's products, activations and losses in torch: on a GPU, in bfloat16, and where kernels cannot be compiled.
+
+On a GPU all slots share one batched product for each layer. On the CPU each slot has a product of its own, because
+torch's batched product takes another kernel for one slot than for several, and a slot's bits would depend on its
+neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from search.technique.layout import Layout
+from search.train import losses
+from search.train.activations import ACTIVATIONS
+from search.train.losses import LossFunction
+
+
+class TorchProducts:
+    """The products, activations and losses of a pack; the arguments are those of `CompiledNetwork`.
+
+    Args:
+        compute: the type of activations and products: the type of the weights, or a smaller one.
+
+    Attributes:
+        slots: the number of slots.
+        dtype: the type of activations.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        activation: str,
+        loss: LossFunction,
+        outputs: int,
+        theta: Tensor,
+        gradient: Tensor,
+        groups: Sequence[slice],
+        compute: torch.dtype,
+    ) -> None:
+        self.slots, self.dtype = len(theta), compute
+        self._theta, self._groups, self._loss, self._outputs = theta, groups, loss, outputs
+        # This is theta itself if its type is that of the products.
+        self._computed = theta.to(compute)
+        places = [(layout.weight(layer), layout.bias(layer)) for layer in range(layout.layers)]
+        self._weights = [layout.view(self._computed, weight) for weight, _ in places]
+        self._biases = [layout.view(self._computed, bias).unsqueeze(1) for _, bias in places]
+        self._weight_gradients = [layout.view(gradient, weight) for weight, _ in places]
+        self._bias_gradients = [layout.view(gradient, bias) for _, bias in places]
+        self._activations = [ACTIVATIONS[activation]] * (layout.layers - 1) + [None]
+        # Products go into scratch and are then copied: they are fast only into contiguous memory, which a view of the
+        # flat buffer is not.
+        self._scratch = self._computed.new_empty(len(theta) * max(weight.size for weight, _ in places))
+        self._begun = False
+
+    def begin(self) -> None:
+        """Begin a step: use the present weights, and overwrite the old gradient in the first backward pass."""
+        self._written = [False] * len(self._weights)
+        if self._computed is not self._theta:
+            self._computed.copy_(self._theta)
+
+    def predict(self, first: int, last: int, x: Tensor) -> Tensor:
+        """Return a stretch's activations ``slots x batch x outputs``."""
+        return self.forward(first, last, x)[0]
+
+    def forward(self, first: int, last: int, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return a stretch's activations, and what `backward` takes: each layer's z or h, and its h if that is other.
+
+        Args:
+            first, last: the stretch: the layers from `first` to before `last`.
+            x: the inputs, ``groups x batch x features`` (shared within a group) or ``slots x batch x features``.
+        """
+        kept = []
+        for layer in range(first, last):
+            z, activation = self._linear(layer, x), self._activations[layer]
+            x = z if activation is None else activation.forward(z)
+            kept += [z, x] if activation is not None and activation.of_input else [x, x]
+        return x, kept
+
+    def backward(
+        self, first: int, last: int, x: Tensor, kept: Sequence[Tensor], gradient: Tensor, needs_input: bool
+    ) -> Tensor | None:
+        """Add up a stretch's gradients from that in its activations; return that in its inputs if it is needed."""
+        # The gradient that is given must not be overwritten; those computed here may be.
+        ours = False
+        for layer in reversed(range(first, last)):
+            if (activation := self._activations[layer]) is not None:
+                into = gradient if ours else torch.empty_like(gradient)
+                gradient, ours = activation.backward(gradient, kept[2 * (layer - first)], into), True
+            source = x if layer == first else kept[2 * (layer - first) - 1]
+            self._add_gradient(layer, source, gradient)
+            if layer == first and not needs_input:
+                return None
+            into = gradient.new_empty(*gradient.shape[:2], self._weights[layer].shape[1])
+            self._multiply(gradient, self._weights[layer].transpose(1, 2), into)
+            gradient, ours = into, True
+        return gradient
+
+    def measure(self, predictions: Tensor, y: Tensor, scale: Tensor | None, total: Tensor, read: Tensor) -> None:
+        """Add the losses of predictions to `total`, and right guesses (or squared errors) to `read`, ``(slots,)``.
+
+        Args:
+            predictions: ``slots x examples x padded outputs``.
+            y: the targets, ``examples x padded outputs``.
+            scale: the factors to the user's units in regression; None in classification.
+        """
+        total += self._loss(predictions, y[None], self._outputs).sum(1)
+        read += (
+            losses.correct(predictions, y, self._outputs)
+            if scale is None
+            else losses.squared_error(predictions, y, scale)
+        )
+
+    def _linear(self, layer: int, x: Tensor) -> Tensor:
+        weight, bias = self._weights[layer], self._biases[layer]
+        if x.device.type != "cpu":
+            out = x.new_empty(self.slots, x.shape[1], weight.shape[2])
+            for inputs, rows in self._by_group(x):
+                torch.baddbmm(bias[rows], inputs, weight[rows], out=out[rows])
+            return out
+        out = x.new_empty(self.slots, x.shape[1], weight.shape[2])
+        for slot, inputs in enumerate(self._by_slot(x)):
+            torch.addmm(bias[slot], inputs, weight[slot], out=out[slot])
+        return out
+
+    def _add_gradient(self, layer: int, x: Tensor, gradient: Tensor) -> None:
+        """Overwrite the gradient in the first backward pass of a step, which saves clearing it; add in later ones."""
+        weight = self._scratch[: self._weights[layer].numel()].view(self._weights[layer].shape)
+        if x.device.type != "cpu":
+            for inputs, rows in self._by_group(x):
+                torch.bmm(inputs.transpose(1, 2), gradient[rows], out=weight[rows])
+        else:
+            for slot, inputs in enumerate(self._by_slot(x)):
+                torch.mm(inputs.T, gradient[slot], out=weight[slot])
+        bias = self._bias_gradients[layer]
+        if self._written[layer]:
+            self._weight_gradients[layer].add_(weight)
+            bias.add_(gradient.sum(1, dtype=bias.dtype))
+        else:
+            self._weight_gradients[layer].copy_(weight)
+            torch.sum(gradient, 1, dtype=bias.dtype, out=bias)
+        self._written[layer] = True
+
+    def _multiply(self, a: Tensor, b: Tensor, out: Tensor) -> None:
+        if a.device.type != "cpu":
+            torch.bmm(a, b, out=out)
+            return
+        for slot in range(self.slots):
+            torch.mm(a[slot], b[slot], out=out[slot])
+
+    def _by_group(self, x: Tensor) -> list[tuple[Tensor, slice]]:
+        """Return each group's minibatch, expanded to its slots without a copy, and its slots."""
+        if len(x) == self.slots:
+            return [(x, slice(None))]
+        return [(x[g].expand(rows.stop - rows.start, -1, -1), rows) for g, rows in enumerate(self._groups)]
+
+    def _by_slot(self, x: Tensor) -> list[Tensor]:
+        if len(x) == self.slots:
+            return list(x)
+        return [x[g] for g, rows in enumerate(self._groups) for _ in range(rows.stop - rows.start)]
