@@ -13,12 +13,10 @@ Source: Srivastava et al., "Dropout: a simple way to prevent neural networks fro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from search.technique import Array, Loops, Numeric, StudyContext, Technique, Values
+from search.technique import Gate, Numeric, StudyContext, Technique, Values
 
 
 def check(context: StudyContext) -> None:
@@ -38,22 +36,12 @@ def layer(h: Tensor, number: int, values: Values) -> Tensor:
     return h * kept.mul_(1 / (1 - p))
 
 
-def drop(h: Array, draws: Array, group_of: Array, p: Array, scale: Array) -> None:
-    """Set numbers of `h` whose draws are below p to zero, and scale the others, in place; or do so with gradients."""
-    for slot in range(len(h)):
-        mine, factor, least = draws[group_of[slot]], scale[slot], p[slot]
-        nothing = factor - factor
-        for row in range(h.shape[1]):
-            for unit in range(h.shape[2]):
-                h[slot, row, unit] *= factor if mine[row, unit] >= least else nothing
-
-
-def given(number: int, h: Tensor, values: Values) -> Sequence[Tensor] | None:
-    """Return what `drop` takes: the draws, ``groups x batch x width``, and the numbers of each slot, ``(slots,)``."""
+def gate(number: int, h: Tensor, values: Values) -> Gate | None:
+    """Return the gate of a hidden layer's activations, ``slots x batch x width``."""
     if number == 0:
         return None
     p = values["dropout"]
-    return values.draws(f"layer {number}", *h.shape[1:]), values.group_of, p, 1 / (1 - p)
+    return Gate(values.draws(f"layer {number}", *h.shape[1:]), p, 1 / (1 - p))
 
 
 technique = Technique(
@@ -61,6 +49,6 @@ technique = Technique(
     hyperparameters={"dropout": Numeric(low=0.0, high=0.8, minimum=0.0, below=1.0, neutral=0.0, stronger="up")},
     check=check,
     layer=layer,
-    loops=Loops(given, drop, drop),
+    gate=gate,
     monte_carlo=True,
 )

@@ -14,13 +14,10 @@ inputs with probability 0.8; `torch.nn.Dropout` before the first layer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from objectives.dropout import drop
-from search.technique import Loops, Numeric, Technique, Values
+from search.technique import Gate, Numeric, Technique, Values
 
 
 def layer(x: Tensor, number: int, values: Values) -> Tensor:
@@ -33,18 +30,18 @@ def layer(x: Tensor, number: int, values: Values) -> Tensor:
     return values.per_slot(x) * kept.mul_(1 / (1 - p))
 
 
-def given(number: int, x: Tensor, values: Values) -> Sequence[Tensor] | None:
-    """Return what `drop` takes: the draws, ``groups x batch x width``, and the numbers of each slot, ``(slots,)``."""
+def gate(number: int, x: Tensor, values: Values) -> Gate | None:
+    """Return the gate of the inputs, ``groups or slots x batch x features``."""
     if number != 0:
         return None
     p = values["input_dropout"]
-    return values.draws("inputs", *x.shape[1:]), values.group_of, p, 1 / (1 - p)
+    return Gate(values.draws("inputs", *x.shape[1:]), p, 1 / (1 - p))
 
 
 technique = Technique(
     name="input_dropout",
     hyperparameters={"input_dropout": Numeric(low=0.0, high=0.5, minimum=0.0, below=1.0, neutral=0.0, stronger="up")},
     layer=layer,
-    loops=Loops(given, drop, drop),
+    gate=gate,
     monte_carlo=True,
 )

@@ -11,6 +11,7 @@ Source: Tibshirani, "Regression shrinkage and selection via the lasso" (JRSS B 1
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from search.technique import Numeric, Technique, Values
@@ -18,7 +19,8 @@ from search.technique import Numeric, Technique, Values
 
 def penalty(weights: Tensor, values: Values) -> Tensor:
     """Return ``l1 * sum of absolute values``, ``(slots,)``, of weights ``slots x size``."""
-    return values["l1"] * weights.abs().sum(1)
+    size: Tensor = torch.linalg.vector_norm(weights, 1, dim=1)
+    return values["l1"] * size
 
 
 def penalty_gradient(gradient: Tensor, weights: Tensor, values: Values) -> None:

@@ -12,6 +12,7 @@ decay regularization" (ICLR 2019).
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from search.technique import Numeric, Technique, Values
@@ -19,7 +20,8 @@ from search.technique import Numeric, Technique, Values
 
 def penalty(weights: Tensor, values: Values) -> Tensor:
     """Return ``l2 * sum of squares``, ``(slots,)``, of weights ``slots x size``."""
-    return values["l2"] * weights.square().sum(1)
+    size: Tensor = torch.linalg.vector_norm(weights, dim=1).square()
+    return values["l2"] * size
 
 
 def penalty_gradient(gradient: Tensor, weights: Tensor, values: Values) -> None:

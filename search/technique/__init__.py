@@ -2,7 +2,7 @@
 
 from search.technique.hyperparameter import Hyperparameter, Numeric, Structural, Value
 from search.technique.layout import Field
-from search.technique.loops import Array, Loops
+from search.technique.loops import Array, Gate, Loops
 from search.technique.technique import Batch, StudyContext, Technique
 from search.technique.values import Inputs, Values
 
@@ -10,6 +10,7 @@ __all__ = [
     "Array",
     "Batch",
     "Field",
+    "Gate",
     "Hyperparameter",
     "Inputs",
     "Loops",

@@ -1,10 +1,10 @@
-"""A `layer` hook once more, as loops over arrays that the engine of the CPU compiles."""
+"""A `layer` hook once more, in a form that the engine of the CPU compiles: a gate, or loops over arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 from torch import Tensor
@@ -12,6 +12,21 @@ from torch import Tensor
 from search.technique.values import Values
 
 Array = NDArray[Any]
+
+
+class Gate(NamedTuple):
+    """What dropout and its kin do to activations h, ``slots x batch x width``, with a slot's `least` and `scale`:
+
+    ``h <- h * scale`` where ``draws >= least``, otherwise 0; the gradient passes back by the same rule.
+
+    Attributes:
+        draws: the draws of the minibatch, ``groups x batch x width`` (`Values.draws`).
+        least, scale: ``(slots,)`` each.
+    """
+
+    draws: Tensor
+    least: Tensor
+    scale: Tensor
 
 
 @dataclass(frozen=True)

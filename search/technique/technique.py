@@ -30,7 +30,7 @@ from torch import Tensor
 from search.errors import RequestError
 from search.technique.hyperparameter import Hyperparameter, Numeric, Structural, Value
 from search.technique.layout import Field
-from search.technique.loops import Loops
+from search.technique.loops import Gate, Loops
 from search.technique.values import Values
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ class Technique:
         layer: a function that changes activations. It gets those of a hidden layer, ``slots x batch x padded width``,
             and the layer's number from 1; or the network's scaled inputs, ``groups or slots x batch x padded
             features``, and 0. It keeps the padding zero.
-        loops: the `layer` hook once more, as loops that are compiled for the CPU (`Loops`), which is faster.
+        gate: the `layer` hook in training once more, if it is a `Gate`, for the compiled engine of the CPU. It gets the
+            layer's number and the activations, as `layer` does, and returns None where they stay as they are.
+        loops: the `layer` hook in training once more, as loops that are compiled (`Loops`), if it is no gate.
         monte_carlo: whether `layer` draws at random in Monte Carlo passes too, whose spread estimates how uncertain a
             prediction is. Techniques that do not take part are evaluated without noise.
         targets: a function that changes the targets ``groups or slots x batch x outputs``, in training only.
@@ -149,6 +151,7 @@ class Technique:
     start: Callable[[Values], dict[str, Tensor]] | None = None
     input: Callable[[Tensor, Values], Tensor] | None = None
     layer: Callable[[Tensor, int, Values], Tensor] | None = None
+    gate: Callable[[int, Tensor, Values], Gate | None] | None = None
     loops: Loops | None = None
     monte_carlo: bool = False
     targets: Callable[[Tensor, Values], Tensor] | None = None

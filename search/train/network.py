@@ -21,7 +21,7 @@ from search.train.program import Program
 from search.train.torch_products import TorchProducts
 
 if TYPE_CHECKING:
-    pass
+    from search.train.compiled.network import CompiledNetwork
 
 
 class Products(Protocol):
@@ -134,7 +134,7 @@ class Network:
 
 def products_of(
     program: Program, batches: Batches, theta: Tensor, gradient: Tensor, groups: Sequence[slice]
-) -> Products:
+) -> TorchProducts | CompiledNetwork:
     """Return what computes a pack's layers with the engine of its program.
 
     Args:
@@ -148,4 +148,5 @@ def products_of(
         return TorchProducts(*given, compute_type(program.precision, theta.dtype))
     from search.train.compiled.network import CompiledNetwork  # it takes numba
 
-    return CompiledNetwork(*given)
+    gated = any(technique.gate is not None for technique in program.techniques)
+    return CompiledNetwork(*given, gated)

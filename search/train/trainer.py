@@ -18,6 +18,7 @@ from torch import Tensor
 from search.technique import Batch
 from search.train import evaluate, streams
 from search.train.batches import Batches
+from search.train.changes import Change, has_form
 from search.train.direct import DirectGradient, serves
 from search.train.network import Network, products_of
 from search.train.program import Program
@@ -62,12 +63,16 @@ class Trainer:
         self._inputs, self._targets = self._bound("input"), self._bound("targets")
         self._gradients, self._rates, self._projections = map(self._bound, ("gradient", "rate", "project"))
         products = products_of(program, batches, theta, self._gradient, self._moment.groups)
-        self._network = Network(products, layout.layers, theta, self._bound("layer"), self._moment.expand)
-        self._update = _update_of(program)
+        changes: list[Change] = []
         self._direct: DirectGradient | None = None
-        if not isinstance(products, TorchProducts) and serves(program.techniques):
-            by_technique = list(zip(program.techniques, self._techniques, strict=True))
-            self._direct = DirectGradient(products, layout.layers, by_technique, self._moment.expand)
+        if not isinstance(products, TorchProducts):
+            by_technique = zip(program.techniques, self._techniques, strict=True)
+            changes = [Change(technique, values, products) for technique, values in by_technique if has_form(technique)]
+            if serves(program.techniques):
+                self._direct = DirectGradient(products, layout.layers, changes)
+        gates = {id(change.values): change.gate_for_autograd for change in changes if change.technique.gate is not None}
+        self._network = Network(products, layout.layers, theta, self._bound("layer", gates), self._moment.expand)
+        self._update = _update_of(program)
 
     def run_epoch(self) -> dict[str, Tensor]:
         """Train every slot for one epoch and return its metrics: name to float64 ``(slots,)``."""
@@ -81,12 +86,18 @@ class Trainer:
         self._moment.epoch += 1
         return measured
 
-    def _bound(self, hook: str) -> list[Callable[..., Any]]:
-        """Return a hook of each technique that has it, in order, bound to the technique's values as last argument."""
+    def _bound(self, hook: str, instead: Mapping[int, Callable[..., Any]] | None = None) -> list[Callable[..., Any]]:
+        """Return a hook of each technique that has it, in order, bound to the technique's values as last argument.
+
+        Args:
+            hook: the name of the hook.
+            instead: what to return instead for some techniques, by the identity of their values.
+        """
         bound = []
         for technique, values in zip(self._program.techniques, self._techniques, strict=True):
             if (function := getattr(technique, hook)) is not None:
-                bound.append(lambda *given, call=function, values=values: call(*given, values))
+                other = None if instead is None else instead.get(id(values))
+                bound.append(other or (lambda *given, call=function, values=values: call(*given, values)))
         return bound
 
     def _orders(self) -> list[Tensor]:

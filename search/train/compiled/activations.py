@@ -13,10 +13,12 @@ from search.train.compiled.toolchain import kernel
 
 CODES = {None: 0, "leaky_relu": 1, "relu": 2, "tanh": 3, "gelu": 4}
 """The number by which kernels know an activation; the last layer has none."""
-OF_INPUT = 4
+GELU = 4
 """The code of the activation whose derivative takes z; the others take h, which may overwrite z."""
+TANH = 3
+"""The code of the activation whose derivative takes the size of h; those before it take only its sign."""
 
-_LEAKY_RELU, _RELU, _TANH, _GELU = 1, 2, 3, 4
+_LEAKY_RELU, _RELU = 1, 2
 _ROOT_HALF, _DENSITY = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
 
 
@@ -32,10 +34,10 @@ def activate(code, z, h):
         # NaN is not <= 0, so that a slot that diverges is seen.
         for i in range(len(z)):
             h[i] = number(0) if z[i] <= 0 else z[i]
-    elif code == _TANH:
+    elif code == TANH:
         for i in range(len(z)):
             h[i] = tanh(z[i])
-    elif code == _GELU:
+    elif code == GELU:
         root, half = number(_ROOT_HALF), number(0.5)
         for i in range(len(z)):
             h[i] = z[i] * half * (number(1) + erf(z[i] * root))
@@ -52,10 +54,10 @@ def differentiate(code, gradient, kept):
     elif code == _RELU:
         for i in range(len(gradient)):
             gradient[i] = number(0) if kept[i] <= 0 else gradient[i]
-    elif code == _TANH:
+    elif code == TANH:
         for i in range(len(gradient)):
             gradient[i] = gradient[i] * (number(1) - kept[i] * kept[i])
-    elif code == _GELU:
+    elif code == GELU:
         root, half, density = number(_ROOT_HALF), number(0.5), number(_DENSITY)
         for i in range(len(gradient)):
             z = kept[i]

@@ -41,9 +41,9 @@ def dense_uniform(stream, out):
 
 @kernel
 def normal(stream, table, out):
-    """Fill `out` with draws from `table`, whose 2^16 numbers are equally likely: four from each integer, low bits first.
+    """Fill `out` with draws from `table`: four from each integer, its low bits first.
 
-    The table is that of `streams`, which begins with the cell that the most negative 16 bits stand for.
+    The table of 2^16 equally likely numbers is that of `streams`; the most negative 16 bits stand for the first.
     """
     for i in range((len(out) + 3) // 4):
         x = _bits(stream, i)

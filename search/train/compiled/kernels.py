@@ -20,7 +20,8 @@ BLOCK = 256
 
 @kernel
 def learn(
-    plan, theta, gradient, size, slots, x, x_at, y, y_at, rows, outputs, loss, kept, delta, turned, panel, zeros, total
+    plan, theta, gradient, size, slots, x, x_at, y, y_at, rows, outputs, loss, kept, delta, turned, panel, zeros, total,
+    noise, gates, least, scale, gated,
 ):  # fmt: skip
     """Write every slot's gradient for a minibatch, and add the sum of its losses to `total`.
 
@@ -30,6 +31,8 @@ def learn(
         loss: the code of the loss.
         kept, delta, turned, panel, zeros: room for one slot and one block of rows.
         total: the sums of losses, float64 ``(slots,)``.
+        noise, gates, least, scale: the gates, ``slots x layers`` (`layers.forward`); no columns if there are none.
+        gated: room for a block of inputs after their gate.
     """
     count = plan.shape[1]
     inputs, width = plan[layers.INPUTS, 0], plan[layers.OUTPUTS, count - 1]
@@ -40,19 +43,69 @@ def learn(
         for row in range(0, rows, BLOCK):
             some = min(BLOCK, rows - row)
             x_row, y_row = x_at[slot] + row * inputs, y_at[slot] + row * width
-            layers.forward(plan, 0, count, theta, at, x, x_row, kept, 0, BLOCK, 0, some, panel)
+            source, source_at, places = x, x_row, gates[slot].copy()
+            if len(places):
+                _begin_gates(plan, places, row, gated, x, x_row, some, noise, least[slot, 0], scale[slot, 0])
+                if places[0] >= 0:
+                    source, source_at = gated, 0
+            layers.forward(
+                plan, 0, count, theta, at, source, source_at, kept, 0, BLOCK, 0, some, panel, noise, places,
+                least[slot], scale[slot],
+            )  # fmt: skip
             z_at, d_at = BLOCK * plan[layers.KEPT, count - 1], BLOCK * plan[layers.DELTA, count - 1]
             z, d = _rows(kept, z_at, some, width), _rows(delta, d_at, some, width)
             total[slot] = loss_and_gradient(loss, z, _rows(y, y_row, some, width), d, outputs, share, total[slot])
-            layers.deltas(plan, 0, count, turned, 0, kept, 0, delta, 0, BLOCK, 0, some, panel, zeros)
+            layers.deltas(
+                plan, 0, count, turned, 0, kept, 0, delta, 0, BLOCK, 0, some, panel, zeros, noise, places, least[slot],
+                scale[slot],
+            )  # fmt: skip
             layers.gradients(
-                plan, 0, count, x, x_row, kept, 0, delta, 0, BLOCK, 0, some, gradient, at, row > 0, 0, 1, panel, zeros
+                plan,
+                0,
+                count,
+                source,
+                source_at,
+                kept,
+                0,
+                delta,
+                0,
+                BLOCK,
+                0,
+                some,
+                gradient,
+                at,
+                row > 0,
+                0,
+                1,
+                panel,
+                zeros,
             )
 
 
 @kernel
+def _begin_gates(plan, places, row, gated, x, x_row, rows, noise, least, scale):
+    """Move the places of a slot's draws to a block's first row, and gate its inputs if they have a gate."""
+    for number in range(len(places)):
+        if places[number] >= 0:
+            width = plan[layers.INPUTS, number]
+            places[number] += row * width
+            if number == 0:
+                inputs = gated[: rows * width]
+                inputs[:] = x[x_row : x_row + rows * width]
+                layers.gate(inputs, noise, places[0], least, scale)
+
+
+@kernel
+def gate(h, noise, noise_at, least, scale):
+    """Apply a gate to activations ``slots x numbers``, or to their gradients; draws begin at ``noise_at[slot]``."""
+    for slot in range(len(h)):
+        layers.gate(h[slot], noise, noise_at[slot], least[slot], scale[slot])
+
+
+@kernel
 def learn_rows(
-    plan, theta, at, x, x_at, y, y_at, rows, outputs, loss, kept, delta, first, last, turned, panel, zeros, losses
+    plan, theta, at, x, x_at, y, y_at, rows, outputs, loss, kept, delta, first, last, turned, panel, zeros, losses,
+    noise, gates, least, scale,
 ):  # fmt: skip
     """Do one thread's share of `learn` for one slot: its rows from `first` to before `last`, up to the deltas.
 
@@ -64,12 +117,14 @@ def learn_rows(
     layers.turn(plan, 1, count, theta, at, turned, 0)
     for row in range(first, last, BLOCK):
         some = min(BLOCK, last - row)
-        layers.forward(plan, 0, count, theta, at, x, x_at, kept, 0, rows, row, some, panel)
+        layers.forward(plan, 0, count, theta, at, x, x_at, kept, 0, rows, row, some, panel, noise, gates, least, scale)
         z_at, d_at = rows * plan[layers.KEPT, count - 1], rows * plan[layers.DELTA, count - 1]
         for r in range(row, row + some):
             z, d = _rows(kept, z_at + r * width, 1, width), _rows(delta, d_at + r * width, 1, width)
             losses[r] = loss_and_gradient(loss, z, _rows(y, y_at + r * width, 1, width), d, outputs, share, 0.0)
-        layers.deltas(plan, 0, count, turned, 0, kept, 0, delta, 0, rows, row, some, panel, zeros)
+        layers.deltas(
+            plan, 0, count, turned, 0, kept, 0, delta, 0, rows, row, some, panel, zeros, noise, gates, least, scale
+        )
 
 
 @kernel
@@ -91,17 +146,20 @@ def add_up(losses, total, slot):
 
 
 @kernel
-def forward(plan, first, last, theta, size, slots, x, x_at, rows, kept, kept_size, out, panel):
+def forward(plan, first, last, theta, size, slots, x, x_at, rows, kept, kept_size, out, panel, gates):
     """Compute a stretch of layers for every slot; `out` gets its last layer's h, ``slots x rows x outputs``.
 
-    With `kept_size` 0, all slots use the same room, and nothing is kept.
+    With `kept_size` 0, all slots use the same room, and nothing is kept. `gates` is empty: gates are applied elsewhere.
     """
     wide = plan[layers.OUTPUTS, last - 1]
     for slot in range(slots):
         at = slot * kept_size
         for row in range(0, rows, BLOCK):
             some = min(BLOCK, rows - row)
-            layers.forward(plan, first, last, theta, slot * size, x, x_at[slot], kept, at, rows, row, some, panel)
+            layers.forward(
+                plan, first, last, theta, slot * size, x, x_at[slot], kept, at, rows, row, some, panel, panel, gates,
+                panel, panel,
+            )  # fmt: skip
         h_at, count = at + rows * (plan[layers.KEPT, last - 1] - plan[layers.KEPT, first]), rows * wide
         out[slot * count : (slot + 1) * count] = kept[h_at : h_at + count]
 
@@ -109,7 +167,7 @@ def forward(plan, first, last, theta, size, slots, x, x_at, rows, kept, kept_siz
 @kernel
 def backward(
     plan, first, last, theta, gradient, size, slots, x, x_at, rows, kept, kept_size, g, dx, begun, delta, turned, panel,
-    zeros,
+    zeros, gates,
 ):  # fmt: skip
     """Write the gradients of a stretch of layers from `g`, that in its h, and `dx`, that in its x unless it is empty.
 
@@ -129,7 +187,10 @@ def backward(
             d_at = rows * (plan[layers.DELTA, last - 1] - plan[layers.DELTA, first]) + row * outputs
             g_at = (slot * rows + row) * outputs
             delta[d_at : d_at + some * outputs] = g[g_at : g_at + some * outputs]
-            layers.deltas(plan, first, last, turned, others, kept, kept_at, delta, 0, rows, row, some, panel, zeros)
+            layers.deltas(
+                plan, first, last, turned, others, kept, kept_at, delta, 0, rows, row, some, panel, zeros, panel, gates,
+                panel, panel,
+            )  # fmt: skip
             layers.gradients(
                 plan, first, last, x, x_at[slot], kept, kept_at, delta, 0, rows, row, some, gradient, at,
                 begun or row > 0, 0, 1, panel, zeros,

@@ -5,7 +5,7 @@
 ``dW_l = x_l^T d_l``,  ``db_l = sum of the rows of d_l``,  ``d_{l-1} = d_l W_l^T * a'(z_{l-1})``.
 
 All memory is flat: an array and the place of a slot's or block's first number in it. A network is a `plan`, int64
-``8 x layers``; its rows are named here.
+``9 x layers``; its rows are named here.
 """
 
 # mypy: ignore-errors
@@ -13,18 +13,21 @@ All memory is flat: an array and the place of a slot's or block's first number i
 
 from __future__ import annotations
 
-from search.train.compiled.activations import OF_INPUT, activate, differentiate
+from search.train.compiled.activations import GELU, activate, differentiate
 from search.train.compiled.products import multiply
 from search.train.compiled.toolchain import kernel
 
-INPUTS, OUTPUTS, WEIGHT, BIAS, CODE, KEPT, DELTA, TURNED = range(8)
-"""The rows of a plan: padded widths; places in a slot's parameters; the activation; and what the layers before it take
+INPUTS, OUTPUTS, WEIGHT, BIAS, CODE, APART, KEPT, DELTA, TURNED = range(9)
+"""The rows of a plan: padded widths; places in a slot's parameters; the activation; whether
+what its derivative takes has room apart from h; and what the layers before it take
 of `kept` and `delta` for each row of the minibatch, and of `turned`."""
 
 
 @kernel
-def forward(plan, first, last, theta, theta_at, x, x_at, kept, kept_at, stride, row, rows, panel):
-    """Compute the layers from `first` to before `last` for some rows, and keep h (for gelu z too, after it).
+def forward(
+    plan, first, last, theta, theta_at, x, x_at, kept, kept_at, stride, row, rows, panel, noise, gates, least, scale
+):  # fmt: skip
+    """Compute the layers from `first` to before `last` for some rows, and keep h (and apart from it, after it, z or h).
 
     Args:
         plan, first, last: the network and its layers.
@@ -34,6 +37,8 @@ def forward(plan, first, last, theta, theta_at, x, x_at, kept, kept_at, stride, 
         stride: the number of rows that there is room for.
         row, rows: the first of the rows to compute, and their number.
         panel: room for `multiply`.
+        noise, gates, least, scale: the gates of the slot (`gate`), by the number of the activations: the places in
+            `noise` of the first row's draws, -1 where there is no gate, and the numbers of each.
     """
     source, source_at = x, x_at
     for layer in range(first, last):
@@ -46,9 +51,14 @@ def forward(plan, first, last, theta, theta_at, x, x_at, kept, kept_at, stride, 
             rows, outputs, inputs, source, a_at, inputs, 1, theta, weight, outputs, kept, z_at, outputs, theta, bias, 0,
             panel,
         )  # fmt: skip
+        count = rows * outputs
+        z, h = kept[z_at : z_at + count], kept[h_at : h_at + count]
         if code != 0:
-            count = rows * outputs
-            activate(code, kept[z_at : z_at + count], kept[h_at : h_at + count])
+            activate(code, z, h if code == GELU else z)
+        if plan[APART, layer] and code != GELU:
+            h[:] = z
+        if layer + 1 < len(gates) and gates[layer + 1] >= 0:
+            gate(h, noise, gates[layer + 1] + row * outputs, least[layer + 1], scale[layer + 1])
         source, source_at = kept, h_at
 
 
@@ -69,7 +79,10 @@ def turn(plan, first, last, theta, theta_at, turned, turned_at):
 
 
 @kernel
-def deltas(plan, first, last, turned, turned_at, kept, kept_at, delta, delta_at, stride, row, rows, panel, zeros):
+def deltas(
+    plan, first, last, turned, turned_at, kept, kept_at, delta, delta_at, stride, row, rows, panel, zeros, noise, gates,
+    least, scale,
+):  # fmt: skip
     """Replace the gradient in the last layer's h by that in its z, and compute d of the layers before it.
 
     Args:
@@ -80,10 +93,13 @@ def deltas(plan, first, last, turned, turned_at, kept, kept_at, delta, delta_at,
     for layer in range(last - 1, first - 1, -1):
         inputs, outputs, code = plan[INPUTS, layer], plan[OUTPUTS, layer], plan[CODE, layer]
         d_at = delta_at + stride * (plan[DELTA, layer] - plan[DELTA, first]) + row * outputs
+        count = rows * outputs
+        d = delta[d_at : d_at + count]
+        if layer + 1 < len(gates) and gates[layer + 1] >= 0:
+            gate(d, noise, gates[layer + 1] + row * outputs, least[layer + 1], scale[layer + 1])
         if code != 0:
             z_at = _z_at(plan, first, layer, kept_at, stride, row)
-            count = rows * outputs
-            differentiate(code, delta[d_at : d_at + count], kept[z_at : z_at + count])
+            differentiate(code, d, kept[z_at : z_at + count])
         if layer > first:
             before = delta_at + stride * (plan[DELTA, layer - 1] - plan[DELTA, first]) + row * inputs
             w_at = turned_at + plan[TURNED, layer] - plan[TURNED, first + 1]
@@ -136,6 +152,14 @@ def _h_at(plan, first, layer, kept_at, stride, row):
 
 @kernel
 def _z_at(plan, first, layer, kept_at, stride, row):
-    """Return the place of what the activation's derivative takes: z if it has room of its own, otherwise h."""
+    """Return the place of what the activation's derivative takes: in the room apart, or that of h."""
     h_at = _h_at(plan, first, layer, kept_at, stride, row)
-    return h_at + stride * plan[OUTPUTS, layer] if plan[CODE, layer] == OF_INPUT else h_at
+    return h_at + stride * plan[OUTPUTS, layer] if plan[APART, layer] else h_at
+
+
+@kernel
+def gate(h, noise, noise_at, least, scale):
+    """Multiply numbers by `scale` where their draws are at least `least`, otherwise by 0, in place."""
+    draws, nothing = noise[noise_at : noise_at + len(h)], scale - scale
+    for i in range(len(h)):
+        h[i] *= scale if draws[i] >= least else nothing

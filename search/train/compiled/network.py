@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,15 +25,18 @@ Places = NDArray[np.int64]
 _SHARED = 2**24  # rows times parameters from which several threads share a slot: a step of about a millisecond
 
 
-def plan_of(layout: Layout, activation: str) -> Places:
-    """Return a network as kernels take it, int64 ``8 x layers`` (`layers`)."""
-    plan = np.zeros((8, layout.layers), np.int64)
+def plan_of(layout: Layout, activation: str, gated: bool) -> Places:
+    """Return a network as kernels take it, int64 ``9 x layers`` (`layers`); `gated` if its activations have gates."""
+    plan = np.zeros((9, layout.layers), np.int64)
     for layer in range(layout.layers):
         weight, bias = layout.weight(layer), layout.bias(layer)
         plan[layers.INPUTS, layer], plan[layers.OUTPUTS, layer] = weight.stored
         plan[layers.WEIGHT, layer], plan[layers.BIAS, layer] = weight.offset, bias.offset
         plan[layers.CODE, layer] = activations.CODES[activation if layer < layout.layers - 1 else None]
-    kept = plan[layers.OUTPUTS] * np.where(plan[layers.CODE] == activations.OF_INPUT, 2, 1)
+    # A gate changes h, of which the derivative of tanh takes the size.
+    code = plan[layers.CODE]
+    plan[layers.APART] = (code == activations.GELU) | ((code == activations.TANH) & gated)
+    kept = plan[layers.OUTPUTS] * (1 + plan[layers.APART])
     for name, each in (
         (layers.KEPT, kept),
         (layers.DELTA, plan[layers.OUTPUTS]),
@@ -40,6 +44,21 @@ def plan_of(layout: Layout, activation: str) -> Places:
     ):
         plan[name] = np.cumsum(each) - each
     return plan
+
+
+class Gates(NamedTuple):
+    """The gates of a pack (`search.technique.Gate`), by slot and number of the activations, ``slots x layers``.
+
+    Attributes:
+        noise: the draws, one gate after the other.
+        at: the place of the slot's draws, -1 where there is no gate.
+        least, scale: the numbers of each slot's gates.
+    """
+
+    noise: Array
+    at: Places
+    least: Array
+    scale: Array
 
 
 class CompiledNetwork:
@@ -53,6 +72,7 @@ class CompiledNetwork:
         theta: the weights, ``slots x layout.size``.
         gradient: a buffer of the same shape for their gradient.
         groups: the slots that share a minibatch, as consecutive slices.
+        gated: whether `learn` is given gates.
     """
 
     def __init__(
@@ -64,8 +84,9 @@ class CompiledNetwork:
         theta: Tensor,
         gradient: Tensor,
         groups: Sequence[slice],
+        gated: bool = False,
     ) -> None:
-        self._plan = plan_of(layout, activation)
+        self._plan = plan_of(layout, activation, gated)
         self._theta, self._gradient, self._size = flat(theta), flat(gradient), theta.shape[1]
         self._loss, self._outputs = losses.CODES[loss], outputs
         self.slots, self.dtype = len(theta), theta.dtype
@@ -75,91 +96,87 @@ class CompiledNetwork:
         self._rooms: list[_Room] = [_Room(self._plan, self._like)]
         self._kept = np.zeros(0, self._theta.dtype)
         self._written = np.zeros(layout.layers, bool)
+        nothing = np.zeros((self.slots, 0), self._theta.dtype)
+        self.no_gates = Gates(self._theta[:0], np.zeros((self.slots, 0), np.int64), nothing, nothing)
+        self._memory: list[Tensor] = []
+        self._taken = 0
 
     def begin(self) -> None:
         """Begin a step: the first backward pass overwrites the gradient, later ones add to it."""
         self._written[:] = False
+        self._taken = 0
 
-    def learn(self, x: Tensor, y: Tensor, total: Tensor) -> None:
+    def learn(self, x: Tensor, y: Tensor, total: Tensor, gates: Gates) -> None:
         """Write the gradient of every slot's mean loss, and add the sums of the losses to `total`.
 
         Args:
             x, y: the minibatch, ``groups or slots x batch x ...``.
             total: float64 ``(slots,)``.
+            gates: the gates of inputs and activations.
         """
-        rows, sums = x.shape[1], flat(total)
-        place = _flat_minibatch(x), self._starts(x), _flat_minibatch(y), self._starts(y)
         threads = share()
-        if threads > 1 and rows * self._size >= _SHARED:
-            self._learn_together(place, rows, sums, threads)
+        if threads > 1 and x.shape[1] * self._size >= _SHARED:
+            self._learn_together(x, y, flat(total), gates, threads)
             return
         room = self._rooms[0].for_rows(kernels.BLOCK)
         kernels.learn(
-            self._plan, self._theta, self._gradient, self._size, self.slots, *place, rows, self._outputs, self._loss,
-            room.kept, room.delta, room.turned, room.panel, room.zeros, sums,
+            self._plan, self._theta, self._gradient, self._size, self.slots, _flat_minibatch(x), self._starts(x),
+            _flat_minibatch(y), self._starts(y), x.shape[1], self._outputs, self._loss, room.kept, room.delta,
+            room.turned, room.panel, room.zeros, flat(total), *gates, room.gated,
         )  # fmt: skip
 
-    def _learn_together(
-        self,
-        place: tuple[Array, Places, Array, Places],
-        rows: int,
-        sums: Array,
-        threads: int,
-    ) -> None:
+    def _learn_together(self, x: Tensor, y: Tensor, total: Array, gates: Gates, threads: int) -> None:
         """Learn slot by slot, each one in several threads: first by rows, then by parts of the gradients."""
-        x, x_at, y, y_at = place
+        plan, rows = self._plan, x.shape[1]
+        if gates.at.shape[1] and gates.at[0, 0] >= 0:
+            x = x[self._group_of] if len(x) < self.slots else x.clone()
+            kernels.gate(x.view(len(x), -1).numpy(), gates.noise, *(each[:, 0].copy() for each in gates[1:]))
+        inputs, targets, x_at, y_at = _flat_minibatch(x), _flat_minibatch(y), self._starts(x), self._starts(y)
         while len(self._rooms) < threads:
-            self._rooms.append(_Room(self._plan, self._like))
+            self._rooms.append(_Room(plan, self._like))
         shared, losses = self._rooms[0].for_rows(rows), np.zeros(rows)
         edges = list(pairwise(rows * part // threads for part in range(threads + 1)))
+        parts = list(zip(range(threads), edges, self._rooms, strict=False))
         for slot in range(self.slots):
-            at = slot * self._size
-            given = x, x_at[slot], y, y_at[slot], rows, self._outputs, self._loss, shared.kept, shared.delta
-            together(
-                [
-                    partial(
-                        kernels.learn_rows, self._plan, self._theta, at, *given, *edge, room.turned, room.panel,
-                        room.zeros, losses,
-                    )
-                    for edge, room in zip(edges, self._rooms, strict=False)
-                ],
-            )  # fmt: skip
-            parts = x, x_at[slot], rows, shared.kept, shared.delta
-            together(
-                [
-                    partial(
-                        kernels.learn_part,
-                        self._plan,
-                        self._gradient,
-                        at,
-                        *parts,
-                        part,
-                        threads,
-                        room.panel,
-                        room.zeros,
-                    )
-                    for part, room in zip(range(threads), self._rooms, strict=False)
-                ],
-            )
-            kernels.add_up(losses, sums, slot)
+            at, here = slot * self._size, [each[slot] for each in gates[1:]]
 
-    def forward(self, first: int, last: int, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+            def learn_rows(
+                _part: int, edge: tuple[int, int], room: _Room, slot: int = slot, at: int = at, here: list[Array] = here
+            ) -> None:
+                kernels.learn_rows(
+                    plan, self._theta, at, inputs, x_at[slot], targets, y_at[slot], rows, self._outputs, self._loss,
+                    shared.kept, shared.delta, *edge, room.turned, room.panel, room.zeros, losses, gates.noise, *here,
+                )  # fmt: skip
+
+            def learn_part(part: int, _edge: tuple[int, int], room: _Room, slot: int = slot, at: int = at) -> None:
+                kernels.learn_part(
+                    plan, self._gradient, at, inputs, x_at[slot], rows, shared.kept, shared.delta, part, threads,
+                    room.panel, room.zeros,
+                )  # fmt: skip
+
+            together([partial(learn_rows, *each) for each in parts])
+            together([partial(learn_part, *each) for each in parts])
+            kernels.add_up(losses, total, slot)
+
+    def forward(self, first: int, last: int, x: Tensor, out: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """Return a stretch's activations ``slots x batch x outputs``, and what `backward` takes.
 
         Args:
             first, last: the stretch: the layers from `first` to before `last`.
             x: the inputs, ``groups x batch x features`` (shared within a group) or ``slots x batch x features``.
+            out: where the activations are written, if it is given.
         """
-        rows, kept_size = x.shape[1], self._kept_size(first, last, x.shape[1])
-        out = x.new_empty(self.slots, rows, int(self._plan[layers.OUTPUTS, last - 1]))
-        kept = x.new_empty(self.slots * kept_size)
+        kept_size = self._kept_size(first, last, x.shape[1])
+        if out is None:
+            out = x.new_empty(self.slots, x.shape[1], self.width(last))
+        kept = self._take(self.slots * kept_size)
         self._forward(first, last, x, kept, kept_size, out)
         return out, [kept]
 
     def predict(self, first: int, last: int, x: Tensor) -> Tensor:
         """Return a stretch's activations, and keep nothing."""
-        rows, kept_size = x.shape[1], self._kept_size(first, last, x.shape[1])
-        out = x.new_empty(self.slots, rows, int(self._plan[layers.OUTPUTS, last - 1]))
+        kept_size = self._kept_size(first, last, x.shape[1])
+        out = x.new_empty(self.slots, x.shape[1], self.width(last))
         if len(self._kept) < kept_size:
             self._kept = np.zeros(kept_size, self._theta.dtype)
         self._forward(first, last, x, torch.from_numpy(self._kept), 0, out)
@@ -169,21 +186,32 @@ class CompiledNetwork:
         room = self._rooms[0]
         kernels.forward(
             self._plan, first, last, self._theta, self._size, self.slots, _flat_minibatch(x), self._starts(x),
-            x.shape[1], flat(kept), kept_size, flat(out), room.panel,
+            x.shape[1], flat(kept), kept_size, flat(out), room.panel, self.no_gates.at[0],
         )  # fmt: skip
 
     def backward(
-        self, first: int, last: int, x: Tensor, kept: Sequence[Tensor], gradient: Tensor, needs_input: bool
+        self,
+        first: int,
+        last: int,
+        x: Tensor,
+        kept: Sequence[Tensor],
+        gradient: Tensor,
+        needs_input: bool,
+        into: Tensor | None = None,
     ) -> Tensor | None:
-        """Add up a stretch's gradients from that in its activations; return that in its inputs if it is needed."""
+        """Add up a stretch's gradients from that in its activations; return that in its inputs if it is needed.
+
+        It is written `into` a tensor if one is given.
+        """
         rows = x.shape[1]
         room = self._rooms[0].for_rows(rows)
-        into = x.new_empty(self.slots, *x.shape[1:]) if needs_input else None
+        if needs_input and into is None:
+            into = x.new_empty(self.slots, *x.shape[1:])
         kernels.backward(
             self._plan, first, last, self._theta, self._gradient, self._size, self.slots, _flat_minibatch(x),
             self._starts(x), rows, flat(kept[0]), self._kept_size(first, last, rows), flat(gradient.contiguous()),
             flat(self._like if into is None else into), bool(self._written[first]), room.delta, room.turned, room.panel,
-            room.zeros,
+            room.zeros, self.no_gates.at[0],
         )  # fmt: skip
         self._written[first:last] = True
         return into
@@ -212,11 +240,31 @@ class CompiledNetwork:
             self._loss, flat(self._like if scale is None else scale), room, flat(total), flat(read),
         )  # fmt: skip
 
+    def width(self, layers_before: int) -> int:
+        """Return the padded width of the activations after so many layers; after none, that of the inputs."""
+        return int(self._plan[layers.OUTPUTS, layers_before - 1] if layers_before else self._plan[layers.INPUTS, 0])
+
+    def gates(self, noise: Tensor, at: Places, least: Array, scale: Array) -> Gates:
+        """Return gates for `learn`; the arguments are those of `Gates`."""
+        return Gates(flat(noise), at, least, scale)
+
+    def through_gate(self, draws: Tensor, group_of: Tensor, least: Tensor, scale: Tensor) -> Callable[[Tensor], None]:
+        """Return a function that applies a gate (`search.technique.Gate`) to activations or gradients, in place."""
+        given = flat(draws), group_of.numpy() * draws[0].numel(), least.numpy(), scale.numpy()
+        return lambda h: kernels.gate(h.view(len(h), -1).numpy(), *given)
+
+    def _take(self, size: int) -> Tensor:
+        """Return memory for what a pass keeps; the next step uses it again, because new memory takes long."""
+        if self._taken == len(self._memory):
+            self._memory.append(self._like)
+        if len(self._memory[self._taken]) < size:
+            self._memory[self._taken] = self._like.new_empty(size)
+        self._taken += 1
+        return self._memory[self._taken - 1][:size]
+
     def _kept_size(self, first: int, last: int, rows: int) -> int:
         plan = self._plan
-        end = plan[layers.KEPT, last - 1] + plan[layers.OUTPUTS, last - 1] * (
-            2 if plan[layers.CODE, last - 1] == activations.OF_INPUT else 1
-        )
+        end = plan[layers.KEPT, last - 1] + plan[layers.OUTPUTS, last - 1] * (1 + plan[layers.APART, last - 1])
         return int(rows * (end - plan[layers.KEPT, first]))
 
     def _starts(self, x: Tensor) -> Places:
@@ -237,6 +285,7 @@ class _Room:
         self.kept = self.delta = np.zeros(0, self._type)
         self.turned = np.zeros(int((inputs * outputs).sum()), self._type)
         self.zeros = np.zeros(int(max(inputs.max(), outputs.max())), self._type)
+        self.gated = np.zeros(kernels.BLOCK * int(inputs[0]), self._type)
         self.panel = np.zeros(products.panel_size(), self._type)
 
     def for_rows(self, rows: int) -> _Room:
@@ -244,7 +293,7 @@ class _Room:
         if rows > self._rows:
             self._rows = max(rows, kernels.BLOCK)
             plan = self._plan
-            kept = plan[layers.OUTPUTS] * np.where(plan[layers.CODE] == activations.OF_INPUT, 2, 1)
+            kept = plan[layers.OUTPUTS] * (1 + plan[layers.APART])
             self.kept = np.zeros(self._rows * int(kept.sum()), self._type)
             self.delta = np.zeros(self._rows * int(plan[layers.OUTPUTS].sum()), self._type)
         return self

@@ -23,7 +23,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from search.train.compiled.toolchain import VECTOR_BYTES, kernel
+from search.train.compiled.toolchain import kernel, vector_bytes
+
+VECTOR_BYTES = vector_bytes()
 
 # A tile and one row of B fill the registers: 24 + 4 of 32 with AVX-512 and NEON, 12 + 2 of 16 with AVX2.
 TALL = 6

@@ -47,9 +47,6 @@ def vector_bytes() -> int:
     return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
 
 
-VECTOR_BYTES = vector_bytes() if unavailable() is None else 0
-
-
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function of loops over arrays as numba compiles it: a decorator.
 
@@ -94,7 +91,7 @@ def cache_folder() -> Path:
     except OSError as error:
         print(
             f"note: the folder of compiled kernels, {folder}, can't be written ({error.strerror}): "
-            "they are compiled anew, which takes about 10 s in each process; set NUMBA_CACHE_DIR to a folder that can be",
+            "they are compiled anew, which takes 10 s in each process; set NUMBA_CACHE_DIR to a folder that can be",
             file=sys.stderr,
         )
         return Path(tempfile.mkdtemp(prefix="regsearch-kernels-"))
