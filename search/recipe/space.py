@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
@@ -164,6 +165,22 @@ class Space:
             return [choice for choice in searched.choices if choice is not None]
         assert isinstance(searched, FloatDistribution | IntDistribution)
         return [searched.low, searched.high]
+
+    def demanding(self, given: Mapping[str, Value] = MappingProxyType({})) -> list[dict[str, Value]]:
+        """Return the values of trials that use as much as the study allows: every setting, or one trial with it all.
+
+        A hyperparameter of that trial has the value in `given`, or its largest value or last choice that is not
+        neutral.
+        """
+        if self.settings:
+            listed = [self.complete(cell) for cell in self.settings]
+            return [values for values in listed if values is not None]
+
+        def most(name: str) -> Value:
+            possible, neutral = self.possible(name), self.declared[name].neutral
+            return next((value for value in reversed(possible) if value != neutral), possible[-1])
+
+        return [self._values(lambda name: given[name] if name in given else most(name))]
 
     def longest(self) -> int:
         """Return the largest number of epochs that a trial may train."""
