@@ -16,10 +16,12 @@ from search.train.program import Program
 
 # Beside its state a slot has its gradient and one temporary of that size: a product, or a penalty's.
 _COPIES = 2
+# The last minibatch of an epoch may be small, so every technique takes a few rows.
+_ROWS = 16
 
 
 def slot_bytes(program: Program, values: Mapping[str, float], batches: Batches) -> int:
-    """Return the bytes of one slot in training, for which two slots train for one step.
+    """Return the bytes of one slot in training, for which two slots train for one step on a few rows.
 
     These are its state with that of its techniques, gradient, and a temporary; the activations of every pass of a step
     and their gradients, with the copies that techniques change; and the inputs that are the slot's own.
@@ -53,9 +55,9 @@ def _seen(program: Program, values: Mapping[str, float], batches: Batches) -> tu
             own_inputs.append(len(h) > 1)
         return h
 
-    # Rows are chosen among those of one minibatch, so all of them are used.
+    # A technique may not choose some of these few rows.
     techniques = [replace(one, rows=None) for one in program.techniques]
     watched = replace(program, techniques=(*techniques, Technique(name="footprint", layer=layer)))
-    pack = Pack(watched, batches.head(program.batch_size), [Slot(trial, 0, values) for trial in range(2)])
+    pack = Pack(watched, batches.head(min(program.batch_size, _ROWS)), [Slot(trial, 0, values) for trial in range(2)])
     pack.run_epoch()
     return sum(one.numel() * one.element_size() // len(one) for one in pack.state.values()), own_inputs
