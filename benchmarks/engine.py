@@ -38,6 +38,7 @@ from search.technique import Value
 from search.train.batches import Batches
 from search.train.cohort import Cohort, Member
 from search.train.device import auto_width
+from search.train.footprint import slot_bytes
 from search.train.precision import Precision
 from search.train.program import Program
 
@@ -113,7 +114,8 @@ class Package:
             structure, list(numeric), (), batches, loss="cross_entropy", seed=0, precision=precision
         )
         members = [Member(i, program, {**numeric, "lr": LR * (1 + i / slots)}, 1) for i in range(slots)]
-        self._cohort = Cohort(members, batches, auto_width([hidden], [shape.batch], ["adam"], batches))
+        width = auto_width(slot_bytes(program, numeric, batches), batches.device)
+        self._cohort = Cohort(members, batches, width)
         self._epoch = 0
 
     def epoch(self) -> None:

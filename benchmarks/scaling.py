@@ -41,11 +41,12 @@ import torch
 
 from search.data import Data, Scaling
 from search.technique import Value
-from search.technique.layout import Layout
+from search.technique.layout import Layout, padded
 from search.train.batches import Batches
 from search.train.cohort import Cohort, Member
-from search.train.device import auto_width, slot_bytes
+from search.train.device import auto_width
 from search.train.evaluate import EVAL_ROWS
+from search.train.footprint import slot_bytes
 from search.train.program import Program
 
 LINEAR, SLACK, ITEM = 1.25, 1.25, 4
@@ -105,7 +106,7 @@ def formula(point: Point, batches: Batches) -> dict[str, int]:
     """Return the bytes that are allowed, and their parts."""
     layout = Layout((point.features, *map(int, point.hidden.split("x")), _OUTPUTS))
     rows = max(min(_BATCH, point.rows), min(EVAL_ROWS, _VALIDATION))
-    activations = slot_bytes(layout, rows, 2) - slot_bytes(layout, 0, 2)
+    activations = 2 * ITEM * rows * sum(map(padded, layout.widths[1:]))
     data = sum(
         one.numel() * one.element_size()
         for one in (batches.x_train, batches.y_train, batches.x_val, batches.y_val, batches.x_test, batches.y_test)
@@ -129,7 +130,7 @@ def train(point: Point) -> dict[str, Any]:
     }
     numeric = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     program = Program.build(structure, list(numeric), (), batches, loss="cross_entropy", seed=0)
-    width = auto_width([point.hidden], [_BATCH], ["adam"], batches) if point.auto else point.slots
+    width = auto_width(slot_bytes(program, numeric, batches), batches.device) if point.auto else point.slots
     wall: list[float] = []
     processor: list[float] = []
     steady = 0

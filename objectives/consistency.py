@@ -80,7 +80,8 @@ technique = Technique(
     name="consistency",
     hyperparameters={
         "consistency": Numeric(low=0.01, high=10.0, log=True, minimum=0.0, neutral=0.0, stronger="up"),
-        "sigma": Numeric(default=0.1, low=0.03, high=0.5, log=True, minimum=0.0, neutral=0.0, stronger="up"),
+        # No value of sigma is neutral: without noise, dropout still makes the two passes differ.
+        "sigma": Numeric(default=0.1, low=0.03, high=0.5, log=True, minimum=0.0, stronger="up"),
         "consistency_distance": Structural(default="mse", choices=tuple(_DISTANCES)),
     },
     check=check,

@@ -47,7 +47,7 @@ technique = Technique(
     name="early_stopping",
     hyperparameters={
         "patience": Numeric(default=10, low=3, high=30, whole=True, minimum=1, neutral=float("inf"), stronger="down"),
-        "min_delta": Numeric(minimum=0.0, neutral=0.0, stronger="up"),
+        "min_delta": Numeric(default=0.0, minimum=0.0, stronger="up"),
     },
     check=check,
     start=start,

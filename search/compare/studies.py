@@ -243,6 +243,9 @@ def _reason(a: _Entry, b: _Entry) -> str:
     names = [name for name in (*mine, *theirs) if mine.get(name) != theirs.get(name)]
     if [one.name for one in a.program.techniques] != [one.name for one in b.program.techniques]:
         names.append("techniques")
+    if not names:
+        # A hyperparameter of the optimiser at its neutral value is not part of a program.
+        names = sorted({*a.program.numeric} ^ {*b.program.numeric})
     if names:
         return f"differ in {', '.join(dict.fromkeys(names))}"
     return "do not train as one network"

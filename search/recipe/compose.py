@@ -13,7 +13,7 @@ import torch
 
 from search.data import Data, load
 from search.errors import RequestError
-from search.technique import Hyperparameter, Numeric, Structural, Technique, Value
+from search.technique import Hyperparameter, Structural, Technique, Value
 
 if TYPE_CHECKING:
     from search.recipe import Recipe
@@ -120,17 +120,13 @@ class Context:
 
 
 def _is_never_active(technique: Technique, space: Possible) -> bool:
-    """Return whether every hyperparameter that could switch the technique on is neutral or cannot exist."""
+    """Return whether every hyperparameter that has a neutral value is at it or cannot exist (`Space.numeric`)."""
 
     def is_off(name: str, declaration: Hyperparameter) -> bool:
         cannot_exist = any(not {*space.possible(parent)} & {*allowed} for parent, allowed in declaration.when.items())
         return cannot_exist or space.possible(name) == [declaration.neutral]
 
-    switches = {
-        name: declaration
-        for name, declaration in technique.hyperparameters.items()
-        if isinstance(declaration, Numeric) or declaration.neutral is not None
-    }
+    switches = {name: one for name, one in technique.hyperparameters.items() if one.neutral is not None}
     return bool(switches) and all(is_off(name, declaration) for name, declaration in switches.items())
 
 

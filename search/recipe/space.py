@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
@@ -165,32 +166,48 @@ class Space:
         assert isinstance(searched, FloatDistribution | IntDistribution)
         return [searched.low, searched.high]
 
+    def demanding(self, given: Mapping[str, Value] = MappingProxyType({})) -> list[dict[str, Value]]:
+        """Return the values of trials that use as much as the study allows: every setting, or one trial with it all.
+
+        A hyperparameter of that trial has the value in `given`, or its largest value or last choice that is not
+        neutral.
+        """
+        if self.settings:
+            listed = [self.complete(cell) for cell in self.settings]
+            return [values for values in listed if values is not None]
+
+        def most(name: str) -> Value:
+            possible, neutral = self.possible(name), self.declared[name].neutral
+            return next((value for value in reversed(possible) if value != neutral), possible[-1])
+
+        return [self._values(lambda name: given[name] if name in given else most(name))]
+
     def longest(self) -> int:
         """Return the largest number of epochs that a trial may train."""
         return max(int(epochs) for epochs in self.possible("epochs"))
 
     def numeric(self, values: Mapping[str, Value]) -> dict[str, float]:
-        """Return the numeric hyperparameters that training uses, out of a trial's values.
+        """Return the numeric hyperparameters that a trial's training uses, out of its values.
 
-        A hyperparameter that the study fixes at its neutral value is left out, and its work with it. The
-        hyperparameters of a technique are left out all together or not at all.
+        A hyperparameter at its neutral value is left out, and its work with it. The hyperparameters of a technique are
+        left out all together or not at all: they stay if one of the technique's hyperparameters, numeric or
+        structural, is not at its neutral value. One that has no neutral value does not decide, unless none has one.
         """
-        numeric = [name for name in values if isinstance(self.declared[name], Numeric)]
-        active = {self.owners.get(name) for name in numeric if not self._neutral(name)}
-        for name, value in values.items():
-            declaration = self.declared[name]
-            if isinstance(declaration, Structural) and declaration.neutral not in (None, value):
-                active.add(self.owners.get(name))
-        return {
-            name: float(values[name])
-            for name in numeric
-            if not self._neutral(name) or (name in self.owners and self.owners[name] in active)
-        }
+        in_use = self._in_use(values)
 
-    def _neutral(self, name: str) -> bool:
-        declaration = self.declared[name]
-        neutral = declaration.neutral if isinstance(declaration, Numeric) else None
-        return neutral is not None and self.fixed.get(name) == neutral
+        def stays(name: str, declared: Numeric) -> bool:
+            return self.owners[name] in in_use if name in self.owners else values[name] != declared.neutral
+
+        declared = ((name, self.declared[name]) for name in values)
+        return {name: float(values[name]) for name, one in declared if isinstance(one, Numeric) and stays(name, one)}
+
+    def _in_use(self, values: Mapping[str, Value]) -> set[str]:
+        """Return the names of the techniques that declare hyperparameters and do something to a trial."""
+        neutral = {name: self.declared[name].neutral for name in self.owners}
+        switches = {name: value for name, value in neutral.items() if value is not None}
+        switchable = {self.owners[name] for name in switches}
+        on = {self.owners[name] for name, value in switches.items() if values.get(name, value) != value}
+        return on | (set(self.owners.values()) - switchable)
 
     def structure(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """Return the structural hyperparameters out of a trial's values."""

@@ -59,6 +59,8 @@ class Observer(Protocol):
     def epoch(self, members: Sequence[Trained]) -> None:
         """Called when these trials have completed an epoch, and without trials while only other processes train.
 
+        The trials of one call share a program, and so have the same metrics.
+
         It may raise `Stop` to end the run.
         """
         ...

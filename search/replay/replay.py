@@ -58,6 +58,14 @@ def replay(study: BaseStudy, trial: int, log: Callable[[str], None] = lambda _li
         log(line)
     log(f"training trial {trial} alone, {record.replicates} x {record.epochs} epochs, on {here['device']}")
     curves = retrain_curves(retraining, record.epochs)
+    missing = [f"{name}: not in the record" for name in curves.metrics if name not in record.metrics]
+    gone = [name for name in record.metrics if name not in curves.metrics]
+    if len(retraining.program.techniques) < len(study.techniques):
+        # Up to 0.1.0 a technique that was neutral for this trial only was trained, and recorded its metrics.
+        for name in gone:
+            log(f"{name}: in the record only, perhaps of a technique that does nothing in this trial")
+    else:
+        missing = [f"{name}: in the record only" for name in gone] + missing
     exact = environment.same_bits(there, here)
     result = Replay(
         study=study.name,
@@ -69,7 +77,7 @@ def replay(study: BaseStudy, trial: int, log: Callable[[str], None] = lambda _li
         exact=exact,
         tolerance=None if exact else TOLERANCE.get(study.recipe.precision),
         mismatches=mismatches,
-        missing=_missing(record, curves),
+        missing=missing,
         ended=curves.epochs,
         differences=differences(record, curves),
     )
@@ -95,11 +103,6 @@ def _record(trial: FrozenTrial) -> Curves:
     if not record.values.size:
         raise RequestError(f"trial {number} has no curves to compare with")
     return record
-
-
-def _missing(record: Curves, curves: Curves) -> list[str]:
-    lines = [f"{name}: in the record only" for name in record.metrics if name not in curves.metrics]
-    return [*lines, *(f"{name}: not in the record" for name in curves.metrics if name not in record.metrics)]
 
 
 def differences(record: Curves, curves: Curves) -> list[Difference]:

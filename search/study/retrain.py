@@ -22,8 +22,9 @@ from search.errors import RequestError, counted
 from search.record.curves import Curves
 from search.technique import Value
 from search.train.activations import ACTIVATIONS
-from search.train.cohort import Cohort, Member, cut
+from search.train.cohort import Cohort, Member
 from search.train.crew import side_by_side, threads
+from search.train.cut import cut
 from search.train.model_file import Meta, Model
 from search.train.pack import Pack, Slot
 from search.train.program import Program
@@ -95,9 +96,8 @@ def retrain(retrainings: Sequence[Retraining]) -> Generator[Retrained]:
         (id(one.program), Slot(one.trial, replicate, one.values)) for one in retrainings for replicate in one.replicates
     ]
     workers = threads(retrainings[0].study.device)
-    # Every thread gets a pack, if there are slots enough.
-    width = min(-(-len(slots) // workers), *(one.study.width for one in retrainings))
-    packs = [(owners[slots[part[0]][0]], [slots[place][1] for place in part]) for part in cut(slots, width)]
+    width = min(one.study.width for one in retrainings)
+    packs = [(owners[slots[part[0]][0]], [slots[place][1] for place in part]) for part in cut(slots, width, workers)]
     with closing(side_by_side([partial(_train_pack, owner, chosen) for owner, chosen in packs], workers)) as trained:
         for item in trained:
             if item is not None:

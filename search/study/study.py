@@ -29,6 +29,7 @@ from search.storage import away, database
 from search.study import identity
 from search.study.lookup import recipe_fields
 from search.study.progress import EpochCount
+from search.study.width import largest_slot
 from search.technique import Technique, Value
 from search.train import losses, precision
 from search.train.batches import Batches
@@ -115,6 +116,7 @@ class BaseStudy:
         self.loss = losses.named(self.recipe.loss, self.data)
         self._batches: Batches | None = None
         self._programs: dict[tuple[Any, ...], Program] = {}
+        self._slot_bytes: int | None = None
         self._optuna: optuna.Study | None = None
         self.backend: optuna.storages.RDBStorage | None = None
         self.claims = claims(storage, self.name)
@@ -209,8 +211,9 @@ class BaseStudy:
         """The largest number of slots in a pack on this device."""
         if isinstance(self._slots, int):
             return self._slots
-        hidden, batch_sizes, optimisers = map(self.space.possible, ("hidden", "batch_size", "optimizer"))
-        return auto_width(map(str, hidden), map(int, batch_sizes), map(str, optimisers), self.batches)
+        if self._slot_bytes is None:
+            self._slot_bytes = largest_slot(self.space, self.program, self.batches)
+        return auto_width(self._slot_bytes, self.device)
 
     def notes(self) -> list[str]:
         """Return what the user should know before the study runs, a line each."""

@@ -21,8 +21,9 @@ class Numeric:
         low, high, log: the range that is searched by default, and whether it is searched on a logarithmic scale.
             Without a range the hyperparameter is fixed, unless a study gives it one.
         default: the value where the hyperparameter is fixed and the study gives none; defaults to `neutral`.
-        neutral: the value at which the technique does nothing. A study that fixes the hyperparameter there skips the
-            technique's work.
+        neutral: the value at which the technique does nothing, or, if several of its hyperparameters have a neutral
+            value, the value at which this one adds nothing. A trial with all of them there is trained without the
+            technique, whatever its other hyperparameters are.
         minimum, maximum: the inclusive bounds of an allowed value.
         above, below: the exclusive bounds of an allowed value. An infinite value is allowed only if it is `neutral`.
         whole: whether only whole numbers are allowed, as for a patience in epochs.

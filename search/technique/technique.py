@@ -88,8 +88,8 @@ class Technique:
 
     In the hooks, `values` maps each numeric hyperparameter in use to a ``(slots,)`` tensor and holds more that a hook
     may read (`Values`). `weights` is ``slots x size``: every trainable number of a slot, biases too, and zeros where
-    widths are padded. A technique is left out of training if the study fixes all its numeric hyperparameters at their
-    neutral values, unless it has a structural one that is not at its neutral value.
+    widths are padded. A technique is left out of a trial's training if every hyperparameter of its own that has a
+    neutral value, numeric or structural, is at it in this trial.
 
     Args:
         hyperparameters: the technique's own hyperparameters, by name.

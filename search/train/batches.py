@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 
 import torch
@@ -58,6 +59,14 @@ class Batches:
 
     def _targets(self, targets: Tensor) -> Tensor:
         return self.pad(F.one_hot(targets, self.outputs) if self.task == "classification" else targets)
+
+    def head(self, rows: int) -> Batches:
+        """Return the first rows of each part, as views of these tensors."""
+        first = copy(self)
+        for name in ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test"):
+            setattr(first, name, getattr(self, name)[:rows])
+        first.train_rows = len(first.x_train)
+        return first
 
     def gather(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return each group's minibatch: ``groups x batch x features`` and ``groups x batch x outputs``.

@@ -6,13 +6,13 @@ results do not.
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 
 from search.train.batches import Batches
 from search.train.crew import side_by_side, threads
+from search.train.cut import cut, slot_work
 from search.train.pack import Pack, Saved, Slot
 from search.train.program import Program
+from search.train.room import HOST, is_roomy, make_room, waits_on
 
 _Measured = tuple[Sequence[Slot], int, Mapping[str, NDArray[np.float64]], Sequence[Slot]]
 """One epoch of a pack: its slots, the epoch, their metrics ``(slots,)``, and the slots that a technique has stopped."""
@@ -90,28 +92,6 @@ class Member:
         return tuple(curves), values.transpose(0, 2, 1)
 
 
-def cut(slots: Sequence[tuple[int, Slot]], width: int, workers: int = 1) -> list[list[int]]:
-    """Return which slots train together: for each pack, indices into `slots`.
-
-    Every slot is in exactly one pack, and the slots of a pack have one signature. The packs of a signature have nearly
-    equal sizes, because a last pack of one slot would be wasteful.
-
-    Args:
-        slots: pairs (signature, slot).
-        width: the largest number of slots in a pack.
-        workers: the number of packs that train side by side; a signature is cut into at least as many packs, if each
-            has two slots or more.
-    """
-    packs = []
-    for signature in dict.fromkeys(signature for signature, _ in slots):
-        members = [i for i, (other, _) in enumerate(slots) if other == signature]
-        members.sort(key=lambda i: slots[i][1].replicate)
-        count = max(-(-len(members) // width), min(workers, len(members) // 2))
-        edges = [len(members) * at // count for at in range(count + 1)]
-        packs += [members[start:stop] for start, stop in pairwise(edges)]
-    return packs
-
-
 class Cohort:
     """Trials that train together.
 
@@ -130,9 +110,17 @@ class Cohort:
     def __init__(self, members: Sequence[Member], batches: Batches, width: int, saved: Sequence[Saved] = ()) -> None:
         self.members = {member.number: member for member in members}
         self.width, self._workers, self._device = width, threads(batches.device), batches.device
+        programs = {id(member.program): member.program for member in members}
+        self._work = {key: slot_work(program, batches) for key, program in programs.items()}
         # The metrics of each replicate that has trained an epoch, by trial and epoch.
         self._pending: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
-        self.packs = [pack for saved_pack in saved for pack in self._restored(saved_pack, batches)]
+        self.packs: list[Pack] = []
+        for one in saved:
+            trained = [Slot(trial, replicate, self.members[trial].values) for trial, replicate in one.slots]
+            for chosen in self._cut(trained, workers=1):
+                program = self.members[trained[chosen[0]].trial].program
+                self.packs.append(Pack.restored(program, batches, [trained[at] for at in chosen], one))
+                self._lay_down(self.packs[-1])
         restored = {(slot.trial, slot.replicate) for pack in self.packs for slot in pack.slots}
         slots = [
             Slot(member.number, replicate, member.values)
@@ -140,20 +128,15 @@ class Cohort:
             for replicate in range(member.replicates)
             if (member.number, replicate) not in restored and replicate not in member.stopped
         ]
-        for chosen in self._cut(slots, self._workers):
-            self.packs.append(Pack(self.members[chosen[0].trial].program, batches, chosen))
+        for chosen in self._cut(slots):
+            program = self.members[slots[chosen[0]].trial].program
+            self.packs.append(Pack(program, batches, [slots[at] for at in chosen]))
 
-    def _restored(self, saved: Saved, batches: Batches) -> list[Pack]:
-        slots = [Slot(trial, replicate, self.members[trial].values) for trial, replicate in saved.slots]
-        return [
-            Pack.restored(self.members[chosen[0].trial].program, batches, chosen, saved)
-            for chosen in self._cut(slots, 1)
-        ]
-
-    def _cut(self, slots: Sequence[Slot], workers: int) -> list[list[Slot]]:
-        programs = list({id(self.members[slot.trial].program): None for slot in slots})
-        signed = [(programs.index(id(self.members[slot.trial].program)), slot) for slot in slots]
-        return [[slots[i] for i in chosen] for chosen in cut(signed, self.width, workers)]
+    def _cut(self, slots: Sequence[Slot], workers: int | None = None) -> list[list[int]]:
+        programs = [self.members[slot.trial].program for slot in slots]
+        work = {id(program): self._work[id(program)] * program.epochs for program in programs}
+        signed = list(zip(map(id, programs), slots, strict=True))
+        return cut(signed, self.width, workers or self._workers, work)
 
     @property
     def training(self) -> bool:
@@ -162,7 +145,9 @@ class Cohort:
 
     def advance(self, epoch: int) -> Generator[list[Member]]:
         """Train every pack to an epoch; after each epoch of a pack, yield the trials that have just completed one."""
-        jobs = [partial(self._train, at, epoch) for at in range(len(self.packs))]
+        # The longest packs come first, so that no worker starts one when the others end.
+        order = sorted(range(len(self.packs)), key=lambda at: self._left(self.packs[at], epoch), reverse=True)
+        jobs = [partial(self._train, at, epoch) for at in order]
         with closing(side_by_side(jobs, self._workers)) as trained:
             for slots, reached, measured, stopped in trained:
                 yield from self._record(slots, reached, measured, stopped)
@@ -175,60 +160,85 @@ class Cohort:
         run to run; the results of its slots do not.
         """
         last = min(epoch, self.packs[at].program.epochs)
+        # The others have trained beside it before.
+        stays = waits_on(self.packs[at], self._device)
         while self.packs[at].epoch < last and (alive := self._alive(self.packs[at])):
             pack = self.packs[at] = self._shrunk(self.packs[at], alive)
-            if (measured := _measured(pack)) is None:
-                yield from self._split(at, epoch, max(known, pack.epoch))
+            if isinstance(measured := _measured(pack), str):
+                yield from self._again(at, epoch, max(known, pack.epoch), measured)
                 return
             if pack.epoch > known:
                 yield pack.slots, pack.epoch, {name: values.numpy() for name, values in measured.items()}, pack.stopped
         pack = self.packs[at]
         if pack.epoch == pack.program.epochs or not self._alive(pack):
             # `drop` takes the pack out once all packs have come this far; others may need its memory before.
-            pack.state.clear()
-        # Only one pack at a time is on a GPU; the only pack of a cohort stays there.
-        pack.rest("cpu" if len(self.packs) > 1 else self._device)
+            pack.state = {}
+        self._lay_down(pack, stays)
 
-    def _split(self, at: int, epoch: int, known: int) -> Iterator[_Measured]:
-        """Train a pack for which the device has no room: first one half of it, then the other, each from the beginning.
+    def _left(self, pack: Pack, epoch: int) -> float:
+        """Return the work that is left of a pack until an epoch."""
+        return self._work[id(pack.program)] * len(pack.slots) * (min(epoch, pack.program.epochs) - pack.epoch)
 
-        The epoch that failed may have changed some of the state. Training from the beginning restores it, because a
-        slot is a pure function.
+    def _lay_down(self, pack: Pack, stays: bool = False) -> None:
+        """Free what only training needs; a pack leaves the device if others may need the room.
+
+        The only pack of a cohort stays, and so do all while the device is roomy.
+        """
+        pack.rest(self._device)
+        if not (stays or len(self.packs) == 1 or is_roomy(self._device)):
+            pack.rest(HOST)
+
+    def _again(self, at: int, epoch: int, known: int, fault: str) -> Iterator[_Measured]:
+        """Train a pack for which the device has no room, once others have left it, or in two halves.
+
+        Training starts from the beginning: the epoch that failed may have changed some of the state, and a slot is a
+        pure function, so its epochs come out the same.
         """
         pack = self.packs[at]
         slots = [pack.slots[i] for i in self._alive(pack)]
-        # Compaction and later cohorts keep to this width.
-        half = len(slots) // 2
-        self.width = min(self.width, half)
-        print(f"out of memory: training continues in packs of at most {self.width} slots", file=sys.stderr)
-        pack.state.clear()
+        # The trainer holds the tensors of the state too. All must be gone before the slots are trained anew.
+        pack.state = {}
+        pack.rest(HOST)
+        gc.collect()
+        parts = [slots]
+        if not make_room((one for one in self.packs if one is not pack), self._device):
+            if len(slots) == 1:
+                raise torch.OutOfMemoryError(fault)
+            # Compaction and later cohorts keep to this width.
+            half = len(slots) // 2
+            parts = [slots[:half], slots[half:]]
+            self.width = min(self.width, half)
+            print(f"out of memory: training continues in packs of at most {self.width} slots", file=sys.stderr)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        first, second = (Pack(pack.program, pack.batches, part) for part in (slots[:half], slots[half:]))
+        first, *rest = (Pack(pack.program, pack.batches, part) for part in parts)
         self.packs[at] = first
-        self.packs.append(second)
+        self.packs += rest
         yield from self._train(at, epoch, known)
-        yield from self._train(self.packs.index(second), epoch, known)
+        for other in rest:
+            yield from self._train(self.packs.index(other), epoch, known)
 
     def drop(self, numbers: Collection[int]) -> None:
-        """Take out these trials and all that have ended, and compact the packs."""
+        """Take out these trials and all that have ended, and cut the rest into packs anew."""
         for number in numbers:
             self.members[number].ended = True
-        kept: list[Pack] = []
-        by_program: dict[int, list[Pack]] = {}
-        for pack in self.packs:
-            by_program.setdefault(id(pack.program), []).append(pack)
-        for program_packs in by_program.values():
-            # A pack whose trials have all ended may be at another epoch than the rest.
-            packs = [pack for pack in program_packs if self._alive(pack)]
-            alive = [(p, s) for p, pack in enumerate(packs) for s in self._alive(pack)]
-            if sum(len(pack.slots) for pack in packs) == len(alive):
-                kept += packs
+        # A pack whose trials have all ended may be at another epoch than the rest.
+        packs = [pack for pack in self.packs if self._alive(pack)]
+        alive = [(pack, i) for pack in packs for i in self._alive(pack)]
+        parts: dict[int, list[list[tuple[Pack, int]]]] = {}
+        for chosen in self._cut([pack.slots[i] for pack, i in alive]):
+            parts.setdefault(id(alive[chosen[0]][0].program), []).append([alive[at] for at in chosen])
+        self.packs = []
+        for program, anew in parts.items():
+            own = [pack for pack in packs if id(pack.program) == program]
+            as_before = len(own) == len(anew) and sum(len(pack.slots) for pack in own) == sum(map(len, anew))
+            # Restored packs may be ahead of others.
+            if as_before or len({pack.epoch for pack in own}) > 1:
+                self.packs += own
                 continue
-            slots = [(0, packs[p].slots[s]) for p, s in alive]
-            parts = [[alive[i] for i in chosen] for chosen in cut(slots, self.width, self._workers)]
-            kept += Pack.regroup(packs, parts) if parts else []
-        self.packs = kept
+            if len(own) > 1 and not is_roomy(self._device):
+                make_room(own, self._device)
+            self.packs += Pack.regroup(own, [[(own.index(pack), i) for pack, i in part] for part in anew])
 
     def _alive(self, pack: Pack) -> list[int]:
         members = [self.members[slot.trial] for slot in pack.slots]
@@ -279,14 +289,12 @@ class Cohort:
         return True
 
 
-def _measured(pack: Pack) -> dict[str, torch.Tensor] | None:
-    """Train a pack for an epoch and return its metrics; None if the device has no room for it and it can be split.
+def _measured(pack: Pack) -> dict[str, torch.Tensor] | str:
+    """Train a pack for an epoch and return its metrics, or torch's message if the device has no room for it.
 
     This is a function of its own because the exception keeps the tensors of its frames alive until it is handled.
     """
     try:
         return pack.run_epoch()
-    except torch.OutOfMemoryError:
-        if len(pack.slots) < 2:
-            raise
-        return None
+    except torch.OutOfMemoryError as error:
+        return str(error)

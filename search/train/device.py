@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 
 from search.errors import EnvironmentFault, unknown
 from search.technique import Structural
-from search.technique.layout import Layout, padded
-from search.train.batches import Batches
-from search.train.evaluate import EVAL_ROWS
-from search.train.optimisers import OPTIMISERS, Optimiser
-from search.train.program import hidden_widths
+from search.train.optimisers import Optimiser
+from search.train.room import HOST, free_bytes
 
 # On the CPU a pack is as wide as the caches allow. Measured on digits with two cores, the time per slot falls until
 # about 32 slots and is constant from there on. A pack has fewer slots where the minibatch of one slot fills the caches.
 _CPU_BYTES = 48 * 2**20
 _CPU_MOST = 64
-# Only one pack of a cohort at a time is on a GPU (`Cohort`). The other half is for the temporaries of techniques, the
-# libraries' own memory, and fragmentation.
+# Only one pack of a cohort at a time trains on a GPU (`Cohort`). The other half is for the packs that wait, the
+# temporaries of techniques, the libraries' own memory, and fragmentation.
 _GPU_SHARE = 0.5
 _GPU_MOST = 1024
-# Weights, gradient, and one temporary of that size: a product, or a penalty's. The optimiser's state comes on top.
-_COPIES = 3
 
 
 def choose_device(name: str) -> torch.device:
@@ -40,19 +33,6 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def slot_bytes(layout: Layout, rows: int, moments: int, itemsize: int = 4) -> int:
-    """Return the bytes of one slot in training: copies of its parameters, its activations and their gradients.
-
-    Args:
-        layout: the layout of its parameters.
-        rows: the number of rows in a minibatch.
-        moments: the number of tensors as large as the weights that the optimiser keeps.
-        itemsize: the bytes of one number.
-    """
-    activations = 2 * rows * sum(padded(width) for width in layout.widths[1:])
-    return itemsize * ((_COPIES + moments) * layout.size + activations)
-
-
 def moments(optimiser: type[Optimiser]) -> int:
     """Return how many tensors as large as the weights an optimiser keeps when all its hyperparameters are in use."""
     declared = optimiser.hyperparameters
@@ -62,19 +42,15 @@ def moments(optimiser: type[Optimiser]) -> int:
     return sum(tensor.shape == theta.shape for tensor in state.values())
 
 
-def auto_width(hidden: Iterable[str], batch_sizes: Iterable[int], optimisers: Iterable[str], batches: Batches) -> int:
-    """Return the number of slots in a pack for `--slots auto`, from a study's largest network and minibatch.
+def auto_width(slot: int, device: torch.device) -> int:
+    """Return the number of slots in a pack for `--slots auto`.
 
-    One pack takes at most half of a GPU's free memory. It has at least two slots, the fewest a pack can have.
+    One pack takes at most half of a GPU's free memory. A slot that needs more is trained alone.
+
+    Args:
+        slot: the bytes of the study's largest slot in training (`footprint.slot_bytes`).
+        device: the device.
     """
-    kept = max(moments(OPTIMISERS[name]) for name in optimisers)
-    # Evaluation may take more rows at a time than a minibatch has.
-    rows = max(min(max(batch_sizes), batches.train_rows), min(EVAL_ROWS, len(batches.x_val)))
-    widths = [(batches.features, *hidden_widths(text), batches.outputs) for text in hidden]
-    need = max(slot_bytes(Layout(each), rows, kept) for each in widths)
-    if batches.device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(batches.device)
-        # Memory that torch reserved for an earlier run and does not use is free too.
-        free += torch.cuda.memory_reserved(batches.device) - torch.cuda.memory_allocated(batches.device)
-        return max(2, min(_GPU_MOST, int(free * _GPU_SHARE) // need))
-    return max(2, min(_CPU_MOST, _CPU_BYTES // need))
+    if device.type == HOST:
+        return max(1, min(_CPU_MOST, _CPU_BYTES // slot))
+    return max(1, min(_GPU_MOST, int(free_bytes(device) * _GPU_SHARE) // slot))

@@ -64,7 +64,7 @@ class Program:
         Args:
             structure: the value of every structural hyperparameter; `hidden` is a text such as ``"128x128"``, ``""``
                 for no hidden layer.
-            numeric: the names of the numeric hyperparameters in use, without those fixed at their neutral values.
+            numeric: the names of the numeric hyperparameters in use (`Space.numeric`).
             techniques: the techniques of the study; those that are not active (`Technique.is_active`) are left out.
             batches: the data on the device.
             loss: the name of the loss.

@@ -143,6 +143,22 @@ def test_one_bit_of_a_record_is_found_and_named(folder: Path, said: Said) -> Non
     assert small(folder, replicates=3).replay(number).outcome() == found
 
 
+def test_a_record_may_have_metrics_of_a_technique_that_does_nothing_in_the_trial(tmp_path: Path) -> None:
+    """Up to 0.1.0 such a technique was trained and measured; any other metric still contradicts the record."""
+    choices = {"max_norm": {"choices": [float("inf"), 1.0]}}
+    here = {"techniques": ["max_norm"], "sampler": "grid", "pruner": {"name": "none"}, "space": choices}
+    study = small(tmp_path, **here, set={"epochs": 2, "hidden": "16"}).run(observers=[Quiet()])
+    for trial in study.optuna_study.trials:
+        curves = Curves.decode(trial.user_attrs[CURVES])
+        values = np.concatenate([curves.values, np.zeros_like(curves.values[:1])])
+        rewrite(tmp_path, trial.number, CURVES, Curves((*curves.metrics, "extra"), values).encode())
+    again = small(tmp_path, **here, set={"epochs": 2, "hidden": "16"})
+    neutral, bounded = (again.replay(number) for number in (0, 1))
+    assert neutral.same
+    assert not bounded.holds
+    assert bounded.missing == ["extra: in the record only"]
+
+
 def altered(folder: Path, **changes: str) -> None:
     study = optuna.load_study(study_name="small-wine", storage=f"sqlite:///{folder}/study.db")
     study.set_user_attr(ENVIRONMENT, study.user_attrs[ENVIRONMENT] | changes)

@@ -1,48 +1,32 @@
-"""The cut of a cohort into packs is even, and it affects no result."""
+"""The cut of a cohort into packs affects no result, and neither does a device that is full."""
 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from support.packs import adam, make_pack
 
 from search.data import Data
 from search.train.batches import Batches
-from search.train.cohort import Cohort, Member, cut
+from search.train.cohort import Cohort, Member
 from search.train.crew import side_by_side
 from search.train.pack import Pack, Slot
 
 MakeData = Callable[..., Data]
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=60),
-    st.integers(1, 20),
-    st.integers(1, 4),
-)
-def test_a_cut_is_a_partition_into_packs_of_one_signature(
-    slots: list[tuple[int, int]], width: int, workers: int
-) -> None:
-    named = [(signature, Slot(n, replicate, {})) for n, (signature, replicate) in enumerate(slots)]
-    packs = cut(named, width, workers)
-    assert Counter(i for pack in packs for i in pack) == Counter(range(len(slots)))
-    sizes: dict[int, list[int]] = {}
-    for pack in packs:
-        assert 1 <= len(pack) <= width
-        (signature,) = {slots[i][0] for i in pack}
-        sizes.setdefault(signature, []).append(len(pack))
-        assert [slots[i][1] for i in pack] == sorted(slots[i][1] for i in pack)
-    for signature, lengths in sizes.items():
-        assert max(lengths) - min(lengths) <= 1
-        total = sum(s == signature for s, _ in slots)
-        assert len(lengths) == max(-(-total // width), min(workers, total // 2))
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of torch's threads, and so of packs that train side by side, for one test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
 
 
 def members(make_data: MakeData, replicates: int) -> tuple[list[Member], Batches]:
@@ -144,9 +128,14 @@ def test_packs_made_anew_from_others_use_them_up(make_data: MakeData) -> None:
 
 @pytest.mark.parametrize("room", [2, 3])
 def test_a_pack_for_which_there_is_no_room_is_split(
-    make_data: MakeData, room: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    make_data: MakeData,
+    room: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    threads: Callable[[int], None],
 ) -> None:
     """From the third epoch on the device has room for this many slots only; the curves do not change."""
+    threads(1)
     reference, batches = members(make_data, 3)
     for _ in Cohort(reference, batches, 100).advance(5):
         pass
@@ -168,6 +157,70 @@ def test_a_pack_for_which_there_is_no_room_is_split(
         np.testing.assert_array_equal(one.table()[1], other.table()[1])
     assert cohort.width <= room
     assert "out of memory: training continues in packs of at most" in capsys.readouterr().err
+
+
+def test_nothing_of_a_pack_that_is_split_stays_alive(
+    make_data: MakeData, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+) -> None:
+    """Weights and moments are gone before the first half trains; the trainer holds them too."""
+    threads(1)
+    run_epoch, held, alive = Pack.run_epoch, [], []
+
+    def crowded(pack: Pack) -> dict[str, torch.Tensor]:
+        if len(pack.slots) > 1:
+            run_epoch(pack)
+            held.extend(map(weakref.ref, pack.state.values()))
+            raise torch.OutOfMemoryError("no room")
+        alive.append(sum(one() is not None for one in held))
+        return run_epoch(pack)
+
+    monkeypatch.setattr(Pack, "run_epoch", crowded)
+    data = make_data(70, 5, 3)
+    program = make_pack(data, [adam()]).program
+    list(Cohort([Member(n, program, adam(), 1) for n in range(2)], Batches(data), 100).advance(2))
+    assert len(held) > 5
+    assert alive == [0, 0, 0, 0]
+
+
+def test_a_pack_whose_state_finds_no_room_is_split(
+    make_data: MakeData, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+) -> None:
+    """A state that could not be made is not made once more to be thrown away."""
+    threads(1)
+    mine, batches = members(make_data, 1)
+    init = type(mine[0].program.optimiser).init
+
+    def crowded(self: object, theta: torch.Tensor, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        if len(values["lr"]) > 2:
+            raise torch.OutOfMemoryError("no room")
+        return init(self, theta, values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(mine[0].program.optimiser), "init", crowded)
+    cohort = Cohort(mine, batches, 100)
+    list(cohort.advance(5))
+    assert all(member.ended for member in mine)
+    assert cohort.width <= 2
+
+
+def test_the_cores_are_shared_anew_when_a_program_has_ended(
+    make_data: MakeData, threads: Callable[[int], None]
+) -> None:
+    """Two programs of four slots are a pack each on two cores; once one is pruned, the other takes both cores."""
+    threads(2)
+    data = make_data(70, 5, 3)
+    programs = [make_pack(data, [adam()], epochs=3, activation=name).program for name in ("relu", "tanh")]
+    made = [Member(n, programs[n % 2], adam(1e-3 * (n + 1)), 1) for n in range(8)]
+    cohort = Cohort(made, Batches(data), 100)
+    assert [len(pack.slots) for pack in cohort.packs] == [4, 4]
+    list(cohort.advance(1))
+    cohort.drop([0, 2, 4, 6])
+    assert [len(pack.slots) for pack in cohort.packs] == [2, 2]
+    list(cohort.advance(3))
+    for member in made[1::2]:
+        alone = Pack(member.program, Batches(data), [Slot(0, 0, member.values)])
+        assert [np.float32(alone.run_epoch()["val_loss"][0]) for _ in range(3)] == [
+            np.float32(loss) for loss in member.curves["val_loss"][:, 0]
+        ]
 
 
 def test_where_there_is_no_room_for_one_it_is_the_devices_fault(

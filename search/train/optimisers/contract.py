@@ -40,8 +40,8 @@ class Optimiser(Protocol):
             gradient: their gradient, ``slots x size``; it may be used as scratch.
             state: the state, changed in place.
             values: ``lr``, which is ``(slots,)``, ``slots x 1``, or ``slots x size`` if parameters have rates of their
-                own; and the optimiser's numeric hyperparameters in use, ``(slots,)`` each. One that the study fixes at
-                its neutral value is left out, and so is its work.
+                own; and the optimiser's numeric hyperparameters in use, ``(slots,)`` each. One at its neutral value is
+                left out, and so is its work.
         """
         ...
 

@@ -1,0 +1,63 @@
+"""The memory that a slot needs in training, from its program and from what its techniques do in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import Tensor
+
+from search.technique import Technique, Values
+from search.technique.layout import padded
+from search.train.batches import Batches
+from search.train.evaluate import EVAL_ROWS
+from search.train.pack import Pack, Slot
+from search.train.program import Program
+
+# Beside its state a slot has its gradient and one temporary of that size: a product, or a penalty's.
+_COPIES = 2
+# The last minibatch of an epoch may be small, so every technique takes a few rows.
+_ROWS = 16
+
+
+def slot_bytes(program: Program, values: Mapping[str, float], batches: Batches) -> int:
+    """Return the bytes of one slot in training, for which two slots train for one step on a few rows.
+
+    These are its state with that of its techniques, gradient, and a temporary; the activations of every pass of a step
+    and their gradients, with the copies that techniques change; and the inputs that are the slot's own.
+
+    Args:
+        program: the program.
+        values: the numeric hyperparameters in use.
+        batches: the data on the device.
+
+    Raises:
+        torch.OutOfMemoryError: the device has no room for the two slots.
+    """
+    state, own_inputs = _seen(program, values, batches)
+    item = batches.x_train.element_size()
+    layout, widths = program.layout, [padded(width) for width in program.layout.widths]
+    changes = sum(technique.layer is not None for technique in program.techniques)
+    # Each value has a gradient of its size.
+    of_row = 2 * (sum(widths[1:]) + changes * sum(widths[1:-1]))
+    rows = min(program.batch_size, batches.train_rows)
+    training = rows * (of_row * len(own_inputs) + 2 * widths[0] * sum(own_inputs))
+    evaluation = min(EVAL_ROWS, len(batches.x_val)) * of_row
+    return state + item * (_COPIES * layout.size + max(training, evaluation))
+
+
+def _seen(program: Program, values: Mapping[str, float], batches: Batches) -> tuple[int, list[bool]]:
+    """Return the bytes of a slot's state and, for each pass of a step, whether each slot has inputs of its own."""
+    own_inputs: list[bool] = []
+
+    def layer(h: Tensor, number: int, now: Values) -> Tensor:
+        if number == 0 and now.train:
+            own_inputs.append(len(h) > 1)
+        return h
+
+    # A technique may not choose some of these few rows.
+    techniques = [replace(one, rows=None) for one in program.techniques]
+    watched = replace(program, techniques=(*techniques, Technique(name="footprint", layer=layer)))
+    pack = Pack(watched, batches.head(min(program.batch_size, _ROWS)), [Slot(trial, 0, values) for trial in range(2)])
+    pack.run_epoch()
+    return sum(one.numel() * one.element_size() // len(one) for one in pack.state.values()), own_inputs
