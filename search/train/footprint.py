@@ -57,7 +57,8 @@ def _seen(program: Program, values: Mapping[str, float], batches: Batches) -> tu
 
     # A technique may not choose some of these few rows.
     techniques = [replace(one, rows=None) for one in program.techniques]
-    watched = replace(program, techniques=(*techniques, Technique(name="footprint", layer=layer)))
+    # The memory is nearly that of torch, which has nothing to compile first.
+    watched = replace(program, techniques=(*techniques, Technique(name="footprint", layer=layer)), engine="torch")
     pack = Pack(watched, batches.head(min(program.batch_size, _ROWS)), [Slot(trial, 0, values) for trial in range(2)])
     pack.run_epoch()
     return sum(one.numel() * one.element_size() // len(one) for one in pack.state.values()), own_inputs

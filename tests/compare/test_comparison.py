@@ -92,7 +92,7 @@ def test_a_root_of_means() -> None:
 
 @pytest.mark.parametrize("design", DESIGNS, ids=lambda design: str(design.name))
 def test_intervals_hold(design: Design) -> None:
-    """2,000 comparisons of settings that do differ, on one test set each; benchmarks/interval_coverage.py measures more."""
+    """2,000 comparisons of settings that do differ, on one test set each; benchmarks/intervals.py measures more."""
     share = held(design, comparisons=2000, replicates=10, examples=200, seed=3)
     assert 0.93 <= share.crossed <= 0.97
     # Which answers for the examples at hand only.

@@ -36,105 +36,103 @@ DEEP = 2048
 _INDEX, _LANE = ir.IntType(64), ir.IntType(32)
 
 
-def whole(value: int) -> ir.Constant:
+def _numbers(array: types.Array) -> tuple[ir.Type, ir.VectorType]:
+    """Return the type of an array's numbers, and that of a vector of them."""
+    number = ir.FloatType() if array.dtype == types.float32 else ir.DoubleType()
+    return number, ir.VectorType(number, VECTOR_BYTES // (4 if number == ir.FloatType() else 8))
+
+
+def _whole(value: int) -> ir.Constant:
     return ir.Constant(_INDEX, value)
 
 
-class _Arrays:
-    """The array arguments of an intrinsic, and vectors in them.
+def _load(builder: ir.IRBuilder, place: ir.Value, vector: ir.VectorType) -> ir.Value:
+    """Load a vector, which need not be aligned."""
+    loaded = builder.load(builder.bitcast(place, vector.as_pointer()))
+    loaded.align = VECTOR_BYTES // vector.count
+    return loaded
 
-    Attributes:
-        vector: the type of a vector of the arrays' numbers.
+
+def _store(builder: ir.IRBuilder, value: ir.Value, place: ir.Value) -> None:
+    stored = builder.store(value, builder.bitcast(place, value.type.as_pointer()))
+    stored.align = VECTOR_BYTES // value.type.count
+
+
+def _tile_function(module: ir.Module, tall: int, wide: int, number: ir.Type, vector: ir.VectorType) -> ir.Function:
+    """Return the function of one shape of tile, ``tall rows x wide vectors`` of C, in a module.
+
+    Its arguments are the length of the sums; the tile's first element in A, and the strides of A's rows and columns; the
+    panel of B, ``depth x wide vectors``; and the tile's first element in C and in S, each with the stride of rows.
     """
-
-    def __init__(self, context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> None:
-        self._builder = builder
-        self._starts = {
-            i: context.make_array(kind)(context, builder, value).data
-            for i, (kind, value) in enumerate(zip(signature.args, values, strict=True))
-            if isinstance(kind, types.Array)
-        }
-        number = next(iter(self._starts.values())).type.pointee
-        self._bytes = 4 if number == ir.FloatType() else 8
-        self.vector = ir.VectorType(number, VECTOR_BYTES // self._bytes)
-
-    def number(self, argument: int, place: ir.Value) -> ir.Value:
-        """Load a number; `argument` is the place of the array among the arguments."""
-        return self._builder.load(self._builder.gep(self._starts[argument], [place]))
-
-    def load(self, argument: int, place: ir.Value) -> ir.Value:
-        """Load a vector, which need not be aligned."""
-        loaded = self._builder.load(self._at(argument, place))
-        loaded.align = self._bytes
-        return loaded
-
-    def store(self, value: ir.Value, argument: int, place: ir.Value) -> None:
-        stored = self._builder.store(value, self._at(argument, place))
-        stored.align = self._bytes
-
-    def _at(self, argument: int, place: ir.Value) -> ir.Value:
-        start = self._builder.gep(self._starts[argument], [place])
-        return self._builder.bitcast(start, self.vector.as_pointer())
+    lanes, pointer = vector.count, number.as_pointer()
+    name = f"regsearch_tile_{tall}_{wide}_{lanes}"
+    if name in module.globals:
+        return module.globals[name]
+    kinds = [_INDEX, pointer, _INDEX, _INDEX, pointer, pointer, _INDEX, pointer, _INDEX]
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    function.linkage = "linkonce_odr"
+    # Inlined, the same code would be compiled for every product of every kernel.
+    function.attributes.add("noinline")
+    depth, a, a_row, a_column, b, c, c_row, s, s_row = function.args
+    builder = ir.IRBuilder(function.append_basic_block())
+    rows, columns = range(tall), [_whole(lanes * v) for v in range(wide)]
+    fma_name = f"llvm.fma.v{lanes}f{8 * VECTOR_BYTES // lanes}"
+    fma = module.globals.get(fma_name)
+    if fma is None:
+        fma = ir.Function(module, ir.FunctionType(vector, [vector] * 3), fma_name)
+    first = [
+        _load(builder, builder.gep(s, [builder.add(builder.mul(s_row, _whole(r)), column)]), vector)
+        for r in rows
+        for column in columns
+    ]
+    before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    k = builder.phi(_INDEX)
+    k.add_incoming(_whole(0), before)
+    sums = [builder.phi(vector) for _ in first]
+    b_place = builder.mul(k, _whole(lanes * wide))
+    b_row = [_load(builder, builder.gep(b, [builder.add(b_place, column)]), vector) for column in columns]
+    a_place = builder.mul(k, a_column)
+    undefined, first_lane = ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(_LANE, lanes), [0] * lanes)
+    totals: list[ir.Value] = []
+    for r in rows:
+        one = builder.load(builder.gep(a, [builder.add(a_place, builder.mul(a_row, _whole(r)))]))
+        alone = builder.insert_element(undefined, one, ir.Constant(_LANE, 0))
+        everywhere = builder.shuffle_vector(alone, undefined, first_lane)
+        totals += [builder.call(fma, [everywhere, b_row[v], sums[r * wide + v]]) for v in range(wide)]
+    following = builder.add(k, _whole(1))
+    builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
+    k.add_incoming(following, loop)
+    for phi, begin, total in zip(sums, first, totals, strict=True):
+        phi.add_incoming(begin, before)
+        phi.add_incoming(total, loop)
+    builder.position_at_end(after)
+    for r in rows:
+        for v, column in enumerate(columns):
+            place = builder.gep(c, [builder.add(builder.mul(c_row, _whole(r)), column)])
+            _store(builder, totals[r * wide + v], place)
+    builder.ret_void()
+    return function
 
 
 @intrinsic(prefer_literal=True)
 def _tile(_typing, tall, wide, depth, a, a_at, a_row, a_column, b, c, c_at, c_row, s, s_at, s_row):
-    """Compute a tile of C, `tall` rows times `wide` vectors; places and strides count numbers.
-
-    Args:
-        tall, wide: the shape of the tile, constants.
-        depth: the length of each sum.
-        a, a_at, a_row, a_column: A, the place of the tile's first element, and the strides of rows and columns.
-        b: the panel of B, ``depth x wide vectors``.
-        c, c_at, c_row: C, the place of the tile, and the stride of rows.
-        s, s_at, s_row: S likewise; its stride is 0 if all rows start from the same numbers.
-    """
+    """Compute a tile of C, `tall` rows times `wide` vectors (constants); places and strides count numbers."""
     if not isinstance(tall, types.IntegerLiteral) or not isinstance(wide, types.IntegerLiteral):
         return None
     signature = types.void(tall, wide, depth, a, a_at, a_row, a_column, b, c, c_at, c_row, s, s_at, s_row)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> Any:
-        arrays = _Arrays(context, builder, signature, values)
-        vector, lanes = arrays.vector, arrays.vector.count
-        depth, a_at, a_row, a_column = values[2], *values[4:7]
-        c_at, c_row, s_at, s_row = *values[9:11], *values[12:14]
-        rows, columns = range(tall.literal_value), [whole(lanes * v) for v in range(wide.literal_value)]
-        first = [
-            arrays.load(11, builder.add(builder.add(s_at, builder.mul(s_row, whole(r))), column))
-            for r in rows
-            for column in columns
-        ]
-        before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        k = builder.phi(_INDEX)
-        k.add_incoming(whole(0), before)
-        sums = [builder.phi(vector) for _ in first]
-        b_place = builder.mul(k, whole(lanes * len(columns)))
-        b_row = [arrays.load(7, builder.add(b_place, column)) for column in columns]
-        a_place = builder.add(a_at, builder.mul(k, a_column))
-        undefined, nowhere = ir.Constant(vector, ir.Undefined), ir.Constant(ir.VectorType(_LANE, lanes), [0] * lanes)
-        name = f"llvm.fma.v{lanes}f{8 * VECTOR_BYTES // lanes}"
-        fma = builder.module.globals.get(name)
-        if fma is None:
-            fma = ir.Function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
-        totals = []
-        for r in rows:
-            number = arrays.number(3, builder.add(a_place, builder.mul(a_row, whole(r))))
-            one = builder.insert_element(undefined, number, ir.Constant(_LANE, 0))
-            repeated = builder.shuffle_vector(one, undefined, nowhere)
-            totals += [builder.call(fma, [repeated, b_row[v], sums[len(totals) + v]]) for v in range(len(columns))]
-        following = builder.add(k, whole(1))
-        builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
-        k.add_incoming(following, loop)
-        for phi, begin, total in zip(sums, first, totals, strict=True):
-            phi.add_incoming(begin, before)
-            phi.add_incoming(total, loop)
-        builder.position_at_end(after)
-        for r in rows:
-            place = builder.add(c_at, builder.mul(c_row, whole(r)))
-            for v, column in enumerate(columns):
-                arrays.store(totals[r * len(columns) + v], 8, builder.add(place, column))
+        def start(argument: int, place: ir.Value) -> ir.Value:
+            array = context.make_array(signature.args[argument])(context, builder, values[argument])
+            return builder.gep(array.data, [place])
+
+        shape = tall.literal_value, wide.literal_value
+        function = _tile_function(builder.module, *shape, *_numbers(signature.args[8]))
+        _, _, depth, _, a_at, a_row, a_column, _, _, c_at, c_row, _, s_at, s_row = values
+        a, b, c, s = start(3, a_at), start(7, _whole(0)), start(8, c_at), start(11, s_at)
+        builder.call(function, [depth, a, a_row, a_column, b, c, c_row, s, s_row])
         return context.get_dummy_value()
 
     return signature, generate
@@ -146,8 +144,12 @@ def _copy(_typing, source, source_at, target, target_at):
     signature = types.void(source, source_at, target, target_at)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> Any:
-        arrays = _Arrays(context, builder, signature, values)
-        arrays.store(arrays.load(0, values[1]), 2, values[3])
+        _, vector = _numbers(signature.args[0])
+        from_, to = (
+            builder.gep(context.make_array(signature.args[i])(context, builder, values[i]).data, [values[i + 1]])
+            for i in (0, 2)
+        )
+        _store(builder, _load(builder, from_, vector), to)
         return context.get_dummy_value()
 
     return signature, generate

@@ -12,7 +12,7 @@ rows are part of what is compared, while replicates and test rows are a sample. 
     max_norm 1e6  against no bound
     replicates    the same setting on other replicates, which have only the rows in common
 
-    python benchmarks/interval_coverage.py [--comparisons 30000] [--redraws 200] [--minutes 15] [--replicates 10]
+    python benchmarks/intervals.py [--comparisons 30000] [--redraws 200] [--minutes 15] [--replicates 10]
                                   [--data-dir data] [--offline] [--json FILE]
 
     --comparisons  the number of simulated comparisons of each kind; 0 for none
