@@ -1,4 +1,4 @@
-"""The environment that a trial was trained in: device, CPU, precision, data and versions."""
+"""The environment that a trial was trained in: device, CPU, engine, precision, data and versions."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from search.record.curves import ENVIRONMENT
+from search.train.engine import describe_engine
+from search.train.precision import Precision
 
 if TYPE_CHECKING:
     from search.record.observer import Asked, Trained
 
 # On the CPU the bits of a result depend on these, besides recipe, hyperparameters, replicate and data.
-_DECISIVE = ("device", "cpu", "precision", "torch")
+_DECISIVE = ("device", "cpu", "precision", "torch", "engine")
 
 
-def describe(device: torch.device, precision: str, data: str) -> dict[str, str]:
+def describe(device: torch.device, precision: Precision, data: str) -> dict[str, str]:
     """Return the environment of this process as it is recorded; `data` is the fingerprint of the data."""
     model = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
     return {
@@ -32,6 +34,7 @@ def describe(device: torch.device, precision: str, data: str) -> dict[str, str]:
         "precision": precision,
         "data": data,
         "torch": str(torch.__version__),
+        "engine": describe_engine(device, precision),
         "optuna": optuna.__version__,
         "python": platform.python_version(),
     }
@@ -69,7 +72,7 @@ def mismatches(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
 
 
 def same_bits(there: Mapping[str, str], here: Mapping[str, str]) -> bool:
-    """Return whether training gives the same bits in both: on a CPU of the same type, with the same torch."""
+    """Return whether training gives the same bits in both: on a CPU of one type, with one torch and one engine."""
     return here["device"].startswith("cpu") and all(there.get(name) == here[name] for name in _DECISIVE)
 
 

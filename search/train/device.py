@@ -9,8 +9,8 @@ from search.technique import Structural
 from search.train.optimisers import Optimiser
 from search.train.room import HOST, free_bytes
 
-# On the CPU slots train one after the other, so that a wide pack only saves calls from Python, about a tenth of the time
-# of small networks. The bytes limit what the packs of all cores take together.
+# On the CPU slots train one after the other, so that a wide pack only saves calls from Python, about a tenth of the
+# time of small networks. The bytes limit what the packs of all cores take together.
 _CPU_BYTES = 256 * 2**20
 _CPU_MOST = 64
 # Only one pack of a cohort at a time trains on a GPU (`Cohort`). The other half is for the packs that wait, the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from functools import cache
 from typing import Literal
 
@@ -18,15 +19,33 @@ def choose_engine(device: torch.device, precision: Precision) -> Engine:
     """Return the engine; say once if the CPU has to do without kernels."""
     if device.type != "cpu" or precision != "fp32":
         return "torch"
-    reason = toolchain.unavailable()
-    if reason is not None:
-        _say(reason)
-    return "compiled" if reason is None else "torch"
+    if (reason := toolchain.unavailable()) is not None:
+        _say_slower(reason)
+        return "torch"
+    return "compiled"
+
+
+def describe_engine(device: torch.device, precision: Precision) -> str:
+    """Return the engine as it is recorded, with the versions of the compilers, on which its bits depend."""
+    engine = choose_engine(device, precision)
+    if engine == "torch":
+        return engine
+    return f"{engine} ({', '.join(f'{name} {number}' for name, number in toolchain.versions().items())})"
 
 
 @cache
-def _say(reason: str) -> None:
-    print(
-        f"note: {reason}, so that torch trains without compiled kernels: results are as good, training is slower",
-        file=sys.stderr,
-    )
+def prepare(device: torch.device, precision: Precision) -> None:
+    """Load the kernels in the background, before they are needed; the first time ever they are compiled."""
+    if choose_engine(device, precision) == "compiled":
+        threading.Thread(target=_prepare, name="kernels").start()
+
+
+def _prepare() -> None:
+    from search.train.compiled import warm
+
+    warm.call_each_kernel()
+
+
+@cache
+def _say_slower(reason: str) -> None:
+    print(f"note: {reason}: torch trains without compiled kernels, which takes longer", file=sys.stderr)

@@ -61,8 +61,8 @@ def _store(builder: ir.IRBuilder, value: ir.Value, place: ir.Value) -> None:
 def _tile_function(module: ir.Module, tall: int, wide: int, number: ir.Type, vector: ir.VectorType) -> ir.Function:
     """Return the function of one shape of tile, ``tall rows x wide vectors`` of C, in a module.
 
-    Its arguments are the length of the sums; the tile's first element in A, and the strides of A's rows and columns; the
-    panel of B, ``depth x wide vectors``; and the tile's first element in C and in S, each with the stride of rows.
+    Its arguments are the length of the sums; the tile's first element in A, and the strides of A's rows and columns;
+    the panel of B, ``depth x wide vectors``; and the tile's first element in C and in S, each with the stride of rows.
     """
     lanes, pointer = vector.count, number.as_pointer()
     name = f"regsearch_tile_{tall}_{wide}_{lanes}"
