@@ -85,7 +85,7 @@ def cache_folder() -> Path:
     digest.update(repr(sorted(versions().items())).encode())
     folder = _user_cache() / f"kernels-{digest.hexdigest()}"
     if not folder.exists():
-        print("note: kernels are compiled for this processor, which takes about 10 s, once", file=sys.stderr)
+        print("note: kernels are compiled for this processor, which takes about 15 s, once", file=sys.stderr)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
