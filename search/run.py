@@ -236,7 +236,7 @@ def _check(study: Study, started: float, *, as_json: bool) -> int:
     """Run the overfit check; return 1 if the study does not pass it."""
     from search.check.check import check
 
-    result = check(study, lambda line: print(f"training {line}", file=sys.stderr))
+    result = check(study)
     if as_json:
         print(json.dumps(result.outcome() | {"seconds": round(time.monotonic() - started, 3)}, allow_nan=False))
     else:

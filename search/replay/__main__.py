@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 from search.cli.command import leave, serve
@@ -27,7 +26,7 @@ def replay(
     from search.api import load_study
     from search.replay.replay import replay
 
-    result = replay(load_study(**stored), trial, lambda line: print(line, file=sys.stderr, flush=True))
+    result = replay(load_study(**stored), trial)
     print(json.dumps(result.outcome(), allow_nan=False) if json_ else result)
     return 0 if result.holds else 1
 

@@ -12,7 +12,7 @@ differs in its last bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,20 +25,24 @@ from search.record import environment
 from search.record.curves import CURVES, Curves
 from search.replay.result import HELD_EPOCHS, TOLERANCE, Difference, Replay
 from search.study.identity import Mismatch
+from search.study.progress import Log
 from search.study.results import STATES
 from search.study.retrain import Retraining, numbered_trial, retrain_curves
+from search.train.crew import one_thread
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
 
 
-def replay(study: BaseStudy, trial: int, log: Callable[[str], None] = lambda _line: None) -> Replay:
+@one_thread()
+def replay(study: BaseStudy, trial: int, log: Log | None = None) -> Replay:
     """Train a finished trial again, alone, to as many epochs as its record has, and compare.
 
     Args:
         study: the study.
         trial: the number of the trial.
-        log: is called with a line for each difference between the environments, and on what is trained.
+        log: gets a line for each difference between the environments, and lines on what is trained; by default they
+            are shown on stderr.
 
     Raises:
         RequestError: there is no such trial, it has no record to compare with, or the study has other data or settings
@@ -54,10 +58,11 @@ def replay(study: BaseStudy, trial: int, log: Callable[[str], None] = lambda _li
     retraining = Retraining.of(study, trial, recorded.params, range(record.replicates))
     there, here = environment.recorded(opened, recorded), study.environment()
     mismatches = environment.mismatches(there, here)
+    say = log or (lambda line: print(line, file=sys.stderr))
     for line in mismatches:
-        log(line)
-    log(f"training trial {trial} alone, {record.replicates} x {record.epochs} epochs, on {here['device']}")
-    curves = retrain_curves(retraining, record.epochs)
+        say(line)
+    what = f"training trial {trial} alone, {record.replicates} x {record.epochs} epochs, on {here['device']}"
+    curves = retrain_curves(retraining, record.epochs, what, log)
     exact = environment.same_bits(there, here)
     result = Replay(
         study=study.name,
@@ -75,9 +80,9 @@ def replay(study: BaseStudy, trial: int, log: Callable[[str], None] = lambda _li
     )
     if not result.beyond:
         return result
-    log("training it once more with a learning rate that differs in its last bit")
+    what = "training it once more with a learning rate that differs in its last bit"
     nudged = {**retraining.values, "lr": retraining.values["lr"] * (1 + 2**-23)}
-    moved = differences(retrain_curves(replace(retraining, values=nudged), HELD_EPOCHS), curves)
+    moved = differences(retrain_curves(replace(retraining, values=nudged), HELD_EPOCHS, what, log), curves)
     return replace(result, rounding=max((one.held for one in moved if one.is_loss), default=0.0))
 
 
