@@ -19,10 +19,12 @@ from search.study import identity
 from search.study.progress import Deadline, Watchers
 from search.study.study import BaseStudy
 from search.train.checkpoint import Checkpoints
+from search.train.crew import one_thread
 
 CHECKPOINTS = Path("checkpoints")
 
 
+@one_thread()
 def run_in_process(
     study: BaseStudy, budget: int, observers: Sequence[Observer], *, timeout: float | None, extend: bool
 ) -> None:

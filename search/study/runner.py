@@ -23,6 +23,7 @@ from search.study.lookup import recipe_fields
 from search.study.progress import Progress, Watchers
 from search.study.study import BaseStudy
 from search.tracking.mirror import MlflowMirror
+from search.train.crew import one_thread
 from search.train.engine import load_kernels
 from search.workers import team
 from search.workers.local import LocalEngine
@@ -52,6 +53,7 @@ class RunOptions:
     address: str | None = None
 
 
+@one_thread()
 def run_study(
     study: BaseStudy,
     trials: int | None = None,

@@ -33,6 +33,7 @@ from search.study.width import largest_slot
 from search.technique import Technique, Value
 from search.train import losses, precision
 from search.train.batches import Batches
+from search.train.crew import one_thread
 from search.train.device import auto_width, choose_device
 from search.train.program import Program
 
@@ -69,6 +70,7 @@ class BaseStudy:
         EnvironmentFault: the machine can't do what is requested.
     """
 
+    @one_thread()
     def __init__(
         self,
         recipe: str | Recipe,
