@@ -104,7 +104,7 @@ class Call(NamedTuple):
     start: float
     end: float
     cpu: float
-    thread: str
+    thread: int
 
 
 def timed(function: Callable[..., Any], name: str, phase: str, calls: list[Call]) -> Callable[..., Any]:
@@ -118,8 +118,7 @@ def timed(function: Callable[..., Any], name: str, phase: str, calls: list[Call]
             return function(*given, **named)
         finally:
             end, _HERE.inside = time.perf_counter(), inner
-            thread = threading.current_thread().name
-            calls.append(Call(what, called, inner, start, end, time.thread_time() - cpu, thread))
+            calls.append(Call(what, called, inner, start, end, time.thread_time() - cpu, threading.get_ident()))
 
     return call
 
@@ -204,7 +203,7 @@ def share(calls: list[Call], wall: float, cpu: float) -> dict[str, float]:
         waited += at - before if running[True] and not running[False] else 0
         running[kind], before = running[kind] + step, at
     train, asking = (sum(one.cpu for one, kind in kinds if kind is wanted) for wanted in (False, True))
-    beside = sum(one.cpu for one, kind in kinds if kind and one.thread == "recorder")
+    beside = sum(one.cpu for one, kind in kinds if kind and one.thread != threading.get_ident())
     idle = (asking - beside) / (cpu - beside - train * (1 - 1 / torch.get_num_threads()))
     found = {"wall": wall, "not_hidden": waited, "not_hidden_share": waited / wall}
     return found | {"processor": cpu, "training": train, "optuna": asking, "share_on_idle_cores": idle}
