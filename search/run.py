@@ -180,7 +180,7 @@ def run(
 ) -> int:
     """Search for the best hyperparameters of a study.
 
-    Many trials train as one network. They are pruned among their peers, and every curve is recorded. Run the same
+    Many trials train together. They are pruned among their peers, and every curve is recorded. Run the same
     command again to go on after an interruption, or with a larger --trials to extend the study.
     """
     started = time.monotonic()

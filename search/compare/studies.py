@@ -248,7 +248,7 @@ def _reason(a: _Entry, b: _Entry) -> str:
         names = sorted({*a.program.numeric} ^ {*b.program.numeric})
     if names:
         return f"differ in {', '.join(dict.fromkeys(names))}"
-    return "do not train as one network"
+    return "do not train together"
 
 
 def _notes(entries: Sequence[_Entry], arms: Sequence[Arm], replicates: int) -> list[str]:

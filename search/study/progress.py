@@ -67,7 +67,7 @@ class Progress:
 
     def asked(self, cohort: Sequence[Asked]) -> None:
         if not self._in_flight and not self.epochs:
-            self._display.show(f"at most {self._width} slots train as one network")
+            self._display.show(f"at most {self._width} slots train together")
         self._follow_extensions()
         asked = dict.fromkeys((one.number for one in cohort), 0.0)
         self._in_flight |= asked

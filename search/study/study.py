@@ -57,7 +57,7 @@ class BaseStudy:
         storage: the URL of the Optuna database, which holds the truth about the study.
         tracking_uri: MLflow's tracking URI, under which a view of the study is kept; None or "none" for no MLflow.
         device: "auto" (CUDA if it is available), "cpu" or "cuda".
-        slots: the largest number of slots that train as one network, or "auto". It changes the time that a study
+        slots: the largest number of slots that train together, or "auto". It changes the time that a study
             takes, not its results.
         checkpoint: whether to save the trials in training at each rung in `checkpoints/`, to continue there after a
             crash.
