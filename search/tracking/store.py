@@ -16,15 +16,11 @@ def opened(uri: str) -> MlflowClient:
     if uri.startswith("sqlite:///"):
         path = Path(uri.removeprefix("sqlite:///").split("?")[0])
         path.parent.mkdir(parents=True, exist_ok=True)
-        if new := _is_new(path):
+        if _is_new(path):
             _create(path)
         connection = sqlite3.connect(path)
         try:
             connection.execute("PRAGMA schema_version")
-            if new:
-                # Each of the thousands of transactions of a study waits for the disk once, not four times, and whoever
-                # reads the page meanwhile waits for none of them.
-                connection.execute("PRAGMA journal_mode=WAL")
         finally:
             connection.close()
     return MlflowClient(uri)
