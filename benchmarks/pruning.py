@@ -3,7 +3,7 @@
 The studies of `pruning_studies.py` are trained without pruning. Then each pruner judges the recorded curves as it would
 have judged the trials, through `PeerPruner.verdicts`. Random search is judged in random orders and in cohorts of 8, 16
 and 32, TPE as it was asked, in cohorts of 8. So one thing is left out: TPE would have asked for other trials after it
-had seen pruned ones. Rules are chosen by the tuning studies; the data sets of the other studies are held out.
+had seen pruned ones.
 
     python benchmarks/pruning.py [--folder DIR] [--tables DIR] [--studies NAME ...] [--orders 4] [--json FILE]
 
@@ -12,7 +12,7 @@ had seen pruned ones. Rules are chosen by the tuning studies; the data sets of t
     --studies  the studies to judge; by default all
     --orders   the number of random orders of the trials of a random search
 
-Prints for each study and pruner, and as means over tuning and held-out studies:
+Prints for each study and pruner, and as means over each part of the studies:
 
     share    the share of all epochs that would have been trained
     regret   the best value left less the best of all, in units of the distance from the best of all to the trial at
@@ -28,12 +28,13 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 import measure
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
-from pruning_rules import DominatedPruner, HalfTimePruner, RegressionPruner, RemainingPruner, SchedulePruner
-from pruning_studies import STUDIES, TPE_COHORT, TRIALS, JudgedStudy
+from pruning_rules import AmongAllPruner, DominatedPruner, HalfTimePruner, RemainingPruner, SchedulePruner
+from pruning_studies import STUDIES, TPE_COHORT, TRIALS, JudgedStudy, Portion
 
 from search.choose.peers import COHORT, TICKET, PeerPruner
 from search.choose.pruners import build
@@ -44,7 +45,7 @@ COHORTS = (8, 16, 32)
 
 def rules(epochs: int) -> dict[str, PeerPruner]:
     """Return the pruners by their names in the tables."""
-    early = max(1, epochs // 16)
+    early, earlier = max(1, epochs // 16), max(1, round(epochs / 2**4.5))
     return {
         "halving": build(Pruner(name="halving"), epochs),
         "median": build(Pruner(name="median"), epochs),
@@ -54,10 +55,10 @@ def rules(epochs: int) -> dict[str, PeerPruner]:
         "curve": build(Pruner(name="curve"), epochs),
         "forecast": build(Pruner(name="forecast"), epochs),
         "remaining improvement": RemainingPruner(epochs, min_epochs=None),
-        "regression": RegressionPruner(epochs, min_epochs=None),
         "dominated": DominatedPruner(epochs, min_epochs=None),
-        "schedule": SchedulePruner(epochs, min_epochs=None),
-        "curve and halving": HalfTimePruner(epochs, min_epochs=None),
+        "curve among all": AmongAllPruner(epochs, min_epochs=None),
+        "and a schedule": SchedulePruner(epochs, min_epochs=earlier),
+        "and half time": HalfTimePruner(epochs, min_epochs=earlier),
     }
 
 
@@ -153,8 +154,8 @@ def main(words: Sequence[str] | None = None) -> None:
             by_study[name] = found
             show(name, found)
     means = {}
-    for title, tuning in (("tuning", True), ("held out", False)):
-        if of_these := [found for name, found in by_study.items() if STUDIES[name].tuning == tuning]:
+    for title in get_args(Portion):
+        if of_these := [found for name, found in by_study.items() if STUDIES[name].portion == title]:
             means[title] = mean(of_these)
             show(f"mean, {title}", means[title])
     if args.json is not None:

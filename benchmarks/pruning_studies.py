@@ -1,17 +1,19 @@
 """The studies on whose full curves `pruning.py` judges pruners.
 
-Each of eleven data sets has five studies of 64 trials, none of which is pruned: three with random search, and two with
-TPE in its default cohorts of 8. Techniques go round from data set to data set, so that each is searched on several.
+Each of eleven data sets has studies of 64 trials, none of which is pruned, with random search and with TPE in its
+default cohorts of 8. Techniques go round from data set to data set, so that each is searched on several.
 
-The split into halves was fixed before a rule was tried, and goes by data set: in alphabetical order the first, the
-third ... are for tuning, the others are held out.
+The studies have three parts. The first two were fixed before a rule was tried, by data set: in alphabetical order the
+first, the third ... are for tuning, the others are held out. After the first rule had failed on the held-out data sets,
+both parts were used to find the next one. So it was judged on a third part, which was trained after it was fixed: all
+data sets with other splits, seeds and techniques.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -36,6 +38,8 @@ TECHNIQUES = (
     "baseline",
 )
 SAMPLERS = ("random", "random", "tpe", "random", "tpe")
+FRESH_SAMPLERS = ("random", "tpe")
+Portion = Literal["tuning", "held out", "fresh"]
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,14 @@ class JudgedStudy:
     sampler: str
     lr: bool
     seed: int
+    fresh: bool = False
 
     @property
-    def tuning(self) -> bool:
-        """Whether rules may be chosen by this study."""
-        return sorted(TABLES).index(self.dataset) % 2 == 0
+    def portion(self) -> Portion:
+        """The part of the studies that this one belongs to."""
+        if self.fresh:
+            return "fresh"
+        return "held out" if sorted(TABLES).index(self.dataset) % 2 else "tuning"
 
     @property
     def epochs(self) -> int:
@@ -83,7 +90,7 @@ class JudgedStudy:
 
     def described(self) -> dict[str, Any]:
         """Return the fields of the study, for the results."""
-        return asdict(self) | {"epochs": self.epochs, "tuning": self.tuning}
+        return asdict(self) | {"epochs": self.epochs, "portion": self.portion}
 
     def curves(self, storage: str, tables: Path) -> np.ndarray:
         """Return the objective so far, ``trials x epochs``, infinite where never finite; train what is not stored."""
@@ -92,7 +99,7 @@ class JudgedStudy:
         data = {"dataset": self.dataset if table.target is None else str(tables / f"{self.dataset}.csv")}
         study = Study(
             self.techniques,
-            data=data | {"target": table.target, "split": table.split},
+            data=data | {"target": table.target, "split": table.split, "seed": int(self.fresh)},
             storage=storage,
             tracking_uri=None,
             trials=TRIALS,
@@ -115,12 +122,14 @@ class JudgedStudy:
 def _all() -> dict[str, JudgedStudy]:
     studies = {}
     for place, dataset in enumerate(sorted(TABLES)):
-        for turn, sampler in enumerate(SAMPLERS):
-            techniques = TECHNIQUES[(len(SAMPLERS) * place + turn) % len(TECHNIQUES)]
+        turns = [*enumerate(SAMPLERS), *enumerate(FRESH_SAMPLERS * (2 if TABLES[dataset].epochs == 100 else 1))]
+        for number, (turn, sampler) in enumerate(turns):
+            fresh = number >= len(SAMPLERS)
+            techniques = TECHNIQUES[(len(SAMPLERS) * place + turn + 6 * fresh) % len(TECHNIQUES)]
             # The recipes of these search the learning rate themselves.
             lr = turn % 2 == 1 and techniques not in ("lr_schedule", "optimizer", "baseline")
-            study = JudgedStudy(techniques, dataset, sampler, lr, seed=place)
-            studies[f"{techniques}{'+lr' if lr else ''}-{dataset}-{sampler}"] = study
+            study = JudgedStudy(techniques, dataset, sampler, lr, seed=place + 100 * fresh, fresh=fresh)
+            studies[f"{techniques}{'+lr' if lr else ''}-{dataset}-{sampler}{'-fresh' if fresh else ''}"] = study
     return studies
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from support.frozen_trials import frozen
 from support.small_studies import Crash, Quiet, outcome, small
 
@@ -109,7 +109,7 @@ def test_a_rule_that_forecasts_depends_on_no_width_and_no_crash(name: str, tmp_p
     assert outcome(small(tmp_path, slots=3, **changes).run(observers=[Quiet()])) == whole
 
 
-def test_forecast_before_half_time_asks_for_the_best_twelfth_of_all_peers() -> None:
+def test_forecast_asks_for_the_best_twelfth_of_all_peers() -> None:
     pruner = ForecastPruner(64, min_epochs=None)
     flat = [frozen(n, 0, {8: 0.1 * (n + 1), 16: 0.1 * (n + 1)}) for n in range(24)]
     assert [n for n, lives in pruner.verdicts(flat, 0, 16).items() if lives] == [0, 1]
@@ -123,60 +123,87 @@ def test_forecast_counts_pruned_trials_as_the_worst() -> None:
     pruner = ForecastPruner(64, min_epochs=None)
     pruned = [frozen(n, 0, {6: 0.01}, TrialState.PRUNED, 0.01) for n in range(20)]
     mine = [frozen(20 + n, 1, {8: 0.1 * (n + 1), 16: 0.1 * (n + 1)}) for n in range(4)]
+    later = [frozen(30 + n, 2, {8: 0.01, 16: 0.01}) for n in range(4)]
     # Of 24 peers the best twelfth are two, none of which is pruned; of 4, it would be one.
-    assert pruner.verdicts(pruned + mine, 1, 16) == {20: True, 21: True, 22: False, 23: False}
+    expected = {20: True, 21: True, 22: False, 23: False}
+    assert pruner.verdicts(pruned + mine + later, 1, 16) == expected
+    assert pruner.verdicts(later + mine[::-1] + pruned, 1, 16) == expected
     assert pruner.verdicts(mine, 1, 16) == {20: True, 21: False, 22: False, 23: False}
-    # At half time, a third of 24 are eight, and the four are among them; the best twelfth still counts.
-    later = [frozen(20 + n, 1, {16: 0.1 * (n + 1), 32: 0.1 * (n + 1)}) for n in range(4)]
-    assert pruner.verdicts(pruned + later, 1, 32) == {20: True, 21: True, 22: False, 23: False}
 
 
-def test_forecast_from_half_time_on_keeps_the_best_third_of_the_forecasts() -> None:
-    pruner = ForecastPruner(64, min_epochs=None)
-    cohort = [
-        frozen(0, 0, {16: 0.9, 32: 0.5}),  # 0.5 * (5/9) = 0.2778
-        frozen(1, 0, {16: 0.8, 32: 0.44}),  # 0.44 * 0.55 = 0.242
-        frozen(2, 0, {16: 0.4, 32: 0.4}),  # has stopped at 0.4, the best so far
-        frozen(3, 0, {16: 0.5, 32: 0.45}),  # 0.45 * 0.9 = 0.405
-        frozen(4, 0, {16: 0.6, 32: 0.45}),  # 0.45 * 0.75 = 0.3375
-        frozen(5, 0, {16: 0.7, 32: 0.49}),  # 0.49 * 0.7 = 0.343
+def _finished(count: int) -> list[FrozenTrial]:
+    """Return trials that all have a pause from epoch 11 to 16, and then improve to the same share, 0.5 to 0.52."""
+    return [
+        frozen(n, 0, {8: 2.0 + n, 11: 1.0 + n, 16: 1.0 + n}, TrialState.COMPLETE, (1.0 + n) * (0.5 + 0.02 * (n % 2)))
+        for n in range(count)
     ]
-    expected = {0: True, 1: True, 2: False, 3: False, 4: False, 5: False}
-    assert pruner.verdicts(cohort, 0, 32) == expected
-    assert pruner.verdicts(cohort[::-1], 0, 32) == expected
-    # Before half time all but one of the same forecasts go on, because they reach 0.4.
-    early = [frozen(t.number, 0, {8: t.intermediate_values[16], 16: t.intermediate_values[32]}) for t in cohort]
-    assert pruner.verdicts(early, 0, 16) == {0: True, 1: True, 2: True, 3: True, 4: True, 5: True}
 
 
-def test_forecast_knows_earlier_peers_and_no_later_ones() -> None:
+def test_forecast_learns_from_ten_finished_peers_how_much_improvement_is_left() -> None:
     pruner = ForecastPruner(64, min_epochs=None)
-    earlier = [
-        frozen(0, 0, {16: 0.4, 32: 0.2, 45: 0.19}, TrialState.COMPLETE, 0.19),  # its forecast at the rung was 0.1
-        frozen(1, 0, {16: 0.5}, TrialState.COMPLETE, 0.15),  # it has ended by itself, so it will have 0.15
-        frozen(2, 0, {16: 0.5, 32: 0.5}, TrialState.PRUNED, 0.5),
-        frozen(3, 0, {}, TrialState.PRUNED),
+    # Its own curve says that it may end at 1.3 (1.3/2.6)^2 = 0.325. The peers say 0.65 to 0.676, and the best has 0.5.
+    mine = frozen(99, 1, {8: 2.6, 11: 1.3, 16: 1.3})
+    assert pruner.verdicts([*_finished(9), mine], 1, 16) == {99: True}
+    assert pruner.verdicts([*_finished(10), mine], 1, 16) == {99: False}
+    # From 0.9 it would come to 0.45 to 0.47.
+    assert pruner.verdicts([*_finished(10), frozen(99, 1, {8: 1.8, 11: 0.9, 16: 0.9})], 1, 16) == {99: True}
+
+
+def test_forecast_counts_finished_peers_that_are_alike_once() -> None:
+    pruner = ForecastPruner(64, min_epochs=None)
+    alike = [frozen(50 + n, 0, {8: 2.0, 11: 1.0, 16: 1.0}, TrialState.COMPLETE, 0.5) for n in range(9)]
+    mine = frozen(99, 1, {8: 2.6, 11: 1.3, 16: 1.3})
+    assert pruner.verdicts([*_finished(9), *alike, mine], 1, 16) == {99: True}
+    # A trial that ended by itself before the rung says nothing of what comes after it.
+    short = [frozen(50 + n, 0, {8: 2.0, 11: 1.0}, TrialState.COMPLETE, 0.7 + 0.01 * n) for n in range(9)]
+    assert pruner.verdicts([*_finished(9), *short, mine], 1, 16) == {99: True}
+
+
+_LOSSES = st.lists(st.tuples(*[st.floats(0.01, 1.0)] * 4), min_size=12, max_size=30, unique_by=lambda one: one[-1])
+
+
+@given(_LOSSES)
+def test_forecast_by_finished_peers_is_the_lower_bound_of_the_textbook_regression(
+    losses: list[tuple[float, ...]],
+) -> None:
+    """The independent computation is by the normal equations with an intercept, and without the slight ridge."""
+    curves = np.minimum.accumulate(np.array(losses), axis=1)
+    *peers, mine = curves.tolist()
+    trials = [
+        frozen(n, 0, {8: one[0], 11: one[1], 16: one[2]}, TrialState.COMPLETE, one[3]) for n, one in enumerate(peers)
     ]
-    mine = [frozen(4, 1, {16: 0.4, 32: 0.22}), frozen(5, 1, {16: 0.4, 32: 0.25})]  # the forecasts: 0.121 and 0.15625
-    later = [frozen(n, 2, {16: 0.01, 32: 0.01}) for n in (6, 7, 8)]
-    # The forecasts of the six peers are 0.1, 0.15, 0.5, infinite, 0.121 and 0.15625; the best third are two.
-    expected = {4: True, 5: False}
-    assert pruner.verdicts(earlier + mine + later, 1, 32) == expected
-    assert pruner.verdicts(later + mine[::-1] + earlier[::-1], 1, 32) == expected
+    pruner = ForecastPruner(64, min_epochs=None)
+    ends = {one[3]: one for one in peers}
+    x = np.log([[one[2] / one[0], one[2] / one[1]] for one in ends.values()])
+    y = np.log([one[3] / one[2] for one in ends.values()])
+    design = np.column_stack([np.ones(len(x)), x])
+    if len(ends) < 10 or np.linalg.cond(design.T @ design) > 1e3:
+        return
+    inverse = np.linalg.inv(design.T @ design)
+    weights = inverse @ design.T @ y
+    variance = ((y - design @ weights) ** 2).sum() / (len(y) - 3)
+    point = np.array([1.0, np.log(mine[2] / mine[0]), np.log(mine[2] / mine[1])])
+    bound = point @ weights - 1.5 * np.sqrt(variance * (1 + point @ inverse @ point))
+    forecast = mine[2] * np.exp(min(bound, 0))
+    survives = pruner.verdicts([*trials, frozen(99, 1, {8: mine[0], 11: mine[1], 16: mine[2]})], 1, 16)[99]
+    bar = sorted(one[2] for one in [*peers, mine])[max(1, (len(peers) + 1) // 12) - 1]
+    first = mine[2] * (mine[2] / mine[0]) ** 2 <= bar
+    if abs(np.log(forecast / min(ends))) > 0.05:
+        assert survives == (first and forecast <= min(ends))
 
 
 def test_forecast_judges_nobody_before_it_has_seen_a_doubling_and_never_lets_the_infinite_live() -> None:
     pruner = ForecastPruner(64, min_epochs=None)
-    trials = [
-        frozen(0, 0, {3: 9.0, 4: 9.0, 6: 9.0}),
-        frozen(1, 0, {3: 1.0, 4: 1.0, 6: 1.0}),
-        frozen(2, 0, {3: math.nan}),
-    ]
-    assert pruner.verdicts(trials, 0, 3) == {0: True, 1: True, 2: False}
-    assert pruner.verdicts(trials, 0, 4) == {0: True, 1: True}
-    assert pruner.verdicts(trials, 0, 6) == {0: False, 1: True}
+    finite = [frozen(0, 0, {6: 9.0, 8: 9.0, 11: 9.0}), frozen(1, 0, {6: 1.0, 8: 1.0, 11: 1.0})]
+    assert pruner.verdicts([*finite, frozen(2, 0, {6: math.nan})], 0, 6) == {0: True, 1: True, 2: False}
+    assert pruner.verdicts(finite, 0, 8) == {0: True, 1: True}
+    assert pruner.verdicts(finite, 0, 11) == {0: False, 1: True}
     assert pruner.verdicts([frozen(0, 0, {16: math.inf, 32: math.inf})], 0, 32) == {0: False}
-    assert pruner.verdicts([frozen(0, 0, {16: math.inf, 32: 5.0})], 0, 32) == {0: True}
+    infinite = frozen(99, 1, {8: math.inf, 11: math.inf, 16: math.inf})
+    assert pruner.verdicts([*_finished(10), infinite, frozen(98, 1, {8: 0.5, 11: 0.0, 16: 0.0})], 1, 16) == {
+        98: True,
+        99: False,
+    }
 
 
 @given(st.integers(1, 200), st.data())
@@ -187,5 +214,4 @@ def test_forecast_always_keeps_a_finite_trial_of_a_first_cohort(epochs: int, dat
     for place, rung in enumerate(pruner.rungs()):
         reports = [dict(zip(pruner.rungs(), map(float, curve[: place + 1]), strict=False)) for curve in curves]
         trials = [frozen(n, 0, one) for n, one in enumerate(reports)]
-        verdicts = pruner.verdicts(trials, 0, rung)
-        assert any(verdicts.values())
+        assert any(pruner.verdicts(trials, 0, rung).values())

@@ -70,7 +70,7 @@ def test_default_rungs_lie_late() -> None:
     assert build(Pruner(name="curve"), 64).rungs() == (6, 8, 11, 16, 23, 32, 45)
     assert build(Pruner(name="curve", min_epochs=16), 64).rungs() == (16, 23, 32, 45)
     assert build(Pruner(name="curve"), 1).rungs() == ()
-    assert build(Pruner(name="forecast"), 64).rungs() == (3, 4, 6, 8, 11, 16, 23, 32, 45)
+    assert build(Pruner(name="forecast"), 64).rungs() == (6, 8, 11, 16, 23, 32, 45)
     assert build(Pruner(name="forecast", min_epochs=16), 64).rungs() == (16, 23, 32, 45)
     assert build(Pruner(name="none"), 100).rungs() == ()
     assert build(Pruner(name="halving"), 1).rungs() == ()
