@@ -3,8 +3,8 @@
 The rules that rank trials (halving, median) first judge at half of the epochs by default. This is later than elsewhere,
 because regularisation pays late: of 64 L2 strengths on digits, the five that are best after 100 epochs rank 33rd to
 38th at epoch 11, and are all among the first six at epoch 50. An early rung, where unregularised trials lead, would
-prune the best ones. The rule that forecasts (curve) sees that these still improve, and judges from a sixth of the
-epochs on.
+prune the best ones. The rules that forecast (curve and forecast, in `search.choose.forecast`) see that these still
+improve, and judge from a sixth of the epochs on.
 
 `survivors(judged, peers, rung)` is what a pruner has to say: `judged` are the running trials of the cohort, `peers` all
 trials they are compared with, themselves included, and `at(trial, rung)` is what each had at the rung.
