@@ -150,7 +150,7 @@ class Steps:
         if self._bar:
             self._display.end()
         elif self._replaced:
-            self._show(self._line())
+            self._show(self._state())
 
     def advance(self, steps: int = 1) -> None:
         """Show that so many more steps are done."""
@@ -158,14 +158,16 @@ class Steps:
         if self._bar:
             self._display.update(completed=self._done)
         elif self._display.is_due():
-            self._show(self._line())
+            self._show(f"{self._state()}{self._left()}")
 
-    def _line(self) -> str:
-        left = ""
-        if 0 < self._done < self._total:
-            seconds = self._display.seconds * (self._total - self._done) / self._done
-            left = f", {seconds:,.0f} s left" if seconds < 100 else f", {seconds / 60:,.0f} min left"
-        return f"{self._what}: {self._done:,} of {self._total:,} {self._unit}{left}"
+    def _state(self) -> str:
+        return f"{self._what}: {self._done:,} of {self._total:,} {self._unit}"
+
+    def _left(self) -> str:
+        if not 0 < self._done < self._total:
+            return ""
+        seconds = self._display.seconds * (self._total - self._done) / self._done
+        return f", {seconds:,.0f} s left" if seconds < 100 else f", {seconds / 60:,.0f} min left"
 
 
 class EpochCount:
