@@ -10,10 +10,13 @@ On a GPU one pack fills the device. Which thread trains a pack, and beside which
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from itertools import islice
 from typing import TypeVar
 
@@ -181,3 +184,18 @@ def _in_threads(jobs: Sequence[Callable[[], Iterator[Item]]], team: _Team) -> Ge
             except queue.Empty:
                 continue
         torch.set_num_threads(before)
+
+
+@cache
+def _helpers(_process: int) -> ThreadPoolExecutor:
+    # Threads do not survive a fork, so that each process has its own.
+    return ThreadPoolExecutor(thread_name_prefix="kernels")
+
+
+def together(work: Sequence[Callable[[], None]]) -> None:
+    """Call several functions at the same time, the first of them in this thread, and wait for all."""
+    helpers = _helpers(os.getpid())
+    others = [helpers.submit(one) for one in work[1:]]
+    work[0]()
+    for other in others:
+        other.result()

@@ -20,7 +20,7 @@ from search.train.cohort import Member
 def test_what_is_recorded(tmp_path: Path) -> None:
     study = small(tmp_path).run(1, observers=[Quiet()])
     noted = study.optuna_study.user_attrs[ENVIRONMENT]
-    assert list(noted) == ["device", "cpu", "precision", "data", "torch", "optuna", "python"]
+    assert list(noted) == ["device", "cpu", "precision", "data", "torch", "engine", "optuna", "python"]
     assert noted["device"].startswith("cpu (")
     assert noted["cpu"].startswith(torch.backends.cpu.get_cpu_capability())
     assert noted["data"] == study.data.fingerprint()
@@ -68,13 +68,15 @@ def test_trials_carry_the_environment_that_they_were_trained_in(
 
 
 def test_mismatches_are_named_and_bits_follow_from_few_of_them() -> None:
-    here = {"device": "cpu (x86_64)", "cpu": "AVX512", "precision": "fp32", "torch": "2.13.0", "python": "3.12.1"}
+    here = {"device": "cpu (x86_64)", "cpu": "AVX512", "precision": "fp32", "torch": "2.13.0"}
+    here |= {"engine": "compiled (numba 0.68.1)", "python": "3.12.1"}
     assert environment.mismatches(here, here) == []
     assert environment.same_bits(here, here)
     older = here | {"torch": "2.12.0"}
     assert environment.mismatches(older, here) == ["recorded on torch 2.12.0, here 2.13.0"]
     assert not environment.same_bits(older, here)
     assert environment.same_bits(here | {"python": "3.11.0"}, here)
+    assert not environment.same_bits(here | {"engine": "compiled (numba 0.62.0)"}, here)
     unknown = {name: value for name, value in here.items() if name != "cpu"}
     assert environment.mismatches(unknown, here) == ["recorded on cpu unknown, here AVX512"]
     assert not environment.same_bits(unknown, here)
