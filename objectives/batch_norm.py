@@ -95,7 +95,8 @@ def layer(h: Tensor, number: int, values: Values) -> Tensor:
     weight, bias = values.parameter("weight", number)[:, None], values.parameter("bias", number)[:, None]
     if not values.train:
         scale = weight / (var[:, None] + _EPSILON).sqrt()
-        return torch.addcmul(bias, h - mean[:, None], scale)
+        shift = torch.addcmul(bias, mean[:, None], scale, value=-1)
+        return torch.addcmul(shift, h, scale)
     rows, alpha = h.shape[1], values["bn_alpha"][:, None]
     if rows == 1:
         raise ValueError("batch_norm needs minibatches of at least 2 rows, got 1")
