@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from torch import Tensor
 from search.data import Data
 from search.technique import Technique, Value
 from search.train.batches import Batches
+from search.train.engine import Engine
 from search.train.pack import Pack, Slot
 from search.train.program import Program
 
@@ -64,6 +65,11 @@ def make_pack(
     batches = Batches(data, device, dtype)
     program = Program.build(values, tuple(slots[0]), techniques, batches, loss=loss, seed=seed)
     return Pack(program, batches, [Slot(t, r, values) for r in replicates for t, values in enumerate(slots)])
+
+
+def with_engine(pack: Pack, engine: Engine) -> Pack:
+    """Return a new pack of the same slots that another engine trains."""
+    return Pack(replace(pack.program, engine=engine), pack.batches, pack.slots)
 
 
 @dataclass(frozen=True)
