@@ -64,8 +64,9 @@ class Case:
         self.groups = [slice(end - size, end) for size, end in zip(self.sizes, ends, strict=True)]
         self.group_of = torch.repeat_interleave(torch.arange(len(self.sizes)), torch.tensor(list(self.sizes)))
         features, outputs = self.widths[0], self.widths[-1]
-        self.x = torch.zeros(self.slots if self.per_slot else len(self.sizes), self.rows, padded(features)).to(self.dtype)
-        self.x[..., :features] = draw(len(self.x), self.rows, features)
+        minibatches = self.slots if self.per_slot else len(self.sizes)
+        self.x = torch.zeros(minibatches, self.rows, padded(features), dtype=self.dtype)
+        self.x[..., :features] = draw(minibatches, self.rows, features)
         self.y = torch.zeros(len(self.sizes), self.rows, padded(outputs), dtype=self.dtype)
         targets = draw(len(self.sizes), self.rows, outputs)
         # As with label smoothing, classes have probabilities; those of the last group do not sum to 1.

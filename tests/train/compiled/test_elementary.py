@@ -70,7 +70,7 @@ def test_errors_are_as_small_as_promised(name: str, dtype: type) -> None:
 def test_bits_do_not_depend_on_the_place(name: str, dtype: type) -> None:
     x = np.random.default_rng(0).normal(0, 2, 173).astype(dtype)
     whole = call(name, x)
-    for start in range(0, 40):
+    for start in range(40):
         for count in (1, 2, 3, 5, 8, 16, 31, 64, 100):
             assert np.array_equal(call(name, x[start : start + count]), whole[start : start + count])
 

@@ -25,7 +25,8 @@ def start(case: Case, dtype: torch.dtype) -> tuple[Optimiser, Tensor, State, Map
     """Return an optimiser, its weights, state and values, and random gradients."""
     generator = torch.Generator().manual_seed(2)
     values = {name: torch.tensor([slot[name] for slot in case.slots], dtype=dtype) for name in case.slots[0]}
-    theta, *gradients = torch.randn(STEPS + 1, len(case.slots), SIZE, generator=generator, dtype=torch.float64).to(dtype)
+    drawn = torch.randn(STEPS + 1, len(case.slots), SIZE, generator=generator, dtype=torch.float64)
+    theta, *gradients = drawn.to(dtype)
     optimiser = OPTIMISERS[case.optimizer]({"nesterov": False, "centered": False} | case.structure)
     return optimiser, theta.clone(), optimiser.init(theta, values), values, gradients
 

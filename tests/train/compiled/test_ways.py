@@ -1,4 +1,4 @@
-"""A slot has the same bits, whichever way its gradient is computed: in one go, layer by layer, or by several threads."""
+"""A slot has the same bits, however its gradient is computed: in one go, layer by layer, or by several threads."""
 
 from __future__ import annotations
 
@@ -57,9 +57,7 @@ def by_stretches(case: Case, edges: Sequence[int]) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_way_has_the_same_bits(
-    monkeypatch: pytest.MonkeyPatch, activation: str, loss: str, rows: int
-) -> None:
+def test_every_way_has_the_same_bits(monkeypatch: pytest.MonkeyPatch, activation: str, loss: str, rows: int) -> None:
     case = Case((13, 12, 40, 3), activation, loss, (2, 1), rows, dtype=torch.float32)
     gradient, total = (each.clone() for each in case.learned())
     assert gradient.isfinite().all()
