@@ -75,6 +75,7 @@ def same_bits(one: TrainedPack, i: int, other: TrainedPack, j: int) -> None:
         assert torch.equal(a, b), name
 
 
+@pytest.mark.torch_engine
 @each
 @pytest.mark.parametrize("replicate", [0, 3])
 def test_packed_equals_plain_torch(one: Bench, replicate: int) -> None:

@@ -109,9 +109,3 @@ class Case:
             assert leaf.grad is not None
             gradient[slot], total[slot] = leaf.grad[0], loss.detach() * self.rows
         return gradient, total
-
-
-def close(found: Tensor, expected: Tensor, relative: float = 1e-12) -> bool:
-    """Return whether two tensors are the same, relative to the size of each slot's numbers."""
-    error = (found - expected).reshape(len(found), -1).norm(dim=1)
-    return bool((error <= relative * expected.reshape(len(found), -1).norm(dim=1)).all())

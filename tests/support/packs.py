@@ -136,3 +136,9 @@ def _place(named: tuple[str, Tensor]) -> tuple[int, str]:
 def packed(data: Data, slots: Sequence[Mapping[str, float]], **options: Any) -> TrainedPack:
     """Train a pack in float64 for three epochs; `options` are those of `make_pack`."""
     return train_pack(make_pack(data, slots, dtype=torch.float64, **options))
+
+
+def close(found: Tensor, expected: Tensor, relative: float = 1e-12) -> bool:
+    """Return whether two tensors are the same, relative to the size of each slot's numbers."""
+    error = (found - expected).reshape(len(found), -1).norm(dim=1)
+    return bool((error <= relative * expected.reshape(len(found), -1).norm(dim=1)).all())

@@ -19,6 +19,7 @@ from search.train.optimisers import OPTIMISERS
 MakeData = Callable[..., Data]
 
 
+@pytest.mark.torch_engine
 @pytest.mark.parametrize("case", CASES)
 def test_packed_equals_torch(make_data: MakeData, case: str) -> None:
     c = CASES[case]

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import torch
 from reference import train
-from support.networks import close
-from support.packs import TrainedPack, adam, agree, make_pack, train_pack, with_engine
+from support.packs import TrainedPack, adam, agree, close, make_pack, train_pack, with_engine
 from support.processes import environment
 from torch import Tensor, nn
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from support.networks import ACTIVATIONS, LOSSES, Case, close
+from support.networks import ACTIVATIONS, LOSSES, Case
+from support.packs import close
 from torch import Tensor
 
 from search.train import losses

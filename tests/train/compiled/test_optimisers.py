@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.networks import close
 from support.optimisers import CASES, Case
+from support.packs import close
 from torch import Tensor
 
 from search.train.compiled.optimisers import prepare
