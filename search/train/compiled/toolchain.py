@@ -102,6 +102,7 @@ def cache_folder() -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(_ROOM))
+        _remove_damaged(folder)
     except (OSError, RuntimeError) as error:  # RuntimeError: nobody knows where the user's home is
         print(
             f"note: compiled kernels can't be kept ({error}): each process compiles them anew, which takes about 10 s; "
@@ -112,6 +113,17 @@ def cache_folder() -> Path | None:
     if new:
         print("note: kernels are compiled for this processor, which takes about 10 s, once", file=sys.stderr)
     return folder
+
+
+def _remove_damaged(folder: Path) -> None:
+    """Remove files that a power failure cut short, on which numba would fail in every later process.
+
+    They are pickles, whose last byte is a full stop.
+    """
+    for kept in folder.rglob("*.nb[ic]"):
+        with suppress(FileNotFoundError):  # another process was faster
+            if not kept.read_bytes().endswith(b"."):
+                kept.unlink()
 
 
 def _digest() -> str:
