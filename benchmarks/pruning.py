@@ -1,16 +1,18 @@
 """Measure what each pruner saves and loses, on studies whose every trial was trained to its end.
 
-Random search over the studies below is trained without pruning. Then each pruner judges the recorded curves as it would
-have judged the trials: in random orders, in cohorts of 8 and of 16, through `PeerPruner.verdicts`. The rungs and the
-threshold of `curve`, which forecasts, were chosen on the tuning studies; the other studies are held out.
+The studies of `pruning_studies.py` are trained without pruning. Then each pruner judges the recorded curves as it would
+have judged the trials, through `PeerPruner.verdicts`. Random search is judged in random orders and in cohorts of 8, 16
+and 32, TPE as it was asked, in cohorts of 8. So one thing is left out: TPE would have asked for other trials after it
+had seen pruned ones.
 
-    python benchmarks/pruning.py [--folder DIR] [--studies NAME ...] [--orders 10] [--json FILE]
+    python benchmarks/pruning.py [--folder DIR] [--tables DIR] [--studies NAME ...] [--orders 4] [--json FILE]
 
-    --folder   the folder of the studies; a study that is there is not trained again (all take 20 minutes on two cores)
+    --folder   the folder of the studies; a study that is there is not trained again (all take 25 minutes on one core)
+    --tables   the folder of the CSV files, which are the classic tables that `pruning_studies.py` names
     --studies  the studies to judge; by default all
-    --orders   the number of random orders of each study's trials
+    --orders   the number of random orders of the trials of a random search
 
-Prints for each study and pruner, and as means over tuning and held-out studies:
+Prints for each study and pruner, and as means over each part of the studies:
 
     share    the share of all epochs that would have been trained
     regret   the best value left less the best of all, in units of the distance from the best of all to the trial at
@@ -24,104 +26,26 @@ import argparse
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 import measure
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
+from pruning_rules import AmongAllPruner, DominatedPruner, HalfTimePruner, RemainingPruner, SchedulePruner
+from pruning_studies import STUDIES, TPE_COHORT, TRIALS, JudgedStudy, Portion
 
-from search import Study
 from search.choose.peers import COHORT, TICKET, PeerPruner
 from search.choose.pruners import build
 from search.recipe.schema import Pruner
-from search.record.curves import CURVES, Curves
 
-TRIALS = 64
-COHORTS = (8, 16)
-
-
-@dataclass(frozen=True)
-class JudgedStudy:
-    """A study whose curves are judged; `lr` says whether the learning rate is searched too."""
-
-    techniques: str
-    dataset: str
-    epochs: int = 100
-    seed: int = 0
-    lr: bool = False
-    tuning: bool = True
-
-    def curves(self, storage: str) -> np.ndarray:
-        """Return the objective so far, ``trials x epochs``, infinite where never finite; train what is not stored."""
-        study = Study(
-            self.techniques,
-            dataset=self.dataset,
-            storage=storage,
-            tracking_uri=None,
-            trials=TRIALS,
-            seed=self.seed,
-            sampler="random",
-            ask_batch=32,
-            pruner={"name": "none"},
-            set={"epochs": self.epochs},
-            space={"lr": {"low": 1e-4, "high": 1e-1, "log": True}} if self.lr else {},
-        ).run()
-        found = np.full((TRIALS, self.epochs), np.inf)
-        for row, trial in zip(found, study.optuna_study.get_trials(deepcopy=False), strict=True):
-            loss = Curves.decode(trial.user_attrs[CURVES]).of("val_loss")
-            loss = np.minimum.accumulate(np.where(np.isfinite(loss), loss, np.inf), axis=1).mean(axis=0)
-            row[: len(loss)] = loss
-            row[len(loss) :] = loss[-1]
-        return found
-
-
-STUDIES = {
-    "l2-digits": JudgedStudy("l2", "digits", 200),
-    "l2-wine": JudgedStudy("l2", "wine"),
-    "dropout-digits": JudgedStudy("dropout", "digits"),
-    "l2dropoutlr-digits": JudgedStudy("l2+dropout", "digits", lr=True),
-    "max_norm-digits": JudgedStudy("max_norm", "digits"),
-    "l2-breast": JudgedStudy("l2", "breast-cancer"),
-    "dropout-breast": JudgedStudy("dropout", "breast-cancer"),
-    "l2dropoutlr-wine": JudgedStudy("l2+dropout", "wine", lr=True),
-    "l1-digits": JudgedStudy("l1", "digits", seed=1),
-    "weight_decaylr-digits": JudgedStudy("weight_decay", "digits", seed=1, lr=True),
-    "dropoutlr-breast": JudgedStudy("dropout", "breast-cancer", seed=1, lr=True),
-    "label_smoothing-digits": JudgedStudy("label_smoothing", "digits", seed=1),
-    "l2-diabetes": JudgedStudy("l2", "diabetes", seed=1),
-    "elastic_net-digits": JudgedStudy("elastic_net", "digits", seed=2),
-    "l1-breast": JudgedStudy("l1", "breast-cancer", seed=2),
-    "lr_schedule-digits": JudgedStudy("lr_schedule", "digits", seed=2),
-    "weight_decay-wine": JudgedStudy("weight_decay", "wine", seed=2),
-    "l2lr-diabetes": JudgedStudy("l2", "diabetes", seed=2, lr=True),
-    "l2-digits-100": JudgedStudy("l2", "digits", seed=2),
-    "input_dropout-digits": JudgedStudy("input_dropout", "digits", seed=2),
-    "elastic_net-wine": JudgedStudy("elastic_net", "wine", seed=3),
-    "max_norm-diabetes": JudgedStudy("max_norm", "diabetes", seed=3),
-    "l1lr-breast": JudgedStudy("l1", "breast-cancer", seed=3, lr=True),
-    "dropoutlr-digits": JudgedStudy("dropout", "digits", seed=3, lr=True),
-    "weight_decay-diabetes": JudgedStudy("weight_decay", "diabetes", 150, seed=3),
-    "label_smoothinglr-wine": JudgedStudy("label_smoothing", "wine", seed=3, lr=True),
-    "momentum-digits": JudgedStudy("momentum", "digits", seed=3),
-    "l2-digits-150": JudgedStudy("l2", "digits", 150, seed=3),
-    "input_dropout-breast": JudgedStudy("input_dropout", "breast-cancer", seed=3),
-    "l1-diabetes": JudgedStudy("l1", "diabetes", seed=4, tuning=False),
-    "l2-breast-4": JudgedStudy("l2", "breast-cancer", 150, seed=4, tuning=False),
-    "l1lr-wine": JudgedStudy("l1", "wine", seed=4, lr=True, tuning=False),
-    "dropout-diabetes": JudgedStudy("dropout", "diabetes", seed=4, tuning=False),
-    "max_norm-wine": JudgedStudy("max_norm", "wine", seed=4, tuning=False),
-    "elastic_netlr-diabetes": JudgedStudy("elastic_net", "diabetes", seed=4, lr=True, tuning=False),
-    "weight_decay-breast": JudgedStudy("weight_decay", "breast-cancer", seed=4, tuning=False),
-    "momentum-breast": JudgedStudy("momentum", "breast-cancer", seed=4, tuning=False),
-    "l2dropoutlr-digits-4": JudgedStudy("l2+dropout", "digits", seed=4, lr=True, tuning=False),
-}
+COHORTS = (8, 16, 32)
 
 
 def rules(epochs: int) -> dict[str, PeerPruner]:
     """Return the pruners by their names in the tables."""
-    early = max(1, epochs // 16)
+    early, earlier = max(1, epochs // 16), max(1, round(epochs / 2**4.5))
     return {
         "halving": build(Pruner(name="halving"), epochs),
         "median": build(Pruner(name="median"), epochs),
@@ -129,6 +53,12 @@ def rules(epochs: int) -> dict[str, PeerPruner]:
         "halving from 1/16": build(Pruner(name="halving", min_epochs=early), epochs),
         "median from 1/16": build(Pruner(name="median", min_epochs=early), epochs),
         "curve": build(Pruner(name="curve"), epochs),
+        "forecast": build(Pruner(name="forecast"), epochs),
+        "remaining improvement": RemainingPruner(epochs, min_epochs=None),
+        "dominated": DominatedPruner(epochs, min_epochs=None),
+        "curve among all": AmongAllPruner(epochs, min_epochs=None),
+        "and a schedule": SchedulePruner(epochs, min_epochs=earlier),
+        "and half time": HalfTimePruner(epochs, min_epochs=earlier),
     }
 
 
@@ -161,15 +91,25 @@ def outcome(curves: np.ndarray, trained: np.ndarray) -> tuple[float, float, floa
     return float(trained.mean() / curves.shape[1]), (left - best) / (np.quantile(final, 0.25) - best), left == best
 
 
-def measure_all(names: Sequence[str], folder: Path, orders: int) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
+def cases(study: JudgedStudy, orders: int) -> list[tuple[Sequence[int], int]]:
+    """Return the orders in which a study's trials are judged, each with a size of cohort."""
+    if study.sampler == "tpe":
+        return [(range(TRIALS), TPE_COHORT)]
+    generator = np.random.default_rng(0)
+    shuffled = [generator.permutation(TRIALS).tolist() for _ in range(orders)]
+    return [(order, size) for order in shuffled for size in COHORTS]
+
+
+def measure_all(
+    names: Sequence[str], folder: Path, tables: Path, orders: int
+) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
     """Yield for each study the mean outcome of each pruner over orders and sizes of cohort."""
     for name in names:
-        curves = STUDIES[name].curves(f"sqlite:///{folder / name}.db")
-        generator = np.random.default_rng(0)
-        shuffled = [generator.permutation(TRIALS).tolist() for _ in range(orders)]
+        study = STUDIES[name]
+        curves = study.curves(f"sqlite:///{folder / name}.db", tables)
         found = {}
-        for rule, pruner in rules(STUDIES[name].epochs).items():
-            outcomes = [outcome(curves, judge(curves, one, size, pruner)) for one in shuffled for size in COHORTS]
+        for rule, pruner in rules(study.epochs).items():
+            outcomes = [outcome(curves, judge(curves, *case, pruner)) for case in cases(study, orders)]
             share, regret, kept = np.mean(outcomes, axis=0).tolist()
             found[rule] = {"share": share, "regret": regret, "kept": kept}
         yield name, found
@@ -201,25 +141,26 @@ def _tell(trial: FrozenTrial, state: TrialState, value: float) -> None:
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--tables", type=Path, default=Path("../shared/data/tabular"))
     parser.add_argument("--studies", nargs="+", choices=list(STUDIES), default=list(STUDIES))
-    parser.add_argument("--orders", type=int, default=10)
+    parser.add_argument("--orders", type=int, default=4)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(words)
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         by_study = {}
-        for name, found in measure_all(args.studies, folder.absolute(), args.orders):
+        for name, found in measure_all(args.studies, folder.absolute(), args.tables.absolute(), args.orders):
             by_study[name] = found
             show(name, found)
     means = {}
-    for title, tuning in (("tuning", True), ("held out", False)):
-        if of_these := [found for name, found in by_study.items() if STUDIES[name].tuning == tuning]:
+    for title in get_args(Portion):
+        if of_these := [found for name, found in by_study.items() if STUDIES[name].portion == title]:
             means[title] = mean(of_these)
             show(f"mean, {title}", means[title])
     if args.json is not None:
         given = {"trials": TRIALS, "cohorts": COHORTS, "orders": args.orders}
-        studies = {name: vars(STUDIES[name]) | {"rules": found} for name, found in by_study.items()}
+        studies = {name: STUDIES[name].described() | {"rules": found} for name, found in by_study.items()}
         measure.write(args.json, "pruning", given | {"mean": means, "studies": studies})
 
 

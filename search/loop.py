@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -23,7 +24,7 @@ from search.choose.peers import PeerPruner
 from search.record.curves import Curves
 from search.record.objectives import Objectives, reported
 from search.record.observer import Asked, Observer
-from search.record.summary import keep
+from search.record.recorder import Recorder, Result
 from search.technique import Value
 from search.train.batches import Batches
 from search.train.checkpoint import Checkpoints
@@ -41,6 +42,7 @@ class Cohorts(Protocol):
 
     study: optuna.Study
     objectives: Objectives
+    recorder: Recorder
 
     def next_cohort(self) -> tuple[int, list[Asked]] | None: ...
 
@@ -64,30 +66,35 @@ def search(
     checkpoints: Checkpoints,
     observer: Observer,
 ) -> None:
-    """Train cohorts until the asker has no more."""
-    while (cohort_asked := asker.next_cohort()) is not None:
-        index, asked = cohort_asked
-        if not asked:
-            observer.epoch(())
-            time.sleep(_LOOK_AGAIN)
-            continue
-        members = [Member(t.number, programs.program(t.values), programs.numeric(t.values), replicates) for t in asked]
-        cohort = Cohort(members, batches, width, checkpoints.load(index, {one.number: one for one in members}))
-        run = _Run(asker.study, index, {one.number: one.trial for one in asked}, asker.objectives, observer)
-        with suppress(UpdateFinishedTrialError):  # another process has adopted the cohort, and told its trials first
-            observer.asked(asked)
-            run.through(cohort, pruner, checkpoints)
-        width = cohort.width
+    """Train cohorts until the asker has no more. The results of one are written while the next ones train."""
+    with asker.recorder.running(observer.told):
+        while (cohort_asked := asker.next_cohort()) is not None:
+            asker.recorder.report()
+            index, asked = cohort_asked
+            if not asked:
+                observer.epoch(())
+                time.sleep(_LOOK_AGAIN)
+                continue
+            members = [
+                Member(one.number, programs.program(one.values), programs.numeric(one.values), replicates)
+                for one in asked
+            ]
+            cohort = Cohort(members, batches, width, checkpoints.load(index, {one.number: one for one in members}))
+            run = _Run(asker, index, {one.number: one.trial for one in asked}, observer)
+            # Another process may have adopted the cohort, and told its trials first.
+            with suppress(UpdateFinishedTrialError):
+                observer.asked(asked)
+                run.through(cohort, pruner, checkpoints)
+            width = cohort.width
 
 
 @dataclass
 class _Run:
     """The training of one cohort, as Optuna and the observer see it."""
 
-    study: optuna.Study
+    asker: Cohorts
     index: int
     trials: Mapping[int, optuna.Trial]
-    objectives: Objectives
     observer: Observer
     finished: set[int] = field(default_factory=set)
 
@@ -104,26 +111,29 @@ class _Run:
             checkpoints.save(self.index, cohort)
         self.train(cohort, max((member.program.epochs for member in cohort.members.values()), default=0))
         self.finish_ended(cohort)
-        checkpoints.forget(self.index)
+        self.asker.recorder.then(partial(checkpoints.forget, self.index))
 
     def train(self, cohort: Cohort, epoch: int) -> None:
         with closing(cohort.advance(epoch)) as epochs:
             for completed in epochs:
                 self.observer.epoch(completed)
+                self.asker.recorder.report()
 
     def judge(self, cohort: Cohort, pruner: PeerPruner, rung: int) -> list[int]:
         """Report the objectives so far and return the trials to prune; a verdict that is stored already is obeyed."""
+        study, recorder = self.asker.study, self.asker.recorder
         alive = [number for number in cohort.members if number not in self.finished]
-        known = {t.number: t for t in self.study.get_trials(deepcopy=False) if t.number in alive}
-        for number in alive:
-            if rung not in reported(known[number]):
-                self.objectives.report(self.trials[number], rung, Curves(*cohort.members[number].table()))
-        key = f"verdict:{self.index}:{rung}"
-        stored = self.study.user_attrs.get(key)
-        if stored is None:
-            verdicts = pruner.verdicts(self.study.get_trials(deepcopy=False), self.index, rung)
-            stored = [number for number, survives in sorted(verdicts.items()) if not survives]
-            self.study.set_user_attr(key, stored)
+        with recorder.pause():
+            known = {t.number: t for t in recorder.trials() if t.number in alive}
+            for number in alive:
+                if rung not in reported(known[number]):
+                    self.asker.objectives.report(self.trials[number], rung, Curves(*cohort.members[number].table()))
+            key = f"verdict:{self.index}:{rung}"
+            stored = study.user_attrs.get(key)
+            if stored is None:
+                verdicts = pruner.verdicts(recorder.trials(), self.index, rung)
+                stored = [number for number, survives in sorted(verdicts.items()) if not survives]
+                study.set_user_attr(key, stored)
         return [number for number in alive if number in stored]
 
     def finish_ended(self, cohort: Cohort) -> None:
@@ -132,17 +142,13 @@ class _Run:
         self.tell(cohort, ended - self.finished, TrialState.COMPLETE)
 
     def tell(self, cohort: Cohort, numbers: Collection[int], state: TrialState) -> None:
-        """Write the record of each trial, then its result, so that every finished trial has its curves."""
+        """Have the record of each trial written, then its result, so that every finished trial has its curves."""
         for number in sorted(numbers):
-            member, trial = cohort.members[number], self.trials[number]
+            member = cohort.members[number]
             curves = Curves(*member.table())
-            values = self.objectives.of(curves)
-            keep(trial, curves, member.times)
-            outcome = state
-            if not np.isfinite(values).all():
-                if INFEASIBLE not in trial.constraints:  # it is set already if a process died just before `tell`
-                    trial.set_constraint(INFEASIBLE, 1.0)
-                outcome = TrialState.PRUNED
-            self.study.tell(trial, values if outcome == TrialState.COMPLETE else None, outcome, skip_if_finished=True)
+            values = self.asker.objectives.of(curves)
+            finite = bool(np.isfinite(values).all())
+            outcome, violated = (state, None) if finite else (TrialState.PRUNED, INFEASIBLE)
+            result = Result(self.trials[number], self.index, curves, member.times, outcome, values, violated)
+            self.asker.recorder.add(result)
             self.finished.add(number)
-            self.observer.told(number, outcome, values[0] if np.isfinite(values[0]) else None)

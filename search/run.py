@@ -14,6 +14,7 @@ import typer
 
 from search.cli import invocation, names
 from search.cli.command import leave, serve
+from search.cli.opening import opening
 from search.cli.options import (
     DATA,
     MACHINE,
@@ -179,7 +180,7 @@ def run(
 ) -> int:
     """Search for the best hyperparameters of a study.
 
-    Many trials train as one network. They are pruned among their peers, and every curve is recorded. Run the same
+    Many trials train together. They are pruned among their peers, and every curve is recorded. Run the same
     command again to go on after an interruption, or with a larger --trials to extend the study.
     """
     started = time.monotonic()
@@ -206,8 +207,9 @@ def run(
     recipe = Recipe.load(study)
     recipe.but(recipe.name, **given(changes))
 
-    from search.api import Study
-    from search.study.runner import RunOptions, validate_run
+    with opening(study):
+        from search.api import Study
+        from search.study.runner import RunOptions, validate_run
 
     searched = Study(
         recipe,
@@ -236,11 +238,9 @@ def _check(study: Study, started: float, *, as_json: bool) -> int:
     """Run the overfit check; return 1 if the study does not pass it."""
     from search.check.check import check
 
-    result = check(study, lambda line: print(f"training {line}", file=sys.stderr))
-    if as_json:
-        print(json.dumps(result.outcome() | {"seconds": round(time.monotonic() - started, 3)}, allow_nan=False))
-    else:
-        print(result)
+    result = check(study)
+    outcome = result.outcome() | {"seconds": round(time.monotonic() - started, 3)}
+    print(json.dumps(outcome, allow_nan=False) if as_json else result)
     return 0 if result.fitted else 1
 
 

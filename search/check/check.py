@@ -10,10 +10,11 @@ Nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from search.check.attempts import attempts
 from search.check.diagnosis import Subject
 from search.check.fit import Fit, format_span, format_value
 from search.check.weakest import least_regularised
@@ -21,8 +22,10 @@ from search.errors import counted
 from search.show import html
 from search.show.sheet import Sheet
 from search.show.text import plain
+from search.study.progress import Log
 from search.technique import Value
 from search.train import streams
+from search.train.crew import one_thread
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -105,12 +108,13 @@ def _fit(fit: Fit) -> tuple[str, ...]:
     return "fitted" if fit.fitted else "not fitted", loss, f"< {threshold}", f"{fit.steps:,}", rate, fit.why
 
 
-def check(study: BaseStudy, log: Callable[[str], None] = lambda _line: None) -> Check:
+@one_thread()
+def check(study: BaseStudy, log: Log | None = None) -> Check:
     """Train one batch of a study, and one of noise, until they are fitted, or find out why they are not.
 
     Args:
         study: the study, to which nothing is written.
-        log: is called with a line on each training.
+        log: gets lines on what is trained; by default they are shown on stderr.
     """
     values = least_regularised(study.space)
     data, seed = study.data, study.recipe.seed
@@ -122,9 +126,12 @@ def check(study: BaseStudy, log: Callable[[str], None] = lambda _line: None) -> 
         # Techniques may rely on pixels within their range.
         noise = data.inputs.apply(data.inputs.invert(noise).clamp(0, data.pixel_max))
     shuffled = y[streams.permutation(streams.key(seed, 0, "noise targets"), len(y))]
-    subject = Subject(study, values, x, y, lambda line: log(f"data: {line}"))
-    of_data, cure = subject.fit()
-    of_noise, _ = Subject(study, values, noise, shuffled, lambda line: log(f"noise: {line}")).fit(cure)
+    subject = Subject(study, values, x, y, "data", log)
+    other = Subject(study, values, noise, shuffled, "noise", log)
+    what = f"training data and noise: lr {format_span(subject.rates)}"
+    first, second = attempts([subject.job(), other.job()], subject.epochs, study.device, what, log)
+    of_data, cure = subject.fit(first)
+    of_noise, _ = other.fit(second, cure)
     own = {name: values[name] for name in values if name in (*study.space.searched, *study.recipe.set)}
     for name in ("lr", "batch_size", "epochs"):
         own.pop(name, None)

@@ -7,15 +7,17 @@ cause is found by trying changes: other learning rates, leaving out each techniq
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from search.check.attempts import Job, attempts
 from search.check.fit import Fit, format_span, format_value
 from search.check.weakest import learning_rates
+from search.study.progress import Log
 from search.technique import Numeric, Value
 from search.train.overfit import Attempt, OneBatch, overfit
 from search.train.program import Program, hidden_widths
@@ -77,18 +79,23 @@ class Subject:
         values: the values of all its hyperparameters.
         x: the inputs of the batch, as in `Data`.
         y: the targets of the batch, as in `Data`.
-        log: is called with a line on each training.
+        name: the name of the batch.
+        log: see `Steps`.
+
+    Attributes:
+        rates: the learning rates that are tried.
+        epochs: the number of epochs of a training.
     """
 
     def __init__(
-        self, study: BaseStudy, values: Mapping[str, Value], x: Tensor, y: Tensor, log: Callable[[str], None]
+        self, study: BaseStudy, values: Mapping[str, Value], x: Tensor, y: Tensor, name: str, log: Log | None
     ) -> None:
-        self._study, self._values, self._log = study, values, log
+        self._study, self._values, self._name, self._log = study, values, name, log
         self._numeric = study.space.numeric(values)
         # Schedules count epochs, so the check has the study's epochs, with fewer or more steps each.
-        epochs = min(int(values["epochs"]), STEPS)
-        self._batch = OneBatch(study.data, x, y, study.device, round(STEPS / epochs))
-        self._structure = study.space.structure(values) | {"batch_size": len(x), "epochs": epochs}
+        self.epochs = min(int(values["epochs"]), STEPS)
+        self._batch = OneBatch(study.data, x, y, study.device, round(STEPS / self.epochs))
+        self._structure = study.space.structure(values) | {"batch_size": len(x), "epochs": self.epochs}
         self.rates = learning_rates(study.space, self._numeric["lr"])
         # A fixed learning rate is waited for, even if another one fits the batch in fewer steps.
         fixed = "lr" not in study.space.searched
@@ -106,13 +113,13 @@ class Subject:
         self._blurred = self._batch.blurred_loss(loss, _DETAIL)
         self._learnt = max(self._enough, 1.2 * self._blurred) if self._blurred >= self._threshold else self._enough
 
-    def fit(self, first: Change | None = None) -> tuple[Fit, Change | None]:
-        """Train on the batch; return the result, and the change with which the batch is learnt if it was not fitted.
+    def fit(self, attempt: Attempt, first: Change | None = None) -> tuple[Fit, Change | None]:
+        """Return the result for the batch, and the change with which it is learnt if it was not fitted.
 
         Args:
+            attempt: the result of the training as the study has it.
             first: a change to try before the others.
         """
-        attempt = self._attempt(Change(self.rates), self._enough, self._own)
         fitted, cure = attempt.loss < self._threshold, None
         if fitted:
             remarks = self._beside(attempt)
@@ -151,9 +158,12 @@ class Subject:
             precision=self._study.recipe.precision,
         )
 
-    def _attempt(self, change: Change, enough: float, awaited: int | None = None) -> Attempt:
-        self._log(str(change))
-        return overfit(self._program(change), self._batch, self._numeric, change.rates, enough, awaited)
+    def job(self) -> Job:
+        """Return the training as the study has it."""
+        return self._job(Change(self.rates), self._enough, self._own)
+
+    def _job(self, change: Change, enough: float, awaited: int | None = None) -> Job:
+        return partial(overfit, self._program(change), self._batch, self._numeric, change.rates, enough, awaited)
 
     @cached_property
     def _parts(self) -> tuple[Part, ...]:
@@ -192,7 +202,8 @@ class Subject:
     def _cure(self, first: Change | None) -> tuple[Change, Attempt] | tuple[None, None]:
         """Return the first change with which the batch is learnt and its training, or None twice."""
         for change in [*([first] if first else []), *(change for change in self._changes() if change != first)]:
-            attempt = self._attempt(change, self._learnt)
+            what = f"training {self._name}: {change}"
+            (attempt,) = attempts([self._job(change, self._learnt)], self.epochs, self._study.device, what, self._log)
             if attempt.loss < self._learnt:
                 return change, attempt
         return None, None

@@ -7,7 +7,7 @@ first (`search.loop`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -44,8 +44,8 @@ class AdvisoryClaims:
     def take(self, cohort: int) -> bool:
         return self._locks.take(str(cohort))
 
-    def finish(self) -> None:
-        for cohort in self._locks.taken:
+    def finish(self, unwritten: Collection[int] = ()) -> None:
+        for cohort in self._locks.taken - set(map(str, unwritten)):
             self._locks.give(cohort)
 
     def release(self) -> None:

@@ -22,6 +22,7 @@ from search.recipe.space import Space
 from search.record.curves import CELL, EPOCHS
 from search.record.objectives import Objectives, reported
 from search.record.observer import Asked
+from search.record.recorder import Recorder
 from search.technique import Value
 
 _MOST_CELLS = 100_000
@@ -55,13 +56,16 @@ class Asker:
 
     Attributes:
         space, budget: the space and the budget now; see `ask_from`.
+        recorder: writes the results of the trials; what it has not written yet counts in the asks.
     """
 
     def __init__(
         self, study: optuna.Study, storage: RDBStorage, recipe: Recipe, space: Space, budget: int, claims: Claims
     ) -> None:
         self.study, self.objectives = study, Objectives(recipe.objective)
+        self.recorder = Recorder(study)
         self._storage, self._recipe, self._claims = storage, recipe, claims
+        self._mine: set[int] = set()  # the cohorts that this process has trained
         self._study_id = storage.get_study_id_from_name(study.study_name)
         self._rung = min(pruners.build(recipe.pruner, space.longest()).rungs(), default=None)
         self.ask_from(space, budget)
@@ -90,9 +94,12 @@ class Asker:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Keep other processes from asking while the block runs, and give up the claims on cohorts that are done."""
-        with self._claims.turn():
-            self._claims.finish()
+        """Keep other processes from asking while the block runs, and give up the claims on cohorts that are done.
+
+        A cohort is done when its results are written: nobody may train it again before.
+        """
+        with self._claims.turn(), self.recorder.pause():
+            self._claims.finish(self.recorder.unwritten())
             yield
 
     def next_in_turn(self) -> tuple[int, list[Asked]] | None:
@@ -101,15 +108,19 @@ class Asker:
         trials = asked_trials(everyone)
         running = [t for t in trials if t.state == TrialState.RUNNING]
         cohorts = sorted({t.user_attrs[COHORT] for t in running})
+        if not self._mine.issuperset(cohorts):
+            self.recorder.drain()  # another process asks too: it should know all that this ask knows
         cohort = next((cohort for cohort in cohorts if self._claims.take(cohort)), None)
         last = max((t.user_attrs[COHORT] for t in trials), default=-1)
         if cohort is None and len(trials) >= self.budget:
+            self.recorder.drain()  # a range may be widened now, which would let an unfinished cohort grow
             return (last, []) if running else None
         if cohort is None:
             cohort = last + 1
             # It is claimed by a process that has lost its turn and not noticed yet.
             if not self._claims.take(cohort):
                 return last, []
+        self._mine.add(cohort)
         adopted = [self._adopt(trial) for trial in running if trial.user_attrs[COHORT] == cohort]
         return cohort, adopted + self._missing(cohort, trials, everyone)
 
@@ -127,6 +138,7 @@ class Asker:
         # Trials that a user has enqueued come next, and are only in the storage.
         enqueued = any(trial.state == TrialState.WAITING for trial in everyone)
         if self._replica is None or enqueued:
+            self.recorder.drain()  # the sampler reads the storage
             return [self._ask_stored(cohort, ticket) for ticket in tickets]
         self._replica.follow(everyone)
         return [self._ask_replica(self._replica, cohort, ticket) for ticket in tickets]
@@ -178,7 +190,7 @@ class Asker:
 
         The asking of the former was cut off; the latter were asked by a process that had lost its turn.
         """
-        trials = self.study.get_trials(deepcopy=False)
+        trials = self.recorder.trials()
         unsound, tickets = [], set()
         for trial in trials:
             if trial.state == TrialState.RUNNING and (not self._is_asked(trial) or trial.user_attrs[TICKET] in tickets):
@@ -187,7 +199,7 @@ class Asker:
                 tickets.add(trial.user_attrs[TICKET])
         for number in unsound:
             self.study.tell(number, state=TrialState.FAIL)
-        return self.study.get_trials(deepcopy=False) if unsound else trials
+        return self.recorder.trials() if unsound else trials
 
     def _is_asked(self, trial: FrozenTrial) -> bool:
         return EPOCHS in trial.user_attrs and self.space.complete(trial.params) is not None

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -32,8 +32,12 @@ class Claims(Protocol):
         """Claim a cohort, within a turn; return whether it succeeded, which it does unless a living process has it."""
         ...
 
-    def finish(self) -> None:
-        """Give up all claims, within a turn, and clear up their locks: the claimed cohorts are done."""
+    def finish(self, unwritten: Collection[int] = ()) -> None:
+        """Give up all claims, within a turn, and clear up their locks: the claimed cohorts are done.
+
+        Args:
+            unwritten: the cohorts whose claims are kept, as their results are not in the study yet.
+        """
         ...
 
     def release(self) -> None:
@@ -79,6 +83,8 @@ class FileClaims:
             yield
 
     def take(self, cohort: int) -> bool:
+        if cohort in self._taken:
+            return True
         lock = FileLock(f"{self._stem}-{cohort}.lock", timeout=0)
         try:
             lock.acquire()
@@ -87,11 +93,10 @@ class FileClaims:
         self._taken[cohort] = lock
         return True
 
-    def finish(self) -> None:
-        for cohort, lock in self._taken.items():
-            lock.release()
+    def finish(self, unwritten: Collection[int] = ()) -> None:
+        for cohort in self._taken.keys() - set(unwritten):
+            self._taken.pop(cohort).release()
             Path(f"{self._stem}-{cohort}.lock").unlink(missing_ok=True)
-        self._taken.clear()
 
     def release(self) -> None:
         for lock in self._taken.values():

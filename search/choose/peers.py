@@ -58,6 +58,10 @@ class PeerPruner(BasePruner):
         del trial
         return rung in self.rungs()
 
+    def is_peer(self, trial: FrozenTrial, rung: int) -> bool:
+        """Return whether others are compared with the trial at this rung: by default, if it has a value there."""
+        return at(trial, rung) is not None
+
     def verdicts(self, trials: Sequence[FrozenTrial], cohort: int, rung: int) -> dict[int, bool]:
         """Return by number whether each running trial of a cohort that has reported at a rung survives it.
 
@@ -79,7 +83,7 @@ class PeerPruner(BasePruner):
                 for trial in trials
                 if trial.user_attrs.get(COHORT, math.inf) <= cohort
                 and self.bracket(trial) == bracket
-                and at(trial, rung) is not None
+                and self.is_peer(trial, rung)
             ]
             survive = self.survivors(members, peers, rung)
             verdicts |= {trial.number: survives for trial, survives in zip(members, survive, strict=True)}
@@ -104,3 +108,14 @@ def at(trial: FrozenTrial, rung: int) -> list[float] | None:
     if trial.state == TrialState.PRUNED and not values:
         return [math.inf]  # its loss never was finite, so it ended before the first rung: it is worse than all others
     return None
+
+
+def value_at(trial: FrozenTrial, rung: int) -> float:
+    """Return a trial's objective at a rung; infinite if it is not finite, or if the trial was pruned before."""
+    values = at(trial, rung)
+    return values[0] if values and math.isfinite(values[0]) else math.inf
+
+
+def worst_of_best(values: Sequence[float], factor: int) -> float:
+    """Return the worst of the best 1/factor of the values, of one value at least."""
+    return sorted(values)[max(1, len(values) // factor) - 1]

@@ -3,8 +3,8 @@
 The rules that rank trials (halving, median) first judge at half of the epochs by default. This is later than elsewhere,
 because regularisation pays late: of 64 L2 strengths on digits, the five that are best after 100 epochs rank 33rd to
 38th at epoch 11, and are all among the first six at epoch 50. An early rung, where unregularised trials lead, would
-prune the best ones. The rule that forecasts (curve) sees that these still improve, and judges from a sixth of the
-epochs on.
+prune the best ones. The rules that forecast (curve and forecast, in `search.choose.forecast`) see that these still
+improve, and judge from a sixth of the epochs on.
 
 `survivors(judged, peers, rung)` is what a pruner has to say: `judged` are the running trials of the cohort, `peers` all
 trials they are compared with, themselves included, and `at(trial, rung)` is what each had at the rung.
@@ -17,8 +17,9 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial
 
+from search.choose.forecast import CurvePruner, ForecastPruner
 from search.choose.pareto import ParetoPruner
-from search.choose.peers import TICKET, PeerPruner, at
+from search.choose.peers import TICKET, PeerPruner, value_at, worst_of_best
 from search.recipe import Recipe
 from search.recipe.schema import Pruner
 from search.recipe.space import Space
@@ -51,7 +52,7 @@ class HalvingPruner(PeerPruner):
         return tuple(rungs)
 
     def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
-        return _no_worse(judged, rung, _bar([_at(peer, rung) for peer in peers], self.factor))
+        return _no_worse(judged, rung, worst_of_best([value_at(peer, rung) for peer in peers], self.factor))
 
 
 class HyperbandPruner(HalvingPruner):
@@ -99,61 +100,10 @@ class MedianPruner(PeerPruner):
         return tuple(range(self.min_epochs, self.epochs, self.interval))
 
     def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
-        ranked = sorted(_at(peer, rung) for peer in peers)
+        ranked = sorted(value_at(peer, rung) for peer in peers)
         lower, upper = ranked[(len(ranked) - 1) // 2], ranked[len(ranked) // 2]
         # The values are halved before they are added, because the sum may overflow. Halves may underflow: hence max.
         return _no_worse(judged, rung, max(lower, lower / 2 + upper / 2))
-
-
-class CurvePruner(PeerPruner):
-    """The performance curve rule: a trial stops if even an optimistic forecast of it falls behind its peers.
-
-    Let L be the objective so far and e' about half of e epochs. The forecast assumes that the improvement from e' to e
-    goes on as a power of the epochs until the last one, E:
-
-        forecast = L(e) (L(e) / L(e'))^p,    p = log(E / e) / log(e / e')
-
-    A trial survives if its forecast is no worse than the objective so far of the best 1/f of its peers (f = 8, at least
-    one peer) at the same rung. Learning curves mostly flatten on logarithmic axes, so the forecast errs in the trial's
-    favour. A trial that no longer improves (the objective so far is a running minimum) is judged by its present value,
-    a late bloomer by its forecast. Objectives are losses, which are not negative: the best forecast is zero.
-
-    Rungs are a factor of sqrt(2) apart, so that e' is two rungs before e, and no trial is judged at the first two. The
-    first is at `min_epochs`, by default 2^-3.5 of all epochs, so that judging begins at about a sixth of them. These
-    and f were chosen by `benchmarks/pruning.py`: earlier, a trial that pauses in its first epochs would be stopped.
-
-    Source: Golovin et al., "Google Vizier" (KDD 2017), section 3.2; Domhan et al., "Speeding up automatic
-    hyperparameter optimization of deep neural networks by extrapolation of learning curves" (IJCAI 2015). Of their
-    curves, this is the power law whose limit is zero; it is not fitted.
-    """
-
-    factor = 8
-
-    def __init__(self, epochs: int, *, min_epochs: int | None) -> None:
-        super().__init__(epochs)
-        self.min_epochs = min_epochs or max(1, round(epochs / 2**3.5))
-
-    def rungs(self) -> tuple[int, ...]:
-        rungs = {round(self.epochs / 2 ** (half / 2)) for half in range(1, 2 * self.epochs.bit_length() + 1)}
-        return tuple(sorted(rung for rung in rungs if self.min_epochs <= rung < self.epochs))
-
-    def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
-        bar = _bar([_at(peer, rung) for peer in peers], self.factor)
-        return [math.isfinite(forecast := self._forecast(trial, rung)) and forecast <= bar for trial in judged]
-
-    def _forecast(self, trial: FrozenTrial, rung: int) -> float:
-        """Return the forecast at the last epoch: 0 at the first two rungs, infinite if the loss never was finite."""
-        rungs = self.rungs()
-        index = rungs.index(rung)
-        now = _ranked(trial.intermediate_values[rung])
-        if index < 2 or not math.isfinite(now):
-            return 0.0 if math.isfinite(now) else math.inf
-        earlier = rungs[index - 2]
-        before = _ranked(trial.intermediate_values.get(earlier))
-        if now >= before:
-            return now
-        power = math.log(self.epochs / rung) / math.log(rung / earlier)
-        return float(now * (now / before) ** power)
 
 
 class NoPruner(PeerPruner):
@@ -184,6 +134,8 @@ def build(spec: Pruner, epochs: int, *, objectives: Objectives = VAL_LOSS, const
         return MedianPruner(epochs, interval=spec.interval, min_epochs=spec.min_epochs)
     if spec.name == "curve":
         return CurvePruner(epochs, min_epochs=spec.min_epochs)
+    if spec.name == "forecast":
+        return ForecastPruner(epochs, min_epochs=spec.min_epochs)
     if spec.name == "pareto":
         return ParetoPruner(epochs, min_epochs=spec.min_epochs, objectives=objectives, constant=constant)
     return NoPruner(epochs)
@@ -196,21 +148,6 @@ def of(recipe: Recipe, space: Space, batches: Batches, loss: str) -> PeerPruner:
     return build(recipe.pruner, space.longest(), objectives=objectives, constant=constant)
 
 
-def _at(trial: FrozenTrial, rung: int) -> float:
-    """Return a trial's objective at a rung that it has reached; infinite if it is not finite."""
-    values = at(trial, rung)
-    return _ranked(values[0] if values else None)
-
-
-def _ranked(value: float | None) -> float:
-    return value if value is not None and math.isfinite(value) else math.inf
-
-
-def _bar(values: Sequence[float], factor: int) -> float:
-    """Return the worst of the best 1/factor of the values, of one value at least."""
-    return sorted(values)[max(1, len(values) // factor) - 1]
-
-
 def _no_worse(judged: Sequence[FrozenTrial], rung: int, bar: float) -> list[bool]:
     """Return for each judged trial whether it is finite, and no worse than the bar, at a rung."""
-    return [math.isfinite(value := _at(trial, rung)) and value <= bar for trial in judged]
+    return [math.isfinite(value := value_at(trial, rung)) and value <= bar for trial in judged]

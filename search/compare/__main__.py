@@ -10,6 +10,7 @@ from typing import Annotated
 
 from search.cli.command import leave, serve
 from search.cli.names import complete_study
+from search.cli.opening import opening
 from search.cli.options import (
     DATA,
     DataDir,
@@ -72,9 +73,10 @@ def compare(
         raise RequestError(f"a comparison needs at least two studies, got {len(studies)}")
     validate_words(studies, storage)
 
-    from search.compare.contenders import enter
-    from search.compare.studies import compare_studies
-    from search.study.retrain import complete_trial
+    with opening(", ".join(studies)):
+        from search.compare.contenders import enter
+        from search.compare.studies import compare_studies
+        from search.study.retrain import complete_trial
 
     contenders = enter(
         studies,

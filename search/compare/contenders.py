@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from search.cli.opening import opening
 from search.compare.studies import validate_studies
 from search.errors import counted
 from search.recipe import Recipe
@@ -54,17 +55,18 @@ def enter(
     outside = [load_technique(path) for path in techniques]
     common: dict[str, Any] = {"storage": storage, "tracking_uri": tracking_uri, **options}
     studies, new = [], []
-    for word in words:
-        name = word if word in stored else lookup.usual_name(word, dataset, stored, "study or recipe")
-        if name in stored:
-            recipe, identity = stored[name]
-            own = [one for one in outside if one.name in recipe.techniques or _uses(identity, one)]
-            study = BaseStudy(recipe, study_name=name, techniques=own, **common)
-        else:
-            own = [one for one in outside if one.name in Recipe.load(word).techniques]
-            study = BaseStudy(word, dataset=dataset, target=target, techniques=own, **common)
-            new.append(study)
-        studies.append(study)
+    with opening(", ".join(words)):
+        for word in words:
+            name = word if word in stored else lookup.usual_name(word, dataset, stored, "study or recipe")
+            if name in stored:
+                recipe, identity = stored[name]
+                own = [one for one in outside if one.name in recipe.techniques or _uses(identity, one)]
+                study = BaseStudy(recipe, study_name=name, techniques=own, **common)
+            else:
+                own = [one for one in outside if one.name in Recipe.load(word).techniques]
+                study = BaseStudy(word, dataset=dataset, target=target, techniques=own, **common)
+                new.append(study)
+            studies.append(study)
     validate_studies(studies, replicates)
     budgets = {study.name: study.budget(trials) for study in studies}
     old = [study for study in studies if study not in new]

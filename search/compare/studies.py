@@ -10,8 +10,7 @@ the seeds of their studies were: common random numbers.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -31,10 +30,12 @@ from search.record.curves import CELL
 from search.record.readings import count_reading
 from search.show.text import trial_name
 from search.storage import database
+from search.study.progress import Log
 from search.study.results import count_finished
 from search.study.retrain import Retraining, complete_trial, retrain
 from search.study.study import BaseStudy
 from search.technique import Technique
+from search.train.crew import one_thread
 from search.train.evaluate import per_example
 from search.train.pack import Pack
 from search.train.precision import products
@@ -69,25 +70,22 @@ class _Entry:
         return f"{setting} ({self.study.name}, trial {self.trial.number})"
 
 
-def compare_studies(
-    *studies: BaseStudy, replicates: int = REPLICATES, log: Callable[[str], None] | None = None
-) -> Comparison:
+@one_thread()
+def compare_studies(*studies: BaseStudy, replicates: int = REPLICATES, log: Log | None = None) -> Comparison:
     """Compare the chosen trials of two or more studies on their test split; each study counts the reading.
 
     Args:
         studies: studies on the same data and split, each with a complete trial.
         replicates: the number of fresh replicates of each trial.
-        log: is called with a line on what is trained; by default the line is printed on stderr.
+        log: gets lines on what is trained; by default they are shown on stderr.
 
     Raises:
         RequestError: the studies can't be compared, or a trial diverges on a fresh replicate. Then no test split has
             been read.
     """
-    log = log or (lambda line: print(line, file=sys.stderr))
     validate_studies(studies, replicates)
     entries = _entries(studies, replicates)
-    log(f"training {len(entries)} chosen trials on {replicates} fresh replicates each, from number {FRESH}")
-    networks = _networks(entries, replicates)
+    networks = _networks(entries, replicates, log)
     arms = [_test(entry, networks[place]) for place, entry in enumerate(entries)]
     shared = {(a.study.name, b.study.name): _shared(a, b) for a, b in combinations(entries, 2)}
     notes = _notes(entries, arms, replicates)
@@ -172,9 +170,11 @@ def _is_same(entry: _Entry, study: BaseStudy, program: Program) -> bool:
     return same_place and signature(entry.program) == signature(program)
 
 
-def _networks(entries: Sequence[_Entry], replicates: int) -> list[list[Pack]]:
+def _networks(entries: Sequence[_Entry], replicates: int, log: Log | None) -> list[list[Pack]]:
     """Train the entries, and return a network for every replicate of each, at its best epoch."""
-    packs = {(place, replicate): pack for place, replicate, pack, _ in retrain([one.retraining for one in entries])}
+    what = f"training {len(entries)} chosen trials on {replicates} fresh replicates each, from number {FRESH}"
+    retrained = retrain([one.retraining for one in entries], what, log)
+    packs = {(place, replicate): pack for place, replicate, pack, _ in retrained}
     networks = [
         [packs[place, replicate] for replicate in entry.retraining.replicates if (place, replicate) in packs]
         for place, entry in enumerate(entries)
@@ -248,7 +248,7 @@ def _reason(a: _Entry, b: _Entry) -> str:
         names = sorted({*a.program.numeric} ^ {*b.program.numeric})
     if names:
         return f"differ in {', '.join(dict.fromkeys(names))}"
-    return "do not train as one network"
+    return "do not train together"
 
 
 def _notes(entries: Sequence[_Entry], arms: Sequence[Arm], replicates: int) -> list[str]:

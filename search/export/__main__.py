@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from search.cli.command import leave, serve
+from search.cli.opening import opening
 from search.cli.options import Force, Json, TrackingUri, application, command, flag, option
 from search.cli.stored import Stored, on_stored_study
 from search.storage import database
@@ -35,13 +36,14 @@ def export(
 
     The command prints the lines of plain PyTorch that load the network. It does not read the test split.
     """
-    from search.api import load_study
-    from search.export import network
+    with opening(stored["study"]):
+        from search.api import load_study
+        from search.export import network
 
-    network.validate_export(output, trial, one_se=one_se)
-    if register is not None:
-        database.validate_databases(stored["storage"], tracking_uri)
-    study = load_study(**stored)
+        network.validate_export(output, trial, one_se=one_se)
+        if register is not None:
+            database.validate_databases(stored["storage"], tracking_uri)
+        study = load_study(**stored)
     there = output.exists()
     result = network.export(study, output, trial, one_se=one_se, force=force)
     if there and not json_:

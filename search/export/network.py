@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +16,10 @@ from search.report import record, replicates, statistics
 from search.report.strength import strengths
 from search.show import html
 from search.storage.database import DEFAULT_TRACKING
+from search.study.progress import Log
 from search.study.retrain import complete_trial, retrained_model
 from search.train.activations import ACTIVATIONS
+from search.train.crew import one_thread
 from search.train.model_file import Meta, Model, load, save
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def validate_export(file: Path, trial: int | None, *, one_se: bool) -> None:
         raise RequestError(f"give either --trial {trial} or --one-se, not both")
 
 
+@one_thread()
 def export(
     study: BaseStudy, file: Path, trial: int | None = None, *, one_se: bool = False, force: bool = True
 ) -> ExportedNetwork:
@@ -136,20 +138,19 @@ def _validate_overwrite(file: Path, study: str, trial: int) -> None:
         )
 
 
-def one_standard_error(study: BaseStudy, log: Callable[[str], None] | None = None) -> int:
+def one_standard_error(study: BaseStudy, log: Log | None = None) -> int:
     """Return the number of the most strongly regularised trial within one standard error of the best.
 
     If the study has fewer than three replicates, its best trials are trained on more first: `search.report.replicates`.
 
     Args:
         study: the study to choose from.
-        log: a function that gets lines on what is trained and chosen; by default they are printed on stderr.
+        log: a function that gets lines on what is trained and chosen; by default they are shown on stderr.
 
     Raises:
         RequestError: the study has several objectives, no searched hyperparameter has a direction of regularisation, or
             no complete trial has a finite loss on its replicates.
     """
-    log = log or (lambda line: print(line, file=sys.stderr))
     if study.objectives.several:
         raise RequestError(
             f"one-se takes a study of one objective, but {study.name!r} has several: choose a trial of its front by"
@@ -165,13 +166,14 @@ def one_standard_error(study: BaseStudy, log: Callable[[str], None] | None = Non
     if choice is None:
         lacks = "no complete trial" if not known.complete else "no complete trial with a finite loss on its replicates"
         raise RequestError(f"one-se: study {study.name!r} has {lacks}")
+    say = log or (lambda line: print(line, file=sys.stderr))
     if choice.chosen is choice.best:
-        log(
+        say(
             f"trial {choice.best.number} is the best over {choice.replicates} replicates, and no more strongly"
             " regularised trial is within one standard error of it"
         )
     else:
-        log(
+        say(
             f"trial {choice.chosen.number} is within one standard error of the best trial, {choice.best.number}: its"
             f" loss is {choice.difference:.3g} higher, with a standard error of {choice.error:.3g} over"
             f" {choice.replicates} replicates"

@@ -12,7 +12,7 @@ from search.errors import clip
 from search.storage.fields import Part
 
 SamplerName = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc", "nsgaii"]
-PrunerName = Literal["halving", "hyperband", "median", "curve", "pareto", "none"]
+PrunerName = Literal["halving", "hyperband", "median", "curve", "forecast", "pareto", "none"]
 ObjectiveName = Literal["val_loss", "sparsity", "weight_norm"]
 ScaleName = Literal["standard", "unit", "none"]
 LossName = Literal["cross_entropy", "mse", "l1", "huber"]

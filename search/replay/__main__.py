@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 from search.cli.command import leave, serve
+from search.cli.opening import opening
 from search.cli.options import Json, application, argument, command
 from search.cli.stored import Stored, on_stored_study
 
@@ -24,10 +24,12 @@ def replay(
     version of torch, every number must be the same to the bit; elsewhere the losses of the first epochs must agree
     within a tolerance. The exit status is 1 if they do not. Nothing is written.
     """
-    from search.api import load_study
-    from search.replay.replay import replay
+    with opening(stored["study"]):
+        from search.api import load_study
+        from search.replay.replay import replay
 
-    result = replay(load_study(**stored), trial, lambda line: print(line, file=sys.stderr, flush=True))
+        study = load_study(**stored)
+    result = replay(study, trial)
     print(json.dumps(result.outcome(), allow_nan=False) if json_ else result)
     return 0 if result.holds else 1
 

@@ -12,7 +12,7 @@ differs in its last bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,20 +25,24 @@ from search.record import environment
 from search.record.curves import CURVES, Curves
 from search.replay.result import HELD_EPOCHS, TOLERANCE, Difference, Replay
 from search.study.identity import Mismatch
+from search.study.progress import Log
 from search.study.results import STATES
 from search.study.retrain import Retraining, numbered_trial, retrain_curves
+from search.train.crew import one_thread
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
 
 
-def replay(study: BaseStudy, trial: int, log: Callable[[str], None] = lambda _line: None) -> Replay:
+@one_thread()
+def replay(study: BaseStudy, trial: int, log: Log | None = None) -> Replay:
     """Train a finished trial again, alone, to as many epochs as its record has, and compare.
 
     Args:
         study: the study.
         trial: the number of the trial.
-        log: is called with a line for each difference between the environments, and on what is trained.
+        log: gets a line for each difference between the environments, and lines on what is trained; by default they
+            are shown on stderr.
 
     Raises:
         RequestError: there is no such trial, it has no record to compare with, or the study has other data or settings
@@ -55,21 +59,20 @@ def replay(study: BaseStudy, trial: int, log: Callable[[str], None] = lambda _li
     there, here = environment.recorded(opened, recorded), study.environment()
     if there.get("engine") == "torch":
         # It can train here too: only kernels may be missing on a machine.
-        retraining, here = (
-            replace(retraining, program=replace(retraining.program, engine="torch")),
-            here | {"engine": "torch"},
-        )
+        in_torch = replace(retraining.program, engine="torch")
+        retraining, here = replace(retraining, program=in_torch), here | {"engine": "torch"}
     mismatches = environment.mismatches(there, here)
+    say = log or (lambda line: print(line, file=sys.stderr))
     for line in mismatches:
-        log(line)
-    log(f"training trial {trial} alone, {record.replicates} x {record.epochs} epochs, on {here['device']}")
-    curves = retrain_curves(retraining, record.epochs)
+        say(line)
+    what = f"training trial {trial} alone, {record.replicates} x {record.epochs} epochs, on {here['device']}"
+    curves = retrain_curves(retraining, record.epochs, what, log)
     missing = [f"{name}: not in the record" for name in curves.metrics if name not in record.metrics]
     gone = [name for name in record.metrics if name not in curves.metrics]
     if len(retraining.program.techniques) < len(study.techniques):
         # Up to 0.1.0 a technique that was neutral for this trial only was trained, and recorded its metrics.
         for name in gone:
-            log(f"{name}: in the record only, perhaps of a technique that does nothing in this trial")
+            say(f"{name}: in the record only, perhaps of a technique that does nothing in this trial")
     else:
         missing = [f"{name}: in the record only" for name in gone] + missing
     exact = environment.same_bits(there, here)
@@ -89,9 +92,9 @@ def replay(study: BaseStudy, trial: int, log: Callable[[str], None] = lambda _li
     )
     if not result.beyond:
         return result
-    log("training it once more with a learning rate that differs in its last bit")
+    what = "training it once more with a learning rate that differs in its last bit"
     nudged = {**retraining.values, "lr": retraining.values["lr"] * (1 + 2**-23)}
-    moved = differences(retrain_curves(replace(retraining, values=nudged), HELD_EPOCHS), curves)
+    moved = differences(retrain_curves(replace(retraining, values=nudged), HELD_EPOCHS, what, log), curves)
     return replace(result, rounding=max((one.held for one in moved if one.is_loss), default=0.0))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from search.cli.command import leave, serve
+from search.cli.opening import opening
 from search.cli.options import Json, application, command, option
 from search.cli.stored import Stored, on_stored_study
 
@@ -36,10 +37,11 @@ def report(
     split. An earlier report in the folder is replaced when the new one is complete; other files there are kept. A study
     with fewer than two complete trials gets a page that says so.
     """
-    from search.api import load_study
-    from search.report import build
+    with opening(stored["study"]):
+        from search.api import load_study
+        from search.report import build
 
-    study = load_study(**stored)
+        study = load_study(**stored)
     result = build.write(study, output, training=training)
     print(json.dumps(build.outcome(study, result), allow_nan=False) if json_ else result)
 

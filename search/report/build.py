@@ -33,7 +33,9 @@ from search.report.statements import Statement, summarise, too_few
 from search.show import figure_file, html
 from search.show.figure_style import number
 from search.show.sheet import Sheet
+from search.study.progress import Steps
 from search.study.results import evenly
+from search.train.crew import one_thread
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -101,6 +103,7 @@ class Report:
         return f"({counted(len(self.figures), 'figure')})"
 
 
+@one_thread()
 def write(study: BaseStudy, folder: Path | str | None = None, *, training: bool | None = None) -> Report:
     """Write a study's report into a folder, which is made if it does not exist.
 
@@ -129,9 +132,7 @@ def _write(study: BaseStudy, folder: Path, training: bool | None) -> Report:
         # The reader chooses among the trials of a front, so there is no choice to train replicates for.
         if quick and not record.objectives.several:
             record = replicates.train(study, record)
-        drawn = {name: draw(record) for name, draw in DRAWN_FROM_THE_RECORD.items()}
-        if record.objectives.several:
-            drawn["front"] = front.draw(record)
+        drawn = _draw_record(record)
         of_networks, held_out = _draw_networks(study, record, training)
         drawn |= of_networks
         statements = summarise(record, held_out)
@@ -140,13 +141,15 @@ def _write(study: BaseStudy, folder: Path, training: bool | None) -> Report:
     files: dict[str, bytes] = {}
     figures: dict[str, tuple[Path, Path]] = {}
     sections = []
-    for name in (name for name in TITLES if name in drawn):
-        png = None
-        if drawn[name].figure is not None:
-            png, files[f"{name}.svg"] = pictures(drawn[name])
-            files[f"{name}.png"] = png
-            figures[name] = folder / f"{name}.png", folder / f"{name}.svg"
-        sections.append(Section(name, TITLES[name], drawn[name].caption, png))
+    with Steps("writing the page", len(drawn), "figures") as steps:
+        for name in (name for name in TITLES if name in drawn):
+            png = None
+            if drawn[name].figure is not None:
+                png, files[f"{name}.svg"] = pictures(drawn[name])
+                files[f"{name}.png"] = png
+                figures[name] = folder / f"{name}.png", folder / f"{name}.svg"
+            sections.append(Section(name, TITLES[name], drawn[name].caption, png))
+            steps.advance()
     # The page comes last: whenever it is there, the files of its figures are there too.
     files[PAGE] = render(record, _best_trials(record), statements, sections).encode()
     # Figures of an earlier report that this one leaves out would contradict it.
@@ -154,6 +157,19 @@ def _write(study: BaseStudy, folder: Path, training: bool | None) -> Report:
     fill(folder, files, [f"{name}.{kind}" for name in left_behind for kind in ("png", "svg")])
     left_out = {section.name: section.caption for section in sections if section.png is None}
     return Report(folder / PAGE, figures, left_out, statements, readings(study.optuna_study))
+
+
+def _draw_record(record: Record) -> dict[str, CaptionedFigure]:
+    """Draw the figures that need the record alone."""
+    draws = dict(DRAWN_FROM_THE_RECORD)
+    if record.objectives.several:
+        draws["front"] = front.draw
+    drawn = {}
+    with Steps("drawing the record", len(draws), "figures") as steps:
+        for name, draw in draws.items():
+            drawn[name] = draw(record)
+            steps.advance()
+    return drawn
 
 
 def _draw_networks(

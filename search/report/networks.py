@@ -79,7 +79,10 @@ def train(study: BaseStudy, record: Record) -> Networks:
     retrainings = [Retraining.of(study, best.number, best.params, range(record.replicates))]
     if other is not None:
         retrainings.append(Retraining.of(study, other.number, other.params, [0]))
-    packs = {(trial, replicate): pack for trial, replicate, pack, _ in retrain(retrainings)}
+    what = f"training the best trial, {best.number}, again"
+    if other is not None:
+        what += f", and the least regularised one, {other.number}"
+    packs = {(trial, replicate): pack for trial, replicate, pack, _ in retrain(retrainings, what)}
     networks = [packs[best.number, each] for each in range(record.replicates) if (best.number, each) in packs]
     weights = [
         (what, entry, _weights(packs[entry.number, 0]))

@@ -8,7 +8,6 @@ these replicates.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from search.record import added
 from search.report.record import Record
 from search.report.statistics import MORE, lacking
 from search.storage import database
+from search.study.progress import Log
 from search.study.retrain import Retraining, retrain
 
 if TYPE_CHECKING:
@@ -38,20 +38,20 @@ def seconds(record: Record) -> float:
     return _BESIDE * longest * max(1.0, len(entries) * MORE / max(1, record.slots))
 
 
-def train(study: BaseStudy, record: Record, log: Callable[[str], None] = lambda _line: None) -> Record:
+def train(study: BaseStudy, record: Record, log: Log | None = None) -> Record:
     """Return the record with the replicates that a standard error needs; train those that the study does not have.
 
     Args:
-        log: a function that gets a line on what is trained.
+        log: a function that gets lines on what is trained; by default they are shown on stderr.
     """
     wanted = lacking(record)
     if not wanted:
         return record
-    log(f"training the {len(wanted)} best trials on {MORE} more replicates each")
     found = {one.number: np.full(MORE, np.inf) for one in wanted}
     added_numbers = range(FIRST, FIRST + MORE)
     retrainings = [Retraining.of(study, one.number, one.params, added_numbers) for one in wanted]
-    for trial, replicate, _, loss in retrain(retrainings):
+    what = f"training the {len(wanted)} best trials on {MORE} more replicates each"
+    for trial, replicate, _, loss in retrain(retrainings, what, log):
         found[trial][replicate - FIRST] = np.float32(loss)  # as precise as the record of the others
     with database.faults(study.storage):
         for number, objectives in found.items():

@@ -18,12 +18,13 @@ from search.storage import away, database
 from search.study import identity
 from search.study.progress import Deadline, Watchers
 from search.study.study import BaseStudy
-from search.train import engine
 from search.train.checkpoint import Checkpoints
+from search.train.crew import one_thread
 
 CHECKPOINTS = Path("checkpoints")
 
 
+@one_thread()
 def run_in_process(
     study: BaseStudy, budget: int, observers: Sequence[Observer], *, timeout: float | None, extend: bool
 ) -> None:
@@ -36,7 +37,6 @@ def run_in_process(
         timeout: the seconds after which to stop; the next run adopts the trials in training.
         extend: whether to widen a range if the best trial lies at its edge, and to continue.
     """
-    engine.prepare(study.device, study.recipe.precision)
     with ExitStack() as stack, database.faults(study.storage), suppress(Stop):
         stack.callback(study.follow_extensions)
         watching = [study.trained, *observers, environment.EnvironmentRecorder(study.optuna_study, study.environment())]

@@ -1,7 +1,7 @@
 """Observers of a run: the progress that a person sees, the count of epochs, and the deadline.
 
-On a terminal, progress is a live bar on stderr; elsewhere it is plain lines. In a notebook it is one line, which is
-overwritten as the study runs, so that the notebook is saved with the last one.
+`Steps` shows the progress of work outside of a search, such as training a trial again. `search.study.display` has where
+both are shown.
 """
 
 from __future__ import annotations
@@ -9,21 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
 
 import optuna
 from optuna.trial import TrialState
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from search.record.extensions import Extension
 from search.record.observer import Asked, Observer, Stop, Trained
+from search.study.display import Display
 
-_SECONDS_BETWEEN_LINES = 10.0
-_SECONDS_BETWEEN_UPDATES = 0.5
-# The share of the time so far, so that a run of hours does not fill pages with lines that say the same.
-_SHARE_BETWEEN_LINES = 0.05
+Log = Callable[[str], None]
+"""A function that takes lines for a person to read."""
 
 
 class Progress:
@@ -52,72 +48,54 @@ class Progress:
         self._best = min((t.values[0] for t in finished if t.state == TrialState.COMPLETE), default=None)
         self._pruned = sum(t.state == TrialState.PRUNED for t in finished)
         self._in_flight: dict[int, float] = {}
-        self._console = Console(stderr=True)
-        # In a notebook rich draws with ipywidgets, which may not be installed and are not saved with the notebook.
-        self._notebook = _NotebookLine() if self._console.is_jupyter else None
-        self._live = self._console.is_terminal and not self._console.is_jupyter
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=self._console,
-            disable=not self._live,
-            refresh_per_second=5,
+        self._display = Display(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         )
         self.epochs = 0
         self._waiting = False
-        self._start = self._last_line = time.monotonic()
-        self._between = _SECONDS_BETWEEN_LINES if self._notebook is None else _SECONDS_BETWEEN_UPDATES
 
     def __enter__(self) -> Progress:
-        self._bar.start()
-        self._task = self._bar.add_task("searching", total=self._budget, completed=self._done)
+        self._display.begin("searching", self._budget, self._done)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._live and self.epochs:
-            self._line()
-        self._bar.stop()
+        if not self._display.live and self.epochs:
+            self._display.show(self._line())
+        self._display.end()
 
     def asked(self, cohort: Sequence[Asked]) -> None:
         if not self._in_flight and not self.epochs:
-            self._print(f"at most {self._width} slots train as one network")
+            self._display.show(f"at most {self._width} slots train together")
         self._follow_extensions()
         asked = dict.fromkeys((one.number for one in cohort), 0.0)
         self._in_flight |= asked
-        if not self._live:
+        if not self._display.live:
             first, last = min(asked), max(asked)
             which = f"trials {first} to {last}" if first < last else f"trial {first}"
-            self._print(f"training {which} of {self._budget}")
+            self._display.show(f"training {which} of {self._budget}")
 
     def _follow_extensions(self) -> None:
         """Print the extensions since the last cohort, and add their trials to the total."""
         extensions = self._extensions()
         for extension in extensions[self._announced :]:
-            self._print(str(extension))
+            self._display.show(str(extension))
             self._budget = max(self._budget, extension.budget)
         self._announced = len(extensions)
-        self._bar.update(self._task, total=self._budget)
+        self._display.update(total=self._budget)
 
     def epoch(self, members: Sequence[Trained]) -> None:
         if not members and not self._waiting:
             self._waiting = True
-            self._print("another process trains what is left: waiting for it")
+            self._display.show("another process trains what is left: waiting for it")
         self.epochs += sum(member.replicates for member in members)
         for member in members:
             self._in_flight[member.number] = member.epoch / self._longest
-        if self._live:
-            self._bar.update(
-                self._task, completed=int(self._done + sum(self._in_flight.values())), description=self._status()
-            )
-        else:
-            now = time.monotonic()
-            share = 0.0 if self._notebook is not None else _SHARE_BETWEEN_LINES
-            if now - self._last_line > max(self._between, share * (now - self._start)):
-                self._line()
+        if self._display.live:
+            self._display.update(completed=int(self._done + sum(self._in_flight.values())), description=self._status())
+        elif self._display.is_due():
+            self._display.show(self._line())
 
     def told(self, number: int, state: TrialState, value: float | None) -> None:
         self._in_flight.pop(number, None)
@@ -128,41 +106,68 @@ class Progress:
 
     def _status(self) -> str:
         best = "" if self._best is None else f"best {self._best:.4g}, "
-        rate = self.epochs / max(time.monotonic() - self._start, 1e-9)
+        rate = self.epochs / max(self._display.seconds, 1e-9)
         shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
         return f"{best}{self._pruned} pruned, {shown} epochs/s"
 
-    def _line(self) -> None:
-        self._last_line = time.monotonic()
+    def _line(self) -> str:
         within = ""
         if any(self._in_flight.values()):
             low, high = (round(end(self._in_flight.values()) * self._longest) for end in (min, max))
             within = f"the next ones at epoch {f'{low:,} to ' if low < high else ''}{high:,}, "
-        self._print(f"{self._done} of {self._budget} trials done, {within}{self._status()}")
-
-    def _print(self, line: str) -> None:
-        if self._notebook is None:
-            self._console.print(line, highlight=False)
-        else:
-            self._notebook.show(line)
+        return f"{self._done} of {self._budget} trials done, {within}{self._status()}"
 
 
-class _NotebookLine:
-    """A line in the output of a notebook cell."""
+class Steps:
+    """Shows work outside of a search: what it is, how many of its steps are done, and the time left.
 
-    def __init__(self) -> None:
-        self._handle: Any = None
+    A line at the start says what it is. Then there is a bar on a terminal, and a line now and then elsewhere.
 
-    def show(self, line: str) -> None:
-        """Replace the line before by this one."""
-        import IPython.display
+    Args:
+        what: the line.
+        total: the number of steps.
+        unit: the plural of what a step is called.
+        log: gets the lines, in place of stderr; then there is no bar.
+    """
 
-        display: Any = IPython.display.display  # untyped
-        text = {"text/plain": line}
-        if self._handle is None:
-            self._handle = display(text, raw=True, display_id=True)
-        else:
-            self._handle.update(text, raw=True)
+    def __init__(self, what: str, total: int, unit: str = "epochs", log: Log | None = None) -> None:
+        self._what, self._total, self._unit, self._done = what, total, unit, 0
+        columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn()
+        self._display = Display(*columns, transient=True)
+        self._bar = self._display.live and log is None
+        self._replaced = self._display.in_notebook and log is None
+        self._show = log or self._display.show
+
+    def __enter__(self) -> Steps:
+        self._show(self._what)
+        if self._bar:
+            self._display.begin(self._unit, self._total)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._display.end()
+        elif self._replaced:
+            self._show(self._state())
+
+    def advance(self, steps: int = 1) -> None:
+        """Show that so many more steps are done."""
+        self._done += steps
+        if self._bar:
+            self._display.update(completed=self._done)
+        elif self._display.is_due():
+            self._show(f"{self._state()}{self._left()}")
+
+    def _state(self) -> str:
+        return f"{self._what}: {self._done:,} of {self._total:,} {self._unit}"
+
+    def _left(self) -> str:
+        if not 0 < self._done < self._total:
+            return ""
+        seconds = self._display.seconds * (self._total - self._done) / self._done
+        return f", {seconds:,.0f} s left" if seconds < 100 else f", {seconds / 60:,.0f} min left"
 
 
 class EpochCount:

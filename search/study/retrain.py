@@ -20,6 +20,7 @@ from torch import Tensor
 
 from search.errors import RequestError, counted
 from search.record.curves import Curves
+from search.study.progress import Log, Steps
 from search.technique import Value
 from search.train.activations import ACTIVATIONS
 from search.train.cohort import Cohort, Member
@@ -32,8 +33,6 @@ from search.train.sampling import best_networks
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
-
-_SMALL = 2**26  # multiply-adds of a pack's largest product; one core takes a few milliseconds for them
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +84,16 @@ class Retrained(NamedTuple):
     val_loss: float
 
 
-def retrain(retrainings: Sequence[Retraining]) -> Generator[Retrained]:
+def retrain(retrainings: Sequence[Retraining], what: str, log: Log | None = None) -> Generator[Retrained]:
     """Train trials again, and yield the network of each replicate at its best epoch, in the order they are ready.
 
-    The packs train side by side on the threads of the CPU. A replicate whose loss is never finite has no network, and
-    is not yielded.
+    The packs train side by side on the cores of the CPU. A replicate whose loss is never finite has no network, and is
+    not yielded.
+
+    Args:
+        retrainings: the trials.
+        what: a line that says what is trained.
+        log: gets this line and others on the progress; by default they are shown on stderr, as `Steps` does.
     """
     owners = {id(one.program): one for one in reversed(retrainings)}
     slots = [
@@ -98,53 +102,57 @@ def retrain(retrainings: Sequence[Retraining]) -> Generator[Retrained]:
     workers = threads(retrainings[0].study.device)
     width = min(one.study.width for one in retrainings)
     packs = [(owners[slots[part[0]][0]], [slots[place][1] for place in part]) for part in cut(slots, width, workers)]
-    with closing(side_by_side([partial(_train_pack, owner, chosen) for owner, chosen in packs], workers)) as trained:
+    jobs = [partial(_train_pack, owner, chosen) for owner, chosen in packs]
+    epochs = sum(owner.program.epochs * len(chosen) for owner, chosen in packs)
+    with Steps(what, epochs, log=log) as steps, closing(side_by_side(jobs, workers)) as trained:
         for item in trained:
-            if item is not None:
+            if isinstance(item, int):
+                steps.advance(item)
+            else:
                 yield item
 
 
-def retrain_curves(retraining: Retraining, epochs: int) -> Curves:
+def retrain_curves(retraining: Retraining, epochs: int, what: str, log: Log | None = None) -> Curves:
     """Train a trial again, without any other trial, and return its curves.
 
     Args:
         retraining: the trial, with its replicates from 0 on.
         epochs: the number of epochs after which to stop, if it does not end by itself before.
+        what, log: see `retrain`.
     """
     member = Member(retraining.trial, retraining.program, retraining.values, len(retraining.replicates))
     cohort = Cohort([member], retraining.study.batches, retraining.study.width)
-    with closing(cohort.advance(epochs)) as advanced:
-        for _ in advanced:
-            pass
+    total = min(epochs, retraining.program.epochs) * member.replicates
+    with Steps(what, total, log=log) as steps, closing(cohort.advance(epochs)) as advanced:
+        for completed in advanced:
+            steps.advance(len(completed) * member.replicates)
     return Curves(*member.table())
 
 
-def _train_pack(owner: Retraining, slots: Sequence[Slot]) -> Generator[Retrained | None]:
-    """Train a pack and yield the networks of its slots; None after each epoch is a point where it can be stopped."""
-    layout = owner.program.layout
-    largest = max(layout.weight(layer).size for layer in range(layout.layers))
-    before = torch.get_num_threads()
-    # While another process uses the cores, threads that share a small product take many times as long as one thread.
-    if len(slots) * owner.program.batch_size * largest < _SMALL:
-        torch.set_num_threads(1)
-    try:
-        for trained in best_networks(owner.program, owner.study.batches, slots):
-            if trained is None:
-                yield None
-            else:
-                pack, val_loss = trained
-                (slot,) = pack.slots
-                yield Retrained(slot.trial, slot.replicate, pack, val_loss)
-    finally:
-        torch.set_num_threads(before)
+def _train_pack(owner: Retraining, slots: Sequence[Slot]) -> Generator[Retrained | int]:
+    """Train a pack and yield the networks of its slots; before them, numbers of epochs that have been trained or saved.
+
+    After each epoch it can be stopped.
+    """
+    left = owner.program.epochs * len(slots)
+    for trained in best_networks(owner.program, owner.study.batches, slots):
+        if trained is None:
+            left -= len(slots)
+            yield len(slots)
+        else:
+            pack, val_loss = trained
+            (slot,) = pack.slots
+            yield Retrained(slot.trial, slot.replicate, pack, val_loss)
+    yield left
 
 
-def retrained_model(study: BaseStudy, number: int | None = None) -> Model:
+def retrained_model(study: BaseStudy, number: int | None = None, log: Log | None = None) -> Model:
     """Train the first replicate of a trial again, and return its network as a model file holds it.
 
     Args:
         study: the study.
         number: the trial's number; by default that of the best trial.
+        log: see `retrain`.
 
     Raises:
         RequestError: there is no such complete trial, or its network is more than linear layers and activations.
@@ -152,7 +160,7 @@ def retrained_model(study: BaseStudy, number: int | None = None) -> Model:
     trial = complete_trial(study, number)
     retraining = Retraining.of(study, trial.number, trial.params, [0])
     program, data = retraining.program, study.data
-    if not (networks := list(retrain([retraining]))):
+    if not (networks := list(retrain([retraining], f"training trial {trial.number} again", log))):
         raise RequestError(f"trial {trial.number} diverges when it is trained again: its loss is never finite")
     ((_, _, pack, val_loss),) = networks
     tensors = {name: tensor.cpu() for name, tensor in pack.weights(0).items()}

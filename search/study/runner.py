@@ -23,6 +23,8 @@ from search.study.lookup import recipe_fields
 from search.study.progress import Progress, Watchers
 from search.study.study import BaseStudy
 from search.tracking.mirror import MlflowMirror
+from search.train.crew import one_thread
+from search.train.engine import load_kernels
 from search.workers import team
 from search.workers.local import LocalEngine
 from search.workers.orders import ENGINES, Orders
@@ -51,6 +53,7 @@ class RunOptions:
     address: str | None = None
 
 
+@one_thread()
 def run_study(
     study: BaseStudy,
     trials: int | None = None,
@@ -72,6 +75,8 @@ def run_study(
     make_engine = validate_run(study, trials, options)
     with ExitStack() as stack:
         stack.callback(study.claims.release)
+        if make_engine is None:
+            load_kernels(study.device, study.recipe.precision)
         opened, budget = study.optuna_study, study.budget(trials)
         watching: list[Observer] = [*(observers or ())]
         if study.tracking_uri is not None:

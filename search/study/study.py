@@ -33,6 +33,7 @@ from search.study.width import largest_slot
 from search.technique import Technique, Value
 from search.train import losses, precision
 from search.train.batches import Batches
+from search.train.crew import one_thread
 from search.train.device import auto_width, choose_device
 from search.train.program import Program
 
@@ -56,7 +57,7 @@ class BaseStudy:
         storage: the URL of the Optuna database, which holds the truth about the study.
         tracking_uri: MLflow's tracking URI, under which a view of the study is kept; None or "none" for no MLflow.
         device: "auto" (CUDA if it is available), "cpu" or "cuda".
-        slots: the largest number of slots that train as one network, or "auto". It changes the time that a study
+        slots: the largest number of slots that train together, or "auto". It changes the time that a study
             takes, not its results.
         checkpoint: whether to save the trials in training at each rung in `checkpoints/`, to continue there after a
             crash.
@@ -69,6 +70,7 @@ class BaseStudy:
         EnvironmentFault: the machine can't do what is requested.
     """
 
+    @one_thread()
     def __init__(
         self,
         recipe: str | Recipe,

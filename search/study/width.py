@@ -11,9 +11,10 @@ from search.technique import Value
 from search.technique.layout import Layout, padded
 from search.train.batches import Batches
 from search.train.device import moments
-from search.train.footprint import slot_bytes
+from search.train.footprint import estimated_slot_bytes, slot_bytes
 from search.train.optimisers import OPTIMISERS
 from search.train.program import Program, hidden_widths
+from search.train.room import HOST
 
 _NO_ROOM = 2**62
 
@@ -28,7 +29,8 @@ def largest_slot(space: Space, program: Callable[[Mapping[str, Value]], Program]
     """
     programs = {id(one := program(values)): (one, values) for values in _largest(space, batches)}
     try:
-        return max(slot_bytes(one, space.numeric(values), batches) for one, values in programs.values())
+        of_slot = estimated_slot_bytes if batches.device.type == HOST else slot_bytes
+        return max(of_slot(one, space.numeric(values), batches) for one, values in programs.values())
     except torch.OutOfMemoryError:
         return _NO_ROOM
 

@@ -2,8 +2,8 @@
 
 A pack keeps its weights in one tensor ``slots x size``, and likewise its gradients and its optimiser state. So an
 update, a penalty, a compaction or a checkpoint is one operation for the whole pack. Widths are padded to multiples of
-16 floats (64 bytes), because batched products on the CPU agree to the bit for any number of slots only if each slot's
-matrix starts on a 64-byte boundary. Padding holds zeros and stays zero: its inputs are zero, hence also its gradients.
+16 floats (64 bytes), the numbers of a vector register, so that kernels compute whole vectors only. Padding holds zeros
+and stays zero: its inputs are zero, hence also its gradients.
 """
 
 from __future__ import annotations

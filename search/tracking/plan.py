@@ -37,7 +37,7 @@ VIEW_TAG = "mlflow.sharedViewState."
 OBJECTIVE = "best_val_loss"
 """The metric that is logged first: MLflow's Compare page plots the hyperparameters against the first metric."""
 DENSE = frozenset({"train_loss", "val_loss", "val_accuracy", "val_rmse", "sparsity", "lr"})
-MOST_DENSE, MOST_SPARSE = 500, 50
+MOST_DENSE, MOST_SPARSE = 500, 25
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 _FORMAT = "2"  # part of the digest: raise it if the same record must be shown differently
 

@@ -26,6 +26,7 @@ from search.tracking.reach import StorageAway, answering
 from search.tracking.view import MlflowView
 
 _SLICE = 5.0  # seconds of catching up after which the trials in training have their turn
+_SHOW = 10.0  # seconds between two looks at the trials in training: each costs a call for every one of them
 LOOK_AGAIN = 10.0
 """Seconds after which the study is read in any case, because other machines do not report their trials."""
 
@@ -59,7 +60,7 @@ class StudySync:
         self._view = MlflowView(tracking_uri, experiment, study)
         self._done: set[int] = set()  # the finished trials that need not be looked at again
         self._left = True  # whether the last step has left other trials for later
-        self._looked = 0.0
+        self._looked = self._shown = 0.0
         self._stumbles: Counter[int] = Counter()
         self._checked_at_end = False
         self.progressed = False
@@ -101,10 +102,12 @@ class StudySync:
             self._done.clear()
             self._checked_at_end = True
         self._done -= live.told
+        told = bool(live.told)
         live.told.clear()
         for number in live.trials.keys() & finished:  # their results came before the lines that report them
             del live.trials[number]
-        self._flush(live)
+        if not told or time.monotonic() - self._shown >= _SHOW:
+            self._flush(live)
         pending = finished - self._done
         self._left = True  # in case the next line fails
         self._complete(pending, trials, attributes, hurry=ended)
@@ -130,6 +133,7 @@ class StudySync:
             return trials, self._study.user_attrs
 
     def _flush(self, live: Live) -> None:
+        self._shown = time.monotonic()
         for number, trial in live.trials.items():
             if trial.points or not trial.announced:
                 self._view.live(number, trial)

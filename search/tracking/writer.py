@@ -28,7 +28,8 @@ from search.tracking.turn import Turn
 if TYPE_CHECKING:
     from search.tracking.sync import StudySync
 
-_FLUSH = 5.0  # seconds between two steps
+_FLUSH = 10.0  # seconds between two steps if no trial ends
+_SETTLE = 1.0  # seconds from a trial's end to the next step: the trials of a cohort end together
 _QUIET = 5.0  # seconds of failures before a line reports them: a database may be locked for a moment
 
 
@@ -82,7 +83,10 @@ class _Lines:
 
     def take(self, live: Live, seconds: float) -> None:
         until = time.monotonic() + seconds
+        settled = False
         while not self.ended:
+            if live.told and not settled:
+                until, settled = min(until, time.monotonic() + _SETTLE), True
             try:
                 line = self._queue.get(timeout=max(until - time.monotonic(), 0))
             except queue.Empty:

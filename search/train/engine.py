@@ -34,7 +34,7 @@ def describe_engine(device: torch.device, precision: Precision) -> str:
 
 
 @cache
-def prepare(device: torch.device, precision: Precision) -> None:
+def load_kernels(device: torch.device, precision: Precision) -> None:
     """Load the kernels in the background, before they are needed; the first time ever they are compiled."""
     if choose_engine(device, precision) == "compiled":
         threading.Thread(target=_prepare, name="kernels").start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from torch import Tensor
@@ -35,6 +35,21 @@ def slot_bytes(program: Program, values: Mapping[str, float], batches: Batches) 
         torch.OutOfMemoryError: the device has no room for the two slots.
     """
     state, own_inputs = _seen(program, values, batches)
+    return state + _working_bytes(program, batches, own_inputs)
+
+
+def estimated_slot_bytes(program: Program, values: Mapping[str, float], batches: Batches) -> int:
+    """Return an estimate of `slot_bytes` that trains nothing, for the CPU, which has room to spare.
+
+    Each technique with an `input` or `loss` hook counts as one more pass, over inputs of the slot's own.
+    """
+    own = sum(technique.input is not None or technique.loss is not None for technique in program.techniques)
+    pack = Pack(program, batches, [Slot(0, 0, values)])
+    return _state_bytes(pack) + _working_bytes(program, batches, [False, *(True for _ in range(own))])
+
+
+def _working_bytes(program: Program, batches: Batches, own_inputs: Sequence[bool]) -> int:
+    """Return the bytes of a slot besides its state, for passes of which some have inputs of the slot's own."""
     item = batches.x_train.element_size()
     layout, widths = program.layout, [padded(width) for width in program.layout.widths]
     changes = sum(technique.layer is not None for technique in program.techniques)
@@ -43,7 +58,7 @@ def slot_bytes(program: Program, values: Mapping[str, float], batches: Batches) 
     rows = min(program.batch_size, batches.train_rows)
     training = rows * (of_row * len(own_inputs) + 2 * widths[0] * sum(own_inputs))
     evaluation = min(EVAL_ROWS, len(batches.x_val)) * of_row
-    return state + item * (_COPIES * layout.size + max(training, evaluation))
+    return item * (_COPIES * layout.size + max(training, evaluation))
 
 
 def _seen(program: Program, values: Mapping[str, float], batches: Batches) -> tuple[int, list[bool]]:
@@ -61,4 +76,8 @@ def _seen(program: Program, values: Mapping[str, float], batches: Batches) -> tu
     watched = replace(program, techniques=(*techniques, Technique(name="footprint", layer=layer)), engine="torch")
     pack = Pack(watched, batches.head(min(program.batch_size, _ROWS)), [Slot(trial, 0, values) for trial in range(2)])
     pack.run_epoch()
-    return sum(one.numel() * one.element_size() // len(one) for one in pack.state.values()), own_inputs
+    return _state_bytes(pack), own_inputs
+
+
+def _state_bytes(pack: Pack) -> int:
+    return sum(one.numel() * one.element_size() // len(one) for one in pack.state.values())

@@ -6,7 +6,7 @@ training batch, in evaluation mode (no dropout) and without penalties.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -142,8 +142,10 @@ def overfit(
     rates: Sequence[float],
     enough: float,
     awaited: int | None = None,
-) -> Attempt:
+) -> Iterator[Attempt | None]:
     """Train on a batch until a slot's loss is below `enough`, no slot's loss is finite, or the epochs are over.
+
+    None is yielded after each epoch, so that the caller can stop the training, and the result at the end.
 
     Args:
         program: the program of the slots.
@@ -161,12 +163,13 @@ def overfit(
     while pack.epoch < program.epochs:
         measured = pack.run_epoch()
         losses.append(measured["val_loss"])
+        yield None
         learnt = learnt or bool((losses[-1] < enough).any())
         waiting = awaited is not None and enough <= losses[-1][awaited] < torch.inf
         if (learnt and not waiting) or not losses[-1].isfinite().any():
             break
     steps = batch.train_rows // batch.rows
-    return Attempt(tuple(rates), torch.stack(losses), steps, enough, measured["alive"])
+    yield Attempt(tuple(rates), torch.stack(losses), steps, enough, measured["alive"])
 
 
 def _count(h: Tensor, number: int, values: Values) -> Tensor:

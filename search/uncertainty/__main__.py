@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from search.cli.command import leave, serve
+from search.cli.opening import opening
 from search.cli.options import Force, Json, application, command, option
 from search.cli.stored import Stored, on_stored_study
 from search.show import figure_file
@@ -38,11 +39,12 @@ def uncertainty(
     if figure is not None:
         figure_file.validate_figure_file(figure)
 
-    from search.api import load_study
-    from search.study.retrain import complete_trial
-    from search.uncertainty.figure import validate_figure_data
+    with opening(stored["study"]):
+        from search.api import load_study
+        from search.study.retrain import complete_trial
+        from search.uncertainty.figure import validate_figure_data
 
-    study = load_study(**stored)
+        study = load_study(**stored)
     if figure is not None:
         validate_figure_data(study)
         figure_file.validate_overwrite(figure, [(study.name, complete_trial(study, trial).number)], force=force)

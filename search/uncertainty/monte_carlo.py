@@ -8,9 +8,11 @@ rows; the test split is not read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +22,9 @@ from torch import Tensor
 from search.errors import RequestError
 from search.recipe.declared import CORE
 from search.recipe.discovery import discover
+from search.study.progress import Steps
 from search.study.retrain import Retrained, Retraining, complete_trial, retrain
+from search.train.crew import one_thread, side_by_side, threads
 from search.train.pack import Pack
 from search.train.sampling import monte_carlo
 from search.uncertainty import calibration
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from search.study.study import BaseStudy
 
 
+@one_thread()
 def measure(
     study: BaseStudy, trial: int | None = None, *, passes: int = 100, activations: Sequence[str] = ()
 ) -> Uncertainty:
@@ -58,15 +63,12 @@ def measure(
         )
     names = [str(CORE["activation"].validate("activation", name)) for name in activations] or [own.program.activation]
     grid = _grid(study)
-    networks = [
-        _network(
-            study,
-            Retraining.of(study, chosen.number, chosen.params, own.replicates, activation=name),
-            passes,
-            grid,
-        )
-        for name in dict.fromkeys(names)
+    retrainings = [
+        # Numbered by activation.
+        replace(Retraining.of(study, chosen.number, chosen.params, own.replicates, activation=name), trial=place)
+        for place, name in enumerate(dict.fromkeys(names))
     ]
+    networks = _networks(study, chosen.number, retrainings, passes, grid)
     return Uncertainty(
         study=study.name,
         trial=chosen.number,
@@ -95,32 +97,76 @@ def _truth(study: BaseStudy) -> NDArray[Any]:
     return _numbers(study.data.targets.invert(study.data.y_val))
 
 
-def _network(study: BaseStudy, retraining: Retraining, passes: int, grid: Floats | None) -> Network:
-    """Train the networks of a trial with one activation and measure them."""
-    data, batches, activation = study.data, study.batches, retraining.program.activation
-    trained: list[Retrained] = sorted(retrain([retraining]), key=lambda one: one.replicate)
-    if len(trained) < len(retraining.replicates):
-        raise RequestError(f"with activation {activation} the trial diverges: its loss is never finite")
-    truth, noise, curve = _truth(study), None, None
-    packs = [one.network for one in trained]
-    spread = [_spread(study, pack, batches.x_val, passes) for pack in packs]
-    if data.targets is None:
-        figures = [_class_figures(one, truth) for one in spread]
-    else:
-        raw = _numbers(data.targets.invert(data.y_train))
-        residuals = [raw - _user_units(study, pack.predict(batches.x_train)[0]) for pack in packs]
-        deviations = [np.sqrt(np.square(one).mean(0)) for one in residuals]
-        noise = np.mean(deviations, axis=0)
-        figures = [_value_figures(one, truth, sd) for one, sd in zip(spread, deviations, strict=True)]
-    if grid is not None:
+class _Measured(NamedTuple):
+    """One network's predictions.
+
+    Attributes:
+        network: the network.
+        spread: the predictions for the validation rows.
+        noise: the standard deviation of the residuals of the training rows, ``(outputs,)``; None for classes.
+        curve: the predictions for the inputs of the grid; None without one.
+    """
+
+    network: Retrained
+    spread: Spread
+    noise: Floats | None
+    curve: Spread | None
+
+
+def _networks(
+    study: BaseStudy, trial: int, retrainings: Sequence[Retraining], passes: int, grid: Floats | None
+) -> list[Network]:
+    """Train the networks of a trial with each activation, and measure them; both side by side."""
+    activations = [one.program.activation for one in retrainings]
+    trained = list(retrain(retrainings, f"training trial {trial} again, with activation {' and '.join(activations)}"))
+    for one, activation in zip(retrainings, activations, strict=True):
+        if sum(network.trial == one.trial for network in trained) < len(one.replicates):
+            raise RequestError(f"with activation {activation} the trial diverges: its loss is never finite")
+    what = f"making {passes} passes through each network"
+    jobs = [partial(_measure, study, network, passes, grid) for network in trained]
+    measured = []
+    with (
+        Steps(what, len(jobs), "networks") as steps,
+        closing(side_by_side(jobs, threads(study.device))) as found,
+    ):
+        for each in found:
+            measured.append(each)
+            steps.advance()
+    measured.sort(key=lambda each: each.network.replicate)
+    return [
+        _summarise(study, activation, [each for each in measured if each.network.trial == place])
+        for place, activation in enumerate(activations)
+    ]
+
+
+def _measure(study: BaseStudy, network: Retrained, passes: int, grid: Floats | None) -> Iterator[_Measured]:
+    """Yield the measures of one network."""
+    data, batches, pack = study.data, study.batches, network.network
+    noise, curve = None, None
+    if data.targets is not None:
+        residuals = _numbers(data.targets.invert(data.y_train)) - _user_units(study, pack.predict(batches.x_train)[0])
+        noise = np.sqrt(np.square(residuals).mean(0))
+    if grid is not None and network.replicate == 0:
         inputs = torch.from_numpy(grid.astype(np.float32))[:, None]
-        curve = _spread(study, packs[0], batches.pad(data.inputs.apply(inputs)), passes)
-    value = float(np.mean([one.val_loss for one in trained]))
+        curve = _spread(study, pack, batches.pad(data.inputs.apply(inputs)), passes)
+    yield _Measured(network, _spread(study, pack, batches.x_val, passes), noise, curve)
+
+
+def _summarise(study: BaseStudy, activation: str, measured: Sequence[_Measured]) -> Network:
+    """Return the networks of all replicates with one activation, with the means of their measures."""
+    truth, spread = _truth(study), [one.spread for one in measured]
+    deviations = [one.noise for one in measured if one.noise is not None]
+    if deviations:
+        figures = [_value_figures(one, truth, sd) for one, sd in zip(spread, deviations, strict=True)]
+    else:
+        figures = [_class_figures(one, truth) for one in spread]
+    noise = np.mean(deviations, axis=0) if deviations else None
+    value = float(np.mean([one.network.val_loss for one in measured]))
     means = {
         prediction: {name: float(np.mean([one[prediction][name] for one in figures])) for name in measures}
         for prediction, measures in figures[0].items()
     }
-    return Network(activation, value, noise, spread, curve, means)
+    return Network(activation, value, noise, spread, measured[0].curve, means)
 
 
 def _spread(study: BaseStudy, pack: Pack, x: Tensor, passes: int) -> Spread:

@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 
 from search.cli import child
+from search.train.crew import cores
 from search.workers.orders import Orders
 from search.workers.team import Ended
 
@@ -27,11 +28,13 @@ class LocalEngine:
 
     def __init__(self, workers: int, module: str) -> None:
         self._module = module
-        self._threads = max(1, torch.get_num_threads() // workers)
+        self._workers, self._cores = workers, cores()
         self._processes: dict[int, subprocess.Popen[str]] = {}
 
     def start(self, index: int, orders: Orders, hear: Callable[[str | Ended], None]) -> None:
-        environment = child.environment() | {"OMP_NUM_THREADS": str(self._threads)}
+        # Shares differ by one core at most, and no core is left over.
+        share = max(1, self._cores // self._workers + (index < self._cores % self._workers))
+        environment = child.environment() | {"OMP_NUM_THREADS": str(share)}
         if (gpus := torch.cuda.device_count() if orders.device != "cpu" else 0) > 1:
             environment["CUDA_VISIBLE_DEVICES"] = _visible(index % gpus)
         process = self._processes[index] = subprocess.Popen(
@@ -46,7 +49,7 @@ class LocalEngine:
         )
         assert process.stdin is not None
         with suppress(BrokenPipeError):  # it has died already, which `_read` finds out
-            process.stdin.write(replace(orders, threads=self._threads).line())
+            process.stdin.write(replace(orders, threads=share).line())
             process.stdin.flush()
         threading.Thread(target=_read, args=(index, process, hear), daemon=True).start()
 

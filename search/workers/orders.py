@@ -19,7 +19,7 @@ class Orders:
         name, storage, device, slots, checkpoint, data_dir, offline, techniques: the arguments of `Study`.
         budget, extend: the arguments of `Study.run`.
         until: the time at which to stop, in seconds since the Unix epoch, because a worker may wait long for a place.
-        threads: the number of CPU threads; the engine sets it, and may set the device.
+        threads: the number of cores that the worker may use; the engine sets it, and may set the device.
     """
 
     recipe: dict[str, Any]

@@ -29,7 +29,7 @@ def retrainings(study: Study, replicates: range) -> list[Retraining]:
 
 def test_each_network_is_what_it_is_alone(study: Study) -> None:
     all_trials = retrainings(study, range(7, 10))
-    networks = {(one.trial, one.replicate): one for one in retrain(all_trials)}
+    networks = {(one.trial, one.replicate): one for one in retrain(all_trials, "again")}
     assert networks.keys() == {(trial.trial, replicate) for trial in all_trials for replicate in range(7, 10)}
     for trial in all_trials:
         alone = Pack(trial.program, study.batches, [Slot(trial.trial, 8, trial.values)])
@@ -44,7 +44,10 @@ def test_each_network_is_what_it_is_alone(study: Study) -> None:
 def test_a_replicate_that_is_never_finite_has_no_network(study: Study) -> None:
     first, second, *_ = retrainings(study, range(2))
     wild = replace(first, values={**first.values, "lr": 1e30})
-    assert {(one.trial, one.replicate) for one in retrain([wild, second])} == {(second.trial, 0), (second.trial, 1)}
+    assert {(one.trial, one.replicate) for one in retrain([wild, second], "again")} == {
+        (second.trial, 0),
+        (second.trial, 1),
+    }
 
 
 def test_a_failure_stops_every_pack_after_an_epoch(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +64,7 @@ def test_a_failure_stops_every_pack_after_an_epoch(study: Study, monkeypatch: py
     torch.set_num_threads(2)
     try:
         with pytest.raises(RuntimeError, match="no memory"):
-            list(retrain(retrainings(study, range(2))))
+            list(retrain(retrainings(study, range(2)), "again"))
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -93,12 +93,12 @@ class Bench:
     def expected(self, number: int) -> dict[tuple[str, int], float]:
         """Return the points that MLflow must hold, (key, step) -> value.
 
-        They are every epoch of the first four metrics, at most 50 epochs of the others, and the summary. The made-up
+        They are every epoch of the first four metrics, at most 25 epochs of the others, and the summary. The made-up
         summary's `best_val_loss` gives way to its curve.
         """
         values = self.values[number].astype(np.float64)
         reached = values.shape[2]
-        thin = {int(epoch) for epoch in np.floor(np.linspace(1, self.planned, min(self.planned, 50)) + 0.5)}
+        thin = {int(epoch) for epoch in np.floor(np.linspace(1, self.planned, min(self.planned, 25)) + 0.5)}
         thin = {epoch for epoch in thin if epoch < reached} | {reached}
         series: dict[str, Any] = {name: values[place].mean(axis=0) for place, name in enumerate(METRICS)}
         series["generalization_gap"] = series["val_loss"] - series["train_loss"]

@@ -140,7 +140,7 @@ def _run_problems(database: sqlite3.Connection, trial: FrozenTrial, run: list[An
 
 
 def _wanted(trial: FrozenTrial) -> dict[tuple[str, int], float]:
-    """Return a trial's points, (metric, epoch) -> value; it has at most 50 epochs, so that all are logged."""
+    """Return a trial's points, (metric, epoch) -> value; it has at most 25 epochs, so that all are logged."""
     if CURVES not in trial.user_attrs:
         return {}
     curves = Curves.decode(trial.user_attrs[CURVES])

@@ -155,6 +155,20 @@ def test_a_result_that_is_read_sooner_than_heard_is_not_taken_back(bench: Bench)
     bench.assert_equal(0)
 
 
+def test_a_step_for_results_leaves_the_trials_in_training_for_the_next(bench: Bench) -> None:
+    training, other = bench.ask(), bench.ask()
+    live = live_of(bench, training, range(1, 11))
+    sync = bench.sync(live, ended=False)
+    bench.tell(other, TrialState.COMPLETE)
+    for line in [*bench.lines(training, range(11, 21))[1:], {"event": "told", "trial": 1}]:
+        live.take(json.dumps(line).encode())
+    assert sync.go(live, ended=False)
+    bench.assert_equal(1)
+    assert len([key for key in bench.history(0) if key[0] == "val_loss"]) == 10
+    assert sync.go(live, ended=False)
+    assert len([key for key in bench.history(0) if key[0] == "val_loss"]) == 20
+
+
 @pytest.mark.parametrize("otherwise", ["another value", "a later epoch"])
 def test_a_run_that_contradicts_the_record_is_made_anew(bench: Bench, otherwise: str) -> None:
     trial = bench.ask()

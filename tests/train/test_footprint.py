@@ -16,7 +16,7 @@ from search.data import Data
 from search.recipe.discovery import discover
 from search.technique import Numeric, Technique
 from search.train.device import auto_width
-from search.train.footprint import slot_bytes
+from search.train.footprint import estimated_slot_bytes, slot_bytes
 
 DATA = random_data(100, 30, 3)
 """Stored widths: 32 inputs, 16 units in a hidden layer of 12, 16 outputs. A minibatch has 32 rows."""
@@ -92,9 +92,9 @@ def test_a_study_counts_its_largest_slot(tmp_path: Path, monkeypatch: pytest.Mon
     def spy(program: Any, values: Any, batches: Any) -> int:
         names = [technique.name for technique in program.techniques]
         seen.append((str(program.structure["hidden"]), program.batch_size, str(program.structure["optimizer"]), names))
-        return slot_bytes(program, values, batches)
+        return estimated_slot_bytes(program, values, batches)
 
-    monkeypatch.setattr("search.study.width.slot_bytes", spy)
+    monkeypatch.setattr("search.study.width.estimated_slot_bytes", spy)
     deep = "x".join(["4"] * 17)  # in store 272 units, but fewer parameters than 256 units in one layer
     choices = {
         "hidden": {"choices": ["8", "256", deep]},

@@ -22,7 +22,7 @@ class ExtendingAsker:
     """
 
     def __init__(self, asker: Asker, extended: Extended, validate: Callable[[Space], object] | None = None) -> None:
-        self.study, self.objectives = asker.study, asker.objectives
+        self.study, self.objectives, self.recorder = asker.study, asker.objectives, asker.recorder
         self._asker, self._validate = asker, validate
         self._follow(extended)
 

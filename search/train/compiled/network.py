@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -15,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from search.technique.layout import Layout
-from search.train.compiled import activations, kernels, layers, losses, products
+from search.train.compiled import activations, kernels, layers, losses
 from search.train.compiled.optimisers import Array, flat
-from search.train.crew import share
+from search.train.compiled.rooms import Room
+from search.train.crew import share, together
 from search.train.losses import LossFunction
 
 Places = NDArray[np.int64]
@@ -93,7 +92,7 @@ class CompiledNetwork:
         self._width = int(self._plan[layers.OUTPUTS, -1])
         self._group_of = np.repeat(np.arange(len(groups)), [group.stop - group.start for group in groups])
         self._like = theta.new_empty(0)
-        self._rooms: list[_Room] = [_Room(self._plan, self._like)]
+        self._rooms: list[Room] = [Room(self._plan, self._like)]
         self._kept = np.zeros(0, self._theta.dtype)
         self._written = np.zeros(layout.layers, bool)
         nothing = np.zeros((self.slots, 0), self._theta.dtype)
@@ -133,7 +132,7 @@ class CompiledNetwork:
             kernels.gate(x.view(len(x), -1).numpy(), gates.noise, *(each[:, 0].copy() for each in gates[1:]))
         inputs, targets, x_at, y_at = _flat_minibatch(x), _flat_minibatch(y), self._starts(x), self._starts(y)
         while len(self._rooms) < threads:
-            self._rooms.append(_Room(plan, self._like))
+            self._rooms.append(Room(plan, self._like))
         shared, losses = self._rooms[0].for_rows(rows), np.zeros(rows)
         edges = list(pairwise(rows * part // threads for part in range(threads + 1)))
         parts = list(zip(range(threads), edges, self._rooms, strict=False))
@@ -141,14 +140,14 @@ class CompiledNetwork:
             at, here = slot * self._size, [each[slot] for each in gates[1:]]
 
             def learn_rows(
-                _part: int, edge: tuple[int, int], room: _Room, slot: int = slot, at: int = at, here: list[Array] = here
+                _part: int, edge: tuple[int, int], room: Room, slot: int = slot, at: int = at, here: list[Array] = here
             ) -> None:
                 kernels.learn_rows(
                     plan, self._theta, at, inputs, x_at[slot], targets, y_at[slot], rows, self._outputs, self._loss,
                     shared.kept, shared.delta, *edge, room.turned, room.panel, room.zeros, losses, gates.noise, *here,
                 )  # fmt: skip
 
-            def learn_part(part: int, _edge: tuple[int, int], room: _Room, slot: int = slot, at: int = at) -> None:
+            def learn_part(part: int, _edge: tuple[int, int], room: Room, slot: int = slot, at: int = at) -> None:
                 kernels.learn_part(
                     plan, self._gradient, at, inputs, x_at[slot], rows, shared.kept, shared.delta, part, threads,
                     room.panel, room.zeros,
@@ -273,45 +272,6 @@ class CompiledNetwork:
         if len(x) == self.slots:
             return np.arange(self.slots) * stride
         return self._group_of * stride
-
-
-class _Room:
-    """The memory of one thread: it is written and read within one call of a kernel, or of a few."""
-
-    def __init__(self, plan: Places, like: Tensor) -> None:
-        self._plan, self._rows = plan, 0
-        self._type = like.numpy().dtype
-        inputs, outputs = plan[layers.INPUTS], plan[layers.OUTPUTS]
-        self.kept = self.delta = np.zeros(0, self._type)
-        self.turned = np.zeros(int((inputs * outputs).sum()), self._type)
-        self.zeros = np.zeros(int(max(inputs.max(), outputs.max())), self._type)
-        self.gated = np.zeros(kernels.BLOCK * int(inputs[0]), self._type)
-        self.panel = np.zeros(products.panel_size(), self._type)
-
-    def for_rows(self, rows: int) -> _Room:
-        """Return this room with space for the activations of so many rows, at least a block's."""
-        if rows > self._rows:
-            self._rows = max(rows, kernels.BLOCK)
-            plan = self._plan
-            kept = plan[layers.OUTPUTS] * (1 + plan[layers.APART])
-            self.kept = np.zeros(self._rows * int(kept.sum()), self._type)
-            self.delta = np.zeros(self._rows * int(plan[layers.OUTPUTS].sum()), self._type)
-        return self
-
-
-@cache
-def _helpers(_process: int) -> ThreadPoolExecutor:
-    # Threads do not survive a fork, so that each process has its own.
-    return ThreadPoolExecutor(thread_name_prefix="kernels")
-
-
-def together(work: Sequence[Callable[[], None]]) -> None:
-    """Call several functions at the same time, the first of them in this thread, and wait for all."""
-    helpers = _helpers(os.getpid())
-    others = [helpers.submit(one) for one in work[1:]]
-    work[0]()
-    for other in others:
-        other.result()
 
 
 def _flat_minibatch(x: Tensor) -> Array:

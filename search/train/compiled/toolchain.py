@@ -1,6 +1,6 @@
 """Whether kernels can be compiled on this machine, how, and where the compiled code is kept.
 
-numba compiles a kernel when it is first called, in about ten seconds for all of them, and keeps the machine code in the
+numba compiles a kernel when it is first called, in about 15 seconds for all of them, and keeps the machine code in the
 user's cache folder, in a folder named after the kernels' sources and the compiler's versions. Later processes load it.
 """
 
@@ -105,13 +105,13 @@ def cache_folder() -> Path | None:
         _remove_damaged(folder)
     except (OSError, RuntimeError) as error:  # RuntimeError: nobody knows where the user's home is
         print(
-            f"note: compiled kernels can't be kept ({error}): each process compiles them anew, which takes about 10 s; "
+            f"note: compiled kernels can't be kept ({error}): each process compiles them anew, which takes about 15 s; "
             "set NUMBA_CACHE_DIR to a folder that can be written",
             file=sys.stderr,
         )
         return None
     if new:
-        print("note: kernels are compiled for this processor, which takes about 10 s, once", file=sys.stderr)
+        print("note: kernels are compiled for this processor, which takes about 15 s, once", file=sys.stderr)
     return folder
 
 
