@@ -13,6 +13,7 @@ from torch import Tensor
 from search.data import Data
 from search.technique import Technique, Value
 from search.train.batches import Batches
+from search.train.compiled import toolchain
 from search.train.engine import Engine
 from search.train.pack import Pack, Slot
 from search.train.program import Program
@@ -27,6 +28,7 @@ STRUCTURE: Mapping[str, Value] = {
     "centered": False,
 }
 TOLERANCE = 1e-9
+needs_kernels = pytest.mark.skipif(toolchain.unavailable() is not None, reason=str(toolchain.unavailable()))
 
 
 @dataclass(frozen=True)

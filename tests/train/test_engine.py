@@ -9,7 +9,7 @@ import torch
 from support.benches import BENCHES
 from support.contract import Bench
 from support.optimisers import CASES
-from support.packs import TrainedPack, adam, close, make_pack, train_pack, with_engine
+from support.packs import TrainedPack, adam, close, make_pack, needs_kernels, train_pack, with_engine
 
 from search.data import Data
 from search.recipe.discovery import discover
@@ -28,6 +28,7 @@ def agree(one: TrainedPack, other: TrainedPack) -> None:
     assert one.stopped == other.stopped
 
 
+@needs_kernels
 @pytest.mark.parametrize("one", BENCHES)
 def test_the_engines_agree_on_every_technique(one: Bench) -> None:
     pack = one.pack(dtype=torch.float64, replicates=(0, 3))
@@ -35,6 +36,7 @@ def test_the_engines_agree_on_every_technique(one: Bench) -> None:
     agree(train_pack(pack), train_pack(with_engine(pack, "torch")))
 
 
+@needs_kernels
 @pytest.mark.parametrize("case", CASES)
 def test_the_engines_agree_on_every_optimiser(make_data: MakeData, case: str) -> None:
     c = CASES[case]
@@ -103,6 +105,7 @@ def test_the_engine_follows_from_device_and_precision() -> None:
     assert describe_engine(cpu, "bf16") == "torch"
 
 
+@needs_kernels
 def test_the_engine_is_recorded_with_the_versions_on_which_its_bits_depend() -> None:
     import llvmlite
     import numba

@@ -9,13 +9,14 @@ import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.data import random_data
-from support.packs import adam, make_pack, train_pack, with_engine
+from support.packs import adam, make_pack, needs_kernels, train_pack, with_engine
 from support.processes import environment
 
 from search.recipe.discovery import discover
@@ -43,8 +44,6 @@ torch.set_num_threads(1)
 TWICE = f"{TRAIN}\ntrained()\nprint(json.dumps(told(trained())))"
 DRAW = "from search.train import streams; print(streams.dense_uniform(7, 5).tolist())"
 SLOWER = "torch trains without compiled kernels, which takes longer"
-
-needs_kernels = pytest.mark.skipif(toolchain.unavailable() is not None, reason=str(toolchain.unavailable()))
 
 
 def python(code: str, **changes: str) -> subprocess.Popen[str]:
@@ -104,6 +103,7 @@ def machines() -> Iterator[dict[str, subprocess.Popen[str]]]:
         process.communicate()
 
 
+@needs_kernels
 @pytest.mark.parametrize("reason", MACHINES)
 def test_torch_trains_and_one_line_says_why(machines: dict[str, subprocess.Popen[str]], reason: str) -> None:
     """The line comes once, though two packs train; the results are those of torch's engine on any machine."""
@@ -195,38 +195,31 @@ def test_a_power_failure_in_the_cache_is_repaired(tmp_path: Path) -> None:
 
 
 @needs_kernels
-def test_threads_that_compile_at_once_leave_the_setting_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Packs that train side by side may be the first to call a technique's loops."""
+def test_threads_that_compile_at_once_leave_the_user_s_setting_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packs that train side by side may be the first to call a technique's loops, and numba has one setting for all."""
     import numba
 
-    monkeypatch.setattr(numba.config, "CACHE_DIR", "the user's")
-    functions: list[Callable[[Any], None]] = []
-    for number in range(40):
-        (tmp_path / f"loop{number}.py").write_text("def loop(x):\n    x[0] += 1\n")
-        space: dict[str, Any] = {}
-        source = (tmp_path / f"loop{number}.py").read_text()
-        exec(compile(source, str(tmp_path / f"loop{number}.py"), "exec"), space)
-        functions.append(space["loop"])
-    start = threading.Barrier(8)
+    seen: list[str] = []
 
-    def work(part: int) -> None:
-        start.wait()
-        for function in functions[part::8]:
-            toolchain.kernel(function)
+    class Slow:
+        def enable_caching(self) -> None:
+            time.sleep(0.01)
             seen.append(numba.config.CACHE_DIR)
 
-    seen: list[str] = []
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        team = [threading.Thread(target=work, args=(part,)) for part in range(8)]
-        for thread in team:
-            thread.start()
-        for thread in team:
-            thread.join()
-    finally:
-        sys.setswitchinterval(before)
-    assert len(seen) == 40
+    monkeypatch.setattr(numba, "njit", lambda **_options: lambda _function: Slow())
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "the user's")
+    start = threading.Barrier(5)
+
+    def work() -> None:
+        start.wait()
+        toolchain.kernel(work)
+
+    team = [threading.Thread(target=work) for _ in range(5)]
+    for thread in team:
+        thread.start()
+    for thread in team:
+        thread.join()
+    assert seen == [str(toolchain.cache_folder())] * 5
     assert numba.config.CACHE_DIR == "the user's"
 
 
