@@ -43,6 +43,8 @@ class Change:
             through = self._network.through_gate(one.draws, self.values.group_of, one.least, one.scale)
             return through, through
         assert loops is not None
+        # Inputs that slots share are expanded first: loops write to each slot's, and to room that they got for them.
+        h = self.values.per_slot(h)
         if (given := loops.given(number, h, self.values)) is None:
             return None
         return _looped(loops.forward, given), _looped(loops.backward, given)

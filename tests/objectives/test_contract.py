@@ -9,35 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 import torch
 from reference import train
-from support.contract import CASES, Bench, bench, load_cases
+from support.benches import BENCHES, OUTSIDE, TECHNIQUES, case_file
+from support.contract import Bench, load_cases
 from support.packs import TrainedPack, agree, agree_on_curves, train_pack
 
 from search.recipe import Recipe
-from search.recipe.discovery import discover, load_technique
+from search.recipe.discovery import discover
 from search.recipe.space import Space
 from search.technique import Numeric, Structural
 from search.train.pack import Pack
 
-OUTSIDE = Path(__file__).with_name("outside")
-"""A technique from outside the package, its case and its recipe: it passes the same tests as the package's own."""
-TECHNIQUES = discover() | {one.name: one for one in (load_technique(OUTSIDE / "adaptive_clip.py"),)}
-
-
-def case_file(name: str) -> Path:
-    return (OUTSIDE / "cases" if name not in discover() else CASES) / f"{name}.py"
-
-
-BENCHES = [
-    pytest.param(bench(technique, case), id=f"{name}: {case.name}")
-    for name, technique in TECHNIQUES.items()
-    if case_file(name).exists()
-    for case in load_cases(case_file(name))
-]
 each = pytest.mark.parametrize("one", BENCHES)
 
 
@@ -90,6 +75,7 @@ def same_bits(one: TrainedPack, i: int, other: TrainedPack, j: int) -> None:
         assert torch.equal(a, b), name
 
 
+@pytest.mark.torch_engine
 @each
 @pytest.mark.parametrize("replicate", [0, 3])
 def test_packed_equals_plain_torch(one: Bench, replicate: int) -> None:

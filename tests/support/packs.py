@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -13,6 +13,8 @@ from torch import Tensor
 from search.data import Data
 from search.technique import Technique, Value
 from search.train.batches import Batches
+from search.train.compiled import toolchain
+from search.train.engine import Engine
 from search.train.pack import Pack, Slot
 from search.train.program import Program
 
@@ -26,6 +28,7 @@ STRUCTURE: Mapping[str, Value] = {
     "centered": False,
 }
 TOLERANCE = 1e-9
+needs_kernels = pytest.mark.skipif(toolchain.unavailable() is not None, reason=str(toolchain.unavailable()))
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,11 @@ def make_pack(
     batches = Batches(data, device, dtype)
     program = Program.build(values, tuple(slots[0]), techniques, batches, loss=loss, seed=seed)
     return Pack(program, batches, [Slot(t, r, values) for r in replicates for t, values in enumerate(slots)])
+
+
+def with_engine(pack: Pack, engine: Engine) -> Pack:
+    """Return a new pack of the same slots that another engine trains."""
+    return Pack(replace(pack.program, engine=engine), pack.batches, pack.slots)
 
 
 @dataclass(frozen=True)
@@ -130,3 +138,9 @@ def _place(named: tuple[str, Tensor]) -> tuple[int, str]:
 def packed(data: Data, slots: Sequence[Mapping[str, float]], **options: Any) -> TrainedPack:
     """Train a pack in float64 for three epochs; `options` are those of `make_pack`."""
     return train_pack(make_pack(data, slots, dtype=torch.float64, **options))
+
+
+def close(found: Tensor, expected: Tensor, relative: float = 1e-12) -> bool:
+    """Return whether two tensors are the same, relative to the size of each slot's numbers."""
+    error = (found - expected).reshape(len(found), -1).norm(dim=1)
+    return bool((error <= relative * expected.reshape(len(found), -1).norm(dim=1)).all())

@@ -13,6 +13,7 @@ from search.data import Data
 from search.recipe.discovery import discover
 from search.technique import Numeric, Technique
 
+pytestmark = pytest.mark.torch_engine
 MakeData = Callable[..., Data]
 
 

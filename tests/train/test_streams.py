@@ -16,6 +16,7 @@ from search.data import Data
 from search.technique.layout import Layout
 from search.train import streams
 
+pytestmark = pytest.mark.torch_engine
 _MASK = (1 << 64) - 1
 
 

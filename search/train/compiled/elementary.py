@@ -114,8 +114,6 @@ def _erf(x):
         return lambda x: math.erf(x)
 
     def rational(x):
-        x = -_ERF_EDGE if x < -_ERF_EDGE else x
-        x = _ERF_EDGE if x > _ERF_EDGE else x
         square = x * x
         top = _ERF_TOP[0]
         top = top * square + _ERF_TOP[1]
@@ -129,6 +127,9 @@ def _erf(x):
         bottom = bottom * square + _ERF_BOTTOM[4]
         bottom = bottom * square + _ERF_BOTTOM[5]
         bottom = bottom * square + _ERF_BOTTOM[6]
-        return x * top / bottom
+        y = x * top / bottom
+        # The quotient stays below 1, and gelu would let 6e-8 of any negative number through.
+        y = _F(-1.0) if x <= -_ERF_EDGE else y
+        return _F(1.0) if x >= _ERF_EDGE else y
 
     return rational

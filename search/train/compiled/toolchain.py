@@ -1,6 +1,6 @@
 """Whether kernels can be compiled on this machine, how, and where the compiled code is kept.
 
-numba compiles a kernel when it is first called, in about ten seconds for all of them, and keeps the machine code in the
+numba compiles a kernel when it is first called, in about 15 seconds for all of them, and keeps the machine code in the
 user's cache folder, in a folder named after the kernels' sources and the compiler's versions. Later processes load it.
 """
 
@@ -10,7 +10,9 @@ import hashlib
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +20,8 @@ from typing import Any
 
 COMPILERS = ("numba", "llvmlite")
 """The packages whose versions decide a kernel's bits."""
+_ROOM = 2**22  # the bytes that the compiled kernels of a few programs take
+_setting = threading.Lock()
 
 
 @cache
@@ -26,8 +30,8 @@ def unavailable() -> str | None:
     try:
         import numba
         from llvmlite import binding
-    except ImportError as error:
-        return f"numba cannot be imported ({error})"
+    except (ImportError, OSError) as error:  # OSError: llvmlite's library is not there
+        return f"numba cannot be imported ({str(error).strip().partition(chr(10))[0]})"
     if numba.config.DISABLE_JIT:
         return "NUMBA_DISABLE_JIT is set"
     machine = binding.get_process_triple().partition("-")[0]
@@ -50,18 +54,31 @@ def vector_bytes() -> int:
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function of loops over arrays as numba compiles it: a decorator.
 
-    Other threads run beside it, and 1 / 0 is infinite, as in torch. numba decides on the folder of the machine code
-    here, so the setting is ours for this moment only.
+    Other threads run beside it, and 1 / 0 is infinite, as in torch.
     """
     import numba
 
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder())
-    try:
-        compiled: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
-    finally:
-        numba.config.CACHE_DIR = before
+    compiled: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")(function)
+    _keep(compiled)
     return compiled
+
+
+def _keep(compiled: Any) -> None:
+    """Let numba keep the machine code of a function; it decides here on the folder."""
+    import numba
+
+    # The setting is ours for this moment only, in which no other pack that trains beside this one may change it.
+    with _setting:
+        if (folder := cache_folder()) is None:
+            return
+        before = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(folder)
+        try:
+            # What was typed at a prompt is not kept: no file says when it changes.
+            with suppress(RuntimeError):
+                compiled.enable_caching()
+        finally:
+            numba.config.CACHE_DIR = before
 
 
 def versions() -> dict[str, str]:
@@ -77,26 +94,45 @@ def _version(name: str) -> str:
 
 
 @cache
-def cache_folder() -> Path:
-    """Return the folder of compiled kernels; a temporary one, and a note, if it can't be written."""
+def cache_folder() -> Path | None:
+    """Return the folder of compiled kernels; None, and a note, if it can't be written."""
+    try:
+        folder = _user_cache() / f"kernels-{_digest()}"
+        new = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM))
+        _remove_damaged(folder)
+    except (OSError, RuntimeError) as error:  # RuntimeError: nobody knows where the user's home is
+        print(
+            f"note: compiled kernels can't be kept ({error}): each process compiles them anew, which takes about 15 s; "
+            "set NUMBA_CACHE_DIR to a folder that can be written",
+            file=sys.stderr,
+        )
+        return None
+    if new:
+        print("note: kernels are compiled for this processor, which takes about 15 s, once", file=sys.stderr)
+    return folder
+
+
+def _remove_damaged(folder: Path) -> None:
+    """Remove files that a power failure cut short, on which numba would fail in every later process.
+
+    They are pickles, whose last byte is a full stop.
+    """
+    for kept in folder.rglob("*.nb[ic]"):
+        with suppress(FileNotFoundError):  # another process was faster
+            if not kept.read_bytes().endswith(b"."):
+                kept.unlink()
+
+
+def _digest() -> str:
+    """Return a text that differs for other kernels and other compilers."""
     digest = hashlib.blake2b(digest_size=8)
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     digest.update(repr(sorted(versions().items())).encode())
-    folder = _user_cache() / f"kernels-{digest.hexdigest()}"
-    if not folder.exists():
-        print("note: kernels are compiled for this processor, which takes about 15 s, once", file=sys.stderr)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError as error:
-        print(
-            f"note: the folder of compiled kernels, {folder}, can't be written ({error.strerror}): "
-            "they are compiled anew, which takes 10 s in each process; set NUMBA_CACHE_DIR to a folder that can be",
-            file=sys.stderr,
-        )
-        return Path(tempfile.mkdtemp(prefix="regsearch-kernels-"))
+    return digest.hexdigest()
 
 
 def _user_cache() -> Path:

@@ -1,0 +1,116 @@
+"""The compiled step of each optimiser is its `update`, over any range of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.optimisers import CASES, Case
+from support.packs import close
+from torch import Tensor
+
+from search.train.compiled.optimisers import prepare
+from search.train.optimisers import OPTIMISERS, Optimiser, State
+from search.train.optimisers.adam import Adam
+
+SIZE = 53
+STEPS = 20
+each = pytest.mark.parametrize("case", CASES)
+
+
+def start(case: Case, dtype: torch.dtype) -> tuple[Optimiser, Tensor, State, Mapping[str, Tensor], list[Tensor]]:
+    """Return an optimiser, its weights, state and values, and random gradients."""
+    generator = torch.Generator().manual_seed(2)
+    values = {name: torch.tensor([slot[name] for slot in case.slots], dtype=dtype) for name in case.slots[0]}
+    drawn = torch.randn(STEPS + 1, len(case.slots), SIZE, generator=generator, dtype=torch.float64)
+    theta, *gradients = drawn.to(dtype)
+    optimiser = OPTIMISERS[case.optimizer]({"nesterov": False, "centered": False} | case.structure)
+    return optimiser, theta.clone(), optimiser.init(theta, values), values, gradients
+
+
+def step(
+    optimiser: Optimiser,
+    theta: Tensor,
+    gradient: Tensor,
+    state: State,
+    values: Mapping[str, Tensor],
+    edges: tuple[int, ...] = (),
+) -> None:
+    """Take a compiled step, range by range."""
+    take = prepare(optimiser, theta, gradient, state, values)
+    assert take is not None
+    ranges = list(zip((0, *edges), (*edges, SIZE), strict=True))
+    for begin, end in reversed(ranges):
+        take(begin, end)
+
+
+@each
+def test_a_step_is_that_of_torch(case: str) -> None:
+    """Weights and state agree after every step, and each form goes on from the state of the other."""
+    optimiser, theta, state, values, gradients = start(CASES[case], torch.float64)
+    expected, expected_state = theta.clone(), {name: each.clone() for name, each in state.items()}
+    for number, gradient in enumerate(gradients):
+        if number == STEPS // 2:
+            theta, expected, state, expected_state = expected, theta, expected_state, state
+        step(optimiser, theta, gradient.clone(), state, values)
+        optimiser.update(expected, gradient.clone(), expected_state, values)
+        assert close(theta, expected), number
+        for name in state.keys() - {"quotient"}:  # which is scratch
+            assert close(state[name], expected_state[name]), (number, name)
+
+
+@each
+@given(edges=st.sets(st.integers(0, SIZE), max_size=4))
+@settings(deadline=None, max_examples=15)
+def test_bits_do_not_depend_on_the_ranges(case: str, edges: set[int]) -> None:
+    whole, parts = start(CASES[case], torch.float32), start(CASES[case], torch.float32)
+    for gradient in whole[4][:4]:
+        step(whole[0], whole[1], gradient, whole[2], whole[3])
+        step(parts[0], parts[1], gradient, parts[2], parts[3], tuple(sorted(edges)))
+    assert torch.equal(whole[1], parts[1])
+    assert all(torch.equal(whole[2][name], parts[2][name]) for name in whole[2])
+
+
+@each
+def test_bits_do_not_depend_on_the_neighbours(case: str) -> None:
+    optimiser, theta, state, values, gradients = start(CASES[case], torch.float32)
+    for gradient in gradients:
+        step(optimiser, theta, gradient.clone(), state, values)
+    for slot in range(len(theta)):
+        one, alone, _, _, _ = start(CASES[case], torch.float32)
+        alone, own = alone[slot : slot + 1].clone(), {name: value[slot : slot + 1] for name, value in values.items()}
+        its = one.init(alone, own)
+        for gradient in gradients:
+            step(one, alone, gradient[slot : slot + 1].clone(), its, own)
+        assert torch.equal(alone[0], theta[slot])
+
+
+@each
+def test_a_step_is_near_that_of_torch_in_float32(case: str) -> None:
+    optimiser, theta, state, values, gradients = start(CASES[case], torch.float32)
+    expected, expected_state = theta.clone(), {name: each.clone() for name, each in state.items()}
+    for gradient in gradients:
+        step(optimiser, theta, gradient.clone(), state, values)
+        optimiser.update(expected, gradient.clone(), expected_state, values)
+    assert close(theta, expected, 1e-5)
+
+
+@each
+def test_parameters_with_rates_of_their_own_are_left_to_torch(case: str) -> None:
+    optimiser, theta, state, values, gradients = start(CASES[case], torch.float64)
+    before = {name: each.clone() for name, each in state.items()}
+    rates = {**values, "lr": values["lr"][:, None].expand(-1, SIZE).contiguous()}
+    assert prepare(optimiser, theta, gradients[0], state, rates) is None
+    assert all(torch.equal(before[name], state[name]) for name in state), "torch would take the step twice"
+    assert prepare(optimiser, theta, gradients[0], state, {**values, "lr": values["lr"][:, None]}) is not None
+
+
+def test_an_optimiser_without_a_compiled_form_is_left_to_torch() -> None:
+    class Other(Adam):
+        pass
+
+    _, theta, state, values, gradients = start(CASES["adam"], torch.float64)
+    assert prepare(Other({}), theta, gradients[0], state, values) is None
