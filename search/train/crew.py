@@ -81,14 +81,17 @@ def share() -> int:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def one_thread(known_cores: int | None = None) -> Iterator[None]:
     """Run torch's operations on one thread in this block; afterwards on as many as before.
 
     `cores` returns the same inside of the block as outside. The number of threads is that of the calling thread, and
     the default of threads that begin meanwhile. As a decorator, it does the same for a function.
+
+    Args:
+        known_cores: the result of `cores`, if the caller has it: it reads files.
     """
     before, known = torch.get_num_threads(), _here.cores
-    _here.cores = cores()
+    _here.cores = known_cores or cores()
     torch.set_num_threads(1)
     try:
         yield
@@ -123,7 +126,7 @@ def _step_by_step(items: Iterator[Item], team: _Team) -> Iterator[Item]:
     """Yield a job's items; only while it works on the next one, this thread is in the team."""
     outer = _here.team
     while True:
-        with one_thread():
+        with one_thread(team.cores):
             _here.team = team
             try:
                 found = [*islice(items, 1)]

@@ -270,10 +270,14 @@ def _update_of(program: Program) -> Callable[[Tensor, Tensor, dict[str, Tensor],
     in_torch = program.optimiser.update
     if program.engine == "torch":
         return in_torch
-    from search.train.compiled.optimisers import prepare  # it takes numba
+    from search.train.compiled.optimisers import Flats, prepare  # it takes numba
+
+    flats: list[Flats] = []
 
     def update(theta: Tensor, gradient: Tensor, state: dict[str, Tensor], values: Mapping[str, Tensor]) -> None:
-        take = prepare(program.optimiser, theta, gradient, state, values)
+        if not flats:
+            flats.append(Flats(theta, gradient, state))
+        take = prepare(program.optimiser, flats[0], values)
         if take is None:
             in_torch(theta, gradient, state, values)
         else:

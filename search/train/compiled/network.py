@@ -94,6 +94,7 @@ class CompiledNetwork:
         self._like = theta.new_empty(0)
         self._rooms: list[Room] = [Room(self._plan, self._like)]
         self._kept = np.zeros(0, self._theta.dtype)
+        self._known_starts: dict[torch.Size, Places] = {}
         self._written = np.zeros(layout.layers, bool)
         nothing = np.zeros((self.slots, 0), self._theta.dtype)
         self.no_gates = Gates(self._theta[:0], np.zeros((self.slots, 0), np.int64), nothing, nothing)
@@ -268,10 +269,11 @@ class CompiledNetwork:
 
     def _starts(self, x: Tensor) -> Places:
         """Return where each slot's minibatch begins."""
-        stride = x.shape[1] * x.shape[2]
-        if len(x) == self.slots:
-            return np.arange(self.slots) * stride
-        return self._group_of * stride
+        shape = x.shape
+        if shape not in self._known_starts:
+            which = np.arange(self.slots) if shape[0] == self.slots else self._group_of
+            self._known_starts[shape] = which * (shape[1] * shape[2])
+        return self._known_starts[shape]
 
 
 def _flat_minibatch(x: Tensor) -> Array:

@@ -24,7 +24,7 @@ def call_each_kernel() -> None:
     network.measure(network.predict(0, layout.layers, x), y[0], None, total, total.clone())
     values = {name: torch.full((slots,), value) for name, value in _VALUES.items()}
     adam = OPTIMISERS["adam"]({})
-    step = optimisers.prepare(adam, theta, gradient, adam.init(theta, values), values)
+    step = optimisers.prepare(adam, optimisers.Flats(theta, gradient, adam.init(theta, values)), values)
     assert step is not None
     step(0, layout.size)
 

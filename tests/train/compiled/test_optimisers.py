@@ -12,7 +12,7 @@ from support.optimisers import CASES, Case
 from support.packs import close
 from torch import Tensor
 
-from search.train.compiled.optimisers import prepare
+from search.train.compiled.optimisers import Flats, prepare
 from search.train.optimisers import OPTIMISERS, Optimiser, State
 from search.train.optimisers.adam import Adam
 
@@ -40,7 +40,7 @@ def step(
     edges: tuple[int, ...] = (),
 ) -> None:
     """Take a compiled step, range by range."""
-    take = prepare(optimiser, theta, gradient, state, values)
+    take = prepare(optimiser, Flats(theta, gradient, state), values)
     assert take is not None
     ranges = list(zip((0, *edges), (*edges, SIZE), strict=True))
     for begin, end in reversed(ranges):
@@ -103,9 +103,9 @@ def test_parameters_with_rates_of_their_own_are_left_to_torch(case: str) -> None
     optimiser, theta, state, values, gradients = start(CASES[case], torch.float64)
     before = {name: each.clone() for name, each in state.items()}
     rates = {**values, "lr": values["lr"][:, None].expand(-1, SIZE).contiguous()}
-    assert prepare(optimiser, theta, gradients[0], state, rates) is None
+    assert prepare(optimiser, Flats(theta, gradients[0], state), rates) is None
     assert all(torch.equal(before[name], state[name]) for name in state), "torch would take the step twice"
-    assert prepare(optimiser, theta, gradients[0], state, {**values, "lr": values["lr"][:, None]}) is not None
+    assert prepare(optimiser, Flats(theta, gradients[0], state), {**values, "lr": values["lr"][:, None]}) is not None
 
 
 def test_an_optimiser_without_a_compiled_form_is_left_to_torch() -> None:
@@ -113,4 +113,4 @@ def test_an_optimiser_without_a_compiled_form_is_left_to_torch() -> None:
         pass
 
     _, theta, state, values, gradients = start(CASES["adam"], torch.float64)
-    assert prepare(Other({}), theta, gradients[0], state, values) is None
+    assert prepare(Other({}), Flats(theta, gradients[0], state), values) is None
