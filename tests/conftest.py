@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,16 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 pytest.register_assert_rewrite("support", "reference")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile kernels before the first test; the line that says so would stand in what some command prints."""
+    from search.train.compiled import toolchain
+
+    beside_others = hasattr(session.config, "workerinput")
+    if not beside_others and toolchain.unavailable() is None and not toolchain.kernels_folder().exists():
+        words = "from search.train.compiled import warm; warm.call_each_kernel()"
+        subprocess.run([sys.executable, "-c", words], check=True)
 
 
 @pytest.fixture(scope="session")

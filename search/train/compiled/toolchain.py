@@ -97,7 +97,7 @@ def _version(name: str) -> str:
 def cache_folder() -> Path | None:
     """Return the folder of compiled kernels; None, and a note, if it can't be written."""
     try:
-        folder = _user_cache() / f"kernels-{_digest()}"
+        folder = kernels_folder()
         new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -115,6 +115,15 @@ def cache_folder() -> Path | None:
     return folder
 
 
+def kernels_folder() -> Path:
+    """Return the place of compiled kernels; it exists once some have been compiled.
+
+    Raises:
+        RuntimeError: nobody knows where the user's home is.
+    """
+    return _user_cache() / f"kernels-{_digest()}"
+
+
 def _remove_damaged(folder: Path) -> None:
     """Remove files that a power failure cut short, on which numba would fail in every later process.
 
@@ -129,7 +138,9 @@ def _remove_damaged(folder: Path) -> None:
 def _digest() -> str:
     """Return a text that differs for other kernels and other compilers."""
     digest = hashlib.blake2b(digest_size=8)
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).parent
+    # Kernels contain the slope of leaky_relu, too.
+    for source in (*sorted(here.glob("*.py")), here.parent / "activations.py"):
         digest.update(source.read_bytes())
     digest.update(repr(sorted(versions().items())).encode())
     return digest.hexdigest()
