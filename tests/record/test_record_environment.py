@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def test_trials_carry_the_environment_that_they_were_trained_in(
         def epoch(self, members: Sequence[Member]) -> None:
             if len(self.told_numbers) >= 4:
                 raise Crash
+            time.sleep(0.03)  # results are written while the next cohort trains, which takes longer than writing
             super().epoch(members)
 
     def study_on(cpu: str) -> Study:

@@ -81,7 +81,10 @@ def test_a_study_that_was_interrupted_shows_what_it_has(tmp_path: Path) -> None:
         small(tmp_path).run(observers=[Quiet(fail_after_told=3)])
     before = content(tmp_path / "study.db")
     shown = page(small(tmp_path))
-    assert shown.facts["trials"].startswith("3 of 12: ")
+    # The thread that writes results may have been further than what was told.
+    finished = sum(trial.state.is_finished() for trial in small(tmp_path).optuna_study.trials)
+    assert 3 <= finished < 12
+    assert shown.facts["trials"].startswith(f"{finished} of 12: ")
     assert "running" in shown.facts["trials"]
     assert content(tmp_path / "study.db") == before
 
