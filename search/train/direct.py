@@ -74,7 +74,7 @@ class DirectGradient:
     def _gates(self, x: Tensor) -> Gates | None:
         """Return the gates of a pass over inputs `x`; None if two techniques have a gate at the same place."""
         slots = self._network.slots
-        found: dict[int, tuple[Gate, Tensor]] = {}
+        found: dict[int, Gate] = {}
         for number in range(self._layers) if self._changes else ():
             h = x[:1, :, :1].expand(slots, -1, self._network.width(number))
             for change in self._changes:
@@ -82,17 +82,17 @@ class DirectGradient:
                 if gate is not None and (one := gate(number, h, change.values)) is not None:
                     if number in found:
                         return None
-                    found[number] = one, change.values.group_of
+                    found[number] = one
         if not found:
             return self._network.no_gates
         at = np.full((slots, self._layers), -1)
         least, scale = (np.zeros((slots, self._layers), x.numpy().dtype) for _ in range(2))
-        begin = 0
-        for number, (one, group_of) in found.items():
-            at[:, number] = begin + group_of.numpy() * one.draws[0].numel()
+        begin, group_of = 0, self._changes[0].values.group_of.numpy()
+        for number, one in found.items():
+            at[:, number] = begin + group_of * one.draws[0].numel()
             least[:, number], scale[:, number] = one.least.numpy(), one.scale.numpy()
             begin += one.draws.numel()
-        return self._network.gates(torch.cat([one.draws.reshape(-1) for one, _ in found.values()]), at, least, scale)
+        return self._network.gates(torch.cat([one.draws.reshape(-1) for one in found.values()]), at, least, scale)
 
     def _changed(self, h: Tensor, number: int) -> tuple[Tensor, list[InPlace]]:
         """Return activations as the techniques change them, and what takes the gradient back through each change."""

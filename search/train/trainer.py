@@ -61,6 +61,7 @@ class Trainer:
                 self._vectors.append((leaf, gradients[layer + 1, name]))
             values.parameters, values.parameter_gradients = leaves, gradients
         self._inputs, self._targets = self._bound("input"), self._bound("targets")
+        self._losses, self._penalties = self._bound("loss"), self._bound("penalty")
         self._gradients, self._rates, self._projections = map(self._bound, ("gradient", "rate", "project"))
         products = products_of(program, batches, theta, self._gradient, self._moment.groups)
         changes: list[Change] = []
@@ -161,9 +162,7 @@ class Trainer:
         targets = y if len(moment.groups) == 1 else moment.expand(y)
         batch = Batch(x, targets, self._pass(x), batches.outputs, batches.task, self._pass)
         loss = program.loss(batch.predictions, batch.targets, batch.outputs).mean(1)
-        extra = _sum(
-            [*(term(batch) for term in self._bound("loss")), *(term(self._leaf) for term in self._bound("penalty"))]
-        )
+        extra = _sum([*(term(batch) for term in self._losses), *(term(self._leaf) for term in self._penalties)])
         objective = loss if extra is None else loss + extra
         objective.backward(torch.ones_like(loss))  # type: ignore[no-untyped-call]
         for leaf, gradient in self._vectors:
@@ -221,7 +220,7 @@ class Trainer:
         self._moment.train = False
         loss, read = self.score(batches.x_val, batches.y_val)
         measured = {"val_loss": loss, batches.metric: read}
-        penalty = _sum([term(self._leaf) for term in self._bound("penalty")])
+        penalty = _sum([term(self._leaf) for term in self._penalties])
         if penalty is not None:
             measured["val_objective"] = loss + penalty.double()
         # The gradient of the last step has been used, so its memory can be.

@@ -60,26 +60,9 @@ def learn(
                 scale[slot],
             )  # fmt: skip
             layers.gradients(
-                plan,
-                0,
-                count,
-                source,
-                source_at,
-                kept,
-                0,
-                delta,
-                0,
-                BLOCK,
-                0,
-                some,
-                gradient,
-                at,
-                row > 0,
-                0,
-                1,
-                panel,
-                zeros,
-            )
+                plan, 0, count, source, source_at, kept, 0, delta, 0, BLOCK, 0, some, gradient, at, row > 0, 0, 1,
+                panel, zeros,
+            )  # fmt: skip
 
 
 @kernel

@@ -18,9 +18,9 @@ from search.train.compiled.products import multiply
 from search.train.compiled.toolchain import kernel
 
 INPUTS, OUTPUTS, WEIGHT, BIAS, CODE, APART, KEPT, DELTA, TURNED = range(9)
-"""The rows of a plan: padded widths; places in a slot's parameters; the activation; whether
-what its derivative takes has room apart from h; and what the layers before it take
-of `kept` and `delta` for each row of the minibatch, and of `turned`."""
+"""The rows of a plan: padded widths; places in a slot's parameters; the activation; whether what its derivative takes
+has room apart from h; and what the layers before it take of `kept` and `delta` for each row of the minibatch, and of
+`turned`."""
 
 
 @kernel
