@@ -23,14 +23,9 @@ def penalty(weights: Tensor, values: Values) -> Tensor:
     return values["l1"] * size
 
 
-def penalty_gradient(gradient: Tensor, weights: Tensor, values: Values) -> None:
-    """Add ``l1 * sign(w)``, which is 0 at 0, to the gradient, ``slots x size``, in place."""
-    gradient.addcmul_(weights.sign(), values["l1"][:, None])
-
-
 technique = Technique(
     name="l1",
     hyperparameters={"l1": Numeric(low=1e-6, high=1e-2, log=True, minimum=0.0, neutral=0.0, stronger="up")},
     penalty=penalty,
-    penalty_gradient=penalty_gradient,
+    powers={1: "l1"},
 )

@@ -24,14 +24,9 @@ def penalty(weights: Tensor, values: Values) -> Tensor:
     return values["l2"] * size
 
 
-def penalty_gradient(gradient: Tensor, weights: Tensor, values: Values) -> None:
-    """Add ``2 * l2 * w`` to the gradient, ``slots x size``, in place."""
-    gradient.addcmul_(weights, 2 * values["l2"][:, None])
-
-
 technique = Technique(
     name="l2",
     hyperparameters={"l2": Numeric(low=1e-6, high=1e-1, log=True, minimum=0.0, neutral=0.0, stronger="up")},
     penalty=penalty,
-    penalty_gradient=penalty_gradient,
+    powers={2: "l2"},
 )

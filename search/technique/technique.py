@@ -126,8 +126,8 @@ class Technique:
             leaves it out (contract C8, docs/design.md).
         penalty: a differentiable function of the weights whose result, ``(slots,)``, is added to each slot's loss.
             `val_loss` leaves it out.
-        penalty_gradient: a function that adds the gradient of the penalty to the gradient ``slots x size`` in place. It
-            saves the backward pass through `penalty`.
+        powers: the `penalty` once more, for the compiled engine of the CPU, if it is ``sum_p c_p * sum_i |w_i|^p`` with
+            p = 1, 2 over all weights: p to the name of the hyperparameter c_p.
         gradient: a function that changes the gradient ``slots x size`` in place, after the backward pass.
         rate: a function that returns a factor on the learning rate, ``(slots,)`` or ``slots x size``. It gets the
             0-based step since the start and the number of steps of one epoch.
@@ -157,7 +157,7 @@ class Technique:
     targets: Callable[[Tensor, Values], Tensor] | None = None
     loss: Callable[[Batch, Values], Tensor] | None = None
     penalty: Callable[[Tensor, Values], Tensor] | None = None
-    penalty_gradient: Callable[[Tensor, Tensor, Values], None] | None = None
+    powers: Mapping[int, str] = field(default_factory=dict)
     gradient: Callable[[Tensor, Tensor, Values], None] | None = None
     rate: Callable[[int, int, Values], Tensor] | None = None
     project: Callable[[Tensor, Values], None] | None = None

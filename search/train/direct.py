@@ -7,18 +7,19 @@ around them. Other programs train through autograd, with the same products.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from search.technique import Gate, Technique
+from search.technique import Technique
 from search.train.changes import Change, InPlace, has_form
 
 if TYPE_CHECKING:
-    from search.train.compiled.network import CompiledNetwork, Gates
+    from search.train.compiled.network import CompiledNetwork
+    from search.train.compiled.plan import Gates
 
 
 def serves(techniques: Sequence[Technique]) -> bool:
@@ -33,6 +34,10 @@ class DirectGradient:
         network: the network.
         layers: the number of its layers.
         changes: the changes of activations, in the order of the techniques.
+
+    Attributes:
+        gates_only: whether all of these are gates.
+        draws: whether there are any.
     """
 
     def __init__(
@@ -42,7 +47,8 @@ class DirectGradient:
         changes: Sequence[Change],
     ) -> None:
         self._network, self._layers, self._changes = network, layers, changes
-        self._gates_only = all(change.technique.loops is None for change in changes)
+        self.draws = bool(changes)
+        self.gates_only = all(change.technique.loops is None for change in changes)
         self._rooms: dict[str, Tensor] = {}
 
     def __call__(self, x: Tensor, y: Tensor, total: Tensor) -> None:
@@ -51,7 +57,7 @@ class DirectGradient:
         Args:
             x, y: inputs and targets, ``groups or slots x batch x padded ...``.
         """
-        if self._gates_only and (gates := self._gates(x)) is not None:
+        if self.gates_only and (gates := self.gates([x.shape[1]], x, lambda _step: None)) is not None:
             self._network.learn(x, y, total, gates)
             return
         network, passed = self._network, []
@@ -71,28 +77,39 @@ class DirectGradient:
                 for back in reversed(undo):
                     back(gradient)
 
-    def _gates(self, x: Tensor) -> Gates | None:
-        """Return the gates of a pass over inputs `x`; None if two techniques have a gate at the same place."""
-        slots = self._network.slots
-        found: dict[int, Gate] = {}
-        for number in range(self._layers) if self._changes else ():
-            h = x[:1, :, :1].expand(slots, -1, self._network.width(number))
-            for change in self._changes:
-                gate = change.technique.gate
-                if gate is not None and (one := gate(number, h, change.values)) is not None:
-                    if number in found:
+    def gates(self, rows: Sequence[int], x: Tensor, begin: Callable[[int], None]) -> Gates | None:
+        """Return the gates of some steps; None if two techniques have a gate at the same place.
+
+        Args:
+            rows: the number of rows of each step.
+            x: inputs of any of them, ``groups or slots x ... x padded features``.
+            begin: a function that is called with each step's number before its gates are drawn.
+        """
+        if not self._changes:
+            return self._network.no_gates(len(rows))
+        slots, dtype = self._network.slots, x.numpy().dtype
+        at = np.full((len(rows), slots, self._layers), -1)
+        least, scale = (np.zeros(at.shape, dtype) for _ in range(2))
+        group_of = self._changes[0].values.group_of.numpy()
+        draws: list[Tensor] = []
+        used = 0
+        for step, count in enumerate(rows):
+            begin(step)
+            for number in range(self._layers):
+                h = x[:1, :1, :1].expand(slots, count, self._network.width(number))
+                for change in self._changes:
+                    gate = change.technique.gate
+                    if gate is None or (one := gate(number, h, change.values)) is None:
+                        continue
+                    if at[step, 0, number] >= 0:
                         return None
-                    found[number] = one
-        if not found:
-            return self._network.no_gates
-        at = np.full((slots, self._layers), -1)
-        least, scale = (np.zeros((slots, self._layers), x.numpy().dtype) for _ in range(2))
-        begin, group_of = 0, self._changes[0].values.group_of.numpy()
-        for number, one in found.items():
-            at[:, number] = begin + group_of * one.draws[0].numel()
-            least[:, number], scale[:, number] = one.least.numpy(), one.scale.numpy()
-            begin += one.draws.numel()
-        return self._network.gates(torch.cat([one.draws.reshape(-1) for one in found.values()]), at, least, scale)
+                    at[step, :, number] = used + group_of * one.draws[0].numel()
+                    least[step, :, number], scale[step, :, number] = one.least.numpy(), one.scale.numpy()
+                    used += one.draws.numel()
+                    draws.append(one.draws.reshape(-1))
+        if not draws:
+            return self._network.no_gates(len(rows))
+        return self._network.gates(torch.cat(draws), at, least, scale)
 
     def _changed(self, h: Tensor, number: int) -> tuple[Tensor, list[InPlace]]:
         """Return activations as the techniques change them, and what takes the gradient back through each change."""

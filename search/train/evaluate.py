@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from search.technique.layout import ALIGNMENT, Layout
+from search.technique.layout import Layout
 from search.train.batches import Batches
-from search.train.network import Network
+from search.train.network import Network, Products
 from search.train.program import Program
 
 # Rows per product in evaluation. This is a constant because the way rows are cut must not depend on the pack.
@@ -59,19 +59,11 @@ def per_example(program: Program, batches: Batches, predictions: Tensor, y: Tens
 
 
 @torch.no_grad()
-def sizes(theta: Tensor, layout: Layout, room: Tensor) -> dict[str, Tensor]:
-    """Return the share of weights below 1e-6 in magnitude, and the Euclidean norm, float64 ``(slots,)`` each.
-
-    Args:
-        theta: the weights, ``slots x size``.
-        layout: the layout of the weights.
-        room: a buffer of the size of theta, which is overwritten.
-    """
-    norm = torch.linalg.vector_norm(theta, dim=1).double()
+def sizes(products: Products, layout: Layout) -> dict[str, Tensor]:
+    """Return the share of weights below 1e-6 in magnitude, and the Euclidean norm, float64 ``(slots,)`` each."""
+    small, norm = products.sizes(_SPARSE)
     # Padding is exactly zero, so it is counted and subtracted again, which is cheaper than masking it.
-    small = torch.lt(torch.abs(theta, out=room), _SPARSE, out=room)
-    # A sum over sixteen is exact in any type; a sum of booleans would first copy them all into 64-bit integers.
-    zeros = small.view(len(theta), -1, ALIGNMENT).sum(2).double().sum(1) - (layout.size - layout.trainable)
+    zeros = small - (layout.size - layout.trainable)
     # If weights are not finite, the padding is not either, and the count means nothing.
     sparsity = torch.where(norm.isfinite(), zeros / layout.trainable, torch.nan)
     return {"sparsity": sparsity, "weight_norm": norm}

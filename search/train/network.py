@@ -47,6 +47,8 @@ class Products(Protocol):
 
     def measure(self, predictions: Tensor, y: Tensor, scale: Tensor | None, total: Tensor, read: Tensor) -> None: ...
 
+    def sizes(self, least: float) -> tuple[Tensor, Tensor]: ...
+
 
 class _Stretch(torch.autograd.Function):
     """Layers in a row, with nothing between them that techniques change."""

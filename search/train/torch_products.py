@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from search.technique.layout import Layout
+from search.technique.layout import ALIGNMENT, Layout
 from search.train import losses
 from search.train.activations import ACTIVATIONS
 from search.train.losses import LossFunction
@@ -41,7 +41,8 @@ class TorchProducts:
         compute: torch.dtype,
     ) -> None:
         self.slots, self.dtype = len(theta), compute
-        self._theta, self._groups, self._loss, self._outputs = theta, groups, loss, outputs
+        self._theta, self._gradient, self._groups = theta, gradient, groups
+        self._loss, self._outputs = loss, outputs
         # This is theta itself if its type is that of the products.
         self._computed = theta.to(compute)
         places = [(layout.weight(layer), layout.bias(layer)) for layer in range(layout.layers)]
@@ -112,6 +113,14 @@ class TorchProducts:
             if scale is None
             else losses.squared_error(predictions, y, scale)
         )
+
+    def sizes(self, least: float) -> tuple[Tensor, Tensor]:
+        """Return each slot's number of weights below `least` in magnitude, and their norm; overwrite the gradient."""
+        theta = self._theta
+        norm = torch.linalg.vector_norm(theta, dim=1).double()
+        small = torch.lt(torch.abs(theta, out=self._gradient), least, out=self._gradient)
+        # A sum over sixteen is exact in any type; a sum of booleans would first copy them all into 64-bit integers.
+        return small.view(len(theta), -1, ALIGNMENT).sum(2).double().sum(1), norm
 
     def _linear(self, layer: int, x: Tensor) -> Tensor:
         weight, bias = self._weights[layer], self._biases[layer]

@@ -10,20 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from search.technique import Batch
-from search.train import evaluate, streams
+from search.train import at_once, direct, evaluate, streams
+from search.train.at_once import StepsAtOnce
 from search.train.batches import Batches
 from search.train.changes import Change, has_form
-from search.train.direct import DirectGradient, serves
+from search.train.direct import DirectGradient
 from search.train.network import Network, products_of
+from search.train.penalties import Penalties
 from search.train.program import Program
 from search.train.torch_products import TorchProducts
 from search.train.values import make_values, owned, owner
+
+if TYPE_CHECKING:
+    from search.train.compiled.optimisers import CompiledOptimiser
 
 
 class Trainer:
@@ -66,14 +71,27 @@ class Trainer:
         products = products_of(program, batches, theta, self._gradient, self._moment.groups)
         changes: list[Change] = []
         self._direct: DirectGradient | None = None
+        self._at_once: StepsAtOnce | None = None
+        self._compiled = _compiled_optimiser(program, theta, self._gradient, self._optimiser, self._moment.numeric)
         if not isinstance(products, TorchProducts):
             by_technique = zip(program.techniques, self._techniques, strict=True)
             changes = [Change(technique, values, products) for technique, values in by_technique if has_form(technique)]
-            if serves(program.techniques):
+            if direct.serves(program.techniques):
                 self._direct = DirectGradient(products, layout.layers, changes)
+                self._added = Penalties(program.techniques, self._techniques, products, theta, self._gradient)
+                if self._compiled is not None and at_once.serves(program, self._direct, self._added):
+                    self._at_once = StepsAtOnce(
+                        program,
+                        batches,
+                        self._moment,
+                        products,
+                        self._direct,
+                        self._added,
+                        self._compiled,
+                        self._rate if self._rates else None,
+                    )
         gates = {id(change.values): change.gate_for_autograd for change in changes if change.technique.gate is not None}
         self._network = Network(products, layout.layers, theta, self._bound("layer", gates), self._moment.expand)
-        self._update = _update_of(program)
 
     def run_epoch(self) -> dict[str, Tensor]:
         """Train every slot for one epoch and return its metrics: name to float64 ``(slots,)``."""
@@ -118,28 +136,35 @@ class Trainer:
         return orders
 
     def _train(self) -> dict[str, Tensor]:
-        program, moment, theta = self._program, self._moment, self._state["theta"]
-        minibatches = list(zip(*(torch.split(order, program.batch_size) for order in self._orders()), strict=True))
-        loss_sum = torch.zeros(len(theta), dtype=torch.float64, device=theta.device)
+        moment, size = self._moment, self._program.batch_size
+        orders = self._orders()
+        rows = len(orders[0])
+        loss_sum = torch.zeros(moment.slots, dtype=torch.float64, device=moment.device)
         extra_sum = torch.zeros_like(loss_sum)
-        moment.train, moment.steps = True, len(minibatches)
-        differentiate = self._by_autograd if self._direct is None else self._directly
-        extra = None
-        rows = 0
-        for step, chosen in enumerate(minibatches):
-            moment.step, moment.forward = step, 0
-            x, targets = self._minibatch(chosen)
-            extra = differentiate(x, targets, loss_sum)
-            self._step()
-            rows += len(chosen[0])
-            if extra is not None:
-                extra_sum += extra
+        moment.train, moment.steps = True, -(-rows // size)
+        count = 1 if self._at_once is None else self._at_once.count
+        for first in range(0, moment.steps, count):
+            moment.step, moment.forward = first, 0
+            chosen = [order[first * size : (first + count) * size] for order in orders]
+            if self._at_once is None or not self._at_once(chosen, loss_sum, extra_sum):
+                self._step_by_step(chosen, loss_sum, extra_sum)
         measured = {"train_loss": loss_sum / rows}
-        if extra is not None:
-            measured["train_objective"] = measured["train_loss"] + extra_sum / len(minibatches)
+        if self._losses or self._penalties:
+            measured["train_objective"] = measured["train_loss"] + extra_sum / moment.steps
         if self._rates:
             measured["lr"] = moment.lr.amax(1).double()
         return measured
+
+    def _step_by_step(self, chosen: Sequence[Tensor], loss_sum: Tensor, extra_sum: Tensor) -> None:
+        """Take the steps that begin with the moment's, one after the other; the arguments are as in `StepsAtOnce`."""
+        moment = self._moment
+        differentiate = self._by_autograd if self._direct is None else self._directly
+        minibatches = zip(*(torch.split(rows, self._program.batch_size) for rows in chosen), strict=True)
+        for step, minibatch in enumerate(minibatches, moment.step):
+            moment.step, moment.forward = step, 0
+            x, targets = self._minibatch(minibatch)
+            differentiate(x, targets, loss_sum, extra_sum)
+            self._step()
 
     def _minibatch(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return inputs and targets of these rows, as techniques change them, ``groups or slots x batch x ...``."""
@@ -154,8 +179,8 @@ class Trainer:
             y = change(y)
         return x, y
 
-    def _by_autograd(self, x: Tensor, y: Tensor, loss_sum: Tensor) -> Tensor | None:
-        """Write the gradient of a minibatch; add its losses to `loss_sum`, and return the other terms, ``(slots,)``."""
+    def _by_autograd(self, x: Tensor, y: Tensor, loss_sum: Tensor, extra_sum: Tensor) -> None:
+        """Write the gradient of a minibatch; add its losses to `loss_sum`, and the other terms to `extra_sum`."""
         batches, moment, program = self._batches, self._moment, self._program
         self._network.begin()
         # The targets of a single group broadcast over its slots.
@@ -172,25 +197,14 @@ class Trainer:
             self._gradient.add_(self._leaf.grad)
             self._leaf.grad = None
         loss_sum += loss.detach() * x.shape[1]
-        return None if extra is None else extra.detach()
+        if extra is not None:
+            extra_sum += extra.detach()
 
-    def _directly(self, x: Tensor, y: Tensor, loss_sum: Tensor) -> Tensor | None:
-        """Do what `_by_autograd` does; only penalties that do not state their gradient take autograd."""
+    def _directly(self, x: Tensor, y: Tensor, loss_sum: Tensor, extra_sum: Tensor) -> None:
+        """Do what `_by_autograd` does."""
         assert self._direct is not None
         self._direct(x, y, loss_sum)
-        terms = []
-        for technique, values in zip(self._program.techniques, self._techniques, strict=True):
-            if technique.penalty is None:
-                continue
-            if technique.penalty_gradient is None:
-                term = technique.penalty(self._leaf, values)
-                self._gradient.add_(torch.autograd.grad(term.sum(), self._leaf)[0])
-            else:
-                theta = self._state["theta"]
-                term = technique.penalty(theta, values)
-                technique.penalty_gradient(self._gradient, theta, values)
-            terms.append(term.detach())
-        return _sum(terms)
+        self._added.add(extra_sum)
 
     def _pass(self, x: Tensor) -> Tensor:
         predictions = self._network(x)
@@ -202,17 +216,24 @@ class Trainer:
         moment, theta = self._moment, self._state["theta"]
         for change in self._gradients:
             change(self._gradient, theta)
-        values: Mapping[str, Tensor] = moment.numeric
-        if self._rates:
-            lr = values["lr"][:, None]
-            for rate in self._rates:
-                factor = rate(moment.epoch * moment.steps + moment.step, moment.steps)
-                lr = lr * (factor if factor.ndim == 2 else factor[:, None])
-            moment.lr = lr
-            values = {**values, "lr": lr}
-        self._update(theta, self._gradient, self._optimiser, values)
+        lr = self._rate() if self._rates else moment.numeric["lr"][:, None]
+        if self._compiled is not None and lr.shape[1] == 1:
+            self._compiled.step(lr)
+        else:
+            values = {**moment.numeric, "lr": lr}
+            self._program.optimiser.update(theta, self._gradient, self._optimiser, values)
         for project in self._projections:
             project(theta)
+
+    def _rate(self) -> Tensor:
+        """Return the learning rates of this step, ``slots x 1`` or ``slots x size``."""
+        moment = self._moment
+        lr = moment.numeric["lr"][:, None]
+        for rate in self._rates:
+            factor = rate(moment.epoch * moment.steps + moment.step, moment.steps)
+            lr = lr * (factor if factor.ndim == 2 else factor[:, None])
+        moment.lr = lr
+        return lr
 
     @torch.no_grad()
     def _evaluate(self) -> dict[str, Tensor]:
@@ -223,8 +244,7 @@ class Trainer:
         penalty = _sum([term(self._leaf) for term in self._penalties])
         if penalty is not None:
             measured["val_objective"] = loss + penalty.double()
-        # The gradient of the last step has been used, so its memory can be.
-        measured |= evaluate.sizes(theta, layout, self._gradient)
+        measured |= evaluate.sizes(self._network.products, layout)
         if "test" in self._program.watch:
             names = ("test_loss", batches.metric.replace("val_", "test_"))
             measured |= dict(zip(names, self.score(batches.x_test, batches.y_test), strict=True))
@@ -264,22 +284,14 @@ def _sum(terms: Sequence[Tensor]) -> Tensor | None:
     return reduce(torch.add, terms) if terms else None
 
 
-def _update_of(program: Program) -> Callable[[Tensor, Tensor, dict[str, Tensor], Mapping[str, Tensor]], None]:
-    """Return the function that takes a step of the program's optimiser, with its engine (`Optimiser.update`)."""
-    in_torch = program.optimiser.update
+def _compiled_optimiser(
+    program: Program, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], values: Mapping[str, Tensor]
+) -> CompiledOptimiser | None:
+    """Return the compiled form of the program's optimiser, if its engine is compiled and there is one."""
     if program.engine == "torch":
-        return in_torch
-    from search.train.compiled.optimisers import Flats, prepare  # it takes numba
+        return None
+    from search.train.compiled import optimisers  # it takes numba
 
-    flats: list[Flats] = []
-
-    def update(theta: Tensor, gradient: Tensor, state: dict[str, Tensor], values: Mapping[str, Tensor]) -> None:
-        if not flats:
-            flats.append(Flats(theta, gradient, state))
-        take = prepare(program.optimiser, flats[0], values)
-        if take is None:
-            in_torch(theta, gradient, state, values)
-        else:
-            take(0, theta.shape[1])
-
-    return update
+    if not optimisers.has_form(program.optimiser):
+        return None
+    return optimisers.CompiledOptimiser(program.optimiser, theta, gradient, state, values)

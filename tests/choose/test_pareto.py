@@ -112,7 +112,8 @@ def test_width_and_crashes_change_nothing(tmp_path: Path, sampler: str) -> None:
     assert states == {TrialState.COMPLETE, TrialState.PRUNED}
     narrow = small(tmp_path, storage="narrow.db", slots=3, **changes).run(observers=[Quiet()])
     assert outcome(narrow) == outcome(whole)
-    for crash in ({"fail_after_epochs": 30}, {"fail_after_told": 5}, {"fail_after_told": 13}):
+    # Results are written ahead of the observer: after two crashes, up to two cohorts of three may be written.
+    for crash in ({"fail_after_epochs": 30}, {"fail_after_told": 5}, {"fail_after_told": 5}):
         with pytest.raises(Crash):
             small(tmp_path, storage="crash.db", **changes).run(observers=[Quiet(**crash)])
     again = small(tmp_path, storage="crash.db", **changes).run(observers=[Quiet()])

@@ -62,9 +62,9 @@ def test_a_crash_in_training_changes_nothing(tmp_path: Path, undisturbed: list[A
 def test_a_crash_between_two_results_changes_nothing(tmp_path: Path, undisturbed: list[Any], told: int) -> None:
     with pytest.raises(Crash):
         small(tmp_path).run(observers=[Quiet(fail_after_told=told)])
-    # Results are written ahead of the observer.
+    # Results are written ahead of the observer, all of them where the machine is busy.
     written = [trial for trial in small(tmp_path).optuna_study.trials if trial.state.is_finished()]
-    assert told <= len(written) < 12
+    assert told <= len(written) <= 12
     watcher = Quiet()
     assert outcome(small(tmp_path).run(observers=[watcher])) == undisturbed
     assert len(watcher.told_numbers) == 12 - len(written)

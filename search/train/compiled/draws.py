@@ -27,6 +27,13 @@ def _bits(stream, i):
 
 
 @kernel
+def bits(stream, out):
+    """Fill `out`, int64, with the integers of a stream."""
+    for i in range(len(out)):
+        out[i] = np.int64(_bits(stream, i))
+
+
+@kernel
 def dense_uniform(stream, out):
     """Fill `out` with draws from [0, 1): two from each integer, its low half first."""
     unit = out.dtype.type(_UNIT)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from search.train.compiled import layers
 from search.train.compiled.losses import correct, loss_and_gradient, squared_error
 from search.train.compiled.products import multiply
+from search.train.compiled.steps import NONE, penalise, square_sum, step
 from search.train.compiled.toolchain import kernel
 
 BLOCK = 256
@@ -20,49 +21,76 @@ BLOCK = 256
 
 @kernel
 def learn(
-    plan, theta, gradient, size, slots, x, x_at, y, y_at, rows, outputs, loss, kept, delta, turned, panel, zeros, total,
-    noise, gates, least, scale, gated,
+    plan, theta, gradient, size, slots, x, x_at, y, y_at, rows, batch, outputs, loss, kept, delta, turned, panel, zeros,
+    total, noise, gates, least, scale, gated, strengths, penalty, lr, code, first, second, third, counts, numbers,
+    nesterov,
 ):  # fmt: skip
-    """Write every slot's gradient for a minibatch, and add the sum of its losses to `total`.
+    """Train every slot for some steps; add its losses to `total` and the value of its penalties to `penalty`.
 
     Args:
-        x, x_at, y, y_at: inputs and targets, and where each slot's begin.
-        rows, outputs: the number of rows, and of real outputs.
+        x, x_at, y, y_at: inputs and targets of all steps, and where each slot's begin.
+        rows, batch: the number of rows, and how many of them are a minibatch; the last one may have fewer.
+        outputs: the number of real outputs.
         loss: the code of the loss.
         kept, delta, turned, panel, zeros: room for one slot and one block of rows.
-        total: the sums of losses, float64 ``(slots,)``.
-        noise, gates, least, scale: the gates, ``slots x layers`` (`layers.forward`); no columns if there are none.
+        total, penalty: float64 ``(slots,)``.
+        noise, gates, least, scale: the gates, ``steps x slots x layers`` (`layers.forward`); no layers if there are
+            none.
         gated: room for a block of inputs after their gate.
+        strengths: as in `steps.penalise`; no columns if there is no penalty.
+        lr: the learning rates, ``steps x slots``.
+        code, first, second, third, counts, numbers, nesterov: as in `steps.step`; without an optimiser, the gradient of
+            the last step is left in `gradient`.
     """
+    for slot in range(slots):
+        # All steps of one slot before those of the next: its weights and moments stay in the cache.
+        for at in range(0, rows, batch):
+            count, number = min(batch, rows - at), at // batch
+            _learn_minibatch(
+                plan, theta, gradient, size, slot, x, x_at[slot] + at * plan[layers.INPUTS, 0], y,
+                y_at[slot] + at * plan[layers.OUTPUTS, plan.shape[1] - 1], count, outputs, loss, kept, delta, turned,
+                panel, zeros, total, noise, gates[number, slot], least[number, slot], scale[number, slot], gated,
+            )  # fmt: skip
+            if strengths.shape[1] > 0:
+                penalty[slot] += penalise(theta, gradient, size, slot, strengths)
+            if code != NONE:
+                step(
+                    code, theta, gradient, size, slot, lr[number, slot], first, second, third, counts, numbers, nesterov
+                )
+
+
+@kernel
+def _learn_minibatch(
+    plan, theta, gradient, size, slot, x, x_at, y, y_at, rows, outputs, loss, kept, delta, turned, panel, zeros, total,
+    noise, gates, least, scale, gated,
+):  # fmt: skip
+    """Write a slot's gradient for a minibatch, and add the sum of its losses to `total`."""
     count = plan.shape[1]
     inputs, width = plan[layers.INPUTS, 0], plan[layers.OUTPUTS, count - 1]
     share = theta.dtype.type(1.0 / rows)
-    for slot in range(slots):
-        at = slot * size
-        layers.turn(plan, 1, count, theta, at, turned, 0)
-        for row in range(0, rows, BLOCK):
-            some = min(BLOCK, rows - row)
-            x_row, y_row = x_at[slot] + row * inputs, y_at[slot] + row * width
-            source, source_at, places = x, x_row, gates[slot].copy()
-            if len(places):
-                _begin_gates(plan, places, row, gated, x, x_row, some, noise, least[slot, 0], scale[slot, 0])
-                if places[0] >= 0:
-                    source, source_at = gated, 0
-            layers.forward(
-                plan, 0, count, theta, at, source, source_at, kept, 0, BLOCK, 0, some, panel, noise, places,
-                least[slot], scale[slot],
-            )  # fmt: skip
-            z_at, d_at = BLOCK * plan[layers.KEPT, count - 1], BLOCK * plan[layers.DELTA, count - 1]
-            z, d = _rows(kept, z_at, some, width), _rows(delta, d_at, some, width)
-            total[slot] = loss_and_gradient(loss, z, _rows(y, y_row, some, width), d, outputs, share, total[slot])
-            layers.deltas(
-                plan, 0, count, turned, 0, kept, 0, delta, 0, BLOCK, 0, some, panel, zeros, noise, places, least[slot],
-                scale[slot],
-            )  # fmt: skip
-            layers.gradients(
-                plan, 0, count, source, source_at, kept, 0, delta, 0, BLOCK, 0, some, gradient, at, row > 0, 0, 1,
-                panel, zeros,
-            )  # fmt: skip
+    at = slot * size
+    layers.turn(plan, 1, count, theta, at, turned, 0)
+    for row in range(0, rows, BLOCK):
+        some = min(BLOCK, rows - row)
+        x_row, y_row = x_at + row * inputs, y_at + row * width
+        source, source_at, places = x, x_row, gates.copy()
+        if len(places):
+            _begin_gates(plan, places, row, gated, x, x_row, some, noise, least[0], scale[0])
+            if places[0] >= 0:
+                source, source_at = gated, 0
+        layers.forward(
+            plan, 0, count, theta, at, source, source_at, kept, 0, BLOCK, 0, some, panel, noise, places, least, scale
+        )
+        z_at, d_at = BLOCK * plan[layers.KEPT, count - 1], BLOCK * plan[layers.DELTA, count - 1]
+        z, d = _rows(kept, z_at, some, width), _rows(delta, d_at, some, width)
+        total[slot] = loss_and_gradient(loss, z, _rows(y, y_row, some, width), d, outputs, share, total[slot])
+        layers.deltas(
+            plan, 0, count, turned, 0, kept, 0, delta, 0, BLOCK, 0, some, panel, zeros, noise, places, least, scale
+        )
+        layers.gradients(
+            plan, 0, count, source, source_at, kept, 0, delta, 0, BLOCK, 0, some, gradient, at, row > 0, 0, 1, panel,
+            zeros,
+        )  # fmt: skip
 
 
 @kernel
@@ -213,6 +241,24 @@ def measure(z, y, y_at, slots, rows, width, outputs, loss, scale, d, total, read
             read[slot] += squared_error(z_slot, y_slot, scale, outputs)
         else:
             read[slot] += correct(z_slot, y_slot, outputs)
+
+
+@kernel
+def penalties(theta, gradient, size, strengths, values):
+    """Add the gradient of each slot's penalties, and their values to `values` (`steps.penalise`)."""
+    for slot in range(strengths.shape[1]):
+        values[slot] += penalise(theta, gradient, size, slot, strengths)
+
+
+@kernel
+def sizes(theta, size, least, small, squares):
+    """Write each slot's number of weights below `least` in magnitude, and the sum of its squared weights."""
+    for slot in range(len(small)):
+        w = theta[slot * size : (slot + 1) * size]
+        count = 0
+        for i in range(len(w)):
+            count += 1 if abs(w[i]) < least else 0
+        small[slot], squares[slot] = count, square_sum(w)
 
 
 @kernel

@@ -5,59 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from search.technique.layout import Layout
-from search.train.compiled import activations, kernels, layers, losses
-from search.train.compiled.optimisers import Array, flat
+from search.train.compiled import kernels, layers, losses
+from search.train.compiled.optimisers import Array, CompiledOptimiser, Update, flat
+from search.train.compiled.plan import Gates, Places, plan_of
 from search.train.compiled.rooms import Room
 from search.train.crew import share, together
 from search.train.losses import LossFunction
 
-Places = NDArray[np.int64]
-
 _SHARED = 2**24  # rows times parameters from which several threads share a slot: a step of about a millisecond
-
-
-def plan_of(layout: Layout, activation: str, gated: bool) -> Places:
-    """Return a network as kernels take it, int64 ``9 x layers`` (`layers`); `gated` if its activations have gates."""
-    plan = np.zeros((9, layout.layers), np.int64)
-    for layer in range(layout.layers):
-        weight, bias = layout.weight(layer), layout.bias(layer)
-        plan[layers.INPUTS, layer], plan[layers.OUTPUTS, layer] = weight.stored
-        plan[layers.WEIGHT, layer], plan[layers.BIAS, layer] = weight.offset, bias.offset
-        plan[layers.CODE, layer] = activations.CODES[activation if layer < layout.layers - 1 else None]
-    # A gate changes h, of which the derivative of tanh takes the size.
-    code = plan[layers.CODE]
-    plan[layers.APART] = (code == activations.GELU) | ((code == activations.TANH) & gated)
-    kept = plan[layers.OUTPUTS] * (1 + plan[layers.APART])
-    for name, each in (
-        (layers.KEPT, kept),
-        (layers.DELTA, plan[layers.OUTPUTS]),
-        (layers.TURNED, plan[layers.INPUTS] * plan[layers.OUTPUTS]),
-    ):
-        plan[name] = np.cumsum(each) - each
-    return plan
-
-
-class Gates(NamedTuple):
-    """The gates of a pack (`search.technique.Gate`), by slot and number of the activations, ``slots x layers``.
-
-    Attributes:
-        noise: the draws, one gate after the other.
-        at: the place of the slot's draws, -1 where there is no gate.
-        least, scale: the numbers of each slot's gates.
-    """
-
-    noise: Array
-    at: Places
-    least: Array
-    scale: Array
 
 
 class CompiledNetwork:
@@ -96,8 +57,8 @@ class CompiledNetwork:
         self._kept = np.zeros(0, self._theta.dtype)
         self._known_starts: dict[torch.Size, Places] = {}
         self._written = np.zeros(layout.layers, bool)
-        nothing = np.zeros((self.slots, 0), self._theta.dtype)
-        self.no_gates = Gates(self._theta[:0], np.zeros((self.slots, 0), np.int64), nothing, nothing)
+        self._nothing, self._nowhere = np.zeros((2, 0), self._theta.dtype), np.zeros(0, np.int64)
+        self._no_update = CompiledOptimiser.none(theta)
         self._memory: list[Tensor] = []
         self._taken = 0
 
@@ -114,23 +75,72 @@ class CompiledNetwork:
             total: float64 ``(slots,)``.
             gates: the gates of inputs and activations.
         """
-        threads = share()
-        if threads > 1 and x.shape[1] * self._size >= _SHARED:
+        threads = self.threads(x.shape[1])
+        if threads > 1:
             self._learn_together(x, y, flat(total), gates, threads)
             return
+        self._learn(x, y, total, gates, x.shape[1], self._nothing, flat(total), self._nothing, self._no_update)
+
+    def train(
+        self,
+        x: Tensor,
+        y: Tensor,
+        total: Tensor,
+        gates: Gates,
+        *,
+        batch: int,
+        strengths: Array,
+        penalties: Tensor,
+        rates: Array,
+        update: Update,
+    ) -> None:
+        """Train every slot for some steps; the arguments that `learn` has too are for all of them.
+
+        Args:
+            x, y: the minibatches one after the other, ``groups x rows x ...``.
+            total: the sums of the losses are added to it, float64 ``(slots,)``.
+            gates: the gates of each step.
+            batch: the number of rows of a minibatch; the last one may have fewer.
+            strengths: the factors of the penalties (`steps.penalise`), ``2 x slots``; no columns if there are none.
+            penalties: their values at each step are added to it, float64 ``(slots,)``.
+            rates: the learning rates, ``steps x slots``.
+            update: the optimiser.
+        """
+        self._learn(x, y, total, gates, batch, strengths, flat(penalties), rates, update)
+
+    def threads(self, rows: int) -> int:
+        """Return how many threads share a slot's minibatch of so many rows."""
+        return share() if rows * self._size >= _SHARED else 1
+
+    def _learn(
+        self,
+        x: Tensor,
+        y: Tensor,
+        total: Tensor,
+        gates: Gates,
+        batch: int,
+        strengths: Array,
+        penalties: Array,
+        rates: Array,
+        update: Update,
+    ) -> None:
         room = self._rooms[0].for_rows(kernels.BLOCK)
         kernels.learn(
             self._plan, self._theta, self._gradient, self._size, self.slots, _flat_minibatch(x), self._starts(x),
-            _flat_minibatch(y), self._starts(y), x.shape[1], self._outputs, self._loss, room.kept, room.delta,
-            room.turned, room.panel, room.zeros, flat(total), *gates, room.gated,
+            _flat_minibatch(y), self._starts(y), x.shape[1], batch, self._outputs, self._loss, room.kept, room.delta,
+            room.turned, room.panel, room.zeros, flat(total), *gates, room.gated, strengths, penalties, rates, *update,
         )  # fmt: skip
+
+    def penalise(self, strengths: Array, penalties: Tensor) -> None:
+        """Add the gradients of penalties to that of each slot; the arguments are those of `train`."""
+        kernels.penalties(self._theta, self._gradient, self._size, strengths, flat(penalties))
 
     def _learn_together(self, x: Tensor, y: Tensor, total: Array, gates: Gates, threads: int) -> None:
         """Learn slot by slot, each one in several threads: first by rows, then by parts of the gradients."""
         plan, rows = self._plan, x.shape[1]
-        if gates.at.shape[1] and gates.at[0, 0] >= 0:
+        if gates.at.shape[2] and gates.at[0, 0, 0] >= 0:
             x = x[self._group_of] if len(x) < self.slots else x.clone()
-            kernels.gate(x.view(len(x), -1).numpy(), gates.noise, *(each[:, 0].copy() for each in gates[1:]))
+            kernels.gate(x.view(len(x), -1).numpy(), gates.noise, *(each[0, :, 0].copy() for each in gates[1:]))
         inputs, targets, x_at, y_at = _flat_minibatch(x), _flat_minibatch(y), self._starts(x), self._starts(y)
         while len(self._rooms) < threads:
             self._rooms.append(Room(plan, self._like))
@@ -138,7 +148,7 @@ class CompiledNetwork:
         edges = list(pairwise(rows * part // threads for part in range(threads + 1)))
         parts = list(zip(range(threads), edges, self._rooms, strict=False))
         for slot in range(self.slots):
-            at, here = slot * self._size, [each[slot] for each in gates[1:]]
+            at, here = slot * self._size, [each[0, slot] for each in gates[1:]]
 
             def learn_rows(
                 _part: int, edge: tuple[int, int], room: Room, slot: int = slot, at: int = at, here: list[Array] = here
@@ -186,7 +196,7 @@ class CompiledNetwork:
         room = self._rooms[0]
         kernels.forward(
             self._plan, first, last, self._theta, self._size, self.slots, _flat_minibatch(x), self._starts(x),
-            x.shape[1], flat(kept), kept_size, flat(out), room.panel, self.no_gates.at[0],
+            x.shape[1], flat(kept), kept_size, flat(out), room.panel, self._nowhere,
         )  # fmt: skip
 
     def backward(
@@ -211,7 +221,7 @@ class CompiledNetwork:
             self._plan, first, last, self._theta, self._gradient, self._size, self.slots, _flat_minibatch(x),
             self._starts(x), rows, flat(kept[0]), self._kept_size(first, last, rows), flat(gradient.contiguous()),
             flat(self._like if into is None else into), bool(self._written[first]), room.delta, room.turned, room.panel,
-            room.zeros, self.no_gates.at[0],
+            room.zeros, self._nowhere,
         )  # fmt: skip
         self._written[first:last] = True
         return into
@@ -245,8 +255,19 @@ class CompiledNetwork:
         return int(self._plan[layers.OUTPUTS, layers_before - 1] if layers_before else self._plan[layers.INPUTS, 0])
 
     def gates(self, noise: Tensor, at: Places, least: Array, scale: Array) -> Gates:
-        """Return gates for `learn`; the arguments are those of `Gates`."""
+        """Return gates for `learn` and `train`; the arguments are those of `Gates`."""
         return Gates(flat(noise), at, least, scale)
+
+    def no_gates(self, steps: int = 1) -> Gates:
+        """Return what stands for the gates of some steps if there are none."""
+        nothing = np.zeros((steps, self.slots, 0), self._theta.dtype)
+        return Gates(self._theta[:0], nothing.astype(np.int64), nothing, nothing)
+
+    def sizes(self, least: float) -> tuple[Tensor, Tensor]:
+        """Return each slot's number of weights below `least` in magnitude, and their norm, float64 ``(slots,)``."""
+        small, squares = torch.empty(2, self.slots, dtype=torch.float64)
+        kernels.sizes(self._theta, self._size, self._theta.dtype.type(least), flat(small), flat(squares))
+        return small, squares.sqrt_()
 
     def through_gate(self, draws: Tensor, group_of: Tensor, least: Tensor, scale: Tensor) -> Callable[[Tensor], None]:
         """Return a function that applies a gate (`search.technique.Gate`) to activations or gradients, in place."""

@@ -1,11 +1,12 @@
-"""The compiled form of each optimiser: its `update`, over a range of every slot's parameters.
+"""An optimiser's state and hyperparameters as the kernels take them (`steps`).
 
 State and values are those of `search.train.optimisers`, so both forms continue from each other's states.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,114 +20,105 @@ from search.train.optimisers.rmsprop import RMSprop
 from search.train.optimisers.sgd import SGD
 
 Array = NDArray[np.floating]
-Update = Callable[[int, int], None]
-"""A function that takes the step for the parameters from a place of each slot to before another."""
 
 
-def prepare(optimiser: Optimiser, pack: Flats, values: Mapping[str, Tensor]) -> Update | None:
-    """Begin a step, and return the function that takes it; None if there is no compiled form of it.
+class _Form(NamedTuple):
+    """How kernels know an optimiser: its code, the names of its moments and counts in its state, and its numbers.
 
-    Args:
-        optimiser: the optimiser.
-        pack: weights, gradient and the optimiser's state; what is one number for each slot is brought up to date here.
-        values: as for `Optimiser.update`.
+    A number is the name of a hyperparameter, or of a tensor of the state; "" is 0.
     """
-    lr = values["lr"]
-    begin = _STEPS.get(type(optimiser))
-    if begin is None or (lr.dim() == 2 and lr.shape[1] > 1):
-        return None
-    pack.values = values
-    return begin(optimiser, pack)
+
+    code: int
+    moments: Sequence[str]
+    counts: Sequence[str]
+    numbers: Sequence[str]
 
 
-class Flats:
-    """A pack's tensors as the kernels take them: flat arrays, made once for all steps.
+_BETAS = ("beta1", "beta2", "gain1", "gain2", "eps")
+_FORMS: dict[type, _Form] = {
+    SGD: _Form(steps.SGD, ("velocity",), ("moving",), ("momentum", "dampening", "weight_decay")),
+    Adam: _Form(steps.ADAM, ("m", "v"), ("power1", "power2"), (*_BETAS, "weight_decay", "")),
+    AdamW: _Form(steps.ADAM, ("m", "v"), ("power1", "power2"), (*_BETAS, "", "weight_decay")),
+    Adagrad: _Form(steps.ADAGRAD, ("sum",), ("steps",), ("lr_decay", "adagrad_eps", "weight_decay")),
+    RMSprop: _Form(steps.RMSPROP, ("v", "m", "velocity"), (), ("gain", "momentum", "eps", "weight_decay")),
+}
 
-    Args:
-        theta, gradient: ``slots x size``.
-        state: the optimiser's state.
+
+class Update(NamedTuple):
+    """The optimiser of a pack, as `steps.step` takes it.
 
     Attributes:
-        values: the hyperparameters of the present step, as for `Optimiser.update`.
+        code: the optimiser.
+        first, second, third: its moments.
+        counts: what it counts, float64 ``2 x slots``.
+        numbers: its hyperparameters, ``7 x slots``.
+        nesterov: whether SGD has Nesterov's momentum.
     """
 
-    def __init__(self, theta: Tensor, gradient: Tensor, state: State) -> None:
-        self.size = theta.shape[1]
-        self.theta, self.gradient = flat(theta), flat(gradient)
-        self.values: Mapping[str, Tensor] = {}
-        self.zeros = np.zeros(len(theta), self.theta.dtype)
-        self._state = {name: flat(tensor) for name, tensor in state.items()}
-        self._empty = self.theta[:0]
-        self._known: dict[str, tuple[Tensor, Array]] = {}
+    code: int
+    first: Array
+    second: Array
+    third: Array
+    counts: Array
+    numbers: Array
+    nesterov: bool
 
-    def state(self, name: str) -> Array:
-        """Return a tensor of the state, empty if it is not there."""
-        return self._state.get(name, self._empty)
 
-    def value(self, name: str) -> Array:
-        """Return a hyperparameter ``(slots,)``; zeros if it is not in use."""
-        tensor = self.values.get(name)
-        if tensor is None:
-            return self.zeros
-        known = self._known.get(name)
-        if known is None or known[0] is not tensor:
-            known = self._known[name] = tensor, flat(tensor)
-        return known[1]
+class CompiledOptimiser:
+    """The steps of an optimiser in kernels.
+
+    Args:
+        optimiser: an optimiser that has a compiled form (`has_form`).
+        theta, gradient: ``slots x size``.
+        state: the optimiser's state.
+        values: the numeric hyperparameters in use, ``(slots,)`` each; but for `lr`, they stay the same at every step.
+    """
+
+    def __init__(
+        self, optimiser: Optimiser, theta: Tensor, gradient: Tensor, state: State, values: Mapping[str, Tensor]
+    ) -> None:
+        form, slots = _FORMS[type(optimiser)], len(theta)
+        self._theta, self._gradient, self._size = flat(theta), flat(gradient), theta.shape[1]
+        first, second, third = (
+            flat(state[name]) if name in state else self._theta[:0] for name in (*form.moments, "", "")[:3]
+        )
+        self._counted = [flat(state[name]) for name in form.counts if name in state]
+        numbers = np.zeros((7, slots), self._theta.dtype)
+        for row, name in enumerate(form.numbers):
+            if (given := values.get(name, state.get(name))) is not None:
+                numbers[row] = flat(given)
+        nesterov = isinstance(optimiser, SGD) and optimiser.nesterov
+        self._update = Update(form.code, first, second, third, np.zeros((2, slots)), numbers, nesterov)
+
+    @staticmethod
+    def none(theta: Tensor) -> Update:
+        """Return what stands for an optimiser where weights stay as they are."""
+        empty = flat(theta)[:0]
+        return Update(steps.NONE, empty, empty, empty, np.zeros((2, 0)), np.zeros((7, 0), empty.dtype), nesterov=False)
+
+    def begin(self) -> Update:
+        """Return the state from which a kernel takes steps; `end` follows them."""
+        for count, stored in zip(self._update.counts, self._counted, strict=False):
+            count[:] = stored
+        return self._update
+
+    def end(self) -> None:
+        """Write the counts to the state; the moments are there already."""
+        for count, stored in zip(self._update.counts, self._counted, strict=False):
+            stored[:] = count
+
+    def step(self, lr: Tensor) -> None:
+        """Take a step of every slot; `lr` is ``(slots,)`` or ``slots x 1``."""
+        steps.steps(self._theta, self._gradient, self._size, flat(lr), *self.begin())
+        self.end()
+
+
+def has_form(optimiser: Optimiser) -> bool:
+    """Return whether an optimiser has a compiled form."""
+    return type(optimiser) in _FORMS
 
 
 def flat(tensor: Tensor) -> Array:
     """Return a contiguous tensor on the CPU as a flat array of the same memory."""
     array: Array = tensor.numpy().reshape(-1)
     return array
-
-
-def _sgd(optimiser: Optimiser, pack: Flats) -> Update:
-    assert isinstance(optimiser, SGD)
-    moving = pack.state("moving")
-    before = moving.copy() if len(moving) else pack.zeros
-    moving[:] = 1
-    momentum, dampening, decay = (pack.value(name) for name in ("momentum", "dampening", "weight_decay"))
-    given = pack.state("velocity"), before, pack.size, pack.value("lr"), momentum, dampening, decay, optimiser.nesterov
-    return lambda start, stop: steps.sgd(pack.theta, pack.gradient, *given, start, stop)
-
-
-def _adam(optimiser: Optimiser, pack: Flats) -> Update:
-    powers = pack.state("power1"), pack.state("power2")
-    for power, beta in zip(powers, ("beta1", "beta2"), strict=True):
-        power *= pack.value(beta)
-    decays = pack.value("weight_decay"), pack.zeros
-    given = (
-        pack.state("m"),
-        pack.state("v"),
-        *powers,
-        pack.state("gain1"),
-        pack.state("gain2"),
-        pack.size,
-        pack.value("lr"),
-    )
-    eps, (coupled, decoupled) = pack.value("eps"), decays[::-1] if isinstance(optimiser, AdamW) else decays
-    return lambda start, stop: steps.adam(pack.theta, pack.gradient, *given, eps, coupled, decoupled, start, stop)
-
-
-def _adagrad(_optimiser: Optimiser, pack: Flats) -> Update:
-    count = pack.state("steps")
-    before = count.copy() if len(count) else np.zeros(len(pack.zeros))
-    count += 1
-    given = pack.state("sum"), before, pack.size, pack.value("lr")
-    values = pack.value("lr_decay"), pack.value("adagrad_eps"), pack.value("weight_decay")
-    return lambda start, stop: steps.adagrad(pack.theta, pack.gradient, *given, *values, start, stop)
-
-
-def _rmsprop(_optimiser: Optimiser, pack: Flats) -> Update:
-    given = *(pack.state(name) for name in ("v", "m", "velocity", "gain")), pack.size, pack.value("lr")
-    values = pack.value("momentum"), pack.value("eps"), pack.value("weight_decay")
-    return lambda start, stop: steps.rmsprop(pack.theta, pack.gradient, *given, *values, start, stop)
-
-
-_STEPS: dict[type, Callable[[Optimiser, Flats], Update]] = {
-    SGD: _sgd,
-    Adam: _adam,
-    AdamW: _adam,
-    Adagrad: _adagrad,
-    RMSprop: _rmsprop,
-}

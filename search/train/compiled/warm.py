@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from search.technique.layout import Layout
-from search.train.compiled import optimisers
+from search.train import streams
 from search.train.compiled.network import CompiledNetwork
+from search.train.compiled.optimisers import CompiledOptimiser
 from search.train.losses import cross_entropy
 from search.train.optimisers import OPTIMISERS
 
@@ -19,14 +21,25 @@ def call_each_kernel() -> None:
     network = CompiledNetwork(layout, "leaky_relu", cross_entropy, 16, theta, gradient, [slice(0, slots)])
     x, y = torch.zeros(1, 2, 16), torch.eye(2, 16)[None]
     total = torch.zeros(slots, dtype=torch.float64)
-    network.begin()
-    network.learn(x, y, total, network.no_gates)
-    network.measure(network.predict(0, layout.layers, x), y[0], None, total, total.clone())
-    values = {name: torch.full((slots,), value) for name, value in _VALUES.items()}
+    penalties, values = total.clone(), {name: torch.full((slots,), value) for name, value in _VALUES.items()}
     adam = OPTIMISERS["adam"]({})
-    step = optimisers.prepare(adam, optimisers.Flats(theta, gradient, adam.init(theta, values)), values)
-    assert step is not None
-    step(0, layout.size)
+    optimiser = CompiledOptimiser(adam, theta, gradient, adam.init(theta, values), values)
+    network.train(
+        x,
+        y,
+        total,
+        network.no_gates(),
+        batch=2,
+        strengths=np.zeros((2, 0), np.float32),
+        penalties=penalties,
+        rates=np.zeros((1, slots), np.float32),
+        update=optimiser.begin(),
+    )
+    optimiser.step(values["lr"])
+    network.begin()
+    network.measure(network.predict(0, layout.layers, x), y[0], None, total, total.clone())
+    network.sizes(0.0)
+    streams.permutation(0, 2)
 
 
 _VALUES = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}

@@ -194,10 +194,10 @@ def test_loops_of_the_inputs(make_data: MakeData, replicates: tuple[int, ...]) -
 
 
 def test_a_penalty_beside_gates_and_loops(make_data: MakeData) -> None:
-    """Penalties with and without a gradient of their own are added to what the kernels wrote."""
+    """Penalties in kernels and in torch are the same."""
     stated = [discover()[name] for name in ("l1", "l2")]
     found = []
-    for techniques in (stated, [replace(one, penalty_gradient=None) for one in stated]):
+    for techniques in (stated, [replace(one, powers={}) for one in stated]):
         pack = make_pack(
             make_data(100, 13, 3), [adam(l1=1e-3, l2=1e-2, dropout=0.2), adam(l1=1e-2, l2=0.0, dropout=0.5)],
             techniques=[*techniques, discover()["dropout"]], dtype=torch.float64,

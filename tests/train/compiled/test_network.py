@@ -75,7 +75,7 @@ def test_gates_are_products_with_masks(activation: str, numbers: list[int]) -> N
         at[:, number] = begin + case.group_of.numpy() * drawn[0].numel()
         begin += drawn.numel()
     flat = torch.cat([drawn.reshape(-1) for drawn in draws.values()])
-    given = case.network().gates(flat, at, least.numpy(), scale.numpy())
+    given = case.network().gates(flat, at[None], least.numpy()[None], scale.numpy()[None])
     gradient, total = case.learned(given)
     expected, expected_total = case.expected(masked)
     assert close(gradient, expected)

@@ -1,4 +1,4 @@
-"""The compiled step of each optimiser is its `update`, over any range of parameters."""
+"""The compiled step of each optimiser is its `update`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support.optimisers import CASES, Case
 from support.packs import close
 from torch import Tensor
 
-from search.train.compiled.optimisers import Flats, prepare
+from search.train.compiled.optimisers import CompiledOptimiser, has_form
 from search.train.optimisers import OPTIMISERS, Optimiser, State
 from search.train.optimisers.adam import Adam
 
@@ -31,20 +29,9 @@ def start(case: Case, dtype: torch.dtype) -> tuple[Optimiser, Tensor, State, Map
     return optimiser, theta.clone(), optimiser.init(theta, values), values, gradients
 
 
-def step(
-    optimiser: Optimiser,
-    theta: Tensor,
-    gradient: Tensor,
-    state: State,
-    values: Mapping[str, Tensor],
-    edges: tuple[int, ...] = (),
-) -> None:
-    """Take a compiled step, range by range."""
-    take = prepare(optimiser, Flats(theta, gradient, state), values)
-    assert take is not None
-    ranges = list(zip((0, *edges), (*edges, SIZE), strict=True))
-    for begin, end in reversed(ranges):
-        take(begin, end)
+def step(optimiser: Optimiser, theta: Tensor, gradient: Tensor, state: State, values: Mapping[str, Tensor]) -> None:
+    """Take a compiled step."""
+    CompiledOptimiser(optimiser, theta, gradient, state, values).step(values["lr"])
 
 
 @each
@@ -60,18 +47,6 @@ def test_a_step_is_that_of_torch(case: str) -> None:
         assert close(theta, expected), number
         for name in state.keys() - {"quotient"}:  # which is scratch
             assert close(state[name], expected_state[name]), (number, name)
-
-
-@each
-@given(edges=st.sets(st.integers(0, SIZE), max_size=4))
-@settings(deadline=None, max_examples=15)
-def test_bits_do_not_depend_on_the_ranges(case: str, edges: set[int]) -> None:
-    whole, parts = start(CASES[case], torch.float32), start(CASES[case], torch.float32)
-    for gradient in whole[4][:4]:
-        step(whole[0], whole[1], gradient, whole[2], whole[3])
-        step(parts[0], parts[1], gradient, parts[2], parts[3], tuple(sorted(edges)))
-    assert torch.equal(whole[1], parts[1])
-    assert all(torch.equal(whole[2][name], parts[2][name]) for name in whole[2])
 
 
 @each
@@ -99,18 +74,23 @@ def test_a_step_is_near_that_of_torch_in_float32(case: str) -> None:
 
 
 @each
-def test_parameters_with_rates_of_their_own_are_left_to_torch(case: str) -> None:
+def test_steps_follow_each_other_with_other_rates(case: str) -> None:
+    """One object takes all steps; its counts go on."""
     optimiser, theta, state, values, gradients = start(CASES[case], torch.float64)
-    before = {name: each.clone() for name, each in state.items()}
-    rates = {**values, "lr": values["lr"][:, None].expand(-1, SIZE).contiguous()}
-    assert prepare(optimiser, Flats(theta, gradients[0], state), rates) is None
-    assert all(torch.equal(before[name], state[name]) for name in state), "torch would take the step twice"
-    assert prepare(optimiser, Flats(theta, gradients[0], state), {**values, "lr": values["lr"][:, None]}) is not None
+    expected, expected_state = theta.clone(), {name: each.clone() for name, each in state.items()}
+    gradient = torch.empty_like(theta)
+    compiled = CompiledOptimiser(optimiser, theta, gradient, state, values)
+    for number, given in enumerate(gradients):
+        gradient.copy_(given)
+        lr = values["lr"] / (1 + number)
+        compiled.step(lr[:, None])
+        optimiser.update(expected, given.clone(), expected_state, {**values, "lr": lr})
+        assert close(theta, expected), number
 
 
 def test_an_optimiser_without_a_compiled_form_is_left_to_torch() -> None:
     class Other(Adam):
         pass
 
-    _, theta, state, values, gradients = start(CASES["adam"], torch.float64)
-    assert prepare(Other({}), Flats(theta, gradients[0], state), values) is None
+    assert has_form(Adam({}))
+    assert not has_form(Other({}))

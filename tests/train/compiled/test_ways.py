@@ -12,6 +12,8 @@ from torch import Tensor
 
 from search.data import Data
 from search.recipe.discovery import discover
+from search.train import at_once
+from search.train.at_once import StepsAtOnce
 from search.train.compiled import network as compiled_network
 from search.train.compiled.kernels import BLOCK
 from search.train.direct import DirectGradient
@@ -26,9 +28,9 @@ def share_slots(monkeypatch: pytest.MonkeyPatch, threads: int) -> list[int]:
 
     def together(work: Sequence[Callable[[], None]]) -> None:
         seen.append(len(work))
-        at_once(work)
+        really(work)
 
-    at_once = compiled_network.together
+    really = compiled_network.together
     monkeypatch.setattr(compiled_network, "share", lambda: threads)
     monkeypatch.setattr(compiled_network, "_SHARED", 0)
     monkeypatch.setattr(compiled_network, "together", together)
@@ -83,7 +85,7 @@ def test_alone_and_packed_have_the_same_bits(rows: int) -> None:
         own, losses = torch.empty(1, case.layout.size), torch.zeros(1, dtype=torch.float64)
         alone = case.network(slice(slot, slot + 1), own)
         alone.begin()
-        alone.learn(case.x[group : group + 1], case.y[group : group + 1], losses, alone.no_gates)
+        alone.learn(case.x[group : group + 1], case.y[group : group + 1], losses, alone.no_gates())
         assert torch.equal(own[0], gradient[slot])
         assert losses[0] == total[slot]
 
@@ -166,7 +168,7 @@ def test_gates_have_the_same_bits_in_every_way(
     fused = dropped(data, slots, activation)
     assert fused.pack.state["theta"].isfinite().all()
     with monkeypatch.context() as patched:
-        patched.setattr(DirectGradient, "_gates", lambda _self, _x: None)
+        patched.setattr(DirectGradient, "gates", lambda *_given: None)
         by_layer = dropped(data, slots, activation)
     with monkeypatch.context() as patched:
         seen = share_slots(patched, 3)
@@ -179,3 +181,51 @@ def test_gates_have_the_same_bits_in_every_way(
         slot = fused.slots[index]
         alone = dropped(data, [slots[slot.trial]], activation, (slot.replicate,))
         assert_same(fused, index, alone, 0)
+
+
+COSINE = {"warmup": 2.0, "eta_min_fraction": 0.1}
+STEPWISE: dict[str, tuple[tuple[str, ...], dict[str, float]]] = {
+    "nothing": ((), {}),
+    "penalties": (("l1", "l2"), {"l1": 1e-3, "l2": 1e-2}),
+    "schedule": (("lr_schedule",), COSINE),
+    "all": (
+        ("l2", "dropout", "input_dropout", "lr_schedule"),
+        COSINE | {"l2": 1e-2, "dropout": 0.3, "input_dropout": 0.2},
+    ),
+}
+
+
+@pytest.mark.parametrize("replicates", [(0,), (0, 3)])
+@pytest.mark.parametrize("case", STEPWISE)
+def test_steps_have_the_same_bits_at_once_and_one_by_one(
+    make_data: MakeData, monkeypatch: pytest.MonkeyPatch, case: str, replicates: tuple[int, ...]
+) -> None:
+    names, values = STEPWISE[case]
+    data = make_data(400, 13, 3)
+
+    def trained() -> TrainedPack:
+        slots = [adam(lr, **values) for lr in (1e-3, 1e-2, 3e-2)]
+        techniques = [discover()[name] for name in names]
+        pack = make_pack(data, slots, techniques=techniques, replicates=replicates, lr_schedule="cosine")
+        return train_pack(pack, 3)
+
+    calls: list[int] = []
+    take = StepsAtOnce.__call__
+
+    def counting(self: StepsAtOnce, chosen: Sequence[Tensor], *sums: Tensor) -> bool:
+        calls.append(len(chosen[0]))
+        return take(self, chosen, *sums)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StepsAtOnce, "__call__", counting)
+        whole = trained()
+        assert calls == [len(data.x_train)] * 3, "an epoch in one call"
+        patched.setattr(at_once, "_NUMBERS", 2 * 32 * (16 + 16 + 16) * len(replicates))
+        calls.clear()
+        in_parts = trained()
+        assert len(calls) > 3
+        patched.setattr(StepsAtOnce, "__call__", lambda *_given: False)
+        one_by_one = trained()
+    for slot in range(len(whole.slots)):
+        assert_same(whole, slot, in_parts, slot)
+        assert_same(whole, slot, one_by_one, slot)

@@ -1,0 +1,50 @@
+"""A network and its gates as the kernels take them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.technique.layout import Layout
+from search.train.compiled import activations, layers
+from search.train.compiled.optimisers import Array
+
+Places = NDArray[np.int64]
+
+
+def plan_of(layout: Layout, activation: str, gated: bool) -> Places:
+    """Return a network as kernels take it, int64 ``9 x layers`` (`layers`); `gated` if its activations have gates."""
+    plan = np.zeros((9, layout.layers), np.int64)
+    for layer in range(layout.layers):
+        weight, bias = layout.weight(layer), layout.bias(layer)
+        plan[layers.INPUTS, layer], plan[layers.OUTPUTS, layer] = weight.stored
+        plan[layers.WEIGHT, layer], plan[layers.BIAS, layer] = weight.offset, bias.offset
+        plan[layers.CODE, layer] = activations.CODES[activation if layer < layout.layers - 1 else None]
+    # A gate changes h, of which the derivative of tanh takes the size.
+    code = plan[layers.CODE]
+    plan[layers.APART] = (code == activations.GELU) | ((code == activations.TANH) & gated)
+    kept = plan[layers.OUTPUTS] * (1 + plan[layers.APART])
+    for name, each in (
+        (layers.KEPT, kept),
+        (layers.DELTA, plan[layers.OUTPUTS]),
+        (layers.TURNED, plan[layers.INPUTS] * plan[layers.OUTPUTS]),
+    ):
+        plan[name] = np.cumsum(each) - each
+    return plan
+
+
+class Gates(NamedTuple):
+    """The gates of some steps (`search.technique.Gate`), by the number of the activations, ``steps x slots x layers``.
+
+    Attributes:
+        noise: the draws, one gate after the other.
+        at: the place of the slot's draws, -1 where there is no gate.
+        least, scale: the numbers of each slot's gates.
+    """
+
+    noise: Array
+    at: Places
+    least: Array
+    scale: Array

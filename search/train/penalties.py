@@ -1,0 +1,65 @@
+"""The penalties of a pack's weights, in kernels where their form is stated (`Technique.powers`), else by autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from search.technique import Technique, Values
+
+if TYPE_CHECKING:
+    from search.train.compiled.network import CompiledNetwork
+
+
+class Penalties:
+    """Adds the gradients of penalties to that of the losses.
+
+    Args:
+        techniques: the techniques of the program.
+        values: the values of each.
+        network: the network.
+        theta, gradient: its weights, and the gradient that is added to, ``slots x size``.
+
+    Attributes:
+        strengths: the factors of the sums of absolute values and of squares, ``2 x slots``; no columns if there are
+            none.
+        stated: whether kernels compute all penalties.
+    """
+
+    def __init__(
+        self,
+        techniques: Sequence[Technique],
+        values: Sequence[Values],
+        network: CompiledNetwork,
+        theta: Tensor,
+        gradient: Tensor,
+    ) -> None:
+        self._network, self._gradient = network, gradient
+        # Autograd follows this leaf, which shares the weights' memory.
+        self._leaf = theta.detach().requires_grad_()
+        self._others: list[tuple[Callable[[Tensor, Values], Tensor], Values]] = []
+        strengths = np.zeros((2, len(theta)), theta.numpy().dtype)
+        stated = False
+        for technique, own in zip(techniques, values, strict=True):
+            if technique.powers:
+                stated = True
+                for power, name in technique.powers.items():
+                    strengths[power - 1] += own[name].numpy()
+            elif technique.penalty is not None:
+                self._others.append((technique.penalty, own))
+        self.strengths: NDArray[np.floating] = strengths if stated else strengths[:, :0].copy()
+        self.stated = not self._others
+
+    def add(self, total: Tensor) -> None:
+        """Add the gradients of all penalties to the gradient, and their values to `total`, float64 ``(slots,)``."""
+        if self.strengths.shape[1]:
+            self._network.penalise(self.strengths, total)
+        for penalty, values in self._others:
+            term = penalty(self._leaf, values)
+            self._gradient.add_(torch.autograd.grad(term.sum(), self._leaf)[0])
+            total += term.detach()
