@@ -8,18 +8,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from search.cli import invocation, names
+from search.cli import invocation
 from search.cli.command import leave, serve
 from search.cli.opening import opening
 from search.cli.options import (
-    DATA,
-    MACHINE,
-    NETWORK,
-    SEARCH,
     DataDir,
     Device,
     Json,
@@ -30,35 +26,45 @@ from search.cli.options import (
     Techniques,
     TrackingUriOrNone,
     application,
-    argument,
     command,
-    flag,
-    option,
 )
 from search.cli.values import given, pairs, parse_range, parse_slots, parse_value, parse_values
 from search.errors import RequestError
 from search.recipe import Recipe
-from search.recipe.schema import DataSet, LossName, PrecisionName, PrunerName, SamplerName, ScaleName
+from search.run_options import (
+    Address,
+    AskBatch,
+    BatchSize,
+    Check,
+    Checkpoint,
+    DataOptions,
+    Engine,
+    Epochs,
+    Extend,
+    Fixed,
+    GridPoints,
+    Hidden,
+    Loss,
+    NewDataset,
+    Objective,
+    Precision,
+    Pruner,
+    RecipeWord,
+    Replicates,
+    Sampler,
+    Scale,
+    Seed,
+    Slots,
+    Space,
+    Timeout,
+    Trials,
+    Workers,
+)
 from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING, shown
-from search.storage.fields import Part
-from search.workers.orders import ENGINES
 
 if TYPE_CHECKING:
     from search.api import Study
     from search.study.runner import RunOptions
-
-_DATASET = "A data set such as digits or mnist, or the path of a .csv, .parquet or .npz file or a folder of images."
-
-
-def _or(default: object) -> str:
-    """Return how the help describes a default that the recipe may give."""
-    return f"the recipe's, or {default}"
-
-
-def _default(field: str, table: type[Part] = Recipe) -> str:
-    value = table.model_fields[field].default
-    return _or(getattr(value, "name", None) or (",".join(value) if isinstance(value, tuple) else value))
-
 
 app = application()
 
@@ -66,113 +72,38 @@ app = application()
 @command(app)
 def run(
     context: typer.Context,
-    study: Annotated[
-        str, argument("A recipe's name, the path of a .toml file, or techniques joined by '+'.", "STUDY", names.recipes)
-    ],
-    dataset: Annotated[
-        str | None,
-        option(_DATASET, DATA, metavar="NAME|PATH", default=_default("dataset", DataSet)),
-    ] = None,
+    study: RecipeWord,
+    dataset: NewDataset = None,
     target: Target = None,
-    scale: Annotated[
-        str | None,
-        option("The scaling of the features.", DATA, choices=get_args(ScaleName), default=_default("scale", DataSet)),
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        option("An option of the data set: n, sigma, task or drop. Repeatable.", DATA, metavar="NAME=VALUE"),
-    ] = None,
+    scale: Scale = None,
+    data: DataOptions = None,
     data_dir: DataDir = Path("data"),
     offline: Offline = False,
-    trials: Annotated[
-        int | None,
-        option("The total number of trials; a larger one extends the study.", SEARCH, default=_default("trials")),
-    ] = None,
-    timeout: Annotated[
-        float | None, option("Seconds after which the search stops. Run again to go on.", SEARCH, metavar="SECONDS")
-    ] = None,
-    sampler: Annotated[
-        str | None,
-        option("The sampler that proposes trials.", SEARCH, choices=get_args(SamplerName), default=_default("sampler")),
-    ] = None,
-    pruner: Annotated[
-        str | None,
-        option("The pruner that stops bad trials.", SEARCH, choices=get_args(PrunerName), default=_default("pruner")),
-    ] = None,
-    objective: Annotated[
-        str | None,
-        option(
-            "One objective, or several for their Pareto front, such as val_loss,sparsity.",
-            SEARCH,
-            metavar="NAMES",
-            default=_default("objective"),
-        ),
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        option("Fix a hyperparameter, as in lr=0.01. Repeatable.", SEARCH, "--set", metavar="NAME=VALUE"),
-    ] = None,
-    space: Annotated[
-        list[str] | None,
-        option("Search over LOW:HIGH, LOW:HIGH:log or A,B,C. Repeatable.", SEARCH, metavar="NAME=RANGE"),
-    ] = None,
-    extend: Annotated[
-        bool, flag("If the best trial lies at the edge of a range, widen the range and go on.", "--extend", SEARCH)
-    ] = False,
-    replicates: Annotated[
-        int | None,
-        option("The number of seeds that each trial is trained with.", SEARCH, default=_default("replicates")),
-    ] = None,
-    seed: Annotated[
-        int | None, option("The seed of the study's random draws.", SEARCH, default=_default("seed"))
-    ] = None,
-    grid_points: Annotated[
-        int | None,
-        option("The number of values that a grid takes from a range.", SEARCH, default=_default("grid_points")),
-    ] = None,
-    ask_batch: Annotated[
-        int | None, option("The number of trials that are asked together.", SEARCH, default=_or("the sampler's"))
-    ] = None,
+    trials: Trials = None,
+    timeout: Timeout = None,
+    sampler: Sampler = None,
+    pruner: Pruner = None,
+    objective: Objective = None,
+    set_: Fixed = None,
+    space: Space = None,
+    extend: Extend = False,
+    replicates: Replicates = None,
+    seed: Seed = None,
+    grid_points: GridPoints = None,
+    ask_batch: AskBatch = None,
     technique: Techniques = None,
-    hidden: Annotated[
-        str | None,
-        option("The widths of the hidden layers; 0 for none.", NETWORK, metavar="WIDTHS", default=_or("128,128")),
-    ] = None,
-    batch_size: Annotated[int | None, option("The number of rows of a minibatch.", NETWORK, default=_or(128))] = None,
-    epochs: Annotated[int | None, option("The number of epochs of a trial.", NETWORK, default=_or(100))] = None,
-    loss: Annotated[
-        str | None,
-        option("The training loss.", NETWORK, choices=get_args(LossName), default=_or("the task's")),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        option(
-            "The number format of matrix products.",
-            NETWORK,
-            choices=get_args(PrecisionName),
-            default=_default("precision"),
-        ),
-    ] = None,
-    check: Annotated[
-        bool, flag("Only check whether the network can overfit one batch, and if not, say why.", "--check", NETWORK)
-    ] = False,
+    hidden: Hidden = None,
+    batch_size: BatchSize = None,
+    epochs: Epochs = None,
+    loss: Loss = None,
+    precision: Precision = None,
+    check: Check = False,
     device: Device = "auto",
-    slots: Annotated[
-        str, option("The largest number of networks that train as one, or auto.", MACHINE, metavar="N|auto")
-    ] = "auto",
-    workers: Annotated[
-        int, option("Processes that share the work. Each takes a GPU or a share of the cores.", MACHINE)
-    ] = 1,
-    engine: Annotated[
-        str, option("Where the workers run: on this machine or in a Ray cluster.", MACHINE, choices=ENGINES)
-    ] = "local",
-    address: Annotated[
-        str | None, option("The address of the Ray cluster.", MACHINE, metavar="HOST:PORT", default="auto")
-    ] = None,
-    checkpoint: Annotated[
-        bool,
-        flag("Save the trials in training at each rung, in checkpoints/, to resume them.", "--checkpoint", MACHINE),
-    ] = False,
+    slots: Slots = "auto",
+    workers: Workers = 1,
+    engine: Engine = "local",
+    address: Address = None,
+    checkpoint: Checkpoint = False,
     study_name: StudyName = None,
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: TrackingUriOrNone = DEFAULT_TRACKING,

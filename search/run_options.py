@@ -1,0 +1,118 @@
+"""The options of `regsearch run`: the help, the panel and the default of each."""
+
+from __future__ import annotations
+
+from typing import Annotated, get_args
+
+from search.cli import names
+from search.cli.options import DATA, MACHINE, NETWORK, SEARCH, argument, flag, option
+from search.recipe import Recipe
+from search.recipe.schema import DataSet, LossName, PrecisionName, PrunerName, SamplerName, ScaleName
+from search.storage.fields import Part
+from search.workers.orders import ENGINES
+
+_DATASET = "A data set such as digits or mnist, or the path of a .csv, .parquet or .npz file or a folder of images."
+
+
+def _or(default: object) -> str:
+    """Return how the help describes a default that the recipe may give."""
+    return f"the recipe's, or {default}"
+
+
+def _default(field: str, table: type[Part] = Recipe) -> str:
+    value = table.model_fields[field].default
+    return _or(getattr(value, "name", None) or (",".join(value) if isinstance(value, tuple) else value))
+
+
+RecipeWord = Annotated[
+    str, argument("A recipe's name, the path of a .toml file, or techniques joined by '+'.", "STUDY", names.recipes)
+]
+NewDataset = Annotated[
+    str | None,
+    option(_DATASET, DATA, metavar="NAME|PATH", default=_default("dataset", DataSet)),
+]
+Scale = Annotated[
+    str | None,
+    option("The scaling of the features.", DATA, choices=get_args(ScaleName), default=_default("scale", DataSet)),
+]
+DataOptions = Annotated[
+    list[str] | None,
+    option("An option of the data set: n, sigma, task or drop. Repeatable.", DATA, metavar="NAME=VALUE"),
+]
+Trials = Annotated[
+    int | None,
+    option("The total number of trials; a larger one extends the study.", SEARCH, default=_default("trials")),
+]
+Timeout = Annotated[
+    float | None, option("Seconds after which the search stops. Run again to go on.", SEARCH, metavar="SECONDS")
+]
+Sampler = Annotated[
+    str | None,
+    option("The sampler that proposes trials.", SEARCH, choices=get_args(SamplerName), default=_default("sampler")),
+]
+Pruner = Annotated[
+    str | None,
+    option("The pruner that stops bad trials.", SEARCH, choices=get_args(PrunerName), default=_default("pruner")),
+]
+Objective = Annotated[
+    str | None,
+    option(
+        "One objective, or several for their Pareto front, such as val_loss,sparsity.",
+        SEARCH,
+        metavar="NAMES",
+        default=_default("objective"),
+    ),
+]
+Fixed = Annotated[
+    list[str] | None,
+    option("Fix a hyperparameter, as in lr=0.01. Repeatable.", SEARCH, "--set", metavar="NAME=VALUE"),
+]
+Space = Annotated[
+    list[str] | None,
+    option("Search over LOW:HIGH, LOW:HIGH:log or A,B,C. Repeatable.", SEARCH, metavar="NAME=RANGE"),
+]
+Extend = Annotated[
+    bool, flag("If the best trial lies at the edge of a range, widen the range and go on.", "--extend", SEARCH)
+]
+Replicates = Annotated[
+    int | None,
+    option("The number of seeds that each trial is trained with.", SEARCH, default=_default("replicates")),
+]
+Seed = Annotated[int | None, option("The seed of the study's random draws.", SEARCH, default=_default("seed"))]
+GridPoints = Annotated[
+    int | None,
+    option("The number of values that a grid takes from a range.", SEARCH, default=_default("grid_points")),
+]
+AskBatch = Annotated[
+    int | None, option("The number of trials that are asked together.", SEARCH, default=_or("the sampler's"))
+]
+Hidden = Annotated[
+    str | None,
+    option("The widths of the hidden layers; 0 for none.", NETWORK, metavar="WIDTHS", default=_or("128,128")),
+]
+BatchSize = Annotated[int | None, option("The number of rows of a minibatch.", NETWORK, default=_or(128))]
+Epochs = Annotated[int | None, option("The number of epochs of a trial.", NETWORK, default=_or(100))]
+Loss = Annotated[
+    str | None,
+    option("The training loss.", NETWORK, choices=get_args(LossName), default=_or("the task's")),
+]
+Precision = Annotated[
+    str | None,
+    option(
+        "The number format of matrix products.",
+        NETWORK,
+        choices=get_args(PrecisionName),
+        default=_default("precision"),
+    ),
+]
+Check = Annotated[
+    bool, flag("Only check whether the network can overfit one batch, and if not, say why.", "--check", NETWORK)
+]
+Slots = Annotated[str, option("The largest number of networks that train as one, or auto.", MACHINE, metavar="N|auto")]
+Workers = Annotated[int, option("Processes that share the work. Each takes a GPU or a share of the cores.", MACHINE)]
+Engine = Annotated[str, option("Where the workers run: on this machine or in a Ray cluster.", MACHINE, choices=ENGINES)]
+Address = Annotated[str | None, option("The address of the Ray cluster.", MACHINE, metavar="HOST:PORT", default="auto")]
+Checkpoint = Annotated[
+    bool,
+    flag("Save the trials in training at each rung, in checkpoints/, to resume them.", "--checkpoint", MACHINE),
+]
