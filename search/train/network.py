@@ -9,7 +9,7 @@ pass, a layer) are ordinary differentiable code around the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -22,6 +22,7 @@ from search.train.torch_products import TorchProducts
 
 if TYPE_CHECKING:
     from search.train.compiled.network import CompiledNetwork
+    from search.train.compiled.optimisers import CompiledOptimiser
 
 
 class Products(Protocol):
@@ -152,3 +153,22 @@ def products_of(
 
     gated = any(technique.gate is not None for technique in program.techniques)
     return CompiledNetwork(*given, gated)
+
+
+def optimiser_of(
+    program: Program, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], values: Mapping[str, Tensor]
+) -> CompiledOptimiser | None:
+    """Return the compiled form of the program's optimiser, if its engine is compiled and there is one.
+
+    Args:
+        program: the program of all slots.
+        theta, gradient: the weights and their gradient, ``slots x size``.
+        state, values: as for `Optimiser.update`.
+    """
+    if program.engine == "torch":
+        return None
+    from search.train.compiled import optimisers  # it takes numba
+
+    if not optimisers.has_form(program.optimiser):
+        return None
+    return optimisers.CompiledOptimiser(program.optimiser, theta, gradient, state, values)

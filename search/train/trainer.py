@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,14 +21,11 @@ from search.train.at_once import StepsAtOnce
 from search.train.batches import Batches
 from search.train.changes import Change, has_form
 from search.train.direct import DirectGradient
-from search.train.network import Network, products_of
+from search.train.network import Network, optimiser_of, products_of
 from search.train.penalties import Penalties
 from search.train.program import Program
 from search.train.torch_products import TorchProducts
 from search.train.values import make_values, owned, owner
-
-if TYPE_CHECKING:
-    from search.train.compiled.optimisers import CompiledOptimiser
 
 
 class Trainer:
@@ -72,7 +69,8 @@ class Trainer:
         changes: list[Change] = []
         self._direct: DirectGradient | None = None
         self._at_once: StepsAtOnce | None = None
-        self._compiled = _compiled_optimiser(program, theta, self._gradient, self._optimiser, self._moment.numeric)
+        self._compiled = optimiser_of(program, theta, self._gradient, self._optimiser, self._moment.numeric)
+        self._kernels = None if isinstance(products, TorchProducts) else products
         if not isinstance(products, TorchProducts):
             by_technique = zip(program.techniques, self._techniques, strict=True)
             changes = [Change(technique, values, products) for technique, values in by_technique if has_form(technique)]
@@ -186,19 +184,24 @@ class Trainer:
         # The targets of a single group broadcast over its slots.
         targets = y if len(moment.groups) == 1 else moment.expand(y)
         batch = Batch(x, targets, self._pass(x), batches.outputs, batches.task, self._pass)
-        loss = program.loss(batch.predictions, batch.targets, batch.outputs).mean(1)
+        predictions = batch.predictions
+        if self._kernels is None:
+            loss = program.loss(predictions, targets, batch.outputs).mean(1)
+            loss_sum += loss.detach() * x.shape[1]
+            roots = {loss: torch.ones_like(loss)}
+        else:
+            roots = {predictions: self._kernels.loss_gradient(predictions.detach(), y, loss_sum)}
         extra = _sum([*(term(batch) for term in self._losses), *(term(self._leaf) for term in self._penalties)])
-        objective = loss if extra is None else loss + extra
-        objective.backward(torch.ones_like(loss))  # type: ignore[no-untyped-call]
+        if extra is not None:
+            roots[extra] = torch.ones_like(extra)
+            extra_sum += extra.detach()
+        torch.autograd.backward(tuple(roots), tuple(roots.values()))
         for leaf, gradient in self._vectors:
             gradient.zero_() if leaf.grad is None else gradient.copy_(leaf.grad)
             leaf.grad = None
         if self._leaf.grad is not None:
             self._gradient.add_(self._leaf.grad)
             self._leaf.grad = None
-        loss_sum += loss.detach() * x.shape[1]
-        if extra is not None:
-            extra_sum += extra.detach()
 
     def _directly(self, x: Tensor, y: Tensor, loss_sum: Tensor, extra_sum: Tensor) -> None:
         """Do what `_by_autograd` does."""
@@ -282,16 +285,3 @@ class Trainer:
 def _sum(terms: Sequence[Tensor]) -> Tensor | None:
     """Return the sum of ``(slots,)`` terms, None if there are no terms."""
     return reduce(torch.add, terms) if terms else None
-
-
-def _compiled_optimiser(
-    program: Program, theta: Tensor, gradient: Tensor, state: dict[str, Tensor], values: Mapping[str, Tensor]
-) -> CompiledOptimiser | None:
-    """Return the compiled form of the program's optimiser, if its engine is compiled and there is one."""
-    if program.engine == "torch":
-        return None
-    from search.train.compiled import optimisers  # it takes numba
-
-    if not optimisers.has_form(program.optimiser):
-        return None
-    return optimisers.CompiledOptimiser(program.optimiser, theta, gradient, state, values)

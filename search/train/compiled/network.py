@@ -260,8 +260,7 @@ class CompiledNetwork:
 
     def no_gates(self, steps: int = 1) -> Gates:
         """Return what stands for the gates of some steps if there are none."""
-        nothing = np.zeros((steps, self.slots, 0), self._theta.dtype)
-        return Gates(self._theta[:0], nothing.astype(np.int64), nothing, nothing)
+        return Gates.none(steps, self.slots, self._theta)
 
     def sizes(self, least: float) -> tuple[Tensor, Tensor]:
         """Return each slot's number of weights below `least` in magnitude, and their norm, float64 ``(slots,)``."""

@@ -48,3 +48,9 @@ class Gates(NamedTuple):
     at: Places
     least: Array
     scale: Array
+
+    @staticmethod
+    def none(steps: int, slots: int, like: Array) -> Gates:
+        """Return what stands for the gates of some steps if there are none."""
+        nothing = np.zeros((steps, slots, 0), like.dtype)
+        return Gates(like[:0], nothing.astype(np.int64), nothing, nothing)

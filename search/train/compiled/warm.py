@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from search.technique.layout import Layout
-from search.train import streams
+from search.train.compiled import draws
 from search.train.compiled.network import CompiledNetwork
 from search.train.compiled.optimisers import CompiledOptimiser
 from search.train.losses import cross_entropy
@@ -39,7 +39,7 @@ def call_each_kernel() -> None:
     network.begin()
     network.measure(network.predict(0, layout.layers, x), y[0], None, total, total.clone())
     network.sizes(0.0)
-    streams.permutation(0, 2)
+    draws.bits(np.uint64(0), np.empty(2, np.int64))
 
 
 _VALUES = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
