@@ -57,7 +57,8 @@ from search.record.observer import Asked
 from search.record.summary import objective
 from search.technique import Value
 from search.train import streams
-from search.train.cohort import Cohort, Member
+from search.train.cohort import Cohort
+from search.train.member import Member
 
 TECHNIQUES = ("l2", "dropout", "label_smoothing")
 SPACE = {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "beta1": {"low": 0.5, "high": 0.99}}

@@ -36,9 +36,10 @@ from rivals import LR, Fused, Rows, Serial, Tuned, Vmap
 from search.data import Data, Scaling
 from search.technique import Value
 from search.train.batches import Batches
-from search.train.cohort import Cohort, Member
+from search.train.cohort import Cohort
 from search.train.device import auto_width
 from search.train.footprint import slot_bytes
+from search.train.member import Member
 from search.train.precision import Precision
 from search.train.program import Program
 

@@ -50,7 +50,7 @@ from search.record import summary
 from search.record.curves import ENVIRONMENT, EPOCHS, RECIPE, Curves
 from search.study.identity import IDENTITY
 from search.tracking.mirror import MlflowMirror
-from search.train.cohort import Member
+from search.train.member import Member
 from search.train.pack import Pack
 
 NAME, SIZE, BAR = "l2", 64, 0.05

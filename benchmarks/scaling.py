@@ -43,10 +43,11 @@ from search.data import Data, Scaling
 from search.technique import Value
 from search.technique.layout import Layout, padded
 from search.train.batches import Batches
-from search.train.cohort import Cohort, Member
+from search.train.cohort import Cohort
 from search.train.device import auto_width
 from search.train.evaluate import EVAL_ROWS
 from search.train.footprint import slot_bytes
+from search.train.member import Member
 from search.train.program import Program
 
 LINEAR, SLACK, ITEM = 1.25, 1.25, 4

@@ -28,7 +28,8 @@ from search.record.recorder import Recorder, Result
 from search.technique import Value
 from search.train.batches import Batches
 from search.train.checkpoint import Checkpoints
-from search.train.cohort import Cohort, Member
+from search.train.cohort import Cohort
+from search.train.member import Member
 from search.train.program import Program
 
 INFEASIBLE = "diverged"

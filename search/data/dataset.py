@@ -101,6 +101,8 @@ class Data:
         pixel_max: the largest possible raw value of a pixel (the smallest is 0), or None if features are not pixels.
         columns: the meaning of each feature before scaling; () if the data set is not a user's table.
         notes: what was done to the user's file, a line each.
+        folds: the data of each fold of a cross-validation, of which this is the first; () for a single split. All have
+            the same test rows, features and outputs, but each is scaled by its own training rows.
     """
 
     name: str
@@ -119,6 +121,11 @@ class Data:
     pixel_max: float | None
     columns: tuple[Feature, ...] = ()
     notes: tuple[str, ...] = ()
+    folds: tuple[Data, ...] = ()
+
+    def of(self, replicate: int) -> Data:
+        """Return the data on which a replicate trains: replicates take the folds in turn."""
+        return self.folds[replicate % len(self.folds)] if self.folds else self
 
     @property
     def features(self) -> int:
@@ -146,6 +153,8 @@ class Data:
         for name, tensor in self._tensors():
             digest.update(f"|{name}:{tensor.dtype}:{tuple(tensor.shape)}|".encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().data)
+        for fold in self.folds[1:]:
+            digest.update(fold.fingerprint().encode())
         return digest.hexdigest()[:16]
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:

@@ -99,13 +99,14 @@ def _weights(pack: Pack) -> Floats:
 
 def read_test(study: BaseStudy, packs: Sequence[Pack], count: int) -> HeldOut:
     """Score networks on the test split; `count` is the number of this reading."""
-    batches = study.batches
-    scores = [pack.score(batches.x_test, batches.y_test) for pack in packs]
+    scores = [pack.score(pack.batches.x_test, pack.batches.y_test) for pack in packs]
     loss, score = (np.array([float(one[which][0]) for one in scores]) for which in (0, 1))
-    outputs = packs[0].predict(batches.x_test)[0, :, : study.data.outputs].double().cpu()
-    truth, predicted = study.data.y_test, outputs
-    if study.data.targets is None:
+    first = packs[0]
+    data = study.data.of(first.slots[0].replicate)
+    outputs = first.predict(first.batches.x_test)[0, :, : data.outputs].double().cpu()
+    truth, predicted = data.y_test, outputs
+    if data.targets is None:
         predicted = outputs.argmax(1)
     else:
-        truth, predicted = (study.data.targets.invert(one.double().cpu()) for one in (truth, outputs))
+        truth, predicted = (data.targets.invert(one.double().cpu()) for one in (truth, outputs))
     return HeldOut(loss, score, truth.cpu().numpy(), predicted.numpy(), count)

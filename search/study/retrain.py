@@ -23,9 +23,10 @@ from search.record.curves import Curves
 from search.study.progress import Log, Steps
 from search.technique import Value
 from search.train.activations import ACTIVATIONS
-from search.train.cohort import Cohort, Member
+from search.train.cohort import Cohort
 from search.train.crew import side_by_side, threads
 from search.train.cut import cut
+from search.train.member import Member
 from search.train.model_file import Meta, Model
 from search.train.pack import Pack, Slot
 from search.train.program import Program
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 class Retraining:
     """A trial to train again.
 
-    Retrainings of one program train in common packs, on the data of the first one's study.
+    Retrainings of one program train in common packs, on the data of the first one's study; each replicate on its fold.
 
     Attributes:
         study: the study, which has the data, the device and the largest number of slots in a pack.
@@ -97,11 +98,16 @@ def retrain(retrainings: Sequence[Retraining], what: str, log: Log | None = None
     """
     owners = {id(one.program): one for one in reversed(retrainings)}
     slots = [
-        (id(one.program), Slot(one.trial, replicate, one.values)) for one in retrainings for replicate in one.replicates
+        (
+            (id(one.program), owners[id(one.program)].study.batches.fold(replicate)),
+            Slot(one.trial, replicate, one.values),
+        )
+        for one in retrainings
+        for replicate in one.replicates
     ]
     workers = threads(retrainings[0].study.device)
     width = min(one.study.width for one in retrainings)
-    packs = [(owners[slots[part[0]][0]], [slots[place][1] for place in part]) for part in cut(slots, width, workers)]
+    packs = [(owners[slots[part[0]][0][0]], [slots[place][1] for place in part]) for part in cut(slots, width, workers)]
     jobs = [partial(_train_pack, owner, chosen) for owner, chosen in packs]
     epochs = sum(owner.program.epochs * len(chosen) for owner, chosen in packs)
     with Steps(what, epochs, log=log) as steps, closing(side_by_side(jobs, workers)) as trained:
@@ -135,7 +141,7 @@ def _train_pack(owner: Retraining, slots: Sequence[Slot]) -> Generator[Retrained
     After each epoch it can be stopped.
     """
     left = owner.program.epochs * len(slots)
-    for trained in best_networks(owner.program, owner.study.batches, slots):
+    for trained in best_networks(owner.program, owner.study.batches.of(slots[0].replicate), slots):
         if trained is None:
             left -= len(slots)
             yield len(slots)

@@ -25,6 +25,7 @@ class Batches:
         metric: the name of the metric reported with the loss: "val_accuracy" or "val_rmse".
         inputs: the relation between features and pixels.
         classes: the names of the classes, () in regression.
+        folds: the data of each fold of a cross-validation, this one first; only this one for a single split.
         target_scale: the factors from standardised targets to the user's units, ``(padded outputs,)``; None in
             classification.
     """
@@ -43,6 +44,15 @@ class Batches:
         self.x_val, self.y_val = self.pad(data.x_val), self._targets(data.y_val)
         self.x_test, self.y_test = self.pad(data.x_test), self._targets(data.y_test)
         self.train_rows = len(self.x_train)
+        self.folds: tuple[Batches, ...] = (self, *(Batches(fold, device, dtype) for fold in data.folds[1:]))
+
+    def fold(self, replicate: int) -> int:
+        """Return the number of the fold on which a replicate trains."""
+        return replicate % len(self.folds)
+
+    def of(self, replicate: int) -> Batches:
+        """Return the data on which a replicate trains."""
+        return self.folds[self.fold(replicate)]
 
     def pad(self, rows: Tensor) -> Tensor:
         """Return rows as the network takes them: on the device, their width padded with zeros."""
@@ -55,7 +65,9 @@ class Batches:
         if self.device.type != "cpu" or self.dtype != data.x_train.dtype:
             return data
         x_train, x_val, x_test = (x[:, : self.features] for x in (self.x_train, self.x_val, self.x_test))
-        return replace(data, x_train=x_train, x_val=x_val, x_test=x_test)
+        first = replace(data, x_train=x_train, x_val=x_val, x_test=x_test, folds=())
+        others = [other.shared(fold) for other, fold in zip(self.folds[1:], data.folds[1:], strict=True)]
+        return replace(first, folds=(first, *others)) if others else first
 
     def _targets(self, targets: Tensor) -> Tensor:
         return self.pad(F.one_hot(targets, self.outputs) if self.task == "classification" else targets)
@@ -65,7 +77,7 @@ class Batches:
         first = copy(self)
         for name in ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test"):
             setattr(first, name, getattr(self, name)[:rows])
-        first.train_rows = len(first.x_train)
+        first.train_rows, first.folds = len(first.x_train), (first,)
         return first
 
     def gather(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from search.train.batches import Batches
 from search.train.crew import side_by_side, threads
 from search.train.cut import cut, slot_work
+from search.train.member import Member
 from search.train.pack import Pack, Saved, Slot
 from search.train.program import Program
 from search.train.room import HOST, is_roomy, make_room, waits_on
@@ -29,75 +29,12 @@ _Measured = tuple[Sequence[Slot], int, Mapping[str, NDArray[np.float64]], Sequen
 """One epoch of a pack: its slots, the epoch, their metrics ``(slots,)``, and the slots that a technique has stopped."""
 
 
-@dataclass(eq=False)
-class Member:
-    """One trial in training.
-
-    Attributes:
-        number: the trial's number.
-        program: the program, shared by all trials of its signature.
-        values: the numeric hyperparameters by name.
-        replicates: the number of replicates.
-        times: the end of each epoch in milliseconds since the Unix epoch.
-        stopped: for each replicate that a technique has stopped, the epoch of the stop and its metrics then; they stand
-            for its later epochs while other replicates still train.
-        ended: whether the trial trains no more: all its epochs are done, every replicate is stopped or not finite, or
-            the trial was taken out (`Cohort.drop`).
-    """
-
-    number: int
-    program: Program
-    values: Mapping[str, float]
-    replicates: int
-    times: list[int] = field(default_factory=list)
-    stopped: dict[int, tuple[int, Mapping[str, float]]] = field(default_factory=dict)
-    ended: bool = False
-    # By metric, with room for all epochs: the operating system provides only the memory that is written to.
-    _curves: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-
-    @property
-    def curves(self) -> Mapping[str, NDArray[np.float64]]:
-        """The curve of each metric, ``epochs x replicates``."""
-        return {name: curve[: self.epoch] for name, curve in self._curves.items()}
-
-    def add_epoch(self, metrics: Mapping[int, Mapping[str, float]], time: int) -> None:
-        """Add the metrics of each replicate in the next epoch, which ended at `time`."""
-        for name in metrics[0]:
-            if name not in self._curves:
-                self._curves[name] = np.empty((self.program.epochs, self.replicates))
-            self._curves[name][self.epoch] = [metrics[replicate][name] for replicate in range(self.replicates)]
-        self.times.append(time)
-
-    def restore(
-        self,
-        curves: Mapping[str, NDArray[np.float64]],
-        times: Sequence[int],
-        stopped: Mapping[int, tuple[int, Mapping[str, float]]],
-    ) -> None:
-        """Return to the point at which these were the trial's `curves`, `times` and `stopped`."""
-        self.times, self.stopped = list(times), dict(stopped)
-        for name, curve in curves.items():
-            self._curves[name] = np.empty((self.program.epochs, self.replicates))
-            self._curves[name][: len(curve)] = curve
-
-    @property
-    def epoch(self) -> int:
-        """The number of epochs that all replicates have trained."""
-        return len(self.times)
-
-    def table(self) -> tuple[tuple[str, ...], NDArray[np.float32]]:
-        """Return the names of the metrics and their curves, ``metrics x replicates x epochs``, as they are recorded."""
-        curves = self.curves
-        values = np.array(list(curves.values()), dtype=np.float32)
-        return tuple(curves), values.transpose(0, 2, 1)
-
-
 class Cohort:
     """Trials that train together.
 
     Args:
         members: the trials, of any signatures.
-        batches: the data on the device.
+        batches: the data on the device; a replicate trains on its fold of them.
         width: the largest number of slots in a pack.
         saved: saved packs that continue training; their members have been restored.
 
@@ -109,17 +46,17 @@ class Cohort:
 
     def __init__(self, members: Sequence[Member], batches: Batches, width: int, saved: Sequence[Saved] = ()) -> None:
         self.members = {member.number: member for member in members}
-        self.width, self._workers, self._device = width, threads(batches.device), batches.device
+        self.width, self._workers, self._device, self._batches = width, threads(batches.device), batches.device, batches
         programs = {id(member.program): member.program for member in members}
-        self._work = {key: slot_work(program, batches) for key, program in programs.items()}
+        folds = range(len(batches.folds))
+        self._work = {(key, k): slot_work(one, batches.of(k)) for key, one in programs.items() for k in folds}
         # The metrics of each replicate that has trained an epoch, by trial and epoch.
         self._pending: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
         self.packs: list[Pack] = []
         for one in saved:
             trained = [Slot(trial, replicate, self.members[trial].values) for trial, replicate in one.slots]
             for chosen in self._cut(trained, workers=1):
-                program = self.members[trained[chosen[0]].trial].program
-                self.packs.append(Pack.restored(program, batches, [trained[at] for at in chosen], one))
+                self.packs.append(Pack.restored(*self._common(trained[chosen[0]]), [trained[at] for at in chosen], one))
                 self._lay_down(self.packs[-1])
         restored = {(slot.trial, slot.replicate) for pack in self.packs for slot in pack.slots}
         slots = [
@@ -129,13 +66,18 @@ class Cohort:
             if (member.number, replicate) not in restored and replicate not in member.stopped
         ]
         for chosen in self._cut(slots):
-            program = self.members[slots[chosen[0]].trial].program
-            self.packs.append(Pack(program, batches, [slots[at] for at in chosen]))
+            self.packs.append(Pack(*self._common(slots[chosen[0]]), [slots[at] for at in chosen]))
+
+    def _common(self, slot: Slot) -> tuple[Program, Batches]:
+        """Return what the slots of a pack have in common with this one."""
+        return self.members[slot.trial].program, self._batches.of(slot.replicate)
+
+    def _signature(self, slot: Slot) -> tuple[int, int]:
+        return id(self.members[slot.trial].program), self._batches.fold(slot.replicate)
 
     def _cut(self, slots: Sequence[Slot], workers: int | None = None) -> list[list[int]]:
-        programs = [self.members[slot.trial].program for slot in slots]
-        work = {id(program): self._work[id(program)] * program.epochs for program in programs}
-        signed = list(zip(map(id, programs), slots, strict=True))
+        signed = [(self._signature(slot), slot) for slot in slots]
+        work = {key: self._work[key] * self.members[slot.trial].program.epochs for key, slot in signed}
         return cut(signed, self.width, workers or self._workers, work)
 
     @property
@@ -177,7 +119,11 @@ class Cohort:
 
     def _left(self, pack: Pack, epoch: int) -> float:
         """Return the work that is left of a pack until an epoch."""
-        return self._work[id(pack.program)] * len(pack.slots) * (min(epoch, pack.program.epochs) - pack.epoch)
+        return (
+            self._work[self._signature(pack.slots[0])]
+            * len(pack.slots)
+            * (min(epoch, pack.program.epochs) - pack.epoch)
+        )
 
     def _lay_down(self, pack: Pack, stays: bool = False) -> None:
         """Free what only training needs; a pack leaves the device if others may need the room.
@@ -225,12 +171,13 @@ class Cohort:
         # A pack whose trials have all ended may be at another epoch than the rest.
         packs = [pack for pack in self.packs if self._alive(pack)]
         alive = [(pack, i) for pack in packs for i in self._alive(pack)]
-        parts: dict[int, list[list[tuple[Pack, int]]]] = {}
+        parts: dict[tuple[int, int], list[list[tuple[Pack, int]]]] = {}
         for chosen in self._cut([pack.slots[i] for pack, i in alive]):
-            parts.setdefault(id(alive[chosen[0]][0].program), []).append([alive[at] for at in chosen])
+            pack, i = alive[chosen[0]]
+            parts.setdefault(self._signature(pack.slots[i]), []).append([alive[at] for at in chosen])
         self.packs = []
-        for program, anew in parts.items():
-            own = [pack for pack in packs if id(pack.program) == program]
+        for signature, anew in parts.items():
+            own = [pack for pack in packs if self._signature(pack.slots[0]) == signature]
             as_before = len(own) == len(anew) and sum(len(pack.slots) for pack in own) == sum(map(len, anew))
             # Restored packs may be ahead of others.
             if as_before or len({pack.epoch for pack in own}) > 1:

@@ -6,9 +6,9 @@ The cut affects the time that training takes and nothing else.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -25,7 +25,7 @@ _UPDATE = 30
 
 
 def cut(
-    slots: Sequence[tuple[int, Slot]], width: int, workers: int = 1, work: Mapping[int, float] | None = None
+    slots: Sequence[tuple[Hashable, Slot]], width: int, workers: int = 1, work: Mapping[Any, float] | None = None
 ) -> list[list[int]]:
     """Return which slots train together: for each pack, indices into `slots`; the pack that takes longest comes first.
 
@@ -33,12 +33,12 @@ def cut(
     equal sizes. There are as few packs as the width allows, or more where that lets `workers` end earlier.
 
     Args:
-        slots: pairs (signature, slot).
+        slots: pairs (signature, slot); the slots of a signature share program and data.
         width: the largest number of slots in a pack.
         workers: the number of packs that train side by side.
         work: the work of a slot by signature, in any unit; by default all slots are alike.
     """
-    members: dict[int, list[int]] = {}
+    members: dict[Hashable, list[int]] = {}
     for i, (signature, _) in enumerate(slots):
         members.setdefault(signature, []).append(i)
     each = {signature: 1.0 if work is None else work[signature] for signature in members}
@@ -65,7 +65,7 @@ def slot_work(program: Program, batches: Batches) -> float:
     return layout.size * (3 * passes * rows + len(batches.x_val) + _UPDATE * steps)
 
 
-def _counts(sizes: Mapping[int, int], width: int, workers: int, work: Mapping[int, float]) -> dict[int, int]:
+def _counts(sizes: Mapping[Hashable, int], width: int, workers: int, work: Mapping[Any, float]) -> dict[Hashable, int]:
     """Return the number of packs of each signature: the fewest with which the workers end earliest.
 
     Args:
@@ -76,7 +76,7 @@ def _counts(sizes: Mapping[int, int], width: int, workers: int, work: Mapping[in
     best, earliest = dict(counts), _end(sizes, counts, workers, work)
     share = sum(size * work[signature] for signature, size in sizes.items()) / workers
 
-    def longest(signature: int) -> float:
+    def longest(signature: Hashable) -> float:
         return -(-sizes[signature] // counts[signature]) * work[signature]
 
     # Once every pack is a small part of a worker's share, smaller packs can't balance the workers any better.
@@ -90,7 +90,9 @@ def _counts(sizes: Mapping[int, int], width: int, workers: int, work: Mapping[in
     return best
 
 
-def _end(sizes: Mapping[int, int], counts: Mapping[int, int], workers: int, work: Mapping[int, float]) -> float:
+def _end(
+    sizes: Mapping[Hashable, int], counts: Mapping[Hashable, int], workers: int, work: Mapping[Any, float]
+) -> float:
     """Return when the last worker ends, if each takes the longest pack that is left as soon as it is free."""
     packs = sorted(
         (

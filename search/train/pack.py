@@ -123,8 +123,9 @@ class Pack:
     ) -> list[Pack]:
         """Regroup; take each tensor out of `states` once it is gathered, so that few tensors are in memory twice."""
         first = packs[0]
-        if any(pack.program is not first.program or pack.epoch != first.epoch for pack in packs):
-            raise ValueError("packs of several programs or epochs cannot be gathered into one")
+        common = first.program, first.batches, first.epoch
+        if any((pack.program, pack.batches, pack.epoch) != common for pack in packs):
+            raise ValueError("packs of several programs, folds or epochs cannot be gathered into one")
         gathered = []
         for part in parts:
             keep = sorted(part, key=lambda at: packs[at[0]].slots[at[1]].replicate)

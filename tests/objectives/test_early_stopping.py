@@ -19,7 +19,8 @@ from search.data import Data
 from search.errors import RequestError
 from search.recipe.discovery import discover
 from search.record.curves import CURVES, Curves
-from search.train.cohort import Cohort, Member
+from search.train.cohort import Cohort
+from search.train.member import Member
 from search.train.sampling import best_networks
 
 MakeData = Callable[..., Data]

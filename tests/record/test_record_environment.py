@@ -15,7 +15,7 @@ from search import Study
 from search.record import environment
 from search.record.curves import ENVIRONMENT
 from search.tracking.plan import plan_trial
-from search.train.cohort import Member
+from search.train.member import Member
 
 
 def test_what_is_recorded(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from search import Study
 from search.recipe import Recipe
 from search.record.curves import CURVES, SUMMARY
 from search.record.observer import Asked
-from search.train.cohort import Member
+from search.train.member import Member
 
 SMALL: dict[str, Any] = {
     "name": "small",

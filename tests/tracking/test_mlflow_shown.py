@@ -18,7 +18,7 @@ from search.tracking.live import Live
 from search.tracking.mirror import MlflowMirror
 from search.tracking.page import study_view
 from search.tracking.plan import plan_trial
-from search.train.cohort import Member
+from search.train.member import Member
 
 
 def test_the_objective_is_the_first_metric_of_a_run_live_or_not(bench: Bench) -> None:

@@ -15,7 +15,8 @@ from support.small_studies import Crash, Quiet, outcome, small
 
 from search import Study
 from search.train.checkpoint import Checkpoints
-from search.train.cohort import Cohort, Member
+from search.train.cohort import Cohort
+from search.train.member import Member
 
 # These have every kind of state: momenta, running statistics, a schedule, noise and patience.
 CHANGES: dict[str, Any] = {

@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from support.packs import adam, make_pack
 
 from search.data import Data
 from search.train.batches import Batches
-from search.train.cohort import Cohort, Member
+from search.train.cohort import Cohort
 from search.train.crew import side_by_side
+from search.train.member import Member
 from search.train.pack import Pack, Slot
 
 MakeData = Callable[..., Data]
@@ -72,6 +74,43 @@ def test_each_curve_is_its_replicates_own(make_data: MakeData) -> None:
             measured = pack.run_epoch()
             assert [np.float32(measured[name][0]) for name in names] == curves[:, replicate, epoch].tolist()
     assert len({tuple(curve) for curve in curves[names.index("val_loss")].tolist()}) == 3
+
+
+def folded(make_data: MakeData) -> Data:
+    """Return data of three folds with different numbers of rows."""
+    folds = [make_data(rows, 5, 3, seed=rows) for rows in (70, 71, 64)]
+    return replace(folds[0], folds=tuple(folds))
+
+
+@pytest.mark.parametrize("width", [1, 2, 100])
+def test_each_replicate_trains_on_its_own_fold(make_data: MakeData, width: int) -> None:
+    data = folded(make_data)
+    batches = Batches(data)
+    program = make_pack(data.folds[0], [adam()], epochs=4).program
+    made = [Member(number, program, adam(1e-3 * (number + 1)), 6) for number in range(3)]
+    cohort = Cohort(made, batches, width)
+    list(cohort.advance(2))
+    cohort.drop([1])
+    list(cohort.advance(4))
+    for member in (made[0], made[2]):
+        names, curves = member.table()
+        for replicate in range(6):
+            pack = Pack(program, Batches(data.folds[replicate % 3]), [Slot(0, replicate, member.values)])
+            for epoch in range(4):
+                measured = pack.run_epoch()
+                assert [np.float32(measured[name][0]) for name in names] == curves[:, replicate, epoch].tolist()
+    assert [member.epoch for member in made] == [4, 2, 4]
+
+
+def test_slots_of_two_folds_are_in_no_common_pack(make_data: MakeData) -> None:
+    data = folded(make_data)
+    batches = Batches(data)
+    program = make_pack(data.folds[0], [adam()]).program
+    packs = [Pack(program, batches.of(fold), [Slot(0, fold, adam())]) for fold in (0, 1)]
+    with pytest.raises(ValueError, match="folds"):
+        Pack.gather(packs, [(0, 0), (1, 0)])
+    assert [fold.train_rows for fold in batches.folds] == [70, 71, 64]
+    assert batches.of(4) is batches.folds[1]
 
 
 def test_dropped_trials_train_no_more_and_the_others_go_on(make_data: MakeData) -> None:

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from search.train import cohort
-from search.train.cohort import Cohort, Member
+from search.train.cohort import Cohort
+from search.train.member import Member
 
 REST, TRAINING = 10, 40
 """The bytes of a slot that waits, and of one that trains."""
@@ -70,7 +71,8 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             monkeypatch.setattr(torch.cuda, name, found)
         monkeypatch.setattr(cohort, "Pack", FakePack)
         monkeypatch.setattr(cohort, "slot_work", lambda _program, _batches: 1.0)
-        batches: Any = SimpleNamespace(device=torch.device("cuda"))
+        batches: Any = SimpleNamespace(device=torch.device("cuda"), folds=(None,), fold=lambda _replicate: 0)
+        batches.of = lambda _replicate: batches
         programs: list[Any] = [SimpleNamespace(epochs=4) for _ in range(10)]
         made = [Member(n, programs[n // slots], {}, 1) for n in range(10 * slots)]
         trained = Cohort(made, batches, 100)

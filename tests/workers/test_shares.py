@@ -14,7 +14,7 @@ from support.small_studies import ALONE, Quiet, small
 from search.study.lookup import recipe_fields
 from search.study.worker import train
 from search.train import crew
-from search.train.cohort import Member
+from search.train.member import Member
 from search.workers import local
 from search.workers.local import LocalEngine
 from search.workers.orders import Orders
