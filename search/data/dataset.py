@@ -101,6 +101,8 @@ class Data:
         pixel_max: the largest possible raw value of a pixel (the smallest is 0), or None if features are not pixels.
         columns: the meaning of each feature before scaling; () if the data set is not a user's table.
         notes: what was done to the user's file, a line each.
+        w_train, w_val, w_test: the weights of the rows, ``(rows,)`` float32, divided by the mean weight of the training
+            rows; None if rows have no weights.
         folds: the data of each fold of a cross-validation, of which this is the first; () for a single split. All have
             the same test rows, features and outputs, but each is scaled by its own training rows.
     """
@@ -121,6 +123,9 @@ class Data:
     pixel_max: float | None
     columns: tuple[Feature, ...] = ()
     notes: tuple[str, ...] = ()
+    w_train: Tensor | None = None
+    w_val: Tensor | None = None
+    w_test: Tensor | None = None
     folds: tuple[Data, ...] = ()
 
     def of(self, replicate: int) -> Data:

@@ -99,7 +99,7 @@ def _weights(pack: Pack) -> Floats:
 
 def read_test(study: BaseStudy, packs: Sequence[Pack], count: int) -> HeldOut:
     """Score networks on the test split; `count` is the number of this reading."""
-    scores = [pack.score(pack.batches.x_test, pack.batches.y_test) for pack in packs]
+    scores = [pack.score(pack.batches.x_test, pack.batches.test) for pack in packs]
     loss, score = (np.array([float(one[which][0]) for one in scores]) for which in (0, 1))
     first = packs[0]
     data = study.data.of(first.slots[0].replicate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +14,22 @@ from torch.nn import functional as F
 from search.data import Data
 from search.technique.layout import padded
 from search.train.inputs import DataInputs
+
+
+class Targets(NamedTuple):
+    """What some rows should be predicted as.
+
+    Attributes:
+        values: the targets, ``... x padded outputs``: one-hot classes or standardised values.
+        weights: the factor on the loss of each row, ``...``; None if all are 1.
+    """
+
+    values: Tensor
+    weights: Tensor | None = None
+
+    def part(self, rows: slice) -> Targets:
+        """Return some of the rows."""
+        return Targets(self.values[rows], None if self.weights is None else self.weights[rows])
 
 
 class Batches:
@@ -43,6 +60,10 @@ class Batches:
         self.x_train, self.y_train = self.pad(data.x_train), self._targets(data.y_train)
         self.x_val, self.y_val = self.pad(data.x_val), self._targets(data.y_val)
         self.x_test, self.y_test = self.pad(data.x_test), self._targets(data.y_test)
+        self.w_train, self.w_val, self.w_test = (
+            None if weights is None else weights.to(self.device, dtype)
+            for weights in (data.w_train, data.w_val, data.w_test)
+        )
         self.train_rows = len(self.x_train)
         self.folds: tuple[Batches, ...] = (self, *(Batches(fold, device, dtype) for fold in data.folds[1:]))
 
@@ -75,17 +96,30 @@ class Batches:
     def head(self, rows: int) -> Batches:
         """Return the first rows of each part, as views of these tensors."""
         first = copy(self)
-        for name in ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test"):
-            setattr(first, name, getattr(self, name)[:rows])
+        for name in ("x_train", "y_train", "w_train", "x_val", "y_val", "w_val", "x_test", "y_test", "w_test"):
+            if (part := getattr(self, name)) is not None:
+                setattr(first, name, part[:rows])
         first.train_rows, first.folds = len(first.x_train), (first,)
         return first
 
-    def gather(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return each group's minibatch: ``groups x batch x features`` and ``groups x batch x outputs``.
+    @property
+    def validation(self) -> Targets:
+        """The targets of the validation rows."""
+        return Targets(self.y_val, self.w_val)
+
+    @property
+    def test(self) -> Targets:
+        """The targets of the test rows."""
+        return Targets(self.y_test, self.w_test)
+
+    def gather(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Targets]:
+        """Return each group's minibatch: inputs ``groups x batch x features``, and targets of ``groups x batch`` rows.
 
         Args:
             chosen: the row indices of each group, ``(batch,)``.
         """
         index = torch.cat(list(chosen)) if len(chosen) > 1 else chosen[0]
         shape = (len(chosen), len(chosen[0]), -1)
-        return self.x_train.index_select(0, index).view(shape), self.y_train.index_select(0, index).view(shape)
+        weights = None if self.w_train is None else self.w_train.index_select(0, index).view(shape[:2])
+        targets = Targets(self.y_train.index_select(0, index).view(shape), weights)
+        return self.x_train.index_select(0, index).view(shape), targets

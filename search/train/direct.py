@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from search.technique import Technique
+from search.train.batches import Targets
 from search.train.changes import Change, InPlace, has_form
 
 if TYPE_CHECKING:
@@ -51,11 +52,11 @@ class DirectGradient:
         self.gates_only = all(change.technique.loops is None for change in changes)
         self._rooms: dict[str, Tensor] = {}
 
-    def __call__(self, x: Tensor, y: Tensor, total: Tensor) -> None:
+    def __call__(self, x: Tensor, y: Targets, total: Tensor) -> None:
         """Write the gradient for a minibatch, and add the sum of each slot's losses to `total`, float64 ``(slots,)``.
 
         Args:
-            x, y: inputs and targets, ``groups or slots x batch x padded ...``.
+            x, y: inputs and targets, ``groups or slots x batch``.
         """
         if self.gates_only and (gates := self.gates([x.shape[1]], x, lambda _step: None)) is not None:
             self._network.learn(x, y, total, gates)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from search.technique.layout import Layout
-from search.train.batches import Batches
+from search.train.batches import Batches, Targets
 from search.train.network import Network, Products
 from search.train.program import Program
 
@@ -16,7 +16,7 @@ _SPARSE = 1e-6
 
 
 @torch.no_grad()
-def score(network: Network, groups: int, batches: Batches, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def score(network: Network, groups: int, batches: Batches, x: Tensor, y: Targets) -> tuple[Tensor, Tensor]:
     """Return mean loss and accuracy (or root mean squared error in the user's units), float64 ``(slots,)`` each.
 
     Args:
@@ -24,16 +24,17 @@ def score(network: Network, groups: int, batches: Batches, x: Tensor, y: Tensor)
         groups: the number of minibatches that its slots share.
         batches: the data on the device.
         x: the inputs, ``examples x padded features``.
-        y: the targets, ``examples x padded outputs``.
+        y: their targets. With weights, the means are weighted.
     """
     loss = torch.zeros(network.products.slots, dtype=torch.float64, device=batches.device)
     read = torch.zeros_like(loss)
     for start in range(0, len(x), EVAL_ROWS):
-        part, truth = x[start : start + EVAL_ROWS], y[start : start + EVAL_ROWS]
-        predictions = network(part.expand(groups, -1, -1))
-        network.products.measure(predictions, truth, batches.target_scale, loss, read)
-    loss /= len(x)
-    read = read / len(x) if batches.target_scale is None else (read / (len(x) * batches.outputs)).sqrt()
+        rows = slice(start, start + EVAL_ROWS)
+        predictions = network(x[rows].expand(groups, -1, -1))
+        network.products.measure(predictions, y.part(rows), batches.target_scale, loss, read)
+    total = len(x) if y.weights is None else y.weights.double().sum()
+    loss /= total
+    read = read / total if batches.target_scale is None else (read / (total * batches.outputs)).sqrt()
     return loss, read
 
 

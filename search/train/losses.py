@@ -70,16 +70,16 @@ def named(name: str | None, data: Data) -> str:
 
 
 def correct(logits: Tensor, targets: Tensor, outputs: int) -> Tensor:
-    """Return the number of examples whose most probable class is the true one, ``(slots,)``."""
-    return (logits[..., :outputs].argmax(-1) == targets[..., :outputs].argmax(-1)).sum(-1)
+    """Return whether the most probable class of each example is the true one, ``slots x examples``."""
+    return logits[..., :outputs].argmax(-1) == targets[..., :outputs].argmax(-1)
 
 
 def squared_error(predictions: Tensor, targets: Tensor, scale: Tensor) -> Tensor:
-    """Return the sum over examples and outputs of the squared error in the user's units, ``(slots,)``.
+    """Return the sum over outputs of each example's squared error in the user's units, ``slots x examples``.
 
     Args:
         predictions: the predictions, ``slots x examples x padded outputs``.
         targets: the targets, ``examples x padded outputs``.
         scale: the factors to the user's units, ``(padded outputs,)``.
     """
-    return ((predictions - targets) * scale).square().sum((-1, -2))
+    return ((predictions - targets) * scale).square().sum(-1)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from search.train.batches import Batches
+from search.train.batches import Batches, Targets
 from search.train.precision import compute_type
 from search.train.program import Program
 from search.train.torch_products import TorchProducts
@@ -46,7 +46,7 @@ class Products(Protocol):
         self, first: int, last: int, x: Tensor, kept: Sequence[Tensor], gradient: Tensor, needs_input: bool
     ) -> Tensor | None: ...
 
-    def measure(self, predictions: Tensor, y: Tensor, scale: Tensor | None, total: Tensor, read: Tensor) -> None: ...
+    def measure(self, predictions: Tensor, y: Targets, scale: Tensor | None, total: Tensor, read: Tensor) -> None: ...
 
     def sizes(self, least: float) -> tuple[Tensor, Tensor]: ...
 

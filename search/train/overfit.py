@@ -14,7 +14,7 @@ from torch import Tensor
 
 from search.data import Data
 from search.technique import Technique, Values
-from search.train.batches import Batches
+from search.train.batches import Batches, Targets
 from search.train.constant import least_loss
 from search.train.losses import LossFunction
 from search.train.pack import Pack, Slot
@@ -33,13 +33,14 @@ class OneBatch(Batches):
     """
 
     def __init__(self, data: Data, x: Tensor, y: Tensor, device: torch.device, steps: int) -> None:
-        super().__init__(replace(data, x_train=x, y_train=y, x_val=x, y_val=y, x_test=x, y_test=y), device)
+        one_batch = replace(data, x_train=x, y_train=y, x_val=x, y_val=y, x_test=x, y_test=y)
+        super().__init__(replace(one_batch, w_train=None, w_val=None, w_test=None, folds=()), device)
         self.rows = len(x)
         self.train_rows = len(x) * steps
 
-    def gather(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def gather(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Targets]:
         """Return the batch once for each group, whichever rows are chosen."""
-        return self.x_train.expand(len(chosen), -1, -1), self.y_train.expand(len(chosen), -1, -1)
+        return self.x_train.expand(len(chosen), -1, -1), Targets(self.y_train.expand(len(chosen), -1, -1))
 
     def least_loss(self, loss: LossFunction, groups: Tensor) -> float:
         """Return the least mean loss of predictions that are equal within each group; groups ``(rows,)`` from 0."""
@@ -158,7 +159,7 @@ def overfit(
     # It comes first of all techniques, so that it sees the output of the activation.
     watched = replace(program, techniques=(_ALIVE, *program.techniques))
     pack = Pack(watched, batch, [Slot(i, 0, {**values, "lr": rate}) for i, rate in enumerate(rates)])
-    losses = [pack.score(batch.x_val, batch.y_val)[0][: len(rates)].cpu()]
+    losses = [pack.score(batch.x_val, batch.validation)[0][: len(rates)].cpu()]
     learnt = False
     while pack.epoch < program.epochs:
         measured = pack.run_epoch()

@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from search.train.batches import Batches
+from search.train.batches import Batches, Targets
 from search.train.initial import initial_weights
 from search.train.precision import products
 from search.train.program import Program
@@ -177,12 +177,12 @@ class Pack:
         self.stopped = [slot for slot, stopped in zip(self.slots, table[-1].tolist(), strict=True) if stopped]
         return dict(zip(measured, table, strict=False))
 
-    def score(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def score(self, x: Tensor, y: Targets) -> tuple[Tensor, Tensor]:
         """Return mean loss and accuracy (or root mean squared error in the user's units), ``(slots,)`` each.
 
         Args:
             x: the inputs, ``examples x padded features``.
-            y: the targets, ``examples x padded outputs``.
+            y: their targets.
         """
         with products(self.program.precision, self.batches.device):
             return self._training.score(x, y)

@@ -15,6 +15,7 @@ from torch import Tensor
 from search.technique.layout import ALIGNMENT, Layout
 from search.train import losses
 from search.train.activations import ACTIVATIONS
+from search.train.batches import Targets
 from search.train.losses import LossFunction
 
 
@@ -99,20 +100,24 @@ class TorchProducts:
             gradient, ours = into, True
         return gradient
 
-    def measure(self, predictions: Tensor, y: Tensor, scale: Tensor | None, total: Tensor, read: Tensor) -> None:
+    def measure(self, predictions: Tensor, y: Targets, scale: Tensor | None, total: Tensor, read: Tensor) -> None:
         """Add the losses of predictions to `total`, and right guesses (or squared errors) to `read`, ``(slots,)``.
 
         Args:
             predictions: ``slots x examples x padded outputs``.
-            y: the targets, ``examples x padded outputs``.
+            y: the targets of the examples.
             scale: the factors to the user's units in regression; None in classification.
         """
-        total += self._loss(predictions, y[None], self._outputs).sum(1)
-        read += (
-            losses.correct(predictions, y, self._outputs)
+        loss = self._loss(predictions, y.values[None], self._outputs)
+        each = (
+            losses.correct(predictions, y.values, self._outputs)
             if scale is None
-            else losses.squared_error(predictions, y, scale)
+            else losses.squared_error(predictions, y.values, scale)
         )
+        if y.weights is not None:
+            loss, each = loss * y.weights, each * y.weights
+        total += loss.sum(1)
+        read += each.sum(1)
 
     def sizes(self, least: float) -> tuple[Tensor, Tensor]:
         """Return each slot's number of weights below `least` in magnitude, and their norm; overwrite the gradient."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from search.technique import Batch
 from search.train import at_once, direct, evaluate, streams
 from search.train.at_once import StepsAtOnce
-from search.train.batches import Batches
+from search.train.batches import Batches, Targets
 from search.train.changes import Change, has_form
 from search.train.direct import DirectGradient
 from search.train.network import Network, optimiser_of, products_of
@@ -164,8 +164,8 @@ class Trainer:
             differentiate(x, targets, loss_sum, extra_sum)
             self._step()
 
-    def _minibatch(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return inputs and targets of these rows, as techniques change them, ``groups or slots x batch x ...``."""
+    def _minibatch(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Targets]:
+        """Return inputs and targets of these rows, as techniques change them, ``groups or slots x batch``."""
         batches = self._batches
         x, y = batches.gather(chosen)
         if self._inputs:
@@ -174,19 +174,20 @@ class Trainer:
                 unit = change(unit)
             x = batches.inputs.scaled(unit)
         for change in self._targets:
-            y = change(y)
+            y = y._replace(values=change(y.values))
         return x, y
 
-    def _by_autograd(self, x: Tensor, y: Tensor, loss_sum: Tensor, extra_sum: Tensor) -> None:
+    def _by_autograd(self, x: Tensor, y: Targets, loss_sum: Tensor, extra_sum: Tensor) -> None:
         """Write the gradient of a minibatch; add its losses to `loss_sum`, and the other terms to `extra_sum`."""
         batches, moment, program = self._batches, self._moment, self._program
         self._network.begin()
         # The targets of a single group broadcast over its slots.
-        targets = y if len(moment.groups) == 1 else moment.expand(y)
+        targets = y.values if len(moment.groups) == 1 else moment.expand(y.values)
         batch = Batch(x, targets, self._pass(x), batches.outputs, batches.task, self._pass)
         predictions = batch.predictions
         if self._kernels is None:
-            loss = program.loss(predictions, targets, batch.outputs).mean(1)
+            each = program.loss(predictions, targets, batch.outputs)
+            loss = (each if y.weights is None else each * moment.expand(y.weights)).mean(1)
             loss_sum += loss.detach() * x.shape[1]
             roots = {loss: torch.ones_like(loss)}
         else:
@@ -203,7 +204,7 @@ class Trainer:
             self._gradient.add_(self._leaf.grad)
             self._leaf.grad = None
 
-    def _directly(self, x: Tensor, y: Tensor, loss_sum: Tensor, extra_sum: Tensor) -> None:
+    def _directly(self, x: Tensor, y: Targets, loss_sum: Tensor, extra_sum: Tensor) -> None:
         """Do what `_by_autograd` does."""
         assert self._direct is not None
         self._direct(x, y, loss_sum)
@@ -242,7 +243,7 @@ class Trainer:
     def _evaluate(self) -> dict[str, Tensor]:
         batches, theta, layout = self._batches, self._state["theta"], self._program.layout
         self._moment.train = False
-        loss, read = self.score(batches.x_val, batches.y_val)
+        loss, read = self.score(batches.x_val, batches.validation)
         measured = {"val_loss": loss, batches.metric: read}
         penalty = _sum([term(self._leaf) for term in self._penalties])
         if penalty is not None:
@@ -250,14 +251,14 @@ class Trainer:
         measured |= evaluate.sizes(self._network.products, layout)
         if "test" in self._program.watch:
             names = ("test_loss", batches.metric.replace("val_", "test_"))
-            measured |= dict(zip(names, self.score(batches.x_test, batches.y_test), strict=True))
+            measured |= dict(zip(names, self.score(batches.x_test, batches.test), strict=True))
         if "weight_means" in self._program.watch:
             measured["weight_means"] = evaluate.weight_means(theta, layout)
         for extra in self._bound("metrics"):
             measured |= {name: value.double() for name, value in extra(theta).items()}
         return measured
 
-    def score(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def score(self, x: Tensor, y: Targets) -> tuple[Tensor, Tensor]:
         """Return mean loss and accuracy or error on some rows of data (`evaluate.score`)."""
         self._moment.train = False
         self._network.begin()

@@ -136,7 +136,7 @@ def test_retrained_networks_are_those_that_the_study_saw(folder: Path) -> None:
     from search.report.networks import train
 
     made = train(study, of)
-    losses = [float(pack.score(study.batches.x_val, study.batches.y_val)[0][0]) for pack in made.best]
+    losses = [float(pack.score(study.batches.x_val, study.batches.validation)[0][0]) for pack in made.best]
     assert np.array_equal(np.float32(losses), np.float32(of.best.objectives))
 
 

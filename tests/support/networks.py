@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from search.technique.layout import Layout, padded
+from search.train.batches import Targets
 from search.train.compiled.network import CompiledNetwork
 from search.train.compiled.plan import Gates
 from search.train.losses import CLASSIFICATION, REGRESSION, LossFunction
@@ -87,7 +88,7 @@ class Case:
         """Return every slot's gradient and sum of losses by `learn`."""
         network, total = self.network(), torch.zeros(self.slots, dtype=torch.float64)
         network.begin()
-        network.learn(self.x, self.y, total, gates or network.no_gates())
+        network.learn(self.x, Targets(self.y), total, gates or network.no_gates())
         return self.gradient, total
 
     def expected(self, between: Multiply | None = None) -> tuple[Tensor, Tensor]:

@@ -77,7 +77,7 @@ def test_bf16_evaluates_the_last_weights(make_data: MakeData) -> None:
     data = make_data(150, 8, 3)
     one = pack(data, "bf16")
     measured = one.run_epoch()["val_loss"]
-    again, _ = one.score(one.batches.x_val, one.batches.y_val)
+    again, _ = one.score(one.batches.x_val, one.batches.validation)
     assert torch.equal(measured, again[: len(SLOTS)])
 
 

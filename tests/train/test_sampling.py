@@ -112,7 +112,7 @@ def test_networks_are_as_they_were_at_their_best(make_data: MakeData, patience: 
         assert loss == curve[best] == min(curve[: best + (patience or epochs) + 1])
         for name, weight in weights[best][replicate].items():
             assert torch.equal(network.weights(0)[name], weight)
-        assert network.score(network.batches.x_val, network.batches.y_val)[0][0] == loss
+        assert network.score(network.batches.x_val, network.batches.validation)[0][0] == loss
         assert monte_carlo(network, network.batches.x_val, 3).shape == (3, 40, 3)
     assert all(network.epoch < epochs for network, _ in found)
     assert (min(curves[0]) < found[0][1]) == (patience is not None)
@@ -135,7 +135,7 @@ def test_examples_make_up_the_score(make_data: MakeData, task: str) -> None:
         x, y = pack.batches.x_test, pack.batches.y_test
         losses, scores = per_example(pack.program, pack.batches, network.predict(x), y)
         assert losses.shape == scores.shape == (1, len(x))
-        mean, read = (float(one[0]) for one in network.score(x, y))
+        mean, read = (float(one[0]) for one in network.score(x, pack.batches.test))
         assert float(losses.mean()) == pytest.approx(mean, rel=1e-6)
         ours = scores.mean() if task == "classification" else scores.mean().sqrt()
         assert float(ours) == pytest.approx(read, rel=1e-6)

@@ -21,14 +21,15 @@ BLOCK = 256
 
 @kernel
 def learn(
-    plan, theta, gradient, size, slots, x, x_at, y, y_at, rows, batch, outputs, loss, kept, delta, turned, panel, zeros,
-    total, noise, gates, least, scale, gated, strengths, penalty, lr, code, first, second, third, counts, numbers,
-    nesterov,
+    plan, theta, gradient, size, slots, x, x_at, y, y_at, weights, rows, batch, outputs, loss, kept, delta, turned,
+    panel, zeros, total, noise, gates, least, scale, gated, strengths, penalty, lr, code, first, second, third, counts,
+    numbers, nesterov,
 ):  # fmt: skip
     """Train every slot for some steps; add its losses to `total` and the value of its penalties to `penalty`.
 
     Args:
         x, x_at, y, y_at: inputs and targets of all steps, and where each slot's begin.
+        weights: the weights of the rows (`losses`), placed like the targets; empty if all are 1.
         rows, batch: the number of rows, and how many of them are a minibatch; the last one may have fewer.
         outputs: the number of real outputs.
         loss: the code of the loss.
@@ -48,8 +49,9 @@ def learn(
             count, number = min(batch, rows - at), at // batch
             _learn_minibatch(
                 plan, theta, gradient, size, slot, x, x_at[slot] + at * plan[layers.INPUTS, 0], y,
-                y_at[slot] + at * plan[layers.OUTPUTS, plan.shape[1] - 1], count, outputs, loss, kept, delta, turned,
-                panel, zeros, total, noise, gates[number, slot], least[number, slot], scale[number, slot], gated,
+                y_at[slot] + at * plan[layers.OUTPUTS, plan.shape[1] - 1], weights, count, outputs, loss, kept, delta,
+                turned, panel, zeros, total, noise, gates[number, slot], least[number, slot], scale[number, slot],
+                gated,
             )  # fmt: skip
             if strengths.shape[1] > 0:
                 penalty[slot] += penalise(theta, gradient, size, slot, strengths)
@@ -61,7 +63,8 @@ def learn(
 
 @kernel
 def _learn_minibatch(
-    plan, theta, gradient, size, slot, x, x_at, y, y_at, rows, outputs, loss, kept, delta, turned, panel, zeros, total,
+    plan, theta, gradient, size, slot, x, x_at, y, y_at, weights, rows, outputs, loss, kept, delta, turned, panel,
+    zeros, total,
     noise, gates, least, scale, gated,
 ):  # fmt: skip
     """Write a slot's gradient for a minibatch, and add the sum of its losses to `total`."""
@@ -83,7 +86,8 @@ def _learn_minibatch(
         )
         z_at, d_at = BLOCK * plan[layers.KEPT, count - 1], BLOCK * plan[layers.DELTA, count - 1]
         z, d = _rows(kept, z_at, some, width), _rows(delta, d_at, some, width)
-        total[slot] = loss_and_gradient(loss, z, _rows(y, y_row, some, width), d, outputs, share, total[slot])
+        w = _weights(weights, y_row, some, width)
+        total[slot] = loss_and_gradient(loss, z, _rows(y, y_row, some, width), w, d, outputs, share, total[slot])
         layers.deltas(
             plan, 0, count, turned, 0, kept, 0, delta, 0, BLOCK, 0, some, panel, zeros, noise, places, least, scale
         )
@@ -115,8 +119,8 @@ def gate(h, noise, noise_at, least, scale):
 
 @kernel
 def learn_rows(
-    plan, theta, at, x, x_at, y, y_at, rows, outputs, loss, kept, delta, first, last, turned, panel, zeros, losses,
-    noise, gates, least, scale,
+    plan, theta, at, x, x_at, y, y_at, weights, rows, outputs, loss, kept, delta, first, last, turned, panel, zeros,
+    losses, noise, gates, least, scale,
 ):  # fmt: skip
     """Do one thread's share of `learn` for one slot: its rows from `first` to before `last`, up to the deltas.
 
@@ -132,7 +136,9 @@ def learn_rows(
         z_at, d_at = rows * plan[layers.KEPT, count - 1], rows * plan[layers.DELTA, count - 1]
         for r in range(row, row + some):
             z, d = _rows(kept, z_at + r * width, 1, width), _rows(delta, d_at + r * width, 1, width)
-            losses[r] = loss_and_gradient(loss, z, _rows(y, y_at + r * width, 1, width), d, outputs, share, 0.0)
+            y_row = y_at + r * width
+            w = _weights(weights, y_row, 1, width)
+            losses[r] = loss_and_gradient(loss, z, _rows(y, y_row, 1, width), w, d, outputs, share, 0.0)
         layers.deltas(
             plan, 0, count, turned, 0, kept, 0, delta, 0, rows, row, some, panel, zeros, noise, gates, least, scale
         )
@@ -215,18 +221,18 @@ def backward(
 
 
 @kernel
-def loss_gradient(z, y, y_at, slots, rows, width, outputs, loss, d, total):
+def loss_gradient(z, y, y_at, weights, slots, rows, width, outputs, loss, d, total):
     """Write the gradient of each slot's mean loss in its predictions ``slots x rows x width``; add up its losses."""
     share = z.dtype.type(1.0 / rows)
     for slot in range(slots):
         at = slot * rows * width
         z_slot, d_slot = _rows(z, at, rows, width), _rows(d, at, rows, width)
-        y_slot = _rows(y, y_at[slot], rows, width)
-        total[slot] = loss_and_gradient(loss, z_slot, y_slot, d_slot, outputs, share, total[slot])
+        y_slot, w = _rows(y, y_at[slot], rows, width), _weights(weights, y_at[slot], rows, width)
+        total[slot] = loss_and_gradient(loss, z_slot, y_slot, w, d_slot, outputs, share, total[slot])
 
 
 @kernel
-def measure(z, y, y_at, slots, rows, width, outputs, loss, scale, d, total, read):
+def measure(z, y, weights, slots, rows, width, outputs, loss, scale, d, total, read):
     """Add the losses of predictions ``slots x rows x width`` to `total`, and right guesses or squared errors to `read`.
 
     Args:
@@ -235,12 +241,13 @@ def measure(z, y, y_at, slots, rows, width, outputs, loss, scale, d, total, read
     """
     one = z.dtype.type(1)
     for slot in range(slots):
-        z_slot, y_slot = _rows(z, slot * rows * width, rows, width), _rows(y, y_at[slot], rows, width)
-        total[slot] = loss_and_gradient(loss, z_slot, y_slot, _rows(d, 0, rows, width), outputs, one, total[slot])
+        z_slot, y_all = _rows(z, slot * rows * width, rows, width), _rows(y, 0, rows, width)
+        d_slot = _rows(d, 0, rows, width)
+        total[slot] = loss_and_gradient(loss, z_slot, y_all, weights, d_slot, outputs, one, total[slot])
         if len(scale):
-            read[slot] += squared_error(z_slot, y_slot, scale, outputs)
+            read[slot] += squared_error(z_slot, y_all, weights, scale, outputs)
         else:
-            read[slot] += correct(z_slot, y_slot, outputs)
+            read[slot] += correct(z_slot, y_all, weights, outputs)
 
 
 @kernel
@@ -259,6 +266,13 @@ def sizes(theta, size, least, small, squares):
         for i in range(len(w)):
             count += 1 if abs(w[i]) < least else 0
         small[slot], squares[slot] = count, square_sum(w)
+
+
+@kernel
+def _weights(weights, y_at, rows, width):
+    """Return the weights of some rows, whose targets begin at `y_at`."""
+    at = y_at // width
+    return weights[at : at + rows] if len(weights) else weights
 
 
 @kernel

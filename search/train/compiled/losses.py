@@ -19,22 +19,24 @@ _CROSS_ENTROPY, _MSE, _L1 = 0, 1, 2
 
 
 @kernel
-def loss_and_gradient(code, z, y, d, outputs, share, total):
+def loss_and_gradient(code, z, y, weights, d, outputs, share, total):
     """Return `total` plus the losses of some rows, one by one, and write the gradient of their sum times `share`.
 
     Args:
         code: the loss.
         z, y, d: the predictions, the targets and the gradient, ``rows x padded outputs``; d is zero in the padding.
+        weights: the factor on the loss of each row; empty if all are 1.
         outputs: the number of real outputs.
         share: the factor on the gradient, such as 1 / batch.
         total: the sum of the losses so far, a float64.
     """
     number = z.dtype.type
     each, one = number(1.0 / outputs), number(1)
-    factor = share * each
     for row in range(len(z)):
+        weight = weights[row] if len(weights) else one
+        factor = share * each * weight
         if code == _CROSS_ENTROPY:
-            total += _cross_entropy(z, y, d, row, outputs, share)
+            total += _cross_entropy(z, y, d, row, outputs, share * weight) * weight
         else:
             loss = number(0)
             for j in range(outputs):
@@ -50,7 +52,7 @@ def loss_and_gradient(code, z, y, d, outputs, share, total):
                     loss += number(0.5) * e * e if size < one else size - number(0.5)
                     slope = -one if e < -one else one if e > one else e
                 d[row, j] = slope * factor
-            total += float(loss * each)
+            total += float(loss * each * weight)
         for j in range(outputs, d.shape[1]):
             d[row, j] = number(0)
     return total
@@ -81,26 +83,30 @@ def _cross_entropy(z, y, d, row, outputs, share):
 
 
 @kernel
-def correct(z, y, outputs):
-    """Return the number of rows whose most probable class is the true one; of equal ones the first counts."""
-    right = 0
+def correct(z, y, weights, outputs):
+    """Return the number of rows whose most probable class is the true one, or the sum of their weights.
+
+    Of equally probable classes the first counts.
+    """
+    right = 0.0
     for row in range(len(z)):
         guess, truth = 0, 0
         for j in range(1, outputs):
             guess = j if z[row, j] > z[row, guess] else guess
             truth = j if y[row, j] > y[row, truth] else truth
-        right += guess == truth
-    return float(right)
+        if guess == truth:
+            right += weights[row] if len(weights) else 1.0
+    return right
 
 
 @kernel
-def squared_error(z, y, scale, outputs):
-    """Return the sum over rows and outputs of the squared error in the user's units."""
+def squared_error(z, y, weights, scale, outputs):
+    """Return the sum over rows and outputs of the squared error in the user's units, times the row's weight."""
     total = 0.0
     for row in range(len(z)):
         error = z.dtype.type(0)
         for j in range(outputs):
             e = (z[row, j] - y[row, j]) * scale[j]
             error += e * e
-        total += float(error)
+        total += float(error * weights[row] if len(weights) else error)
     return total

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from search.technique.layout import Layout
+from search.train.batches import Targets
 from search.train.compiled import kernels, layers, losses
 from search.train.compiled.optimisers import Array, CompiledOptimiser, Update, flat
-from search.train.compiled.plan import Gates, Places, plan_of
+from search.train.compiled.plan import Gates, Places, kept_size, plan_of
 from search.train.compiled.rooms import Room
 from search.train.crew import share, together
 from search.train.losses import LossFunction
@@ -67,11 +68,11 @@ class CompiledNetwork:
         self._written[:] = False
         self._taken = 0
 
-    def learn(self, x: Tensor, y: Tensor, total: Tensor, gates: Gates) -> None:
+    def learn(self, x: Tensor, y: Targets, total: Tensor, gates: Gates) -> None:
         """Write the gradient of every slot's mean loss, and add the sums of the losses to `total`.
 
         Args:
-            x, y: the minibatch, ``groups or slots x batch x ...``.
+            x, y: the minibatch, ``groups or slots x batch``.
             total: float64 ``(slots,)``.
             gates: the gates of inputs and activations.
         """
@@ -79,12 +80,16 @@ class CompiledNetwork:
         if threads > 1:
             self._learn_together(x, y, flat(total), gates, threads)
             return
-        self._learn(x, y, total, gates, x.shape[1], self._nothing, flat(total), self._nothing, self._no_update)
+        # Without penalties, their values are not written to.
+        self.train(
+            x, y, total, gates, batch=x.shape[1], strengths=self._nothing, penalties=total, rates=self._nothing,
+            update=self._no_update,
+        )  # fmt: skip
 
     def train(
         self,
         x: Tensor,
-        y: Tensor,
+        y: Targets,
         total: Tensor,
         gates: Gates,
         *,
@@ -97,7 +102,7 @@ class CompiledNetwork:
         """Train every slot for some steps; the arguments that `learn` has too are for all of them.
 
         Args:
-            x, y: the minibatches one after the other, ``groups x rows x ...``.
+            x, y: the minibatches one after the other, ``groups x rows``.
             total: the sums of the losses are added to it, float64 ``(slots,)``.
             gates: the gates of each step.
             batch: the number of rows of a minibatch; the last one may have fewer.
@@ -106,42 +111,28 @@ class CompiledNetwork:
             rates: the learning rates, ``steps x slots``.
             update: the optimiser.
         """
-        self._learn(x, y, total, gates, batch, strengths, flat(penalties), rates, update)
+        room = self._rooms[0].for_rows(kernels.BLOCK)
+        kernels.learn(
+            self._plan, self._theta, self._gradient, self._size, self.slots, _flat_minibatch(x), self._starts(x),
+            *self._targets(y), x.shape[1], batch, self._outputs, self._loss, room.kept, room.delta, room.turned,
+            room.panel, room.zeros, flat(total), *gates, room.gated, strengths, flat(penalties), rates, *update,
+        )  # fmt: skip
 
     def threads(self, rows: int) -> int:
         """Return how many threads share a slot's minibatch of so many rows."""
         return share() if rows * self._size >= _SHARED else 1
 
-    def _learn(
-        self,
-        x: Tensor,
-        y: Tensor,
-        total: Tensor,
-        gates: Gates,
-        batch: int,
-        strengths: Array,
-        penalties: Array,
-        rates: Array,
-        update: Update,
-    ) -> None:
-        room = self._rooms[0].for_rows(kernels.BLOCK)
-        kernels.learn(
-            self._plan, self._theta, self._gradient, self._size, self.slots, _flat_minibatch(x), self._starts(x),
-            _flat_minibatch(y), self._starts(y), x.shape[1], batch, self._outputs, self._loss, room.kept, room.delta,
-            room.turned, room.panel, room.zeros, flat(total), *gates, room.gated, strengths, penalties, rates, *update,
-        )  # fmt: skip
-
     def penalise(self, strengths: Array, penalties: Tensor) -> None:
         """Add the gradients of penalties to that of each slot; the arguments are those of `train`."""
         kernels.penalties(self._theta, self._gradient, self._size, strengths, flat(penalties))
 
-    def _learn_together(self, x: Tensor, y: Tensor, total: Array, gates: Gates, threads: int) -> None:
+    def _learn_together(self, x: Tensor, y: Targets, total: Array, gates: Gates, threads: int) -> None:
         """Learn slot by slot, each one in several threads: first by rows, then by parts of the gradients."""
         plan, rows = self._plan, x.shape[1]
         if gates.at.shape[2] and gates.at[0, 0, 0] >= 0:
             x = x[self._group_of] if len(x) < self.slots else x.clone()
             kernels.gate(x.view(len(x), -1).numpy(), gates.noise, *(each[0, :, 0].copy() for each in gates[1:]))
-        inputs, targets, x_at, y_at = _flat_minibatch(x), _flat_minibatch(y), self._starts(x), self._starts(y)
+        inputs, x_at, (targets, y_at, weights) = _flat_minibatch(x), self._starts(x), self._targets(y)
         while len(self._rooms) < threads:
             self._rooms.append(Room(plan, self._like))
         shared, losses = self._rooms[0].for_rows(rows), np.zeros(rows)
@@ -154,8 +145,9 @@ class CompiledNetwork:
                 _part: int, edge: tuple[int, int], room: Room, slot: int = slot, at: int = at, here: list[Array] = here
             ) -> None:
                 kernels.learn_rows(
-                    plan, self._theta, at, inputs, x_at[slot], targets, y_at[slot], rows, self._outputs, self._loss,
-                    shared.kept, shared.delta, *edge, room.turned, room.panel, room.zeros, losses, gates.noise, *here,
+                    plan, self._theta, at, inputs, x_at[slot], targets, y_at[slot], weights, rows, self._outputs,
+                    self._loss, shared.kept, shared.delta, *edge, room.turned, room.panel, room.zeros, losses,
+                    gates.noise, *here,
                 )  # fmt: skip
 
             def learn_part(part: int, _edge: tuple[int, int], room: Room, slot: int = slot, at: int = at) -> None:
@@ -176,27 +168,27 @@ class CompiledNetwork:
             x: the inputs, ``groups x batch x features`` (shared within a group) or ``slots x batch x features``.
             out: where the activations are written, if it is given.
         """
-        kept_size = self._kept_size(first, last, x.shape[1])
+        size = kept_size(self._plan, first, last, x.shape[1])
         if out is None:
             out = x.new_empty(self.slots, x.shape[1], self.width(last))
-        kept = self._take(self.slots * kept_size)
-        self._forward(first, last, x, kept, kept_size, out)
+        kept = self._take(self.slots * size)
+        self._forward(first, last, x, kept, size, out)
         return out, [kept]
 
     def predict(self, first: int, last: int, x: Tensor) -> Tensor:
         """Return a stretch's activations, and keep nothing."""
-        kept_size = self._kept_size(first, last, x.shape[1])
+        size = kept_size(self._plan, first, last, x.shape[1])
         out = x.new_empty(self.slots, x.shape[1], self.width(last))
-        if len(self._kept) < kept_size:
-            self._kept = np.zeros(kept_size, self._theta.dtype)
+        if len(self._kept) < size:
+            self._kept = np.zeros(size, self._theta.dtype)
         self._forward(first, last, x, torch.from_numpy(self._kept), 0, out)
         return out
 
-    def _forward(self, first: int, last: int, x: Tensor, kept: Tensor, kept_size: int, out: Tensor) -> None:
+    def _forward(self, first: int, last: int, x: Tensor, kept: Tensor, size: int, out: Tensor) -> None:
         room = self._rooms[0]
         kernels.forward(
             self._plan, first, last, self._theta, self._size, self.slots, _flat_minibatch(x), self._starts(x),
-            x.shape[1], flat(kept), kept_size, flat(out), room.panel, self._nowhere,
+            x.shape[1], flat(kept), size, flat(out), room.panel, self._nowhere,
         )  # fmt: skip
 
     def backward(
@@ -219,35 +211,36 @@ class CompiledNetwork:
             into = x.new_empty(self.slots, *x.shape[1:])
         kernels.backward(
             self._plan, first, last, self._theta, self._gradient, self._size, self.slots, _flat_minibatch(x),
-            self._starts(x), rows, flat(kept[0]), self._kept_size(first, last, rows), flat(gradient.contiguous()),
+            self._starts(x), rows, flat(kept[0]), kept_size(self._plan, first, last, rows), flat(gradient.contiguous()),
             flat(self._like if into is None else into), bool(self._written[first]), room.delta, room.turned, room.panel,
             room.zeros, self._nowhere,
         )  # fmt: skip
         self._written[first:last] = True
         return into
 
-    def loss_gradient(self, predictions: Tensor, y: Tensor, total: Tensor) -> Tensor:
+    def loss_gradient(self, predictions: Tensor, y: Targets, total: Tensor) -> Tensor:
         """Return the gradient of every slot's mean loss in its predictions; add the sums of losses to `total`."""
         gradient = torch.empty_like(predictions)
         kernels.loss_gradient(
-            flat(predictions), _flat_minibatch(y), self._starts(y), self.slots, predictions.shape[1], self._width,
-            self._outputs, self._loss, flat(gradient), flat(total),
+            flat(predictions), *self._targets(y), self.slots, predictions.shape[1], self._width, self._outputs,
+            self._loss, flat(gradient), flat(total),
         )  # fmt: skip
         return gradient
 
-    def measure(self, predictions: Tensor, y: Tensor, scale: Tensor | None, total: Tensor, read: Tensor) -> None:
+    def measure(self, predictions: Tensor, y: Targets, scale: Tensor | None, total: Tensor, read: Tensor) -> None:
         """Add the losses of predictions to `total`, and right guesses (or squared errors) to `read`, ``(slots,)``.
 
         Args:
             predictions: ``slots x examples x padded outputs``.
-            y: the targets, ``examples x padded outputs``.
+            y: the targets of the examples.
             scale: the factors to the user's units in regression; None in classification.
         """
         rows = predictions.shape[1]
         room = np.empty(rows * self._width, self._theta.dtype)
         kernels.measure(
-            flat(predictions), flat(y), np.zeros(self.slots, np.int64), self.slots, rows, self._width, self._outputs,
-            self._loss, flat(self._like if scale is None else scale), room, flat(total), flat(read),
+            flat(predictions), flat(y.values), self._like.numpy() if y.weights is None else flat(y.weights), self.slots,
+            rows, self._width, self._outputs, self._loss, flat(self._like if scale is None else scale), room,
+            flat(total), flat(read),
         )  # fmt: skip
 
     def width(self, layers_before: int) -> int:
@@ -273,6 +266,15 @@ class CompiledNetwork:
         given = flat(draws), group_of.numpy() * draws[0].numel(), least.numpy(), scale.numpy()
         return lambda h: kernels.gate(h.view(len(h), -1).numpy(), *given)
 
+    def _targets(self, y: Targets) -> tuple[Array, Places, Array]:
+        """Return targets, where each slot's begin, and weights, which are placed like them."""
+        values, weights = y
+        if weights is None:
+            weights = self._like
+        elif len(weights) < len(values):  # techniques have changed the targets of each slot
+            weights = weights[self._group_of]
+        return _flat_minibatch(values), self._starts(values), flat(weights.contiguous())
+
     def _take(self, size: int) -> Tensor:
         """Return memory for what a pass keeps; the next step uses it again, because new memory takes long."""
         if self._taken == len(self._memory):
@@ -281,11 +283,6 @@ class CompiledNetwork:
             self._memory[self._taken] = self._like.new_empty(size)
         self._taken += 1
         return self._memory[self._taken - 1][:size]
-
-    def _kept_size(self, first: int, last: int, rows: int) -> int:
-        plan = self._plan
-        end = plan[layers.KEPT, last - 1] + plan[layers.OUTPUTS, last - 1] * (1 + plan[layers.APART, last - 1])
-        return int(rows * (end - plan[layers.KEPT, first]))
 
     def _starts(self, x: Tensor) -> Places:
         """Return where each slot's minibatch begins."""

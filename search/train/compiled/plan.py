@@ -35,6 +35,12 @@ def plan_of(layout: Layout, activation: str, gated: bool) -> Places:
     return plan
 
 
+def kept_size(plan: Places, first: int, last: int, rows: int) -> int:
+    """Return how many numbers the layers from `first` to before `last` keep of so many rows."""
+    end = plan[layers.KEPT, last - 1] + plan[layers.OUTPUTS, last - 1] * (1 + plan[layers.APART, last - 1])
+    return int(rows * (end - plan[layers.KEPT, first]))
+
+
 class Gates(NamedTuple):
     """The gates of some steps (`search.technique.Gate`), by the number of the activations, ``steps x slots x layers``.
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from search.technique.layout import Layout
+from search.train.batches import Targets
 from search.train.compiled import draws
 from search.train.compiled.network import CompiledNetwork
 from search.train.compiled.optimisers import CompiledOptimiser
@@ -26,7 +27,7 @@ def call_each_kernel() -> None:
     optimiser = CompiledOptimiser(adam, theta, gradient, adam.init(theta, values), values)
     network.train(
         x,
-        y,
+        Targets(y),
         total,
         network.no_gates(),
         batch=2,
@@ -37,7 +38,7 @@ def call_each_kernel() -> None:
     )
     optimiser.step(values["lr"])
     network.begin()
-    network.measure(network.predict(0, layout.layers, x), y[0], None, total, total.clone())
+    network.measure(network.predict(0, layout.layers, x), Targets(y[0]), None, total, total.clone())
     network.sizes(0.0)
     draws.bits(np.uint64(0), np.empty(2, np.int64))
 

@@ -10,6 +10,7 @@ from support.packs import close
 from torch import Tensor
 
 from search.train import losses
+from search.train.batches import Targets
 from search.train.compiled.kernels import BLOCK
 
 HIDDEN: list[tuple[int, ...]] = [(), (12,), (17, 20), (16, 5, 33)]
@@ -93,12 +94,12 @@ def test_measures_are_those_of_torch(loss: str) -> None:
         predictions[0, :7] = 0  # of equal classes the first counts
     scale = None if loss == "cross_entropy" else torch.linspace(1, 3, 16, dtype=torch.float64)
     total, read = torch.ones(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
-    network.measure(predictions, y, scale, total, read)
+    network.measure(predictions, Targets(y), scale, total, read)
     assert torch.allclose(total, 1 + LOSSES[loss](predictions, y[None], 5).sum(1), rtol=1e-12, atol=0)
     if scale is None:
         assert torch.equal(read, 1 + (real.argmax(-1) == y[:, :5].argmax(-1)).sum(1))
     else:
-        assert torch.allclose(read, 1 + losses.squared_error(predictions, y, scale), rtol=1e-12, atol=0)
+        assert torch.allclose(read, 1 + losses.squared_error(predictions, y, scale).sum(1), rtol=1e-12, atol=0)
 
 
 def test_logits_of_any_size_have_a_finite_loss() -> None:

@@ -14,6 +14,7 @@ from search.data import Data
 from search.recipe.discovery import discover
 from search.train import at_once
 from search.train.at_once import StepsAtOnce
+from search.train.batches import Targets
 from search.train.compiled import network as compiled_network
 from search.train.compiled.kernels import BLOCK
 from search.train.direct import DirectGradient
@@ -48,7 +49,7 @@ def by_stretches(case: Case, edges: Sequence[int]) -> tuple[Tensor, Tensor]:
         assert torch.equal(out, network.predict(first, last, x))
         passed.append((first, last, x, kept))
         x = out
-    gradient: Tensor | None = network.loss_gradient(x, case.y, total)
+    gradient: Tensor | None = network.loss_gradient(x, Targets(case.y), total)
     for first, last, x, kept in reversed(passed):
         assert gradient is not None
         gradient = network.backward(first, last, x, kept, gradient, first > 0)
@@ -85,7 +86,7 @@ def test_alone_and_packed_have_the_same_bits(rows: int) -> None:
         own, losses = torch.empty(1, case.layout.size), torch.zeros(1, dtype=torch.float64)
         alone = case.network(slice(slot, slot + 1), own)
         alone.begin()
-        alone.learn(case.x[group : group + 1], case.y[group : group + 1], losses, alone.no_gates())
+        alone.learn(case.x[group : group + 1], Targets(case.y[group : group + 1]), losses, alone.no_gates())
         assert torch.equal(own[0], gradient[slot])
         assert losses[0] == total[slot]
 
@@ -113,7 +114,7 @@ def test_the_gradient_in_the_inputs() -> None:
     network, total = case.network(), torch.zeros(case.slots, dtype=torch.float64)
     network.begin()
     out, kept = network.forward(0, 3, case.x)
-    found = network.backward(0, 3, case.x, kept, network.loss_gradient(out, case.y, total), True)
+    found = network.backward(0, 3, case.x, kept, network.loss_gradient(out, Targets(case.y), total), True)
     assert found is not None
     leaf = case.x.clone().requires_grad_()
     case.x = leaf
