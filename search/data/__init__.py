@@ -1,14 +1,14 @@
 """Data sets as tensors: read, split into training, validation and test rows, and scaled by the training rows.
 
-    tables | synthetic | vision | files  --Raw-->  catalogue.load: scaled by training rows  --Data-->  search/train
+    tables | synthetic | vision | files  --Source-->  split: Parts | folds  -->  scaled by training rows: Data
 
 Importing this package imports only torch and numpy. The data sets of scikit-learn are read from its files without
 importing it. torchvision is imported when one of its data sets is asked for, and pandas, scikit-learn or Pillow when a
 user's file needs it.
 """
 
-from search.data.catalogue import DATASETS, dataset_name, is_path, load, resolve_dataset
+from search.data.catalogue import DATASETS, dataset_name, is_path, load, load_folds, resolve_dataset
 from search.data.dataset import Data, Feature
 from search.data.scaling import Scaling
 
-__all__ = ["DATASETS", "Data", "Feature", "Scaling", "dataset_name", "is_path", "load", "resolve_dataset"]
+__all__ = ["DATASETS", "Data", "Feature", "Scaling", "dataset_name", "is_path", "load", "load_folds", "resolve_dataset"]

@@ -13,8 +13,8 @@ from __future__ import annotations
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from search.data.targets import Targets, as_float32, infer
+from search.data.targets import as_float32
 from search.errors import EnvironmentFault, RequestError, clip
 
 Shape = tuple[int, int, int]
@@ -53,31 +53,41 @@ class Arrays:
 
     Attributes:
         x: the inputs, ``rows x features``, uint8 or float32.
-        targets: the targets of the same rows.
+        y: the targets of the same rows, as in the file.
+        y_names: the names of the arrays that hold them, for an error.
         train: the number of rows before the file's own test rows, or None if it has none.
         image_shape: the (channels, height, width) of a row, or None if rows are not images.
+        others: the arrays that were asked for besides, ``(rows,)``, by name.
     """
 
     x: Tensor
-    targets: Targets
+    y: NDArray[Any]
+    y_names: str
     train: int | None
     image_shape: Shape | None
+    others: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def read(path: Path, task: object = None) -> Arrays:
+def read(path: Path, others: Collection[str] = ()) -> Arrays:
     """Read an .npz file.
 
     Args:
         path: the path of the file.
-        task: "classification" or "regression"; None to infer it (see `targets`).
+        others: the names of arrays to read besides x and y, with a value for each row (training rows, then test rows).
 
     Raises:
         EnvironmentFault: the file is damaged.
         RequestError: the file is whole, but its arrays are not as above.
     """
-    arrays = _load(path)
+    arrays = _load(path, others)
     names = _PARTS if "x_train" in arrays else _WHOLE
-    if set(arrays) != set(names):
+    for name in others:
+        if name not in arrays or name in names:
+            raise RequestError(
+                f"{path.name} has no array {clip(name)!r} besides {', '.join(names)}"
+                f" (it has: {clip(', '.join(sorted(arrays)))})"
+            )
+    if set(arrays) - set(others) != set(names):
         missing = [name for name in names if name not in arrays]
         fault = f"it has no {', '.join(missing)}" if missing else "it has others too"
         raise RequestError(
@@ -97,11 +107,18 @@ def read(path: Path, task: object = None) -> Arrays:
     y = [arrays[name] for name in y_names]
     if len({(part.shape[1:], part.dtype.kind in "US") for part in y}) > 1:
         raise RequestError(f"{path.name}: {' and '.join(y_names)} differ in shape or type")
-    targets = infer(np.concatenate(y), f"{path.name}: {' and '.join(y_names)}", task)
-    return Arrays(torch.cat([part for part, _ in parts]), targets, len(x) if rest else None, shape)
+    every = torch.cat([part for part, _ in parts])
+    for name in others:
+        if arrays[name].shape != (len(every),) or arrays[name].dtype.kind not in "biufUM":
+            raise RequestError(
+                f"{path.name}: {name} must hold one number or text for each of {len(every):,} rows, got"
+                f" {arrays[name].dtype} {_sized(arrays[name])}"
+            )
+    chosen = {name: arrays[name] for name in others}
+    return Arrays(every, np.concatenate(y), " and ".join(y_names), len(x) if rest else None, shape, chosen)
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
+def _load(path: Path, others: Collection[str]) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as file:
             start = file.read(4)
@@ -114,7 +131,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             for name in arrays.files:
-                if name not in (*_WHOLE, *_PARTS):
+                if name not in (*_WHOLE, *_PARTS, *others):
                     members[name] = np.empty(0)
                     continue
                 members[name] = arrays[name]

@@ -1,17 +1,26 @@
-"""`load`, which reads, splits and scales a data set that is given by its name or its path."""
+"""`load` and `load_folds`, which read, split and scale a data set that is given by its name or its path."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from search.data import files, synthetic, tables, vision
-from search.data.dataset import Data, Raw
+from search.data import folds as splits
+from search.data.dataset import Data
+from search.data.inputs import Inputs
+from search.data.rules import Part, Rules
 from search.data.scaling import SCALES, Scaling, fit
-from search.data.split import VALIDATIONS, validate_shares
+from search.data.source import Source
+from search.data.split import Parts, divide
 from search.errors import RequestError, clip, unknown
+
+_READING = ("target", "data_dir", "offline", "options")
 
 DATASETS: tuple[str, ...] = (*tables.TABLES, *synthetic.OPTIONS, *vision.SOURCES)
 
@@ -21,7 +30,12 @@ def load(
     *,
     target: str | None = None,
     scale: str = "standard",
-    split: tuple[float, float, float] = (0.6, 0.2, 0.2),
+    split: Sequence[float] = (0.6, 0.2, 0.2),
+    val: Part = None,
+    test: Part = None,
+    group: str | None = None,
+    time: str | None = None,
+    weights: str | None = None,
     validation: str = "train",
     seed: int = 0,
     data_dir: Path = Path("data"),
@@ -38,6 +52,15 @@ def load(
         split: the shares of training, validation and test rows. Data sets with an official test set (mnist,
             fashion-mnist, cifar10, some .npz files) keep it, and take split[1] of the other rows for validation. line
             and polynomial draw each part separately, with the numbers of rows in their options.
+        val, test: the validation or test rows instead of their share in `split`: a fraction of all rows, or the path of
+            a file with the same columns (arrays, folders). All other rows train. A test of 0 leaves out the test part;
+            `x_test` then has no rows.
+        group: the column of a table, or the array of an .npz file, whose equal values are a group. The rows of a group
+            are in one part. It is no input.
+        time: the column or array of times, numbers or dates. Training rows are earlier than validation rows, and these
+            are earlier than test rows; rows of equal times are in one part. With `group` too, groups must not overlap
+            in time where the rows are split. It is an input, unless it is dropped or is an array.
+        weights: the column or array of row weights, >= 0. It is no input.
         validation: the source of the validation rows. "train": the rows to train on, as `split` says. For data sets
             with an official test set, all other rows then train: "half-of-test" takes a random half of the test rows,
             and the other half is the test part; "test" takes all test rows, so validation and test are the same rows.
@@ -47,8 +70,8 @@ def load(
         options: the options of line and polynomial (see `synthetic.OPTIONS`) or of a path (see `files.read`).
 
     Raises:
-        RequestError: a name or an option is unknown, a value is out of range, the data are not as they should be, or
-            files are missing and `offline` is set.
+        RequestError: a name or an option is unknown, a value is out of range, the data are not as they should be, no
+            split keeps the rules, or files are missing and `offline` is set.
         EnvironmentFault: a library or a file is missing or damaged, or a download fails.
 
     Example:
@@ -56,36 +79,49 @@ def load(
         >>> digits.features, digits.outputs, digits.image_shape
         (64, 10, (1, 8, 8))
     """
-    own = is_path(dataset)
-    if not own and dataset not in DATASETS:
-        if hint := files.without_suffix(dataset):
-            raise RequestError(f"unknown dataset {clip(dataset)!r}{hint}")
-        raise RequestError(f"{str(unknown('dataset', dataset, DATASETS))[:-1]}; or a path: {files.KINDS})")
-    if scale not in SCALES:
-        raise unknown("scale", scale, SCALES)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise RequestError(f"seed must be a whole number >= 0, got {seed!r}")
-    if target is not None and not own:
-        raise files.not_a_table(target, f"dataset {dataset}")
-    if options and not own and dataset not in synthetic.OPTIONS:
-        raise RequestError(f"dataset {dataset} takes no options, got {', '.join(sorted(options))}")
-    if validation not in VALIDATIONS:
-        raise unknown("validation", validation, VALIDATIONS)
-    if validation != "train" and not own and dataset not in vision.SOURCES:
-        raise RequestError(
-            f"validation {validation!r} is for datasets with an official test set ({', '.join(vision.SOURCES)}),"
-            f" got dataset {dataset}"
-        )
-    shares = validate_shares(split)
-    if own:
-        raw = files.read(dataset, target, shares, validation, seed, options or {})
-    elif dataset in tables.TABLES:
-        raw = tables.read(dataset, shares, seed)
-    elif dataset in synthetic.OPTIONS:
-        raw = synthetic.draw(dataset, seed, options or {})
-    else:
-        raw = vision.read(dataset, shares, validation, seed, Path(data_dir), offline)
-    return _scaled(dataset_name(dataset), raw, scale)
+    rules = Rules(split, val, test, validation, seed, group, time, weights)
+    source = _read(dataset, rules, target=target, scale=scale, data_dir=data_dir, offline=offline, options=options)
+    parts = divide(source, rules)
+    return _data(dataset, source, source.inputs.fit(parts.train), parts, scale)
+
+
+def load_folds(
+    dataset: str, *, folds: int, repeats: int = 1, scale: str = "standard", **arguments: Any
+) -> tuple[Data, ...]:
+    """Read a data set, and split the rows outside its test part into the folds of a cross-validation.
+
+    All folds have the same test rows, which are those of `load`, and the same features and outputs. The features (the
+    values of a text column, and which columns are used) come from all rows outside the test part. Medians, means and
+    standard deviations, of the targets too, come from the training rows of each fold. An input that is constant in
+    these is constant in the whole fold.
+
+    Args:
+        dataset: as in `load`.
+        folds: the number of folds, at least 2.
+        repeats: how many times the rows are split into folds, each time with another seed.
+        scale: as in `load`.
+        arguments: the other arguments of `load`. There is no `val`, and `split` matters for the test rows only.
+
+    Returns:
+        ``folds * repeats`` data sets; fold k of repeat r is at index ``r * folds + k``. See `folds.divide`.
+
+    Raises:
+        RequestError: as in `load`, or there are too few rows, rows of a class, groups or times for so many folds.
+        EnvironmentFault: as in `load`.
+    """
+    given = dict(arguments)
+    reading = {name: given.pop(name) for name in tuple(given) if name in _READING}
+    rules = Rules(**given, folds=folds, repeats=repeats)
+    if not rules.folds:
+        raise RequestError("folds must be at least 2, got 0")
+    source = _read(dataset, rules, scale=scale, **reading)
+    outer = divide(source, rules)
+    pairs = splits.divide(source, outer.pool, rules)
+    fitted = source.inputs.fit(outer.pool)
+    return tuple(
+        _data(dataset, source, fitted.refit(train), Parts(train, val, outer.test, outer.notes), scale)
+        for train, val in pairs
+    )
 
 
 def is_path(dataset: str) -> bool:
@@ -106,28 +142,101 @@ def dataset_name(dataset: str) -> str:
     return files.stem(dataset) if is_path(dataset) else dataset
 
 
-def _scaled(name: str, raw: Raw, scale: str) -> Data:
-    inputs = fit(scale, raw.train.x, raw.pixel_max, raw.channels)
+def _read(
+    dataset: str,
+    rules: Rules,
+    *,
+    target: str | None = None,
+    scale: str = "standard",
+    data_dir: Path = Path("data"),
+    offline: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> Source:
+    own = is_path(dataset)
+    options = options or {}
+    if not own and dataset not in DATASETS:
+        if hint := files.without_suffix(dataset):
+            raise RequestError(f"unknown dataset {clip(dataset)!r}{hint}")
+        raise RequestError(f"{str(unknown('dataset', dataset, DATASETS))[:-1]}; or a path: {files.KINDS})")
+    if scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
+    if target is not None and not own:
+        raise files.not_a_table(target, f"dataset {dataset}")
+    if options and not own and dataset not in synthetic.OPTIONS:
+        raise RequestError(f"dataset {dataset} takes no options, got {', '.join(sorted(options))}")
+    if rules.validation != "train" and not own and dataset not in vision.SOURCES:
+        raise RequestError(
+            f"validation {rules.validation!r} is for datasets with an official test set ({', '.join(vision.SOURCES)}),"
+            f" got dataset {dataset}"
+        )
+    if not own:
+        for name, given in {**rules.roles, **rules.files}.items():
+            if given is not None:
+                raise RequestError(f"{name} {clip(given)!r} is for data of your own, got dataset {dataset}")
+    if own:
+        source = files.read(dataset, target, rules, options)
+    elif dataset in tables.TABLES:
+        source = tables.read(dataset)
+    elif dataset in synthetic.OPTIONS:
+        source = synthetic.draw(dataset, rules.seed, options)
+    else:
+        source = vision.read(dataset, Path(data_dir), offline)
+    if source.official:
+        for name, asked, part in (("val", rules.val, source.val), ("test", rules.test, source.test)):
+            if part is not None and asked is not None and not (name == "test" and rules.without_test):
+                remedy = f"use --data n_{name}=N" if dataset in synthetic.OPTIONS else "leave it out, or give 0"
+                raise RequestError(
+                    f"{source.place} has a {name} part of its own, so {name} {asked!r} has no place: {remedy}"
+                )
+    return source
+
+
+def _data(dataset: str, source: Source, fitted: Inputs, parts: Parts, scale: str) -> Data:
+    """Return the parts of a data set, scaled by the training rows."""
+    rows = (parts.train, parts.val, parts.test)
+    train = fitted.take(parts.train)
+    inputs = fit(scale, train, source.pixel_max, source.channels)
+    x_train, x_val, x_test = (inputs.apply(fitted.take(part)) for part in rows)
     targets: Scaling | None = None
-    parts = [raw.train.y, raw.val.y, raw.test.y]
-    if raw.task == "regression":
-        targets = fit("standard", raw.train.y)
-        parts = [targets.apply(y) for y in parts]
+    y = [source.y[part] for part in rows]
+    outputs = len(source.classes) or source.y.shape[1]
+    if source.task == "regression":
+        targets = fit("standard", y[0])
+        y = [targets.apply(part) for part in y]
+    first, *others = source.notes or ("",)
+    summary = (f"{first}; {fitted.summary}" if fitted.summary else first,) if first else ()
     return Data(
-        name=name,
-        task=raw.task,
-        x_train=inputs.apply(raw.train.x),
-        y_train=parts[0],
-        x_val=inputs.apply(raw.val.x),
-        y_val=parts[1],
-        x_test=inputs.apply(raw.test.x),
-        y_test=parts[2],
-        outputs=len(raw.classes) or raw.train.y.shape[1],
+        name=dataset_name(dataset),
+        task=source.task,
+        x_train=x_train,
+        y_train=y[0],
+        x_val=x_val,
+        y_val=y[1],
+        x_test=x_test,
+        y_test=y[2],
+        outputs=outputs,
         inputs=inputs,
         targets=targets,
-        image_shape=raw.image_shape,
-        classes=raw.classes,
-        pixel_max=None if raw.pixel_max is None else float(raw.pixel_max),
-        columns=raw.columns,
-        notes=raw.notes,
+        image_shape=source.image_shape,
+        classes=source.classes,
+        pixel_max=None if source.pixel_max is None else float(source.pixel_max),
+        columns=fitted.features,
+        notes=(*summary, *fitted.notes, *others, *parts.notes),
+        **_weights(source, rows),
     )
+
+
+def _weights(source: Source, rows: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Return the weights of the parts, divided by the mean weight of the training rows.
+
+    Raises:
+        RequestError: all rows of a part weigh nothing.
+    """
+    if source.weights is None:
+        return {}
+    weights = [torch.from_numpy(source.weights)[part] for part in rows]
+    for name, part in zip(("training", "validation", "test"), weights, strict=True):
+        if len(part) and not part.any():
+            raise RequestError(f"{source.place}: the weights of all {name} rows are 0: there is nothing to measure")
+    names = ("w_train", "w_val", "w_test")
+    return {name: (part / weights[0].mean()).float() for name, part in zip(names, weights, strict=True)}

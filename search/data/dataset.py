@@ -1,4 +1,4 @@
-"""The two forms of a data set: `Raw`, as its source gives it, and `Data`, as training takes it."""
+"""`Data`: a data set as training takes it, split and scaled."""
 
 from __future__ import annotations
 
@@ -14,23 +14,6 @@ from search.errors import counted
 from search.show import html
 
 Task = Literal["classification", "regression"]
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """The unscaled rows of one part.
-
-    Attributes:
-        x: the inputs, ``rows x features``, uint8 or float32.
-        y: class numbers ``(rows,)`` int64, or targets ``rows x outputs`` float32.
-    """
-
-    x: Tensor
-    y: Tensor
-
-    def take(self, index: Tensor) -> Rows:
-        """Return a copy of the rows with these numbers (int64), in this order."""
-        return Rows(self.x[index], self.y[index])
 
 
 @dataclass(frozen=True)
@@ -54,32 +37,6 @@ class Feature:
         if self.missing:
             return f"{self.column} missing"
         return self.column if self.equals is None else f"{self.column} = {self.equals}"
-
-
-@dataclass(frozen=True, eq=False)
-class Raw:
-    """A data set that is split but not yet scaled.
-
-    Attributes:
-        task: "classification" or "regression".
-        train, val, test: the rows of each part.
-        classes, image_shape: as in `Data`.
-        pixel_max: the largest possible value of a pixel, or None if features are not pixels.
-        channels: the number of equal, consecutive groups of features that share one mean and SD, or None if each
-            feature has its own.
-        columns, notes: as in `Data`.
-    """
-
-    task: Task
-    train: Rows
-    val: Rows
-    test: Rows
-    classes: tuple[str, ...] = ()
-    image_shape: tuple[int, int, int] | None = None
-    pixel_max: int | None = None
-    channels: int | None = None
-    columns: tuple[Feature, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from search.data import arrays, columns, pictures, table_files
-from search.data.dataset import Raw, Rows
-from search.data.split import partition, stratifies, with_official_test
+from search.data import arrays, joining, pictures, table_files
+from search.data import roles as roles_of
+from search.data.inputs import Numbers, Table
+from search.data.rules import Rules
+from search.data.source import Source
 from search.data.targets import BadRow, Targets, infer
 from search.errors import RequestError, clip, counted, listed, nearest, unknown
 
@@ -46,24 +48,17 @@ def stem(dataset: str) -> str:
     return path.stem if path.suffix.lower() in (*TABLES, _ARRAYS) else Path(os.path.abspath(path)).name
 
 
-def read(
-    dataset: str,
-    target: str | None,
-    split: tuple[float, float, float],
-    validation: str,
-    seed: int,
-    options: Mapping[str, Any],
-) -> Raw:
-    """Read and split the data set at a path. The split is stratified by class if each class has enough rows.
+def read(dataset: str, target: str | None, rules: Rules, options: Mapping[str, Any]) -> Source:
+    """Read the data set at a path, and the files of its validation and test parts.
 
     Args:
         dataset: the path.
         target: the column of a table to predict. Several, joined by commas, make a regression with several outputs.
-        split, validation, seed: as in `search.data.load`.
+        rules: the rules of the split, which name files and columns.
         options: "task", which is otherwise inferred (see `targets`); for a table also "drop", the columns to leave out.
 
     Raises:
-        RequestError: the data set does not exist, is not as it should be, or cannot be split.
+        RequestError: the data set does not exist, or is not as it should be.
         EnvironmentFault: a file is damaged, or a library that reads it is missing.
     """
     path = expanded(dataset)
@@ -81,14 +76,35 @@ def read(
             if not allowed:
                 raise RequestError(f"{path.name} is a folder of images, which takes no options, got {clip(option)}")
             raise unknown(f"option of {path.name}", option, allowed)
+    parts = {part: _part(path, kind, part, file) for part, file in rules.files.items()}
+    if kind != _ARRAYS and rules.validation != "train":
+        raise no_test_part(path.name, rules)
     if kind in TABLES:
         assert target is not None
-        _validate_without_test_part(path, validation)
-        return _table(path, target, split, seed, options)
+        return _table(path, parts, target, rules, options)
     if kind == _ARRAYS:
-        return _arrays(path, split, validation, seed, options)
-    _validate_without_test_part(path, validation)
-    return _pictures(path, split, seed)
+        return _arrays(path, parts, rules, options)
+    return _pictures(path, parts, rules)
+
+
+def no_test_part(name: str, rules: Rules) -> RequestError:
+    """Return the error for validation rows from a test part that a file does not have."""
+    return RequestError(f"validation {rules.validation!r} needs data with a test part; for {name} use 'train'")
+
+
+def _part(path: Path, kind: str, part: str, file: str) -> Path:
+    """Return the path of the file of a part, which must be of the same kind as the data set."""
+    other = expanded(file)
+    try:
+        found = _kind(other)
+    except RequestError as error:
+        raise RequestError(f"{part}: {error}") from None
+    if (found in TABLES) != (kind in TABLES) or (found == _ARRAYS) != (kind == _ARRAYS):
+        words = "a table" if kind in TABLES else "an .npz file" if kind == _ARRAYS else "a folder of images"
+        raise RequestError(f"{part}: {clip(file)!r} is not of the kind of {path.name}: give {words}")
+    if os.path.realpath(other) == os.path.realpath(path):
+        raise RequestError(f"{part}: {clip(file)!r} is the data set itself: give another file, or a fraction of it")
+    return other
 
 
 def not_a_table(target: str, dataset: str) -> RequestError:
@@ -122,34 +138,72 @@ def _readable(path: Path) -> bool:
     return path.suffix.lower() in (*TABLES, _ARRAYS) or os.path.isdir(path)
 
 
-def _validate_without_test_part(path: Path, validation: str) -> None:
-    if validation != "train":
-        raise RequestError(f"validation {validation!r} needs data with a test part; for {path.name} use 'train'")
-
-
-def _table(path: Path, target: str, split: tuple[float, float, float], seed: int, options: Mapping[str, Any]) -> Raw:
-    table = table_files.read(path, _names(options.get("drop")))
+def _table(path: Path, parts: Mapping[str, Path], target: str, rules: Rules, options: Mapping[str, Any]) -> Source:
+    drop = _names(options.get("drop"))
+    roles = [name for name in rules.roles.values() if name is not None]
+    # The time of a row may be dropped as an input, and still order the rows.
+    tables = [table_files.read(file, [name for name in drop if name not in roles]) for file in (path, *parts.values())]
+    table = tables[0]
     target_names = _targets(path, target, list(table))
+    for role, name in rules.roles.items():
+        if name is None:
+            continue
+        if name not in table:
+            raise RequestError(f"{role}: {table_files.no_column(path.name, name, list(table))}")
+        if name in target_names:
+            raise RequestError(f"{role}: {path.name}: {clip(name)!r} is the target, which cannot be the {role} too")
+    if parts:
+        table = joining.join(tables, [path, *parts.values()])
+    lengths = [len(next(iter(one.values()))) for one in tables]
+    where = joining.places([path, *parts.values()], lengths)
     shown = f"{path.name}: target {clip(target)!r}"
+    fields, notes = roles_of.read({name: table[name] for name in roles}, rules, path.name, where)
+    for role, name in rules.roles.items():
+        if name is not None and (role != "time" or name in drop):
+            del table[name]
     try:
         targets = infer(np.column_stack([table.pop(name) for name in target_names]), shown, options.get("task"))
-        parts, notes = _split(path, targets, split, seed)
-        encoded = columns.encode(table, path.name, [part.numpy() for part in parts])
     except BadRow as bad:
-        raise RequestError(f"{bad.what} in {table_files.place(path, bad.row)}") from None
-    used = len({feature.column for feature in encoded.features})
-    inputs = f"{counted(used, 'column')}, {counted(len(encoded.features), 'input')}"
-    summary = f"{path.name}: {targets.summary} in {clip(target)}; {inputs}"
-    train, val, test = (Rows(x, targets.y[rows]) for x, rows in zip(encoded.parts, parts, strict=True))
-    return Raw(
-        targets.task,
-        train,
-        val,
-        test,
-        classes=targets.classes,
-        columns=encoded.features,
-        notes=(summary, *encoded.notes, *notes),
+        raise RequestError(f"{bad.what} in {where(bad.row)}") from None
+    return _source(
+        path,
+        parts,
+        lengths,
+        targets,
+        notes=(f"{path.name}: {targets.summary} in {clip(target)}", *notes),
+        inputs=Table(table, path.name, where),
+        where=where,
+        **fields,
     )
+
+
+def _source(path: Path, parts: Mapping[str, Path], lengths: Sequence[int], targets: Targets, **fields: Any) -> Source:
+    """Return the data set whose rows come from these files: its own, and those of its parts."""
+    every = torch.split(torch.arange(len(targets.y)), list(lengths))
+    given = dict(zip(parts, every[1:], strict=True))
+    own = every[0]
+    for part, rows in given.items():
+        if targets.classes:
+            only = np.setdiff1d(targets.y[rows].numpy(), targets.y[own].numpy())
+            if len(only):
+                name = targets.classes[int(only[0])]
+                raise RequestError(
+                    f"{parts[part].name}: class {clip(name)!r} is in no row of {path.name}, so it cannot be learnt:"
+                    f" add such rows to {path.name}, or leave them out of {parts[part].name}"
+                )
+    notes = [*fields.pop("notes"), *(_part_note(part, parts[part], len(rows)) for part, rows in given.items())]
+    return Source(
+        place=path.name,
+        task=targets.task,
+        y=targets.y,
+        classes=targets.classes,
+        notes=tuple(notes),
+        **{"val": given.get("val"), "test": given.get("test"), **fields},
+    )
+
+
+def _part_note(part: str, path: Path, rows: int) -> str:
+    return f"{'validation' if part == 'val' else 'test'}: all {counted(rows, 'row')} of {path.name}"
 
 
 def _targets(path: Path, target: str, names: Sequence[str]) -> list[str]:
@@ -170,70 +224,85 @@ def _names(value: object) -> list[str]:
     return [str(name) for name in value] if isinstance(value, list | tuple) else [str(value)]
 
 
-def _arrays(
-    path: Path, split: tuple[float, float, float], validation: str, seed: int, options: Mapping[str, Any]
-) -> Raw:
-    file = arrays.read(path, options.get("task"))
-    x, targets, notes = file.x, file.targets, list[str]()
-    if file.train is None:
-        _validate_without_test_part(path, validation)
-        parts, notes = _split(path, targets, split, seed)
-        train, val, test = (Rows(x[rows], targets.y[rows]) for rows in parts)
-    else:
-        whole = Rows(x[: file.train], targets.y[: file.train])
-        official_test = Rows(x[file.train :], targets.y[file.train :])
-        train, val, test = with_official_test(
-            whole, official_test, split, validation, seed, stratify=targets.task == "classification"
+def _arrays(path: Path, parts: Mapping[str, Path], rules: Rules, options: Mapping[str, Any]) -> Source:
+    roles = [name for name in rules.roles.values() if name is not None]
+    files = [arrays.read(one, roles) for one in (path, *parts.values())]
+    own = files[0]
+    if own.train is None and rules.validation != "train":
+        raise no_test_part(path.name, rules)
+    if own.train is not None and parts:
+        raise RequestError(
+            f"{path.name} has a test part of its own: a part in another file needs x and y in {path.name}"
         )
-    summary = f"{path.name}: {targets.summary}; {counted(x.shape[1], 'input')}"
-    shape, pixels = file.image_shape, x.dtype == torch.uint8
-    return Raw(
-        targets.task,
-        train,
-        val,
-        test,
-        classes=targets.classes,
+    for part, file in zip(parts.values(), files[1:], strict=True):
+        if file.train is not None:
+            raise RequestError(f"{part.name} must hold x and y: it is one part of {path.name}")
+        if (file.x.shape[1], file.x.dtype, file.image_shape) != (own.x.shape[1], own.x.dtype, own.image_shape):
+            raise RequestError(
+                f"{part.name}: its rows differ from those of {path.name}: {_inputs_of(file)} here,"
+                f" {_inputs_of(own)} there"
+            )
+        if file.y.shape[1:] != own.y.shape[1:] or (file.y.dtype.kind in "US") != (own.y.dtype.kind in "US"):
+            raise RequestError(f"{part.name}: y differs from that of {path.name} in shape or type")
+    lengths = [len(file.x) for file in files]
+    where = joining.places([path, *parts.values()], lengths)
+    targets = infer(np.concatenate([file.y for file in files]), f"{path.name}: {own.y_names}", options.get("task"))
+    columns = {name: np.concatenate([file.others[name] for file in files]) for name in roles}
+    fields, notes = roles_of.read(columns, rules, path.name, where)
+    shape, pixels = own.image_shape, own.x.dtype == torch.uint8
+    if own.train is not None:
+        fields |= {"test": torch.arange(own.train, len(own.x)), "official": True}
+    return _source(
+        path,
+        parts,
+        lengths,
+        targets,
+        inputs=Numbers(torch.cat([file.x for file in files]) if parts else own.x),
         image_shape=shape,
         pixel_max=255 if pixels else None,
         channels=(shape[0] if shape else 1) if pixels else None,
-        notes=(summary, *notes),
+        notes=(f"{path.name}: {targets.summary}; {counted(own.x.shape[1], 'input')}", *notes),
+        where=where,
+        **fields,
     )
 
 
-def _pictures(path: Path, split: tuple[float, float, float], seed: int) -> Raw:
-    images = pictures.read(path)
-    parts, notes = _split(path, images.targets, split, seed)
-    train, val, test = (Rows(images.x[rows], images.targets.y[rows]) for rows in parts)
-    summary = f"{path.name}: {images.targets.summary}; images of {' x '.join(map(str, images.image_shape))}"
-    if images.ignored:
-        summary += f"; {counted(images.ignored, 'file')} ignored: not .png or .jpg"
-    return Raw(
-        "classification",
-        train,
-        val,
-        test,
-        classes=images.targets.classes,
-        image_shape=images.image_shape,
+def _inputs_of(file: arrays.Arrays) -> str:
+    shape = f" ({' x '.join(map(str, file.image_shape))})" if file.image_shape else ""
+    return f"{counted(file.x.shape[1], 'input')}{shape} of {str(file.x.dtype).removeprefix('torch.')}"
+
+
+def _pictures(path: Path, parts: Mapping[str, Path], rules: Rules) -> Source:
+    for role, name in rules.roles.items():
+        if name is not None:
+            raise RequestError(f"{role}: {path.name} is a folder of images, which has no column {clip(name)!r}")
+    folders = [pictures.read(one) for one in (path, *parts.values())]
+    own = folders[0]
+    labels = [own.targets.y]
+    for part, folder in zip(parts.values(), folders[1:], strict=True):
+        if folder.image_shape != own.image_shape:
+            here, there = (" x ".join(map(str, one.image_shape)) for one in (folder, own))
+            raise RequestError(f"{part.name}: its images are {here}, those of {path.name} are {there}")
+        for name in folder.targets.classes:
+            if name not in own.targets.classes:
+                raise RequestError(
+                    f"{part.name}: class {clip(name)!r} is in no folder of {path.name}"
+                    f" (it has: {listed(own.targets.classes)})"
+                )
+        number = torch.tensor([own.targets.classes.index(name) for name in folder.targets.classes])
+        labels.append(number[folder.targets.y])
+    ignored = sum(folder.ignored for folder in folders)
+    summary = f"{path.name}: {own.targets.summary}; images of {' x '.join(map(str, own.image_shape))}"
+    if ignored:
+        summary += f"; {counted(ignored, 'file')} ignored: not .png or .jpg"
+    return _source(
+        path,
+        parts,
+        [len(folder.x) for folder in folders],
+        Targets("classification", torch.cat(labels), own.targets.classes),
+        inputs=Numbers(torch.cat([folder.x for folder in folders]) if parts else own.x),
+        image_shape=own.image_shape,
         pixel_max=255,
-        channels=images.image_shape[0],
-        notes=(summary, *notes),
+        channels=own.image_shape[0],
+        notes=(summary,),
     )
-
-
-def _split(
-    path: Path, targets: Targets, split: tuple[float, float, float], seed: int
-) -> tuple[list[torch.Tensor], list[str]]:
-    """Return the row numbers of each part, and a note if the rows cannot be split by class."""
-    labels = targets.labels
-    try:
-        parts = partition(len(targets.y), split, seed, labels)
-    except RequestError as error:
-        raise RequestError(f"{path.name}: {error}") from None
-    if labels is None or stratifies(labels, split):
-        return parts, []
-    counts = torch.bincount(labels, minlength=len(targets.classes))
-    fewest = int(counts.argmin())
-    return parts, [
-        f"{path.name}: class {clip(targets.classes[fewest])!r} has {counted(int(counts[fewest]), 'row')}, too few for a"
-        " share of each part: rows are split without regard to class"
-    ]

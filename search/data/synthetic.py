@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from search.data.dataset import Raw, Rows
+from search.data.inputs import Numbers
+from search.data.source import Source
 from search.errors import RequestError, unknown
 
 # None for n_val and n_test means as many rows as the training set has.
@@ -29,7 +31,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 _MOST_ROWS = 10_000_000
 
 
-def draw(name: str, seed: int, options: Mapping[str, Any]) -> Raw:
+def draw(name: str, seed: int, options: Mapping[str, Any]) -> Source:
     """Draw `n` training, `n_val` validation and `n_test` test rows, independently of one another.
 
     Each part has its own random stream, so its rows do not depend on the sizes of the others.
@@ -55,16 +57,18 @@ def draw(name: str, seed: int, options: Mapping[str, Any]) -> Raw:
         coefficients = [_number(name, option, chosen[option]) for option in ("slope", "intercept")]
     else:
         coefficients = _coefficients(name, chosen["coefficients"])
-    train, val, test = (
+    parts = [
         _part(name, stream, size, coefficients, sigma, reach)
         for stream, size in zip(np.random.default_rng(seed).spawn(3), sizes, strict=True)
-    )
-    return Raw("regression", train, val, test)
+    ]
+    x, y = (torch.cat(one) for one in zip(*parts, strict=True))
+    _, val, test = torch.split(torch.arange(len(x)), sizes)
+    return Source(f"dataset {name}", "regression", y, Numbers(x), val=val, test=test, official=True)
 
 
 def _part(
     name: str, rng: np.random.Generator, rows: int, coefficients: list[float], sigma: float, reach: float
-) -> Rows:
+) -> tuple[Tensor, Tensor]:
     t = rng.uniform(-reach, reach, rows)
     y = np.zeros(rows)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -74,7 +78,7 @@ def _part(
         y = (y + sigma * rng.standard_normal(rows)).astype(np.float32)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise RequestError(f"dataset {name}: these options give values too large for float32 (3.4e38)")
-    return Rows(torch.from_numpy(x[:, None]), torch.from_numpy(y[:, None]))
+    return torch.from_numpy(x[:, None]), torch.from_numpy(y[:, None])
 
 
 def _count(name: str, option: str, value: Any) -> int:

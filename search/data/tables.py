@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from search.data.dataset import Raw, Rows
-from search.data.split import partition
+from search.data.inputs import Numbers
+from search.data.source import Source
 from search.errors import EnvironmentFault, RequestError
 
 
@@ -47,12 +47,12 @@ TABLES = {
 }
 
 
-def read(name: str, split: tuple[float, float, float], seed: int) -> Raw:
-    """Read and split the data set called `name`. The split is stratified by class if there are classes.
+def read(name: str) -> Source:
+    """Read the data set called `name`.
 
     Raises:
         EnvironmentFault: scikit-learn or its data file is missing or unreadable, or the file is not the right table.
-        RequestError: a cell is not a finite number, or a part of the split would be empty.
+        RequestError: a cell is not a finite number.
     """
     table = TABLES[name]
     folder = _folder(name)
@@ -68,13 +68,11 @@ def read(name: str, split: tuple[float, float, float], seed: int) -> Raw:
         )
     features = torch.from_numpy(x.astype(np.float32))
     targets = torch.from_numpy(y[:, 0].astype(np.int64) if table.classes else y.astype(np.float32))
-    whole = Rows(features, targets)
-    train, val, test = partition(table.rows, split, seed, targets if table.classes else None)
-    return Raw(
+    return Source(
+        place=f"dataset {name}",
         task="classification" if table.classes else "regression",
-        train=whole.take(train),
-        val=whole.take(val),
-        test=whole.take(test),
+        y=targets,
+        inputs=Numbers(features),
         classes=table.classes,
         image_shape=table.image_shape,
         pixel_max=table.pixel_max,

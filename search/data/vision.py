@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from search.data.dataset import Raw, Rows
-from search.data.split import with_official_test
+from search.data.inputs import Numbers
+from search.data.source import Source
 from search.errors import EnvironmentFault, RequestError
 
 
@@ -37,19 +37,11 @@ SOURCES = {
 }
 
 
-def read(
-    name: str, split: tuple[float, float, float], validation: str, seed: int, data_dir: Path, offline: bool
-) -> Raw:
+def read(name: str, data_dir: Path, offline: bool) -> Source:
     """Read the image data set called `name`, with its official training and test rows.
 
     Args:
         name: a name in `SOURCES`.
-        split: the shares of the parts. The second is that of validation rows among the official training rows,
-            stratified by class.
-        validation: the source of the validation rows. "train": official training rows, as `split` says;
-            "half-of-test": a random half of the official test rows, and the other half is the test part; "test": all
-            official test rows, which are the test part too. The last two ignore `split`.
-        seed: the seed of the split.
         data_dir: torchvision's root, which contains or will contain `MNIST`, `FashionMNIST`, `cifar-10-batches-py`.
         offline: whether downloads are forbidden.
 
@@ -76,13 +68,14 @@ def read(
     image_shape = (pixels.shape[1], pixels.shape[2], pixels.shape[3])
     if test_pixels.shape[1:] != pixels.shape[1:]:
         raise EnvironmentFault(f"dataset {name}: training and test images under {folder} differ in shape")
-    whole, official_test = Rows(pixels.flatten(1), labels), Rows(test_pixels.flatten(1), test_labels)
-    train, val, tested = with_official_test(whole, official_test, split, validation, seed)
-    return Raw(
+    labels_of_all = torch.cat([labels, test_labels])
+    return Source(
+        place=f"dataset {name}",
         task="classification",
-        train=train,
-        val=val,
-        test=tested,
+        y=labels_of_all,
+        inputs=Numbers(torch.cat([pixels.flatten(1), test_pixels.flatten(1)])),
+        test=torch.arange(len(labels), len(labels_of_all)),
+        official=True,
         # torchvision calls MNIST's classes "0 - zero".
         classes=tuple(label.split(" - ")[0] for label in official.classes),
         image_shape=image_shape,

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.data.split import partition, validate_shares
+from search.data.rules import validate_shares
+from search.data.split import partition
 from search.errors import RequestError
 
 SHARES = (0.6, 0.2, 0.2)
