@@ -203,6 +203,7 @@ def _data(dataset: str, source: Source, fitted: Inputs, parts: Parts, scale: str
     if source.task == "regression":
         targets = fit("standard", y[0])
         y = [targets.apply(part) for part in y]
+    weights = _weights(source, rows)
     first, *others = source.notes or ("",)
     summary = (f"{first}; {fitted.summary}" if fitted.summary else first,) if first else ()
     return Data(
@@ -222,21 +223,22 @@ def _data(dataset: str, source: Source, fitted: Inputs, parts: Parts, scale: str
         pixel_max=None if source.pixel_max is None else float(source.pixel_max),
         columns=fitted.features,
         notes=(*summary, *fitted.notes, *others, *parts.notes),
-        **_weights(source, rows),
+        w_train=weights[0],
+        w_val=weights[1],
+        w_test=weights[2],
     )
 
 
-def _weights(source: Source, rows: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Return the weights of the parts, divided by the mean weight of the training rows.
+def _weights(source: Source, rows: Sequence[Tensor]) -> list[Tensor | None]:
+    """Return the weights of the parts, divided by the mean weight of the training rows; None without weights.
 
     Raises:
         RequestError: all rows of a part weigh nothing.
     """
     if source.weights is None:
-        return {}
+        return [None] * len(rows)
     weights = [torch.from_numpy(source.weights)[part] for part in rows]
     for name, part in zip(("training", "validation", "test"), weights, strict=True):
         if len(part) and not part.any():
             raise RequestError(f"{source.place}: the weights of all {name} rows are 0: there is nothing to measure")
-    names = ("w_train", "w_val", "w_test")
-    return {name: (part / weights[0].mean()).float() for name, part in zip(names, weights, strict=True)}
+    return [(part / weights[0].mean()).float() for part in weights]

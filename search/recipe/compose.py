@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from search.data import Data, load
+from search.data import Data, load, load_folds
 from search.errors import RequestError
 from search.technique import Hyperparameter, Structural, Technique, Value
 
@@ -140,17 +140,24 @@ def load_prepared_data(
         EnvironmentFault: a file or a library is missing or damaged, or a download fails.
     """
     spec = recipe.data
-    data = load(
-        spec.dataset,
-        target=spec.target,
-        scale=spec.scale,
-        split=spec.split,
-        validation=spec.validation,
-        seed=spec.seed,
-        data_dir=data_dir,
-        offline=offline,
-        options=spec.options,
-    )
+    arguments: dict[str, Any] = {
+        "target": spec.target,
+        "scale": spec.scale,
+        "split": spec.split,
+        "validation": spec.validation,
+        "seed": spec.seed,
+        "data_dir": data_dir,
+        "offline": offline,
+        "options": spec.options,
+    }
+    if not spec.folds:
+        return _prepared(load(spec.dataset, **arguments), techniques, space)
+    loaded = load_folds(spec.dataset, folds=spec.folds, repeats=spec.repeats, **arguments)
+    folds = tuple(_prepared(fold, techniques, space) for fold in loaded)
+    return replace(folds[0], folds=folds)
+
+
+def _prepared(data: Data, techniques: Sequence[Technique], space: Possible) -> Data:
     for technique in techniques:
         validate_study([technique], techniques, data, space)
         if technique.prepare is not None and not _is_never_active(technique, space):

@@ -141,6 +141,17 @@ class Recipe(Part):
         """Fill in fields that were not given. This bypasses pydantic, so that the fields still count as not given."""
         self.__dict__.update({name: value for name, value in values.items() if name not in self.model_fields_set})
 
+    @property
+    def networks(self) -> int:
+        """The number of networks of a trial: its replicates, each of them on every fold."""
+        return self.replicates * max(1, self.data.folds) * self.data.repeats
+
+    @property
+    def described_networks(self) -> str:
+        """What the networks of a trial are, such as ``5 folds x 2 replicates``; "" if it has only one."""
+        counts = ((self.data.folds, "folds"), (self.data.repeats, "repeats"), (self.replicates, "replicates"))
+        return " x ".join(f"{count} {name}" for count, name in counts if count > 1)
+
     def notes(self) -> list[str]:
         """Return a warning for each way in which the test rows take part in choosing."""
         warnings = []

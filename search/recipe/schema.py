@@ -88,6 +88,8 @@ class DataSet(Part):
     split: tuple[Real, Real, Real] = (0.6, 0.2, 0.2)
     validation: ValidationName = Field(default="train", description="where validation rows come from; see search.data")
     seed: Whole = Field(default=0, ge=0, description="the seed of the split, and of the rows of a synthetic task")
+    folds: Whole = Field(default=0, ge=0, description="the folds of a cross-validation; 0 for one split")
+    repeats: Whole = Field(default=1, ge=1, le=1000, description="how often the rows are split into folds")
     options: Mapping[str, Any] = Field(
         default_factory=dict, description="for a synthetic task: n, sigma ...; for a file: task, drop"
     )

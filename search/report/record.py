@@ -189,14 +189,14 @@ def read(study: BaseStudy) -> Record:
         searched=space.searched,
         declared=space.declared,
         facts=_facts(study, entries, trials, attributes.get(ENVIRONMENT, {})),
-        replicates=recipe.replicates,
+        replicates=recipe.networks,
         loss=study.loss,
         metric="val_accuracy" if study.data.task == "classification" else "val_rmse",
         noisy=[name for name in space.searched if name in noisy],
         rungs=pruners.build(recipe.pruner, space.longest()).rungs(),
         objectives=study.objectives,
         constant=constant_loss(study.batches, study.loss) if study.objectives.several else None,
-        slots=recipe.ask_batch * recipe.replicates,
+        slots=recipe.ask_batch * recipe.networks,
         added=added.noted(attributes),
         fixed_ends=study.extended.fixed_ends,
         shared=recipe.data.validation == "test",
@@ -230,7 +230,7 @@ def _facts(
     recipe, data, space = study.recipe, study.data, study.space
     rows = " / ".join(f"{len(x):,}" for x in (data.x_train, data.x_val, data.x_test))
     trained = sum(entry.epochs for entry in entries)
-    epochs = f"{trained:,}" if recipe.replicates == 1 else f"{trained:,} x {recipe.replicates} replicates"
+    epochs = f"{trained:,}" if recipe.networks == 1 else f"{trained:,} x {recipe.described_networks}"
     starts = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
     ends = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
     pruner = recipe.pruner.name

@@ -58,7 +58,7 @@ def _search(study: BaseStudy, budget: int, observer: Observer, *, extend: bool) 
         study,
         pruner,
         study.batches,
-        replicates=study.recipe.replicates,
+        replicates=study.recipe.networks,
         width=study.width,
         checkpoints=Checkpoints(folder, f"{study.storage}/{study.name}", made_by),
         observer=observer,

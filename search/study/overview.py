@@ -79,4 +79,4 @@ def _searched(space: Space) -> str:
 
 def _search(recipe: Recipe) -> list[str]:
     pruning = "no pruning" if recipe.pruner.name == "none" else f"{recipe.pruner.name} pruning"
-    return [recipe.sampler, pruning, *([f"{recipe.replicates} replicates"] if recipe.replicates > 1 else [])]
+    return [recipe.sampler, pruning, *([words] if (words := recipe.described_networks) else [])]

@@ -113,7 +113,7 @@ def render(study: BaseStudy) -> str:
         rows.append((figure.setting, figure.metric, number(figure.theirs), number(figure.ours), sd, verdict))
     headings, words = ("setting", "metric", "theirs", "ours", "SD", "agrees"), ("setting", "metric", "agrees")
     table = Sheet(headings, rows, words, "published figures and this study's own")
-    lines = [_RULE, f"ours: the mean over {counted(study.recipe.replicates, 'replicate')}, SD over the same"]
+    lines = [_RULE, f"ours: the mean over {counted(study.recipe.networks, 'replicate')}, SD over the same"]
     if changed := differences(study):
         lines.append(f"settings differ from the published ones: {', '.join(changed)}")
     return f"{table}" + "\n".join(lines)

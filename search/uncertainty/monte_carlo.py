@@ -55,7 +55,8 @@ def measure(
     if passes < 2:
         raise RequestError(f"passes must be >= 2, got {passes}")
     chosen = complete_trial(study, trial)
-    own = Retraining.of(study, chosen.number, chosen.params, range(study.recipe.replicates))
+    # Of a cross-validation, the networks of the first fold, which have the same validation rows.
+    own = Retraining.of(study, chosen.number, chosen.params, range(0, study.recipe.networks, len(study.batches.folds)))
     if not any(technique.monte_carlo for technique in own.program.techniques):
         sampled = " or ".join(name for name, technique in discover().items() if technique.monte_carlo)
         raise RequestError(
