@@ -140,11 +140,18 @@ def load_prepared_data(
         EnvironmentFault: a file or a library is missing or damaged, or a download fails.
     """
     spec = recipe.data
+    if spec.folds:
+        raise RequestError("folds are made by search.data.load_folds, but a study does not train on them yet")
     data = load(
         spec.dataset,
         target=spec.target,
         scale=spec.scale,
         split=spec.split,
+        val=spec.val,
+        test=spec.test,
+        group=spec.group,
+        time=spec.time,
+        weights=spec.weights,
         validation=spec.validation,
         seed=spec.seed,
         data_dir=data_dir,
