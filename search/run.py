@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -42,7 +42,9 @@ from search.run_options import (
     Epochs,
     Extend,
     Fixed,
+    Folds,
     GridPoints,
+    Group,
     Hidden,
     Loss,
     NewDataset,
@@ -50,14 +52,20 @@ from search.run_options import (
     Precision,
     Pruner,
     RecipeWord,
+    Repeats,
     Replicates,
     Sampler,
     Scale,
     Seed,
     Slots,
     Space,
+    SplitSeed,
+    Test,
+    Time,
     Timeout,
     Trials,
+    Val,
+    Weights,
     Workers,
 )
 from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING, shown
@@ -77,6 +85,14 @@ def run(
     target: Target = None,
     scale: Scale = None,
     data: DataOptions = None,
+    test: Test = None,
+    val: Val = None,
+    split_seed: SplitSeed = None,
+    group: Group = None,
+    time: Time = None,
+    weights: Weights = None,
+    folds: Folds = None,
+    repeats: Repeats = None,
     data_dir: DataDir = Path("data"),
     offline: Offline = False,
     trials: Trials = None,
@@ -114,7 +130,7 @@ def run(
     Many trials train together. They are pruned among their peers, and every curve is recorded. Run the same
     command again to go on after an interruption, or with a larger --trials to extend the study.
     """
-    started = time.monotonic()
+    started = monotonic()
     shortcuts = {"hidden": hidden, "batch_size": batch_size, "epochs": epochs}
     fixed = {name: parse_value(value) for name, value in pairs("--set", set_ or ()).items()} | given(shortcuts)
     ranges = {name: parse_range(name, text) for name, text in pairs("--space", space or (), "NAME=RANGE").items()}
@@ -131,7 +147,23 @@ def run(
         "set": fixed or None,
         "space": ranges or None,
         "pruner": {"name": pruner} if pruner is not None else None,
-        "data": given({"dataset": dataset, "target": target, "scale": scale, "options": options or None}) or None,
+        "data": given(
+            {
+                "dataset": dataset,
+                "target": target,
+                "scale": scale,
+                "test": None if test is None else parse_value(test),
+                "val": None if val is None else parse_value(val),
+                "seed": split_seed,
+                "group": group,
+                "time": time,
+                "weights": weights,
+                "folds": folds,
+                "repeats": repeats,
+                "options": options or None,
+            }
+        )
+        or None,
     }
 
     # The recipe's fields are validated here, before torch is imported.
@@ -170,7 +202,7 @@ def _check(study: Study, started: float, *, as_json: bool) -> int:
     from search.check.check import check
 
     result = check(study)
-    outcome = result.outcome() | {"seconds": round(time.monotonic() - started, 3)}
+    outcome = result.outcome() | {"seconds": round(monotonic() - started, 3)}
     print(json.dumps(outcome, allow_nan=False) if as_json else result)
     return 0 if result.fitted else 1
 
@@ -210,7 +242,7 @@ def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_js
             "the best trial lies at no edge that can be moved" if options.extend else "give a larger --trials to go on"
         )
         print(f"study {study.name} already has its {budget} trials: nothing to train ({why})", file=sys.stderr)
-    outcome = results.outcome(study, seconds=time.monotonic() - started)
+    outcome = results.outcome(study, seconds=monotonic() - started)
     if as_json:
         print(json.dumps(outcome | published.outcome(study), allow_nan=False))
     else:

@@ -39,6 +39,48 @@ DataOptions = Annotated[
     list[str] | None,
     option("An option of the data set: n, sigma, task or drop. Repeatable.", DATA, metavar="NAME=VALUE"),
 ]
+Test = Annotated[
+    str | None,
+    option(
+        "The test rows: a file with the same columns, a fraction of all rows, or 0 for none.",
+        DATA,
+        metavar="FILE|FRACTION|0",
+        default=_or("0.2"),
+    ),
+]
+Val = Annotated[
+    str | None,
+    option(
+        "The validation rows: a file with the same columns, or a fraction of all rows.",
+        DATA,
+        metavar="FILE|FRACTION",
+        default=_or("0.2"),
+    ),
+]
+SplitSeed = Annotated[int | None, option("The seed of the split.", DATA, default=_default("seed", DataSet))]
+Group = Annotated[
+    str | None,
+    option("A column whose equal values are a group: its rows stay in one part.", DATA, metavar="COLUMN"),
+]
+Time = Annotated[
+    str | None,
+    option("A column of times: the earliest rows train, the latest test.", DATA, metavar="COLUMN"),
+]
+Weights = Annotated[
+    str | None,
+    option("A column of row weights, used in the loss and in metrics.", DATA, metavar="COLUMN"),
+]
+Folds = Annotated[
+    int | None,
+    option(
+        "The folds of a cross-validation of the rows that are no test rows; 0 for one split.",
+        DATA,
+        default=_default("folds", DataSet),
+    ),
+]
+Repeats = Annotated[
+    int | None, option("How often the rows are split into folds.", DATA, default=_default("repeats", DataSet))
+]
 Trials = Annotated[
     int | None,
     option("The total number of trials; a larger one extends the study.", SEARCH, default=_default("trials")),

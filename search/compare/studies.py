@@ -119,9 +119,10 @@ def validate_studies(studies: Sequence[BaseStudy], replicates: int) -> None:
                 f"studies {first.name!r} and {other.name!r} differ in {field}: "
                 "a comparison needs the same data and split"
             )
-        if len(first.data.x_test) < 2:
+        if (rows := len(first.data.x_test)) < 2:
+            why = "no test split (test = 0)" if rows == 0 else f"{rows} test rows"
             raise RequestError(
-                f"data set {first.data.name} has {len(first.data.x_test)} test rows: a comparison needs at least two"
+                f"data set {first.data.name} has {why}: a comparison needs at least two test rows, as with --test 0.2"
             )
 
 

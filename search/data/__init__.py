@@ -7,8 +7,19 @@ importing it. torchvision is imported when one of its data sets is asked for, an
 user's file needs it.
 """
 
-from search.data.catalogue import DATASETS, dataset_name, is_path, load, load_folds, resolve_dataset
+from search.data.catalogue import DATASETS, dataset_name, is_path, load, load_folds, resolve_dataset, resolve_paths
 from search.data.dataset import Data, Feature
 from search.data.scaling import Scaling
 
-__all__ = ["DATASETS", "Data", "Feature", "Scaling", "dataset_name", "is_path", "load", "load_folds", "resolve_dataset"]
+__all__ = [
+    "DATASETS",
+    "Data",
+    "Feature",
+    "Scaling",
+    "dataset_name",
+    "is_path",
+    "load",
+    "load_folds",
+    "resolve_dataset",
+    "resolve_paths",
+]

@@ -137,6 +137,18 @@ def resolve_dataset(dataset: str, folder: Path | None = None) -> str:
     return os.path.abspath(path) if folder is None else str(folder / path)
 
 
+def resolve_paths(data: Mapping[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """Return the fields of a recipe's ``[data]`` with every path resolved as by `resolve_dataset`."""
+    resolved = dict(data)
+    if isinstance(data.get("dataset"), str):
+        resolved["dataset"] = resolve_dataset(data["dataset"], folder)
+    for part in ("val", "test"):
+        if isinstance(data.get(part), str):
+            path = files.expanded(data[part])
+            resolved[part] = os.path.abspath(path) if folder is None else str(folder / path)
+    return resolved
+
+
 def dataset_name(dataset: str) -> str:
     """Return the name of a data set in a study: its own, or ``houses`` for the path data/houses.csv."""
     return files.stem(dataset) if is_path(dataset) else dataset
@@ -199,11 +211,11 @@ def _data(dataset: str, source: Source, fitted: Inputs, parts: Parts, scale: str
     x_train, x_val, x_test = (inputs.apply(fitted.take(part)) for part in rows)
     targets: Scaling | None = None
     y = [source.y[part] for part in rows]
+    w_train, w_val, w_test = _weights(source, rows)
     outputs = len(source.classes) or source.y.shape[1]
     if source.task == "regression":
         targets = fit("standard", y[0])
         y = [targets.apply(part) for part in y]
-    weights = _weights(source, rows)
     first, *others = source.notes or ("",)
     summary = (f"{first}; {fitted.summary}" if fitted.summary else first,) if first else ()
     return Data(
@@ -223,14 +235,14 @@ def _data(dataset: str, source: Source, fitted: Inputs, parts: Parts, scale: str
         pixel_max=None if source.pixel_max is None else float(source.pixel_max),
         columns=fitted.features,
         notes=(*summary, *fitted.notes, *others, *parts.notes),
-        w_train=weights[0],
-        w_val=weights[1],
-        w_test=weights[2],
+        w_train=w_train,
+        w_val=w_val,
+        w_test=w_test,
     )
 
 
 def _weights(source: Source, rows: Sequence[Tensor]) -> list[Tensor | None]:
-    """Return the weights of the parts, divided by the mean weight of the training rows; None without weights.
+    """Return the weights of the parts, divided by the mean weight of the training rows; None if there are no weights.
 
     Raises:
         RequestError: all rows of a part weigh nothing.

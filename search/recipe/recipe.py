@@ -116,6 +116,12 @@ class Recipe(Part):
         return self
 
     @model_validator(mode="after")
+    def _watches_what_there_is(self) -> Recipe:
+        if "test" in self.watch and self.data.test == 0:
+            raise ValueError("watch = ['test'] needs test rows, but test = 0 in [data] leaves none")
+        return self
+
+    @model_validator(mode="after")
     def _cohort_fits_the_sampler(self) -> Recipe:
         if self.sampler in _LEARNING:
             self._default(ask_batch=_LEARNING_BATCH)
@@ -204,11 +210,11 @@ class Recipe(Part):
             raise RequestError(f"recipe {shown!r} is longer than {_LONGEST_FILE:,} bytes: is it a recipe?")
         fields = {"name": path.stem} | _toml(text, shown)
         data = fields.get("data")
-        if isinstance(data, dict) and isinstance(data.get("dataset"), str):
+        if isinstance(data, dict) and any(isinstance(data.get(field), str) for field in ("dataset", "val", "test")):
             # Imported here because `search.data` imports torch, which takes seconds.
-            from search.data import resolve_dataset
+            from search.data import resolve_paths
 
-            fields["data"] = data | {"dataset": resolve_dataset(data["dataset"], path.parent)}
+            fields["data"] = resolve_paths(data, path.parent)
         return cls.parse(fields, shown)
 
     @classmethod

@@ -46,6 +46,15 @@ Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Scalar = Annotated[bool | int | float | str, PlainValidator(_scalar)]
 
 
+def _share(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("takes a file or a fraction of all rows")
+    return value
+
+
+Share = Annotated[int | float | str, PlainValidator(_share)]
+
+
 class Range(Part):
     """The range of a searched hyperparameter: `low` to `high` (`log` for a logarithmic scale), or `choices`."""
 
@@ -80,16 +89,21 @@ class Pruner(Part):
 
 
 class DataSet(Part):
-    """The data set, how it is scaled and how it is split."""
+    """The data set, how it is scaled and how it is split; `search.data.load` explains each field."""
 
     dataset: str = Field(default="digits", description="a name, or a path relative to the recipe's folder")
     target: str | None = Field(default=None, min_length=1, description="the column of a table to predict")
     scale: ScaleName = "standard"
     split: tuple[Real, Real, Real] = (0.6, 0.2, 0.2)
+    val: Share | None = Field(default=None, description="a file, or a fraction of all rows instead of that in split")
+    test: Share | None = Field(default=None, description="a file, or a fraction of all rows; 0 for no test rows")
+    group: str | None = Field(default=None, min_length=1, description="the column whose groups are not torn apart")
+    time: str | None = Field(default=None, min_length=1, description="the column by which the parts follow one another")
+    weights: str | None = Field(default=None, min_length=1, description="the column of row weights")
+    folds: Whole = Field(default=0, ge=0, description="the folds of a cross-validation; 0 for a single split")
+    repeats: Whole = Field(default=1, ge=1, le=1000, description="how often the rows are split into folds")
     validation: ValidationName = Field(default="train", description="where validation rows come from; see search.data")
     seed: Whole = Field(default=0, ge=0, description="the seed of the split, and of the rows of a synthetic task")
-    folds: Whole = Field(default=0, ge=0, description="the folds of a cross-validation; 0 for one split")
-    repeats: Whole = Field(default=1, ge=1, le=1000, description="how often the rows are split into folds")
     options: Mapping[str, Any] = Field(
         default_factory=dict, description="for a synthetic task: n, sigma ...; for a file: task, drop"
     )

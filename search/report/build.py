@@ -188,9 +188,12 @@ def _draw_networks(
     if not networks.best:
         reason = "The best trial diverges when it is trained again."
         return dict.fromkeys(_NEED_NETWORKS, CaptionedFigure(None, reason)), None
+    drawn = {"weights": weights.draw(record, networks)}
+    if not len(study.data.x_test):
+        reason = "This study has no test split (test = 0): no rows are left that had no part in a choice."
+        return drawn | {"test": CaptionedFigure(None, reason)}, None
     held_out = read_test(study, networks.best, count_reading(study.optuna_study))
-    test = heldout.draw(record, held_out, study.data.classes)
-    return {"weights": weights.draw(record, networks), "test": test}, held_out
+    return drawn | {"test": heldout.draw(record, held_out, study.data.classes)}, held_out
 
 
 def pictures(drawn: CaptionedFigure) -> tuple[bytes, bytes]:

@@ -12,6 +12,7 @@ from search.data import Data, dataset_name
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.distributions import as_text
+from search.recipe.schema import DataSet
 from search.recipe.space import Space
 from search.record.objectives import VAL_LOSS, Objectives
 from search.storage.fields import Part
@@ -65,6 +66,9 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
         fields["target"] = spec.target
     if spec.validation != "train":
         fields["validation"] = spec.validation
+    for name in ("group", "time", "weights", "folds", "repeats"):
+        if (value := getattr(spec, name)) != DataSet.model_fields[name].default:
+            fields[name] = str(value)
     if recipe.watch:
         fields["watch"] = ",".join(recipe.watch)
     return fields | {"techniques": "+".join(recipe.techniques), "loss": loss}

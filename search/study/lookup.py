@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 
-from search.data import dataset_name, is_path, resolve_dataset
+from search.data import dataset_name, is_path, resolve_paths
 from search.errors import RequestError, unknown, unknown_among
 from search.recipe import Recipe, packaged
 from search.record.curves import RECIPE
@@ -69,7 +69,7 @@ def ours(storage: str) -> dict[str, dict[str, Any]]:
 def recipe_fields(recipe: Recipe) -> dict[str, Any]:
     """Return the fields of a recipe as the storage holds them: a path to data is absolute, for use in any folder."""
     fields = recipe.model_dump(mode="json")
-    fields["data"]["dataset"] = resolve_dataset(recipe.data.dataset)
+    fields["data"] = resolve_paths(fields["data"])
     return fields
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from search.study.study import BaseStudy
 
-_DATA = ("dataset", "target", "scale", "split", "validation", "options")
+_DATA = ("dataset", "target", "scale", "split", "val", "test", "group", "time", "weights", "validation", "options")
 _SHARES = ("accuracy", "sparsity")
 _RULE = (
     "agrees: theirs lies within 2 SD + 0.02 of ours (accuracy, sparsity), or within 2 SD + 5% of theirs (other metrics)"

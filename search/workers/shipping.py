@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import optuna
 import torch
@@ -16,18 +17,8 @@ from search.storage import installed
 def portable(data: Data) -> Data:
     """Return the data in the form to send: on the CPU, without views of larger tensors, which would be sent whole."""
 
-    def own(one: Tensor) -> Tensor:
-        return one.cpu().clone()
-
-    return replace(
-        data,
-        x_train=own(data.x_train),
-        y_train=own(data.y_train),
-        x_val=own(data.x_val),
-        y_val=own(data.y_val),
-        x_test=own(data.x_test),
-        y_test=own(data.y_test),
-    )
+    own: dict[str, Any] = {name: one.cpu().clone() for name, one in vars(data).items() if isinstance(one, Tensor)}
+    return replace(data, **own, folds=tuple(map(portable, data.folds)))
 
 
 def versions() -> dict[str, str]:
