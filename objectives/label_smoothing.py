@@ -30,7 +30,8 @@ def targets(y: Tensor, values: Values) -> Tensor:
     s = values["label_smoothing"][:, None, None]
     classes = values.layout.widths[-1]
     uniform = (torch.arange(y.shape[-1], device=y.device) < classes).to(y.dtype) / classes
-    return values.per_slot(y) * (1 - s) + s * uniform
+    # A row whose targets another technique has weighted keeps its weight; the sum of others is exactly 1.
+    return values.per_slot(y) * (1 - s) + s * uniform * values.per_slot(y.sum(-1, keepdim=True))
 
 
 technique = Technique(

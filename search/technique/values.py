@@ -42,6 +42,7 @@ class Values(Mapping[str, Tensor]):
         layout: the place of each parameter in ``slots x size``.
         inputs: the relation between the network's inputs and pixels.
         classes: the names of the classes in the order of the outputs; () in regression.
+        class_sizes: the number of training rows of each class, or the sum of their weights; () in regression.
         group_of: the group of each slot, ``(slots,)``: the slots of a replicate are a group, and share its draws.
         slots, device, dtype: the number of slots, and the device and type of the pack's tensors.
         train: True in training, False in evaluation. In Monte Carlo passes it is True for techniques that take part.
@@ -54,6 +55,7 @@ class Values(Mapping[str, Tensor]):
     layout: Layout
     inputs: Inputs
     classes: Sequence[str]
+    class_sizes: Sequence[float]
     group_of: Tensor
     slots: int
     device: torch.device

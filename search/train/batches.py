@@ -42,6 +42,7 @@ class Batches:
         metric: the name of the metric reported with the loss: "val_accuracy" or "val_rmse".
         inputs: the relation between features and pixels.
         classes: the names of the classes, () in regression.
+        class_sizes: the number of training rows of each class, or the sum of their weights; () in regression.
         folds: the data of each fold of a cross-validation, this one first; only this one for a single split.
         target_scale: the factors from standardised targets to the user's units, ``(padded outputs,)``; None in
             classification.
@@ -55,6 +56,7 @@ class Batches:
         self.features = data.features
         self.outputs = data.outputs
         self.classes = data.classes
+        self.class_sizes = _class_sizes(data)
         self.metric = data.metric
         self.target_scale = None if data.targets is None else self.pad(data.targets.scale[None])[0]
         self.x_train, self.y_train = self.pad(data.x_train), self._targets(data.y_train)
@@ -123,3 +125,10 @@ class Batches:
         weights = None if self.w_train is None else self.w_train.index_select(0, index).view(shape[:2])
         targets = Targets(self.y_train.index_select(0, index).view(shape), weights)
         return self.x_train.index_select(0, index).view(shape), targets
+
+
+def _class_sizes(data: Data) -> tuple[float, ...]:
+    if data.task != "classification":
+        return ()
+    weights = None if data.w_train is None else data.w_train.cpu().double()
+    return tuple(map(float, torch.bincount(data.y_train.cpu(), weights, minlength=data.outputs).tolist()))

@@ -39,6 +39,7 @@ class Moment:
     layout: Layout
     inputs: Inputs
     classes: Sequence[str]
+    class_sizes: Sequence[float]
     replicates: Sequence[int]
     groups: Sequence[slice]
     group_of: Tensor
@@ -149,6 +150,7 @@ def make_values(
         layout=program.layout,
         inputs=batches.inputs,
         classes=batches.classes,
+        class_sizes=batches.class_sizes,
         replicates=distinct,
         groups=groups,
         group_of=torch.tensor([distinct.index(one) for one in replicates], device=batches.device),
