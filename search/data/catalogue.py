@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +119,10 @@ def load_folds(
     outer = divide(source, rules)
     pairs = splits.divide(source, outer.pool, rules)
     fitted = source.inputs.fit(outer.pool)
+    # What the single split says of its training rows is not true of the folds'.
+    said = tuple(splits.notes(source, pairs, rules))
     return tuple(
-        _data(dataset, source, fitted.refit(train), Parts(train, val, outer.test, outer.notes), scale)
-        for train, val in pairs
+        _data(dataset, source, fitted.refit(train), Parts(train, val, outer.test, said), scale) for train, val in pairs
     )
 
 
@@ -194,13 +196,22 @@ def _read(
     else:
         source = vision.read(dataset, Path(data_dir), offline)
     if source.official:
-        for name, asked, part in (("val", rules.val, source.val), ("test", rules.test, source.test)):
-            if part is not None and asked is not None and not (name == "test" and rules.without_test):
-                remedy = f"use --data n_{name}=N" if dataset in synthetic.OPTIONS else "leave it out, or give 0"
-                raise RequestError(
-                    f"{source.place} has a {name} part of its own, so {name} {asked!r} has no place: {remedy}"
-                )
+        _validate_given_parts(dataset, source, rules)
+    if rules.without_test:
+        none_left = f"{source.place}: no test split (test = 0), so no row is left that had no part in a choice"
+        source = replace(source, notes=(*source.notes, none_left))
     return source
+
+
+def _validate_given_parts(dataset: str, source: Source, rules: Rules) -> None:
+    """Refuse another validation or test part than the data set's own; its test part may be left out."""
+    for name, asked, part in (("val", rules.val, source.val), ("test", rules.test, source.test)):
+        if part is not None and asked is not None and not (name == "test" and rules.without_test):
+            remedy = "leave it out" if name == "val" else "leave it out, or give 0"
+            if dataset in synthetic.OPTIONS:
+                remedy = f"give --data n_{name}=N"
+            kind = "validation" if name == "val" else "test"
+            raise RequestError(f"{source.place} has {kind} rows of its own, so {name} {asked!r} has no place: {remedy}")
 
 
 def _data(dataset: str, source: Source, fitted: Inputs, parts: Parts, scale: str) -> Data:

@@ -8,7 +8,7 @@ with times     fold k trains on the rows before its validation rows (`TimeSeries
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from search.data import blocks
 from search.data.rules import Rules
 from search.data.source import Source
-from search.data.split import ordered, too_few_times
+from search.data.split import ordered, too_few_times, unlearnt
 from search.errors import RequestError, clip, counted
 
 Fold = tuple[Tensor, Tensor]
@@ -46,6 +46,26 @@ def divide(source: Source, pool: Tensor, rules: Rules) -> list[Fold]:
             rest = np.setdiff1d(np.arange(len(pool)), held)
             folds.append((pool[torch.from_numpy(rng.permutation(rest))], pool[torch.from_numpy(rng.permutation(held))]))
     return folds
+
+
+def notes(source: Source, pairs: Sequence[Fold], rules: Rules) -> list[str]:
+    """Return what a person should know about the folds, a line each."""
+    rows = len(torch.cat(pairs[0]) if source.times is None else torch.cat(pairs[-1]))
+    how = "within each class" if source.labels is not None else "at random"
+    if source.times is not None:
+        fewest, most = len(pairs[0][0]), len(pairs[-1][0])
+        how = f"forward in time, with {fewest:,} to {most:,} training rows"
+    elif source.groups is not None:
+        how = "by whole groups"
+    times = f", {rules.repeats} times" if rules.repeats > 1 else ""
+    lines = [f"{source.place}: {rules.folds} folds of {counted(rows, 'row')}, split {how}{times}"]
+    for number, (train, val) in enumerate(pairs):
+        if missing := unlearnt(source, train, val):
+            lines.append(
+                f"{source.place}: fold {number % rules.folds + 1} trains without class {missing}, so its rows there"
+                " cannot be predicted"
+            )
+    return list(dict.fromkeys(lines))
 
 
 def _at_random(source: Source, pool: Tensor, rules: Rules, rng: np.random.Generator) -> Iterator[blocks.Index]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from search.data import blocks
 from search.data.rules import Rules
 from search.data.source import Source
-from search.errors import RequestError, clip, counted
+from search.errors import RequestError, clip, counted, listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,18 @@ def divide(source: Source, rules: Rules) -> Parts:
         tuple(notes),
     )
     _validate_files(source, rules, parts)
-    return parts
+    said = list(parts.notes)
+    if missing := unlearnt(source, parts.train, torch.cat([parts.val, parts.test])):
+        said.append(f"{source.place}: no training row has class {missing}, so its other rows cannot be predicted")
+    return replace(parts, notes=tuple(said))
+
+
+def unlearnt(source: Source, train: Tensor, others: Tensor) -> str:
+    """Return the names of the classes that other rows have and no training row has; "" if there are none."""
+    if source.labels is None:
+        return ""
+    classes = np.setdiff1d(source.labels[others].numpy(), source.labels[train].numpy())
+    return listed([source.classes[number] for number in classes])
 
 
 def _divide_own(source: Source, rules: Rules, shares: Sequence[float]) -> tuple[list[Tensor], list[str]]:

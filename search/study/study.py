@@ -27,6 +27,7 @@ from search.record.extensions import Extension
 from search.record.objectives import Objectives
 from search.storage import away, database
 from search.study import identity
+from search.study.advice import few_validation_rows
 from search.study.lookup import recipe_fields
 from search.study.progress import EpochCount
 from search.study.width import largest_slot
@@ -219,7 +220,8 @@ class BaseStudy:
 
     def notes(self) -> list[str]:
         """Return what the user should know before the study runs, a line each."""
-        return [*self.data.notes, *samplers.notes(self.recipe, self.space), *self.recipe.notes()]
+        few = few_validation_rows(self.data, self.recipe.data)
+        return [*self.data.notes, *few, *samplers.notes(self.recipe, self.space), *self.recipe.notes()]
 
     def environment(self) -> dict[str, str]:
         """Return the environment that is recorded with trials: device, CPU, precision, data and versions."""

@@ -54,10 +54,11 @@ def test_a_pruned_trial_keeps_its_best_so_far_and_was_worse_than_its_peers(tmp_p
 
 
 def test_the_user_is_told_where_the_test_split_is_looked_at(tmp_path: Path) -> None:
-    assert small(tmp_path).notes() == []
-    (note,) = small(tmp_path, watch=["test"]).notes()
+    (few,) = small(tmp_path).notes()
+    assert few.startswith("36 validation rows decide which trial is best")
+    _, note = small(tmp_path, watch=["test"]).notes()
     assert "the test split is measured every epoch" in note
-    assert small(tmp_path, watch=["weight_means"]).notes() == []
+    assert small(tmp_path, watch=["weight_means"]).notes() == [few]
 
 
 def test_what_is_watched_and_who_validates_belong_to_a_studys_identity(tmp_path: Path) -> None:
