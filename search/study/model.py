@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from search.data import Data
 from search.errors import RequestError
 from search.train.model_file import Meta, Model
 from search.train.model_parts import Member, PlainNetwork
@@ -54,16 +55,19 @@ def model_of(study: BaseStudy, chosen: Chosen) -> Model:
         "val_loss": chosen.val_loss,
         "refit_epochs": chosen.refit_epochs,
     }
-    return Model(_meta(study, **own), {**plain_layers(chosen), **_scalings(study)})
+    data = study.data.of(chosen.replicate)
+    return Model(_meta(study, **own), {**plain_layers(chosen), **_scalings(data)})
 
 
 def ensemble_of(study: BaseStudy, members: Sequence[Chosen], val_loss: float | None) -> Model:
     """Return the model of an ensemble with this validation loss, None if its networks were trained on those rows.
 
+    In a cross-validation its members are of the first fold, because the file has one scaling.
+
     Raises:
         RequestError: a network is more than linear layers, activations and affine maps between them.
     """
-    tensors = _scalings(study)
+    tensors = _scalings(study.data)
     described = []
     for number, one in enumerate(members):
         tensors |= {f"members.{number}.{name}": tensor for name, tensor in plain_layers(one).items()}
@@ -115,8 +119,8 @@ def _meta(study: BaseStudy, **own: Any) -> Meta:
     )
 
 
-def _scalings(study: BaseStudy) -> dict[str, Tensor]:
-    scalings = {"inputs": study.data.inputs, "targets": study.data.targets}
+def _scalings(data: Data) -> dict[str, Tensor]:
+    scalings = {"inputs": data.inputs, "targets": data.targets}
     tensors: dict[str, Tensor] = {}
     for name, scaling in scalings.items():
         if scaling is not None:

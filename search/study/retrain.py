@@ -17,14 +17,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.errors import RequestError, counted
 from search.record.curves import Curves
-from search.study.model import Chosen, model_of
+from search.study.model import Chosen
 from search.study.progress import Log, Steps
 from search.technique import Value
 from search.train.cohort import Cohort
 from search.train.crew import side_by_side, threads
 from search.train.cut import cut
 from search.train.member import Member
-from search.train.model_file import Model
 from search.train.pack import Pack, Slot
 from search.train.program import Program
 from search.train.sampling import best_networks
@@ -149,23 +148,23 @@ def _train_pack(owner: Retraining, slots: Sequence[Slot]) -> Generator[Retrained
     yield left
 
 
-def retrained_model(study: BaseStudy, number: int | None = None, log: Log | None = None) -> Model:
-    """Train the first replicate of a trial again, and return its network as a model file holds it.
+def retrained(study: BaseStudy, number: int, log: Log | None = None) -> Chosen:
+    """Train the first replicate of a complete trial again, and return its network at its best epoch.
 
     Args:
         study: the study.
-        number: the trial's number; by default that of the best trial.
+        number: the trial's number.
         log: see `retrain`.
 
     Raises:
-        RequestError: there is no such complete trial, or its network is more than `search.study.model.model_of` takes.
+        RequestError: there is no such complete trial, or it diverges now.
     """
     trial = complete_trial(study, number)
     retraining = Retraining.of(study, trial.number, trial.params, [0])
     if not (networks := list(retrain([retraining], f"training trial {trial.number} again", log))):
         raise RequestError(f"trial {trial.number} diverges when it is trained again: its loss is never finite")
-    ((_, _, pack, val_loss),) = networks
-    return model_of(study, Chosen(trial.number, 0, pack, val_loss))
+    ((_, replicate, pack, val_loss),) = networks
+    return Chosen(trial.number, replicate, pack, val_loss)
 
 
 def complete_trial(study: BaseStudy, number: int | None) -> FrozenTrial:

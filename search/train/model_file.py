@@ -90,7 +90,7 @@ class Meta(Part):
     @property
     def title(self) -> str:
         """What the file holds: ``trial 3 of l2-digits``, or ``an ensemble of l2-digits``."""
-        return f"an ensemble of {self.study}" if self.members else f"trial {self.trial} of {self.study}"
+        return ensemble_title(self.study) if self.members else trial_title(self.study, self.trial)
 
     def stored(self, indent: int | None = None) -> str:
         """Return the description as JSON, without later fields at their defaults."""
@@ -101,6 +101,16 @@ class Meta(Part):
             if getattr(self, name) == fields[name].get_default(call_default_factory=True)
         }
         return self.model_dump_json(exclude=absent, indent=indent)
+
+
+def trial_title(study: str, trial: int | None) -> str:
+    """Return the title of a trial's network."""
+    return f"trial {trial} of {study}"
+
+
+def ensemble_title(study: str) -> str:
+    """Return the title of an ensemble."""
+    return f"an ensemble of {study}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +141,12 @@ class Model:
             ]
             networks.append(PlainNetwork(activation, layers, count / total if total else 1.0))
         return networks
+
+    @property
+    def last_layers(self) -> list[str]:
+        """The names of the weight and the bias of each network's last layer."""
+        ends = [(prefix, 2 * len(widths) - 4) for prefix, widths, _, _ in _parts(self.meta)]
+        return [f"{prefix}{last}.{kind}" for prefix, last in ends for kind in ("weight", "bias")]
 
     @torch.no_grad()
     def predict(self, raw: Tensor) -> Tensor:
