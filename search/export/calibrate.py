@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from search.data import Data
 from search.train.model_file import Model
 from search.train.model_parts import Calibration
 
@@ -32,16 +33,18 @@ BINS = 15
 _LIMIT = math.log(100.0)
 
 
-def calibrated(model: Model, x: Tensor, labels: Tensor) -> Model:
-    """Return the model with the temperature that minimises its loss.
+def calibrated(model: Model, data: Data) -> Model:
+    """Return the model with the temperature that minimises its validation loss.
 
     Args:
-        model: a model of a classification.
-        x: the scaled inputs of rows that the model was not trained on, ``rows x features``.
-        labels: their classes, ``(rows,)``.
+        model: a model of a classification, which was not trained on the validation rows.
+        data: the data with the validation rows, and with their weights if they have any.
     """
+    x, labels = data.x_val.cpu(), data.y_val.cpu()
+    rows = torch.ones(len(x)) if data.w_val is None else data.w_val.cpu()
+    shares = rows.double() / rows.double().sum()
     logits, weights = _logits(model, x)
-    temperature = fit_temperature(logits, weights, labels)
+    temperature = fit_temperature(logits, weights, labels, shares)
     tensors = dict(model.tensors)
     for name in model.last_layers:
         tensors[name] = (tensors[name].double() / temperature).float()
@@ -50,44 +53,53 @@ def calibrated(model: Model, x: Tensor, labels: Tensor) -> Model:
     described = Calibration(
         temperature=temperature,
         rows=len(labels),
-        error_before=calibration_error(before.numpy(), labels.numpy()),
-        error=calibration_error(now.numpy(), labels.numpy()),
-        loss_before=_loss(before, labels),
-        loss=_loss(now, labels),
+        error_before=calibration_error(before.numpy(), labels.numpy(), shares.numpy()),
+        error=calibration_error(now.numpy(), labels.numpy(), shares.numpy()),
+        loss_before=_loss(before, labels, shares),
+        loss=_loss(now, labels, shares),
     )
     meta = model.meta.model_copy(update={"calibration": described, "val_loss": described.loss})
     return replace(after, meta=meta)
 
 
-def fit_temperature(logits: Sequence[Tensor], weights: Sequence[float], labels: Tensor) -> float:
+def fit_temperature(
+    logits: Sequence[Tensor], weights: Sequence[float], labels: Tensor, shares: Tensor | None = None
+) -> float:
     """Return the T between 1/100 and 100 that minimises the mean of ``-log sum_i w_i softmax(z_i / T)_label``.
 
     Args:
         logits: the logits z_i of each network, ``rows x classes``.
         weights: the weights w_i of the networks.
         labels: the classes, ``(rows,)``.
+        shares: each row's share of all weights, ``(rows,)``; None if all rows weigh the same.
     """
     from scipy.optimize import minimize_scalar
 
     def loss(log_t: float) -> float:
-        return _loss(_probabilities([one / math.exp(log_t) for one in logits], weights), labels)
+        return _loss(_probabilities([one / math.exp(log_t) for one in logits], weights), labels, shares)
 
     found = minimize_scalar(loss, bounds=(-_LIMIT, _LIMIT), method="bounded", options={"xatol": 1e-6})
     return math.exp(float(found.x))
 
 
-def calibration_error(probabilities: NDArray[np.float64], labels: NDArray[np.int64], bins: int = BINS) -> float:
+def calibration_error(
+    probabilities: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    shares: NDArray[np.float64] | None = None,
+    bins: int = BINS,
+) -> float:
     """Return the expected calibration error over bins of equal numbers of rows.
 
     Args:
         probabilities: the probabilities, ``rows x classes``.
         labels: the classes, ``(rows,)``.
+        shares: each row's share of all weights, ``(rows,)``; None if all rows weigh the same.
         bins: the number of bins.
     """
     confidence = probabilities.max(1)
-    surplus = (probabilities.argmax(1) == labels) - confidence
+    surplus = ((probabilities.argmax(1) == labels) - confidence) * (1 / len(labels) if shares is None else shares)
     parts = np.array_split(surplus[np.argsort(confidence, kind="stable")], bins)
-    return float(sum(abs(part.sum()) for part in parts) / len(labels))
+    return float(sum(abs(part.sum()) for part in parts))
 
 
 def _logits(model: Model, x: Tensor) -> tuple[list[Tensor], list[float]]:
@@ -100,6 +112,8 @@ def _probabilities(logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor
     return torch.stack(parts).sum(0)
 
 
-def _loss(probabilities: Tensor, labels: Tensor) -> float:
+def _loss(probabilities: Tensor, labels: Tensor, shares: Tensor | None) -> float:
     # A probability may be too small for float64 at a low temperature.
-    return float(F.nll_loss(probabilities.clamp_min(torch.finfo(torch.float64).tiny).log(), labels))
+    logs = probabilities.clamp_min(torch.finfo(torch.float64).tiny).log()
+    losses = F.nll_loss(logs, labels, reduction="none")
+    return float(losses.mean() if shares is None else losses @ shares)

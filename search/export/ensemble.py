@@ -77,7 +77,8 @@ def choose(study: BaseStudy, count: int, log: Log | None = None) -> Ensemble:
             f"an ensemble needs two networks or more, but study {study.name!r} has"
             f" {counted(len(trials), 'complete trial')} with {counted(networks, 'network')}"
         )
-    what = f"training {counted(networks, 'network')} of the {len(trials)} best trials again"
+    of = "best trial" if len(trials) == 1 else f"{len(trials)} best trials"
+    what = f"training {counted(networks, 'network')} of the {of} again"
     found = sorted(retrain(retrainings, what, log), key=lambda one: (one.val_loss, one.trial, one.replicate))
     if not found:
         raise RequestError(f"the best trials of study {study.name!r} diverge when they are trained again")
@@ -125,14 +126,16 @@ def loss_of(data: Data, name: str) -> Loss:
     """Return the validation loss of probabilities, or of standardised values, ``rows x outputs`` in float64.
 
     Args:
-        data: the data with the validation rows.
+        data: the data with the validation rows, and with their weights if they have any.
         name: the name of a regression's loss (`search.train.losses`).
     """
     y = data.y_val.cpu()
+    weights = torch.ones(len(y)) if data.w_val is None else data.w_val.cpu()
+    shares = weights.double() / weights.double().sum()
     if data.task == "classification":
-        return lambda probabilities: float(F.nll_loss(probabilities.log(), y))
+        return lambda probabilities: float(F.nll_loss(probabilities.log(), y, reduction="none") @ shares)
     function = REGRESSION[name]
-    return lambda values: float(function(values, y.to(values), data.outputs).mean())
+    return lambda values: float(function(values, y.to(values), data.outputs) @ shares)
 
 
 def _replicates(study: BaseStudy, trial: FrozenTrial) -> list[int]:

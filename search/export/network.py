@@ -114,7 +114,7 @@ def export(study: BaseStudy, options: ExportOptions, log: Log | None = None) -> 
         notes.append(_on_refit(members, rows, before))
     model = _model(study, members, val_loss, alone=options.ensemble in (None, 1))
     if options.calibrate:
-        model = calibrated(model, study.data.x_val.cpu(), study.data.y_val.cpu())
+        model = calibrated(model, study.data)
         notes.append(_on_calibration(model))
     (onnx_file.save if options.format == "onnx" else save)(options.file, model)
     description = options.file.with_suffix(".json")
@@ -130,7 +130,8 @@ def _model(study: BaseStudy, members: Sequence[Chosen], val_loss: float | None, 
 def _on(found: selection.Ensemble, count: int, folds: int) -> list[str]:
     """Return lines on the choice of an ensemble."""
     chosen = ", ".join(f"trial {one.trial} replicate {one.replicate} x {one.count}" for one in found.members)
-    of = f"{counted(found.candidates, 'network')} of the {found.trials} best trials"
+    best = "best trial" if found.trials == 1 else f"{found.trials} best trials"
+    of = f"{counted(found.candidates, 'network')} of the {best}"
     fold = " (those of the first fold)" if folds > 1 else ""
     return [
         f"chosen from {of}{fold}, with weights in {count}ths: {chosen}",

@@ -59,7 +59,8 @@ def mean_best_epoch(study: BaseStudy, number: int) -> int:
 def joined(data: Data) -> Data:
     """Return the data with the validation rows after the training rows, in place of both; the scaling stays."""
     x, y = torch.cat([data.x_train, data.x_val]), torch.cat([data.y_train, data.y_val])
-    return replace(data, x_train=x, y_train=y, folds=())
+    weights = None if data.w_train is None or data.w_val is None else torch.cat([data.w_train, data.w_val])
+    return replace(data, x_train=x, y_train=y, w_train=weights, folds=())
 
 
 def validate_refit(study: BaseStudy, number: int) -> None:

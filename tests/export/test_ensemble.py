@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.small_studies import Quiet, small
+from support.small_studies import SMALL, Quiet, small
 from torch.nn import functional as F
 
 from search import RequestError, Study
+from search.data import load as load_data
 from search.export import __main__ as export
 from search.export import ensemble
 from search.export.loading import plain_network
+from search.export.refit import joined
+from search.recipe import Recipe
 from search.study.retrain import Retraining, retrain
 from search.train.model_file import load
 
@@ -130,6 +134,45 @@ def test_an_ensemble_of_a_regression_averages_values(tmp_path: Path, capsys: pyt
     names = {"rows": rows}
     exec("\n".join(said["lines"]), names)
     torch.testing.assert_close(names["outputs"], values, rtol=1e-4, atol=1e-2)
+
+
+def test_the_loss_weighs_rows_as_the_study_does(tmp_path: Path) -> None:
+    data = load_data("wine")
+    weights = {
+        f"w_{part}": torch.linspace(0.1, 3, len(getattr(data, f"y_{part}"))) for part in ("train", "val", "test")
+    }
+    recipe = Recipe.parse({**SMALL, "trials": 4}, "test")
+    study = Study(
+        recipe,
+        storage=f"sqlite:///{tmp_path}/study.db",
+        tracking_uri=None,
+        device="cpu",
+        loaded=replace(data, **weights),
+    ).run(observers=[Quiet()])
+    loss = ensemble.loss_of(study.data, study.loss)
+    for one in retrain([Retraining.of(study, 0, study.optuna_study.trials[0].params, [0])], "again"):
+        predicted = one.network.predict(study.batches.x_val)[0, :, :3].double().softmax(1)
+        assert loss(predicted) == pytest.approx(one.val_loss, rel=1e-6)
+        assert loss(predicted) != pytest.approx(ensemble.loss_of(data, study.loss)(predicted), rel=1e-3)
+    calibration = study.export(tmp_path / "model.safetensors", calibrate=True).model.meta.calibration
+    assert study.best is not None
+    assert calibration is not None
+    assert calibration.loss_before == pytest.approx(study.best.value, rel=1e-5)
+    assert calibration.loss < calibration.loss_before
+    both = joined(study.data).w_train
+    assert both is not None
+    assert torch.equal(both, torch.cat([weights["w_train"], weights["w_val"]]))
+
+
+def test_members_of_a_cross_validation_share_the_first_fold(tmp_path: Path) -> None:
+    study = small(tmp_path, data={"dataset": "wine", "folds": 3}, trials=3, replicates=2, pruner={"name": "none"}).run(
+        observers=[Quiet()]
+    )
+    model = study.export(tmp_path / "model.safetensors", ensemble=5).model
+    assert {member.replicate for member in model.meta.members} <= {0, 3}, "the others have learned from these rows"
+    assert model.meta.val_loss == pytest.approx(
+        F.nll_loss(model.predict(study.data.inputs.invert(study.data.x_val)).log(), study.data.y_val).item(), rel=1e-4
+    )
 
 
 def test_what_is_no_ensemble(study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
