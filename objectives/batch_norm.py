@@ -91,12 +91,11 @@ def layer(h: Tensor, number: int, values: Values) -> Tensor:
     """
     if number == 0:
         return h
+    if not values.train:
+        scale, shift = _running(number, values)
+        return torch.addcmul(shift[:, None], h, scale[:, None])
     mean, var = values.state[f"{number}.running_mean"], values.state[f"{number}.running_var"]
     weight, bias = values.parameter("weight", number)[:, None], values.parameter("bias", number)[:, None]
-    if not values.train:
-        scale = weight / (var[:, None] + _EPSILON).sqrt()
-        shift = torch.addcmul(bias, mean[:, None], scale, value=-1)
-        return torch.addcmul(shift, h, scale)
     rows, alpha = h.shape[1], values["bn_alpha"][:, None]
     if rows == 1:
         raise ValueError("batch_norm needs minibatches of at least 2 rows, got 1")
@@ -105,6 +104,18 @@ def layer(h: Tensor, number: int, values: Values) -> Tensor:
     mean.lerp_(batch_mean[:, 0], alpha)
     var.lerp_(batch_var[:, 0] * (rows / (rows - 1)), alpha)
     return normalised
+
+
+def affine(number: int, values: Values) -> tuple[Tensor, Tensor] | None:
+    """Return the scale and shift of each unit in evaluation, ``slots x padded width`` each; None for the inputs."""
+    return None if number == 0 else _running(number, values)
+
+
+def _running(number: int, values: Values) -> tuple[Tensor, Tensor]:
+    """Return ``weight / sqrt(running_var + epsilon)`` and ``bias - running_mean * scale``."""
+    mean, var = values.state[f"{number}.running_mean"], values.state[f"{number}.running_var"]
+    scale = values.parameter("weight", number) / (var + _EPSILON).sqrt()
+    return scale, torch.addcmul(values.parameter("bias", number), mean, scale, value=-1)
 
 
 def given(number: int, h: Tensor, values: Values) -> Sequence[Tensor] | None:
@@ -211,5 +222,6 @@ technique = Technique(
     parameters=parameters,
     start=start,
     layer=layer,
+    affine=affine,
     loops=Loops(given, normalise, differentiate),
 )

@@ -67,6 +67,8 @@ def _read(source: str) -> Model:
     model = load(path)
     if digest not in ("", model.digest):
         raise ValueError(f"{path} has changed: its digest is {model.digest}, but the study began with {digest}")
+    if model.meta.members:
+        raise ValueError(f"{path} holds an ensemble, of which no one network can be trained on: export a single trial")
     return model
 
 

@@ -91,17 +91,30 @@ class Study(BaseStudy):
 
         return published(self)
 
-    def export(self, path: Path | str, trial: int | None = None, *, one_se: bool = False) -> ExportedNetwork:
+    def export(
+        self,
+        path: Path | str,
+        trial: int | None = None,
+        *,
+        one_se: bool = False,
+        ensemble: int | None = None,
+        refit: bool = False,
+        calibrate: bool = False,
+    ) -> ExportedNetwork:
         """Train the network of a trial again and save it: `search.export.network.export`.
 
         Args:
-            path: the file to write; its name ends in .safetensors.
+            path: the file to write; its name ends in .safetensors or .onnx.
             trial: the number of the trial; by default the best one.
             one_se: whether to take the most strongly regularised trial within one standard error of the best.
+            ensemble: the number of choices for an ensemble of the best trials' networks: `search.export.ensemble`.
+            refit: whether to train on training and validation rows: `search.export.refit`.
+            calibrate: whether to fit a temperature on the validation rows: `search.export.calibrate`.
         """
         from search.export.network import export
+        from search.export.options import ExportOptions
 
-        return export(self, Path(path), trial, one_se=one_se)
+        return export(self, ExportOptions(Path(path), trial, one_se, ensemble, refit, calibrate))
 
     def report(self, folder: Path | str | None = None, *, training: bool | None = None) -> Report:
         """Write a page of figures with statements on them into a folder, report-NAME: `search.report.build.write`."""

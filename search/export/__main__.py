@@ -11,9 +11,11 @@ from search.cli.command import leave, serve
 from search.cli.opening import opening
 from search.cli.options import Force, Json, TrackingUri, application, command, flag, option
 from search.cli.stored import Stored, on_stored_study
+from search.errors import RequestError, clip
 from search.storage import database
 
 app = application()
+FORMATS = ("safetensors", "onnx")  # those of `search.export.options`, which imports torch
 
 
 @command(app)
@@ -24,7 +26,22 @@ def export(
     one_se: Annotated[
         bool, flag("Take the most strongly regularised trial within one standard error of the best.", "--one-se")
     ] = False,
-    output: Annotated[Path, option("The file to write.", metavar="FILE")] = Path("model.safetensors"),
+    ensemble: Annotated[
+        int | None,
+        option("Average networks of the best trials, chosen this many times on the validation rows.", metavar="N"),
+    ] = None,
+    refit: Annotated[
+        bool, flag("Train on training and validation rows, for the mean best epoch of the replicates.", "--refit")
+    ] = False,
+    calibrate: Annotated[
+        bool, flag("Calibrate the probabilities by a temperature that fits the validation rows.", "--calibrate")
+    ] = False,
+    output: Annotated[
+        Path | None, option("The file to write.", metavar="FILE", default="model.safetensors or model.onnx")
+    ] = None,
+    format_: Annotated[
+        str | None, option("The format of the file.", None, "--format", choices=FORMATS, default="that of its name")
+    ] = None,
     force: Force = False,
     register: Annotated[
         str | None, option("Register the network as a model in MLflow too, under this name.", metavar="NAME")
@@ -32,27 +49,34 @@ def export(
     tracking_uri: TrackingUri = database.DEFAULT_TRACKING,
     json_: Json = False,
 ) -> None:
-    """Train a trial again and save its network, with its scaling, as safetensors, and its description as JSON.
+    """Train a trial again and save its network, with its scaling, and its description as JSON.
 
-    The command prints the lines of plain PyTorch that load the network. It does not read the test split.
+    The command prints the lines that load the network without this package, by PyTorch or onnxruntime. It does not read
+    the test split.
     """
+    file = output or Path(f"model.{format_ or FORMATS[0]}")
+    if format_ is not None and file.suffix != f".{format_}":
+        raise RequestError(f"format {format_} takes an --output that ends in .{format_}, got {clip(str(file))!r}")
     with opening(stored["study"]):
         from search.api import load_study
         from search.export import network
+        from search.export.options import ExportOptions
 
-        network.validate_export(output, trial, one_se=one_se)
+        options = ExportOptions(file, trial, one_se, ensemble, refit, calibrate, force)
+        options.validate()
         if register is not None:
             database.validate_databases(stored["storage"], tracking_uri)
         study = load_study(**stored)
-    there = output.exists()
-    result = network.export(study, output, trial, one_se=one_se, force=force)
+    there = file.exists()
+    result = network.export(study, options)
     if there and not json_:
-        print(f"{output} already exists: overwriting it", file=sys.stderr)
+        print(f"{file} already exists: overwriting it", file=sys.stderr)
     uri = None if register is None else result.register(register, tracking_uri)
     if json_:
-        meta = result.model.meta
-        outcome = {"study": study.name, "trial": meta.trial, "val_loss": meta.val_loss}
-        print(json.dumps(outcome | {"file": str(output), "registered": uri, "lines": result.lines}))
+        meta = json.loads(result.model.meta.stored())
+        outcome = {"study": study.name, "trial": meta["trial"], "val_loss": meta["val_loss"], "file": str(file)}
+        outcome |= {name: meta[name] for name in ("members", "refit_epochs", "calibration") if name in meta}
+        print(json.dumps(outcome | {"notes": list(result.notes), "registered": uri, "lines": result.lines}))
         return
     print(result)
     if uri is not None:

@@ -11,23 +11,19 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, NamedTuple
 
-import torch
 from optuna.trial import FrozenTrial, TrialState
-from torch import Tensor
 
 from search.errors import RequestError, counted
 from search.record.curves import Curves
+from search.study.model import Chosen
 from search.study.progress import Log, Steps
 from search.technique import Value
-from search.train.activations import ACTIVATIONS
 from search.train.cohort import Cohort
 from search.train.crew import side_by_side, threads
 from search.train.cut import cut
 from search.train.member import Member
-from search.train.model_file import Meta, Model
 from search.train.pack import Pack, Slot
 from search.train.program import Program
 from search.train.sampling import best_networks
@@ -152,48 +148,23 @@ def _train_pack(owner: Retraining, slots: Sequence[Slot]) -> Generator[Retrained
     yield left
 
 
-def retrained_model(study: BaseStudy, number: int | None = None, log: Log | None = None) -> Model:
-    """Train the first replicate of a trial again, and return its network as a model file holds it.
+def retrained(study: BaseStudy, number: int, log: Log | None = None) -> Chosen:
+    """Train the first replicate of a complete trial again, and return its network at its best epoch.
 
     Args:
         study: the study.
-        number: the trial's number; by default that of the best trial.
+        number: the trial's number.
         log: see `retrain`.
 
     Raises:
-        RequestError: there is no such complete trial, or its network is more than linear layers and activations.
+        RequestError: there is no such complete trial, or it diverges now.
     """
     trial = complete_trial(study, number)
     retraining = Retraining.of(study, trial.number, trial.params, [0])
-    program, data = retraining.program, study.data
     if not (networks := list(retrain([retraining], f"training trial {trial.number} again", log))):
         raise RequestError(f"trial {trial.number} diverges when it is trained again: its loss is never finite")
-    ((_, _, pack, val_loss),) = networks
-    tensors = {name: tensor.cpu() for name, tensor in pack.weights(0).items()}
-    for name, scaling in (("inputs", data.inputs), ("targets", data.targets)):
-        if scaling is not None:
-            tensors |= {f"{name}.shift": scaling.shift.cpu(), f"{name}.scale": scaling.scale.cpu()}
-    meta = Meta(
-        widths=program.layout.widths,
-        activation=program.activation,
-        task=data.task,
-        classes=data.classes,
-        dataset=data.name,
-        columns=data.columns,
-        pixel_max=data.pixel_max,
-        study=study.name,
-        trial=trial.number,
-        val_loss=val_loss,
-        version=_version(),
-    )
-    model = Model(meta, tensors)
-    if program.layout.vectors or not _predicts_like(model, pack):
-        names = "+".join(technique.name for technique in program.techniques)
-        raise RequestError(
-            f"trial {trial.number} uses {names}, whose network is more than linear layers and activations: a model "
-            "file holds nothing else"
-        )
-    return model
+    ((_, replicate, pack, val_loss),) = networks
+    return Chosen(trial.number, replicate, pack, val_loss)
 
 
 def complete_trial(study: BaseStudy, number: int | None) -> FrozenTrial:
@@ -239,27 +210,3 @@ def complete_values(study: BaseStudy, number: int, params: Mapping[str, Value]) 
             f"trial {number} lacks hyperparameters that study {study.name!r} searches: it can't be trained again"
         )
     return values
-
-
-def _predicts_like(model: Model, pack: Pack) -> bool:
-    """Return whether the model's layers predict what the pack does; a technique may change the predictions as well."""
-    x, widths = pack.batches.x_val, model.meta.widths
-    predictions = _forward(model, x[:, : widths[0]])
-    atol = 1e-3 * float(predictions.abs().mean())
-    return torch.allclose(predictions, pack.predict(x)[0, :, : widths[-1]], rtol=1e-3, atol=atol)
-
-
-def _forward(model: Model, x: Tensor) -> Tensor:
-    last = len(model.meta.widths) - 2
-    for number in range(last + 1):
-        weight, bias = (tensor.to(x) for tensor in model.layer(number))
-        x = torch.addmm(bias, x, weight.T)
-        x = x if number == last else ACTIVATIONS[model.meta.activation].forward(x)
-    return x
-
-
-def _version() -> str:
-    try:
-        return version("regsearch")
-    except PackageNotFoundError:
-        return ""

@@ -116,6 +116,10 @@ class Technique:
         layer: a function that changes activations. It gets those of a hidden layer, ``slots x batch x padded width``,
             and the layer's number from 1; or the network's scaled inputs, ``groups or slots x batch x padded
             features``, and 0. It keeps the padding zero.
+        affine: the `layer` hook in evaluation once more, if it is ``h * scale + shift`` for each unit. It gets the
+            layer's number and returns scale and shift, ``slots x padded width`` each, or None where activations stay
+            as they are. They become part of the next layer when a network is exported. It is not needed where `layer`
+            leaves activations alone in evaluation.
         gate: the `layer` hook in training once more, if it is a `Gate`, for the compiled engine of the CPU. It gets the
             layer's number and the activations, as `layer` does, and returns None where they stay as they are.
         loops: the `layer` hook in training once more, as loops that are compiled (`Loops`), if it is no gate.
@@ -151,6 +155,7 @@ class Technique:
     start: Callable[[Values], dict[str, Tensor]] | None = None
     input: Callable[[Tensor, Values], Tensor] | None = None
     layer: Callable[[Tensor, int, Values], Tensor] | None = None
+    affine: Callable[[int, Values], tuple[Tensor, Tensor] | None] | None = None
     gate: Callable[[int, Tensor, Values], Gate | None] | None = None
     loops: Loops | None = None
     monte_carlo: bool = False

@@ -7,6 +7,9 @@ the network's output into values in the user's units, ``output * scale + shift``
 ones and zeros that `Meta.columns` makes of the table's columns. Everything else is JSON under "regsearch" in the header
 of the file (`Meta`).
 
+A file of an ensemble (format 2) holds several networks. The tensors of network k, from 0, begin with ``members.k.``,
+and `Meta.members` describes it. The prediction is the weighted mean of the probabilities, or of the values.
+
     weights = safetensors.torch.load_file("model.safetensors")
     network = nn.Sequential(nn.Linear(64, 128), nn.LeakyReLU(), nn.Linear(128, 10))
     network.load_state_dict({name: weights[name] for name in network.state_dict()})
@@ -21,7 +24,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -30,21 +33,28 @@ from torch import Tensor
 from search.data import Feature, Scaling
 from search.errors import EnvironmentFault, RequestError, clip
 from search.storage.fields import Part
+from search.train.model_parts import Calibration, Member, PlainNetwork, Widths
 
-FORMAT: Literal[1] = 1
+FORMATS = (1, 2)
+# The fields of version 0.1.0, which every description has. A later field is left out at its default, so that files of
+# one network stay what they were: their digests, and older versions that read them.
+_ALWAYS = {
+    *("format", "widths", "activation", "task", "classes", "dataset", "pixel_max"),
+    *("study", "trial", "val_loss", "version"),
+}
 _HEADER = "regsearch"
 # The first bytes of what torch.save and pickle write.
 _PICKLES = (b"PK\x03\x04", b"\x80")
 
 
 class Meta(Part):
-    """The description of the network in a model file."""
+    """The description of the network, or of the ensemble, in a model file."""
 
-    format: Literal[1] = FORMAT
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        min_length=2, description="the widths of inputs, hidden layers and outputs"
+    format: Literal[1, 2] = Field(default=1, description="1 for a network, 2 for an ensemble")
+    widths: Widths = Field(
+        description="the widths of inputs, hidden layers and outputs; of an ensemble, those of inputs and outputs"
     )
-    activation: str = Field(description="the activation after every layer but the last")
+    activation: str = Field(description='the activation after every layer but the last; of an ensemble, ""')
     task: Literal["classification", "regression"]
     classes: tuple[str, ...] = Field(default=(), description="the names of the classes, in the order of the outputs")
     dataset: str
@@ -56,6 +66,11 @@ class Meta(Part):
     trial: int | None = None
     val_loss: float | None = None
     version: str = Field(default="", description="the version of regsearch")
+    refit_epochs: int | None = Field(
+        default=None, description="the epochs of training on training and validation rows, if it was trained on both"
+    )
+    members: tuple[Member, ...] = Field(default=(), description="the networks of an ensemble")
+    calibration: Calibration | None = None
 
     @model_validator(mode="after")
     def _each_input_is_described(self) -> Meta:
@@ -63,10 +78,44 @@ class Meta(Part):
             raise ValueError(f"columns should describe {self.widths[0]} inputs, got {len(self.columns)}")
         return self
 
+    @model_validator(mode="after")
+    def _members_fit(self) -> Meta:
+        if (self.format == 2) != bool(self.members):
+            raise ValueError(f"members should be of an ensemble, format 2, got {len(self.members)} in {self.format}")
+        ends = self.widths[0], self.widths[-1]
+        if any((member.widths[0], member.widths[-1]) != ends for member in self.members):
+            raise ValueError(f"members should each have {ends[0]} inputs and {ends[1]} outputs")
+        return self
+
+    @property
+    def title(self) -> str:
+        """What the file holds: ``trial 3 of l2-digits``, or ``an ensemble of l2-digits``."""
+        return ensemble_title(self.study) if self.members else trial_title(self.study, self.trial)
+
+    def stored(self, indent: int | None = None) -> str:
+        """Return the description as JSON, without later fields at their defaults."""
+        fields = type(self).model_fields
+        absent = {
+            name
+            for name in fields.keys() - _ALWAYS
+            if getattr(self, name) == fields[name].get_default(call_default_factory=True)
+        }
+        return self.model_dump_json(exclude=absent, indent=indent)
+
+
+def trial_title(study: str, trial: int | None) -> str:
+    """Return the title of a trial's network."""
+    return f"trial {trial} of {study}"
+
+
+def ensemble_title(study: str) -> str:
+    """Return the title of an ensemble."""
+    return f"an ensemble of {study}"
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A trained network.
+    """A trained network, or an ensemble of several.
 
     Attributes:
         meta: the description of the network.
@@ -77,8 +126,42 @@ class Model:
     tensors: Mapping[str, Tensor]
 
     def layer(self, number: int) -> tuple[Tensor, Tensor]:
-        """Return the weight ``outputs x inputs`` and the bias ``(outputs,)`` of a layer, from 0."""
+        """Return the weight ``outputs x inputs`` and the bias ``(outputs,)`` of a single network's layer, from 0."""
         return self.tensors[f"{2 * number}.weight"], self.tensors[f"{2 * number}.bias"]
+
+    @property
+    def networks(self) -> list[PlainNetwork]:
+        """The networks with their weights, which sum to 1; a single one has weight 1."""
+        total = sum(member.count for member in self.meta.members)
+        networks = []
+        for prefix, widths, activation, count in _parts(self.meta):
+            layers = [
+                (self.tensors[f"{prefix}{2 * layer}.weight"], self.tensors[f"{prefix}{2 * layer}.bias"])
+                for layer in range(len(widths) - 1)
+            ]
+            networks.append(PlainNetwork(activation, layers, count / total if total else 1.0))
+        return networks
+
+    @property
+    def last_layers(self) -> list[str]:
+        """The names of the weight and the bias of each network's last layer."""
+        ends = [(prefix, 2 * len(widths) - 4) for prefix, widths, _, _ in _parts(self.meta)]
+        return [f"{prefix}{last}.{kind}" for prefix, last in ends for kind in ("weight", "bias")]
+
+    @torch.no_grad()
+    def predict(self, raw: Tensor) -> Tensor:
+        """Return probabilities ``rows x classes``, or values in the user's units ``rows x outputs``.
+
+        Args:
+            raw: the inputs as they are in the data, ``rows x features``; a table's as `Meta.columns` says.
+        """
+        x = self.inputs.apply(raw)
+        targets = self.targets
+        mean = torch.zeros(len(x), self.meta.widths[-1], dtype=torch.float64)
+        for network in self.networks:
+            outputs = network.forward(x).double()
+            mean += network.weight * (outputs.softmax(1) if targets is None else outputs)
+        return mean.float() if targets is None else targets.invert(mean.float())
 
     @property
     def inputs(self) -> Scaling:
@@ -95,9 +178,7 @@ class Model:
     @property
     def digest(self) -> str:
         """The first 16 hex digits of the SHA-256 of the file's description and tensors."""
-        # Older files have no columns. Their digests must stay what they were, so an empty field is left out.
-        absent = set() if self.meta.columns else {"columns"}
-        digest = hashlib.sha256(self.meta.model_dump_json(exclude=absent).encode())
+        digest = hashlib.sha256(self.meta.stored().encode())
         for name, tensor in sorted(self.tensors.items()):
             digest.update(f"|{name}:{tuple(tensor.shape)}|".encode())
             digest.update(tensor.numpy().tobytes())
@@ -114,7 +195,7 @@ def save(path: Path | str, model: Model) -> None:
 
     tensors = {name: tensor.contiguous() for name, tensor in model.tensors.items()}
     # Other readers of safetensors require "format".
-    content = serialised(tensors, {"format": "pt", _HEADER: model.meta.model_dump_json()})
+    content = serialised(tensors, {"format": "pt", _HEADER: model.meta.stored()})
     partial = Path(f"{path}.{os.getpid()}.part")
     try:
         partial.write_bytes(content)
@@ -153,7 +234,7 @@ def load(path: Path | str) -> Model:
                         f"its tensor {name} should be {_shape_text(shape)}, but is {_shape_text(stored)}"
                     )
             if extra := names - expected.keys():
-                raise RequestError(f"it has a tensor {clip(min(extra))!r}, which is not part of format {FORMAT}")
+                raise RequestError(f"it has a tensor {clip(min(extra))!r}, which is not part of format {meta.format}")
             tensors = {name: content.get_tensor(name) for name in expected}
     except SafetensorError as error:
         raise RequestError(f"it is not a complete safetensors file ({clip(str(error))})") from None
@@ -176,21 +257,31 @@ def _meta(header: Mapping[str, str]) -> Meta:
         fields = None
     if not isinstance(fields, dict):
         raise RequestError("its description of the network is damaged: it is not a JSON object")
-    if fields.get("format") != FORMAT:
-        raise RequestError(f"it has format {clip(str(fields.get('format')))}; this version of regsearch reads {FORMAT}")
+    if fields.get("format") not in FORMATS:
+        known = " and ".join(map(str, FORMATS))
+        raise RequestError(f"it has format {clip(str(fields.get('format')))}; this version of regsearch reads {known}")
     return Meta.parse(fields, "its description")
 
 
 def _shapes(meta: Meta) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for layer, (inputs, outputs) in enumerate(pairwise(meta.widths)):
-        yield f"{2 * layer}.weight", (outputs, inputs)
-        yield f"{2 * layer}.bias", (outputs,)
+    for prefix, widths, _, _ in _parts(meta):
+        for layer, (inputs, outputs) in enumerate(pairwise(widths)):
+            yield f"{prefix}{2 * layer}.weight", (outputs, inputs)
+            yield f"{prefix}{2 * layer}.bias", (outputs,)
     scaled = {"inputs": meta.widths[0]}
     if meta.task == "regression":
         scaled["targets"] = meta.widths[-1]
     for name, width in scaled.items():
         yield f"{name}.shift", (width,)
         yield f"{name}.scale", (width,)
+
+
+def _parts(meta: Meta) -> Iterator[tuple[str, tuple[int, ...], str, int]]:
+    """Yield the start of the tensors' names, the widths, the activation and the count of each network."""
+    for number, member in enumerate(meta.members):
+        yield f"members.{number}.", member.widths, member.activation, member.count
+    if not meta.members:
+        yield "", meta.widths, meta.activation, 1
 
 
 def _shape_text(shape: tuple[int, ...] | None) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from search.train.batches import Batches, Targets
 from search.train.initial import initial_weights
+from search.train.plain import plain_weights
 from search.train.precision import products
 from search.train.program import Program
 from search.train.trainer import Trainer
@@ -154,6 +155,11 @@ class Pack:
     def weights(self, slot: int) -> dict[str, Tensor]:
         """Return a slot's present weights, named and shaped as by `torch.nn.Sequential` (`Layout.unpack`)."""
         return self.program.layout.unpack(self.state["theta"][slot])
+
+    def plain_weights(self, slot: int) -> dict[str, Tensor]:
+        """Return a slot's layers with the techniques' affine maps in them: `search.train.plain.plain_weights`."""
+        state = {name: value.to(self.batches.device) for name, value in self.state.items()}
+        return plain_weights(self.program, self.batches, state, self._replicates, slot)
 
     def rest(self, device: torch.device | str) -> None:
         """Free what only training needs, such as the gradient, and move the state to a device."""

@@ -25,7 +25,7 @@ from search.train.network import Network, optimiser_of, products_of
 from search.train.penalties import Penalties
 from search.train.program import Program
 from search.train.torch_products import TorchProducts
-from search.train.values import make_values, owned, owner
+from search.train.values import bind, make_values, owned, owner
 
 
 class Trainer:
@@ -50,18 +50,8 @@ class Trainer:
         # Techniques differentiate through these leaves, which share the weights' memory. One leaf holds all weights.
         # The techniques' own vectors have leaves of their own, because a gradient through that leaf has its full size.
         self._leaf = theta.detach().requires_grad_()
-        self._vectors: list[tuple[Tensor, Tensor]] = []
+        self._vectors = bind(self._program.layout, self._techniques, self._state, self._gradient)
         layout = self._program.layout
-        for technique, values in zip(self._program.techniques, self._techniques, strict=True):
-            values.state = owned(self._state, owner(technique.name))
-            leaves, gradients = {}, {}
-            for layer, name in ((at, name) for at, whose, name in layout.vectors if whose == technique.name):
-                field = layout.vector(layer, technique.name, name)
-                leaf = layout.view(theta, field).detach().requires_grad_()
-                leaves[layer + 1, name] = leaf
-                gradients[layer + 1, name] = layout.view(self._gradient, field)
-                self._vectors.append((leaf, gradients[layer + 1, name]))
-            values.parameters, values.parameter_gradients = leaves, gradients
         self._inputs, self._targets = self._bound("input"), self._bound("targets")
         self._losses, self._penalties = self._bound("loss"), self._bound("penalty")
         self._gradients, self._rates, self._projections = map(self._bound, ("gradient", "rate", "project"))

@@ -163,6 +163,32 @@ def make_values(
     return moment, [TechniqueValues(one.name, moment, one.monte_carlo) for one in program.techniques]
 
 
+def bind(
+    layout: Layout, techniques: Sequence[TechniqueValues], state: Mapping[str, Tensor], gradient: Tensor
+) -> list[tuple[Tensor, Tensor]]:
+    """Give each technique its own state and parameters; return every parameter with the place of its gradient.
+
+    Parameters are leaves for autograd, ``slots x padded width``, that share the memory of the weights.
+
+    Args:
+        layout: the place of each parameter.
+        techniques: each technique's view of the pack.
+        state: the state of the pack.
+        gradient: the gradient of all weights, ``slots x size``.
+    """
+    bound = []
+    for values in techniques:
+        values.state = owned(state, owner(values.technique))
+        leaves, gradients = {}, {}
+        for layer, name in ((at, name) for at, whose, name in layout.vectors if whose == values.technique):
+            field = layout.vector(layer, values.technique, name)
+            leaves[layer + 1, name] = layout.view(state["theta"], field).detach().requires_grad_()
+            gradients[layer + 1, name] = layout.view(gradient, field)
+            bound.append((leaves[layer + 1, name], gradients[layer + 1, name]))
+        values.parameters, values.parameter_gradients = leaves, gradients
+    return bound
+
+
 def owned(state: Mapping[str, Tensor], owner: str) -> dict[str, Tensor]:
     """Return the tensors of a state that belong to an owner, by the rest of their names."""
     start = f"{owner}/"

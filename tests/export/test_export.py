@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from optuna.trial import TrialState
-from support.small_studies import Quiet, small
+from support.small_studies import SMALL, Quiet, small
 from torch.nn import functional as F
 
-from search import Study, run
+from search import RequestError, Study, Technique, run
 from search.export import __main__ as export
+from search.recipe import Recipe
+from search.study.retrain import Retraining, retrain
 from search.train.model_file import load
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
@@ -73,6 +75,28 @@ def test_a_regression_predicts_in_the_users_units(tmp_path: Path, capsys: pytest
     truth = study.data.targets.invert(study.data.y_val)
     rmse = (predicted - truth).square().mean().sqrt().item()
     assert rmse == pytest.approx(complete.user_attrs["summary"]["best_val_rmse"], rel=1e-4)
+
+
+def test_batch_normalisation_becomes_part_of_the_next_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fixed = {"epochs": 6, "hidden": "12x20", "batch_size": 50, "batch_norm": True, "bn_alpha": 0.3}
+    study = small(tmp_path, techniques=["l2", "batch_norm"], set=fixed, trials=3).run(observers=[Quiet()])
+    assert study.best is not None
+    said = exported(capsys, "small-wine")
+    assert isinstance(said["lines"], list)
+    logits = by_the_printed_lines(study, said["lines"])
+    (kept,) = retrain([Retraining.of(study, 0, study.best.params, [0])], "again")
+    torch.testing.assert_close(logits, kept.network.predict(study.batches.x_val)[0, :, :3], rtol=1e-5, atol=1e-5)
+    assert F.cross_entropy(logits, study.data.y_val).item() == pytest.approx(study.best.value, rel=1e-5)
+    assert len(load("model.safetensors").tensors) == 8
+
+
+def test_a_layer_that_is_not_affine_is_refused(tmp_path: Path) -> None:
+    cubed = Technique(name="cubed", layer=lambda h, number, _values: h**3 if number else h)
+    recipe = Recipe.parse({**SMALL, "trials": 1, "ask_batch": 1}, "test")
+    study = Study(recipe, storage=f"sqlite:///{tmp_path}/study.db", tracking_uri=None, device="cpu", techniques=[cubed])
+    study.run(observers=[Quiet()])
+    with pytest.raises(RequestError, match=r"trial 0 uses l2\+cubed, whose network is more than .* `affine`"):
+        study.export(tmp_path / "model.safetensors")
 
 
 def test_one_standard_error_takes_the_stronger_of_equals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,14 +1,15 @@
 """The contract suite runs over every technique that discovery finds (contract C4, docs/design.md).
 
-A pack agrees with plain torch, and to the bit with a slot alone. A technique at its neutral values is as if absent.
-Permuting slots permutes results, a slot that diverges leaves every other slot bit-identical, and compaction changes
-nothing. A recipe, a case and a neutral value exist.
+A pack agrees with plain torch, and to the bit with a slot alone. Its exported layers predict what it does. A technique
+at its neutral values is as if absent. Permuting slots permutes results, a slot that diverges leaves every other slot
+bit-identical, and compaction changes nothing. A recipe, a case and a neutral value exist.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from search.recipe import Recipe
 from search.recipe.discovery import discover
 from search.recipe.space import Space
 from search.technique import Numeric, Structural
+from search.train.activations import ACTIVATIONS
 from search.train.pack import Pack
 
 each = pytest.mark.parametrize("one", BENCHES)
@@ -106,6 +108,23 @@ def test_alone_and_packed_are_the_same_bits(one: Bench) -> None:
             same_bits(whole, slot, crowd, len(slots) - 1 + slot)
     finally:
         torch.set_num_threads(before)
+
+
+@each
+def test_plain_layers_predict_what_the_pack_does(one: Bench) -> None:
+    """What a technique does in evaluation is in the layers that are exported (`Technique.affine`)."""
+    trained = one.pack(dtype=torch.float64)
+    for _ in range(one.case.epochs):
+        trained.run_epoch()
+    layout, x = trained.program.layout, trained.batches.x_val
+    predicted = trained.predict(x)[:, :, : layout.widths[-1]]
+    for slot in range(len(one.slots)):
+        modules: list[torch.nn.Module] = []
+        for inputs, outputs in pairwise(layout.widths):
+            modules += [torch.nn.Linear(inputs, outputs), ACTIVATIONS[trained.program.activation].module()]
+        network = torch.nn.Sequential(*modules[:-1]).double()
+        network.load_state_dict(trained.plain_weights(slot))
+        torch.testing.assert_close(network(x[:, : layout.widths[0]]), predicted[slot], rtol=1e-9, atol=1e-9)
 
 
 @each

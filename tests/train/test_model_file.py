@@ -116,7 +116,8 @@ class Trap:
         (lambda path: save_file({"a": torch.zeros(2)}, path), "is not a model file of regsearch"),
         (lambda path: save_file({}, path, {"regsearch": "{"}), "its description of the network is damaged"),
         (lambda path: save_file({}, path, {"regsearch": "[" * 10**5}), "its description of the network is damaged"),
-        (header(format=2), "has format 2; this version of regsearch reads 1"),
+        (header(format=3), "has format 3; this version of regsearch reads 1 and 2"),
+        (header(format=2), r"its description: members should be of an ensemble, format 2, got 0 in 2"),
         (header(format=None), "has format None; this version"),
         (header(widths=[3]), "its description: widths"),
         (header(widths=[3, 4, 10**12]), r"its tensor 2.weight should be 1000000000000 x 4, but is 2 x 4"),
@@ -157,3 +158,16 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFault, match=r"cannot write .*folder"):
         save(tmp_path / "folder", model())
     assert [file.name for file in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_file_from_before_ensembles_is_what_it_was(tmp_path: Path) -> None:
+    """The file was written by the code before format 2; fine-tuned studies name it by its digest."""
+    old = load(Path(__file__).with_name("made-before-ensembles.safetensors"))
+    assert old.digest == "826a306516bab4c3"
+    assert (old.meta.study, old.meta.trial, old.meta.val_loss) == ("pets", 3, 0.25)
+    expected = model()
+    assert all(torch.equal(old.tensors[name], tensor) for name, tensor in expected.tensors.items())
+    save(tmp_path / "again", old)
+    fields = json.loads(old.meta.stored())
+    assert not {"members", "calibration", "refit_epochs"} & fields.keys(), "older versions refuse unknown fields"
+    assert load(tmp_path / "again").digest == old.digest

@@ -1,0 +1,149 @@
+"""Choose an ensemble of networks by their common validation loss, greedily and with replacement.
+
+Every replicate of the best trials is a candidate. The ensemble begins with the k best of them, where k <= 5 is the
+number that gives the lowest loss. Then it takes again and again the candidate that gives the lowest loss, until it has
+made N choices. A network that was chosen c times has the weight c / N. The prediction is the weighted mean of
+probabilities, ``sum_i w_i softmax(z_i)``, or of values.
+
+Both the choice and the loss that is reported are of the same validation rows, so the loss is optimistic.
+
+Source: Caruana et al., "Ensemble selection from libraries of models" (ICML 2004).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from optuna.trial import FrozenTrial, TrialState
+from torch import Tensor
+from torch.nn import functional as F
+
+from search.data import Data
+from search.errors import RequestError, counted
+from search.record.curves import CURVES, Curves
+from search.study.model import Chosen
+from search.study.progress import Log
+from search.study.retrain import Retrained, Retraining, retrain
+from search.train.losses import REGRESSION
+
+if TYPE_CHECKING:
+    from search.study.study import BaseStudy
+
+TRIALS = 20
+"""The number of best trials whose replicates are candidates."""
+_START = 5
+Loss = Callable[[Tensor], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """A chosen ensemble.
+
+    Attributes:
+        members: its networks, the most often chosen first.
+        val_loss: its validation loss.
+        best_val_loss: the validation loss of the best single candidate.
+        candidates: the number of networks to choose from.
+        trials: the number of their trials.
+    """
+
+    members: Sequence[Chosen]
+    val_loss: float
+    best_val_loss: float
+    candidates: int
+    trials: int
+
+
+def choose(study: BaseStudy, count: int, log: Log | None = None) -> Ensemble:
+    """Train the best trials again, and choose an ensemble of their networks.
+
+    Args:
+        study: the study.
+        count: the number of choices, N.
+        log: gets lines on the progress; by default they are shown on stderr.
+
+    Raises:
+        RequestError: there are not two networks to choose from.
+    """
+    trials = candidates(study)
+    retrainings = [Retraining.of(study, one.number, one.params, _replicates(study, one)) for one in trials]
+    networks = sum(len(one.replicates) for one in retrainings)
+    if networks < 2:
+        raise RequestError(
+            f"an ensemble needs two networks or more, but study {study.name!r} has"
+            f" {counted(len(trials), 'complete trial')} with {counted(networks, 'network')}"
+        )
+    of = "best trial" if len(trials) == 1 else f"{len(trials)} best trials"
+    what = f"training {counted(networks, 'network')} of the {of} again"
+    found = sorted(retrain(retrainings, what, log), key=lambda one: (one.val_loss, one.trial, one.replicate))
+    if not found:
+        raise RequestError(f"the best trials of study {study.name!r} diverge when they are trained again")
+    loss = loss_of(study.data, study.loss)
+    predicted = [_predicted(study, one) for one in found]
+    counts = Counter(select(predicted, loss, count))
+    mean = sum((predicted[index] * times for index, times in counts.items()), torch.zeros(())) / count
+    members = [
+        Chosen(found[index].trial, found[index].replicate, found[index].network, found[index].val_loss, count=times)
+        for index, times in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    return Ensemble(members, loss(mean), loss(predicted[0]), len(found), len(trials))
+
+
+def candidates(study: BaseStudy) -> list[FrozenTrial]:
+    """Return the complete trials with the lowest validation losses, at most `TRIALS`, the best first."""
+    complete = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return sorted(complete, key=lambda trial: (trial.values[0], trial.number))[:TRIALS]
+
+
+def select(predictions: Sequence[Tensor], loss: Loss, count: int) -> list[int]:
+    """Return the indices of the chosen candidates in the order of choice, `count` in all; of equal ones the first.
+
+    Args:
+        predictions: each candidate's probabilities or values, ``rows x outputs``, the best candidate first.
+        loss: the loss of a prediction.
+        count: the number of choices.
+    """
+    best_first: list[tuple[float, int]] = []
+    total = torch.zeros_like(predictions[0])
+    for size in range(1, min(_START, count, len(predictions)) + 1):
+        total = total + predictions[size - 1]
+        best_first.append((loss(total / size), size))
+    start = min(best_first)[1]
+    chosen = list(range(start))
+    total = torch.stack(list(predictions[:start])).sum(0)
+    while len(chosen) < count:
+        losses = [loss((total + one) / (len(chosen) + 1)) for one in predictions]
+        chosen.append(losses.index(min(losses)))
+        total += predictions[chosen[-1]]
+    return chosen
+
+
+def loss_of(data: Data, name: str) -> Loss:
+    """Return the validation loss of probabilities, or of standardised values, ``rows x outputs`` in float64.
+
+    Args:
+        data: the data with the validation rows, and with their weights if they have any.
+        name: the name of a regression's loss (`search.train.losses`).
+    """
+    y = data.y_val.cpu()
+    weights = torch.ones(len(y)) if data.w_val is None else data.w_val.cpu()
+    shares = weights.double() / weights.double().sum()
+    if data.task == "classification":
+        return lambda probabilities: float(F.nll_loss(probabilities.log(), y, reduction="none") @ shares)
+    function = REGRESSION[name]
+    return lambda values: float(function(values, y.to(values), data.outputs) @ shares)
+
+
+def _replicates(study: BaseStudy, trial: FrozenTrial) -> list[int]:
+    """Return a trial's replicates; in a cross-validation those of the first fold, because all need the same rows."""
+    count = Curves.decode(trial.user_attrs[CURVES]).replicates
+    return [replicate for replicate in range(count) if study.batches.fold(replicate) == 0]
+
+
+def _predicted(study: BaseStudy, one: Retrained) -> Tensor:
+    outputs = one.network.predict(study.batches.x_val)[0, :, : study.data.outputs].double().cpu()
+    return outputs.softmax(1) if study.data.task == "classification" else outputs

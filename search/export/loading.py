@@ -1,0 +1,115 @@
+"""What a file needs to be used without this package: the lines that load it, and the model as plain PyTorch modules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from search.export.onnx_file import INPUT
+from search.train.activations import ACTIVATIONS
+from search.train.model_file import Model
+from search.train.model_parts import PlainNetwork
+
+
+def loading_code(model: Model, file: str) -> list[str]:
+    """Return the lines that load a file without this package, and predict raw `rows`.
+
+    ``outputs`` are probabilities or values in the units of the data; of a single network for classes in a safetensors
+    file, they are logits. `rows` is a float32 tensor, for ONNX an array.
+    """
+    if file.endswith(".onnx"):
+        return [
+            "import onnxruntime",
+            f"session = onnxruntime.InferenceSession({file!r})",
+            f'outputs = session.run(None, {{"{INPUT}": rows}})[0]',
+        ]
+    lines = ["import safetensors.torch, torch", f"weights = safetensors.torch.load_file({file!r})"]
+    networks = [_modules(network) for network in model.networks]
+    scaled = '(rows - weights["inputs.shift"]) / weights["inputs.scale"]'
+    if not model.meta.members:
+        result = f"network({scaled})"
+        lines += [
+            f"network = {networks[0]}",
+            "network.load_state_dict({name: weights[name] for name in network.state_dict()})",
+        ]
+    else:
+        result = "sum(share * network(inputs){} for share, network in zip(shares, networks))".format(
+            ".softmax(1)" if model.meta.task == "classification" else ""
+        )
+        if model.meta.task == "regression":
+            result = f"({result})"
+        lines += [
+            *("networks = [", *(f"    {network}," for network in networks), "]"),
+            "for number, network in enumerate(networks):",
+            '    network.load_state_dict({name: weights[f"members.{number}.{name}"] for name in network.state_dict()})',
+            f"shares = {[network.weight for network in model.networks]}",
+            f"inputs = {scaled}",
+        ]
+    if model.meta.task == "regression":
+        result += ' * weights["targets.scale"] + weights["targets.shift"]'
+    return [*lines, f"outputs = {result}"]
+
+
+def plain_network(model: Model) -> nn.Module:
+    """Return the model as plain modules, which take raw rows.
+
+    A single network returns logits or values in the units of the data. An ensemble returns the weighted mean of its
+    networks' values, or the logarithm of the weighted mean of their probabilities, whose softmax is that mean.
+    """
+    networks = [_plain(model, network) for network in model.networks]
+    if not model.meta.members:
+        return networks[0]
+    return Mean(networks, [network.weight for network in model.networks], classes=model.meta.task == "classification")
+
+
+class Mean(nn.Module):
+    """The weighted mean of networks.
+
+    Args:
+        networks: the networks.
+        weights: their weights, which sum to 1.
+        classes: whether the networks return logits; their probabilities are averaged then.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], weights: Sequence[float], *, classes: bool) -> None:
+        super().__init__()
+        self.networks, self._weights, self._classes = nn.ModuleList(networks), list(weights), classes
+        self.eval()
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return values, or logarithms of probabilities, ``rows x outputs``."""
+        outputs = [network(rows) for network in self.networks]
+        if not self._classes:
+            return torch.stack([weight * one for weight, one in zip(self._weights, outputs, strict=True)]).sum(0)
+        logs = [one.log_softmax(1) + torch.tensor(w).log() for w, one in zip(self._weights, outputs, strict=True)]
+        return torch.stack(logs).logsumexp(0)
+
+
+def _modules(network: PlainNetwork) -> str:
+    """Return the code of a network's modules."""
+    activation = f"torch.nn.{ACTIVATIONS[network.activation].module.__name__}()"
+    layers = [f"torch.nn.Linear({weight.shape[1]}, {weight.shape[0]})" for weight, _ in network.layers]
+    return f"torch.nn.Sequential({f', {activation}, '.join(layers)})"
+
+
+def _plain(model: Model, network: PlainNetwork) -> nn.Sequential:
+    """Return a network as plain modules.
+
+    The scaling becomes part of the first and the last layer: ``W ((x - shift) / scale) + b = W' x + b'``.
+    """
+    last = len(network.layers) - 1
+    layers: list[nn.Module] = []
+    for number, tensors in enumerate(network.layers):
+        weight, bias = (tensor.double() for tensor in tensors)
+        if number == 0:
+            weight = weight / model.inputs.scale.double()
+            bias = bias - weight @ model.inputs.shift.double()
+        if number == last and model.targets is not None:
+            scale = model.targets.scale.double()
+            weight, bias = weight * scale[:, None], bias * scale + model.targets.shift.double()
+        linear = nn.Linear(weight.shape[1], weight.shape[0])
+        linear.load_state_dict({"weight": weight.float(), "bias": bias.float()})
+        layers += [linear] if number == last else [linear, ACTIVATIONS[network.activation].module()]
+    return nn.Sequential(*layers).eval()

@@ -1,0 +1,160 @@
+"""A model as an ONNX graph, which takes rows as they are in the data and returns probabilities or values.
+
+    rows -> Sub, Div (scaling) -> Gemm, activation, ..., Gemm -> Softmax            -> probabilities
+                                                              -> Mul, Add (scaling) -> values
+
+An ensemble is the sum of its networks' outputs times their weights. The model's description is in the graph's metadata
+under "regsearch", and the names of the classes, a JSON list in the order of the probabilities, under "classes".
+
+Source: the operators of ONNX, https://onnx.ai/onnx/operators.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from search.errors import EnvironmentFault, RequestError, clip
+from search.train.activations import SLOPE
+from search.train.model_file import Meta, Model
+from search.train.model_parts import PlainNetwork
+
+_OPSET, _IR = 17, 8  # of 2022, which older runtimes read too
+_DESCRIPTION = "regsearch"
+INPUT = "rows"
+
+
+def validate_installed() -> None:
+    """Raise EnvironmentFault if the library onnx is missing."""
+    _onnx()
+
+
+def save(path: Path, model: Model) -> None:
+    """Write a model as an ONNX file, whole or not at all.
+
+    Raises:
+        EnvironmentFault: the library onnx is missing, or the file cannot be written.
+    """
+    content = graph(model).SerializeToString(deterministic=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise EnvironmentFault(f"cannot write {clip(str(path), 200)}: {error.strerror}") from None
+
+
+def described(path: Path) -> Meta:
+    """Return the description of the model in an ONNX file.
+
+    Raises:
+        RequestError: the file is not one that `save` has written.
+    """
+    try:
+        loaded = _onnx().load(path, load_external_data=False)
+        texts = {entry.key: entry.value for entry in loaded.metadata_props}
+        fields = json.loads(texts[_DESCRIPTION])
+    except Exception:  # protobuf, OSError, KeyError, ValueError: in any case it holds something else
+        raise RequestError("it is not an ONNX file of regsearch") from None
+    return Meta.parse(fields, "its description")
+
+
+def graph(model: Model) -> Any:
+    """Return the model as an `onnx.ModelProto`."""
+    onnx = _onnx()
+    built = _Graph(onnx.helper, onnx.numpy_helper)
+    meta, targets = model.meta, model.targets
+    x = built.add("Sub", INPUT, built.constant("inputs.shift", model.inputs.shift))
+    x = built.add("Div", x, built.constant("inputs.scale", model.inputs.scale))
+    outputs = []
+    for number, network in enumerate(model.networks):
+        out = _network(built, network, x, f"members.{number}." if meta.members else "")
+        out = out if targets is not None else built.add("Softmax", out, axis=1)
+        if meta.members:
+            out = built.add("Mul", out, built.constant(f"members.{number}.share", np.float32(network.weight)))
+        outputs.append(out)
+    out = built.add("Sum", *outputs) if meta.members else outputs[0]
+    if targets is not None:
+        out = built.add("Mul", out, built.constant("targets.scale", targets.scale))
+        out = built.add("Add", out, built.constant("targets.shift", targets.shift))
+    name = "probabilities" if targets is None else "values"
+    built.nodes[-1].output[0] = name
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    inputs = [helper.make_tensor_value_info(INPUT, kind, ["batch", meta.widths[0]])]
+    results = [helper.make_tensor_value_info(name, kind, ["batch", meta.widths[-1]])]
+    made = helper.make_model(
+        helper.make_graph(built.nodes, "regsearch", inputs, results, built.constants),
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=_IR,
+        producer_name="regsearch",
+        producer_version=meta.version,
+        doc_string=meta.title,
+    )
+    helper.set_model_props(made, {_DESCRIPTION: meta.stored(), "classes": json.dumps(meta.classes)})
+    onnx.checker.check_model(made, full_check=True)
+    return made
+
+
+def _network(built: _Graph, network: PlainNetwork, x: str, prefix: str) -> str:
+    """Add a network's layers, and return the name of its outputs."""
+    for number, (weight, bias) in enumerate(network.layers):
+        named = [(f"{prefix}{2 * number}.weight", weight), (f"{prefix}{2 * number}.bias", bias)]
+        x = built.add("Gemm", x, *(built.constant(name, tensor) for name, tensor in named), transB=1)
+        if number < len(network.layers) - 1:
+            x = _activation(built, network.activation, x)
+    return x
+
+
+def _activation(built: _Graph, activation: str, x: str) -> str:
+    match activation:
+        case "relu":
+            return built.add("Relu", x)
+        case "leaky_relu":
+            return built.add("LeakyRelu", x, alpha=SLOPE)
+        case "tanh":
+            return built.add("Tanh", x)
+        case "gelu":
+            # z * (1 + erf(z / sqrt 2)) / 2: the operator Gelu is younger than the operators used here.
+            erf = built.add("Erf", built.add("Mul", x, built.constant("gelu.root", np.float32(math.sqrt(0.5)))))
+            half = built.add("Mul", x, built.constant("gelu.half", np.float32(0.5)))
+            return built.add("Mul", half, built.add("Add", erf, built.constant("gelu.one", np.float32(1.0))))
+    raise NotImplementedError(activation)
+
+
+class _Graph:
+    """The nodes and the constants of a graph in the making."""
+
+    def __init__(self, helper: Any, numpy_helper: Any) -> None:
+        self._helper, self._numpy_helper = helper, numpy_helper
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node, and return the name of its output."""
+        output = f"{kind.lower()}_{len(self.nodes)}"
+        self.nodes.append(self._helper.make_node(kind, list(inputs), [output], name=output, **attributes))
+        return output
+
+    def constant(self, name: str, value: Tensor | np.float32) -> str:
+        """Add a float32 constant unless there is one of this name, and return its name."""
+        if all(known.name != name for known in self.constants):
+            array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+            self.constants.append(self._numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+
+def _onnx() -> Any:
+    try:
+        return importlib.import_module("onnx")
+    except ImportError as error:
+        raise EnvironmentFault(
+            f"the format onnx needs the library onnx, which cannot be imported ({error}): pip install 'regsearch[onnx]'"
+        ) from None

@@ -1,0 +1,147 @@
+"""Models of the networks that a study has trained: what `search.train.model_file` saves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from search.data import Data
+from search.errors import RequestError
+from search.train.model_file import Meta, Model
+from search.train.model_parts import Member, PlainNetwork
+from search.train.pack import Pack
+
+if TYPE_CHECKING:
+    from search.study.study import BaseStudy
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """A trained network that becomes a model, alone or as a member of an ensemble.
+
+    Attributes:
+        trial: the number of its trial.
+        replicate: the number of its replicate.
+        network: a pack of this slot alone, with the weights to take.
+        val_loss: its validation loss; None if it was trained on the validation rows.
+        refit_epochs: the epochs that it was trained for, if it was trained on the validation rows too.
+        count: how often it was chosen into an ensemble.
+    """
+
+    trial: int
+    replicate: int
+    network: Pack
+    val_loss: float | None
+    refit_epochs: int | None = None
+    count: int = 1
+
+
+def model_of(study: BaseStudy, chosen: Chosen) -> Model:
+    """Return the model of one network.
+
+    Raises:
+        RequestError: the network is more than linear layers, activations and affine maps between them.
+    """
+    program = chosen.network.program
+    own = {
+        "widths": program.layout.widths,
+        "activation": program.activation,
+        "trial": chosen.trial,
+        "val_loss": chosen.val_loss,
+        "refit_epochs": chosen.refit_epochs,
+    }
+    data = study.data.of(chosen.replicate)
+    return Model(_meta(study, **own), {**plain_layers(chosen), **_scalings(data)})
+
+
+def ensemble_of(study: BaseStudy, members: Sequence[Chosen], val_loss: float | None) -> Model:
+    """Return the model of an ensemble with this validation loss, None if its networks were trained on those rows.
+
+    In a cross-validation its members are of the first fold, because the file has one scaling.
+
+    Raises:
+        RequestError: a network is more than linear layers, activations and affine maps between them.
+    """
+    tensors = _scalings(study.data)
+    described = []
+    for number, one in enumerate(members):
+        tensors |= {f"members.{number}.{name}": tensor for name, tensor in plain_layers(one).items()}
+        described.append(
+            Member(
+                widths=one.network.program.layout.widths,
+                activation=one.network.program.activation,
+                count=one.count,
+                trial=one.trial,
+                replicate=one.replicate,
+                val_loss=one.val_loss,
+                refit_epochs=one.refit_epochs,
+            )
+        )
+    widths = study.data.features, study.data.outputs
+    return Model(
+        _meta(study, format=2, widths=widths, activation="", members=tuple(described), val_loss=val_loss), tensors
+    )
+
+
+def plain_layers(chosen: Chosen) -> dict[str, Tensor]:
+    """Return the linear layers of a network by name, on the CPU: `search.train.plain`.
+
+    Raises:
+        RequestError: they do not predict what the network does.
+    """
+    pack = chosen.network
+    tensors = pack.plain_weights(0)
+    if not _predicts_like(tensors, pack):
+        names = "+".join(technique.name for technique in pack.program.techniques)
+        raise RequestError(
+            f"trial {chosen.trial} uses {names}, whose network is more than linear layers, activations and affine maps:"
+            " a model file holds nothing else (a technique says its map by the hook `affine`)"
+        )
+    return tensors
+
+
+def _meta(study: BaseStudy, **own: Any) -> Meta:
+    data = study.data
+    return Meta(
+        task=data.task,
+        classes=data.classes,
+        dataset=data.name,
+        columns=data.columns,
+        pixel_max=data.pixel_max,
+        study=study.name,
+        version=_version(),
+        **own,
+    )
+
+
+def _scalings(data: Data) -> dict[str, Tensor]:
+    scalings = {"inputs": data.inputs, "targets": data.targets}
+    tensors: dict[str, Tensor] = {}
+    for name, scaling in scalings.items():
+        if scaling is not None:
+            tensors |= {f"{name}.shift": scaling.shift.cpu(), f"{name}.scale": scaling.scale.cpu()}
+    return tensors
+
+
+def _predicts_like(tensors: dict[str, Tensor], pack: Pack) -> bool:
+    """Return whether the layers predict what the pack does; a technique may change the predictions as well."""
+    x, layout = pack.batches.x_val, pack.program.layout
+    layers = [
+        (tensors[f"{2 * layer}.weight"].to(x.device), tensors[f"{2 * layer}.bias"].to(x.device))
+        for layer in range(layout.layers)
+    ]
+    predictions = PlainNetwork(pack.program.activation, layers).forward(x[:, : layout.widths[0]])
+    atol = 1e-3 * float(predictions.abs().mean())
+    return torch.allclose(predictions, pack.predict(x)[0, :, : layout.widths[-1]], rtol=1e-3, atol=atol)
+
+
+def _version() -> str:
+    try:
+        return version("regsearch")
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,62 @@
+"""The parts of a model file: the networks it holds, and what was done to them after the search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from search.storage.fields import Part
+from search.train.activations import ACTIVATIONS
+
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2)]
+
+
+class Member(Part):
+    """The description of one network of an ensemble."""
+
+    widths: Widths = Field(description="the widths of inputs, hidden layers and outputs")
+    activation: str = Field(description="the activation after every layer but the last")
+    count: int = Field(ge=1, description="how often it was chosen; its weight is its share of all choices")
+    trial: int | None = None
+    replicate: int = Field(default=0, description="the replicate of the trial")
+    val_loss: float | None = None
+    refit_epochs: int | None = Field(default=None, description="as `Meta.refit_epochs`")
+
+
+class Calibration(Part):
+    """The temperature of the probabilities, and what it changed on the validation rows, on which it was fitted."""
+
+    temperature: float = Field(gt=0, description="what divides the logits; it is part of the last layers")
+    rows: int = Field(description="the number of validation rows")
+    error_before: float = Field(description="the expected calibration error without the temperature")
+    error: float = Field(description="the expected calibration error with the temperature")
+    loss_before: float = Field(description="the validation loss without the temperature")
+    loss: float = Field(description="the validation loss with the temperature")
+
+
+@dataclass(frozen=True, eq=False)
+class PlainNetwork:
+    """A network of linear layers, with an activation after every layer but the last.
+
+    Attributes:
+        activation: the name of the activation.
+        layers: the weight ``outputs x inputs`` and the bias ``(outputs,)`` of each layer.
+        weight: its weight in the ensemble; 1 if it is alone.
+    """
+
+    activation: str
+    layers: Sequence[tuple[Tensor, Tensor]]
+    weight: float = 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits or standardised values, ``rows x outputs``, of scaled inputs ``rows x features``."""
+        for number, (weight, bias) in enumerate(self.layers):
+            # Activations may change what they get, but a product is a new tensor.
+            x = torch.addmm(bias.to(x), x, weight.to(x).T)
+            x = ACTIVATIONS[self.activation].forward(x) if number < len(self.layers) - 1 else x
+        return x
