@@ -51,9 +51,12 @@ class _OneTrial:
 
 
 def mean_best_epoch(study: BaseStudy, number: int) -> int:
-    """Return the mean best epoch of a trial's replicates, from 1, rounded; halves are rounded up."""
+    """Return the mean best epoch of a trial's replicates, from 1, rounded; halves are rounded up.
+
+    In a cross-validation, the best epoch is the same for all.
+    """
     curves = Curves.decode(numbered_trial(study, number).user_attrs[CURVES])
-    return max(1, math.floor(float(best_epochs(curves).mean()) + 0.5))
+    return max(1, math.floor(float(best_epochs(curves, study.objectives.first).mean()) + 0.5))
 
 
 def joined(data: Data) -> Data:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from optuna.trial import FrozenTrial, TrialState
 
 from search.errors import RequestError, counted
-from search.record.curves import Curves
+from search.record.curves import CURVES, Curves
+from search.record.summary import best_epochs
 from search.study.model import Chosen
 from search.study.progress import Log, Steps
 from search.technique import Value
@@ -44,6 +45,7 @@ class Retraining:
         program: the program of the trial.
         values: its numeric hyperparameters.
         replicates: the numbers of the replicates to train.
+        epoch: the epoch whose networks are wanted; by default each replicate's best one.
     """
 
     study: BaseStudy
@@ -51,6 +53,7 @@ class Retraining:
     program: Program
     values: Mapping[str, float]
     replicates: Sequence[int]
+    epoch: int | None = None
 
     @classmethod
     def of(
@@ -69,16 +72,18 @@ class Retraining:
             RequestError: the trial lacks a hyperparameter of the study.
         """
         values = {**complete_values(study, trial, params), **changes}
-        return cls(study, trial, study.program(values), study.numeric(values), tuple(replicates))
+        epoch = None if changes or not study.objectives.common else _common_epoch(study, trial)
+        return cls(study, trial, study.program(values), study.numeric(values), tuple(replicates), epoch)
 
 
 class Retrained(NamedTuple):
-    """One replicate of a trial: a pack of this slot alone at its best epoch, and its validation loss there."""
+    """One replicate of a trial: a pack of this slot alone at its best epoch, and its loss and objective there."""
 
     trial: int
     replicate: int
     network: Pack
     val_loss: float
+    objective: float
 
 
 def retrain(retrainings: Sequence[Retraining], what: str, log: Log | None = None) -> Generator[Retrained]:
@@ -104,7 +109,8 @@ def retrain(retrainings: Sequence[Retraining], what: str, log: Log | None = None
     workers = threads(retrainings[0].study.device)
     width = min(one.study.width for one in retrainings)
     packs = [(owners[slots[part[0]][0][0]], [slots[place][1] for place in part]) for part in cut(slots, width, workers)]
-    jobs = [partial(_train_pack, owner, chosen) for owner, chosen in packs]
+    epochs_wanted = {one.trial: one.epoch for one in retrainings if one.epoch is not None}
+    jobs = [partial(_train_pack, owner, chosen, epochs_wanted) for owner, chosen in packs]
     epochs = sum(owner.program.epochs * len(chosen) for owner, chosen in packs)
     with Steps(what, epochs, log=log) as steps, closing(side_by_side(jobs, workers)) as trained:
         for item in trained:
@@ -131,20 +137,25 @@ def retrain_curves(retraining: Retraining, epochs: int, what: str, log: Log | No
     return Curves(*member.table())
 
 
-def _train_pack(owner: Retraining, slots: Sequence[Slot]) -> Generator[Retrained | int]:
+def _common_epoch(study: BaseStudy, number: int) -> int | None:
+    """Return the epoch at which all networks of a trial are taken in a cross-validation; None without a record."""
+    record = numbered_trial(study, number).user_attrs.get(CURVES)
+    return None if record is None else int(best_epochs(Curves.decode(record), study.objectives.first)[0])
+
+
+def _train_pack(owner: Retraining, slots: Sequence[Slot], epochs: Mapping[int, int]) -> Generator[Retrained | int]:
     """Train a pack and yield the networks of its slots; before them, numbers of epochs that have been trained or saved.
 
     After each epoch it can be stopped.
     """
     left = owner.program.epochs * len(slots)
-    for trained in best_networks(owner.program, owner.study.batches.of(slots[0].replicate), slots):
+    for trained in best_networks(owner.program, owner.study.batches.of(slots[0].replicate), slots, epochs):
         if trained is None:
             left -= len(slots)
             yield len(slots)
         else:
-            pack, val_loss = trained
-            (slot,) = pack.slots
-            yield Retrained(slot.trial, slot.replicate, pack, val_loss)
+            (slot,) = trained.pack.slots
+            yield Retrained(slot.trial, slot.replicate, *trained)
     yield left
 
 
@@ -163,7 +174,7 @@ def retrained(study: BaseStudy, number: int, log: Log | None = None) -> Chosen:
     retraining = Retraining.of(study, trial.number, trial.params, [0])
     if not (networks := list(retrain([retraining], f"training trial {trial.number} again", log))):
         raise RequestError(f"trial {trial.number} diverges when it is trained again: its loss is never finite")
-    ((_, replicate, pack, val_loss),) = networks
+    ((_, replicate, pack, val_loss, _),) = networks
     return Chosen(trial.number, replicate, pack, val_loss)
 
 

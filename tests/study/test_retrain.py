@@ -53,7 +53,7 @@ def test_a_replicate_that_is_never_finite_has_no_network(study: Study) -> None:
 def test_a_failure_stops_every_pack_after_an_epoch(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here other packs would train for ever."""
 
-    def training(_program: object, _batches: object, slots: list[Slot]) -> Iterator[None]:
+    def training(_program: object, _batches: object, slots: list[Slot], _epochs: object) -> Iterator[None]:
         for epoch in iter(int, 1):
             if slots[0].trial == 0 and epoch == 0:
                 raise RuntimeError("no memory")
