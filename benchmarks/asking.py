@@ -59,6 +59,7 @@ from search.technique import Value
 from search.train import streams
 from search.train.cohort import Cohort
 from search.train.member import Member
+from search.train.metrics.objective import VAL_LOSS
 
 TECHNIQUES = ("l2", "dropout", "label_smoothing")
 SPACE = {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "beta1": {"low": 0.5, "high": 0.99}}
@@ -145,7 +146,7 @@ class Objective:
             for _ in Cohort(members, self.made.batches, self.made.width).advance(self._epochs):
                 pass
             for (key, _), member in zip(chosen, members, strict=True):
-                self._known[key] = objective(Curves(*member.table()))
+                self._known[key] = objective(Curves(*member.table()), VAL_LOSS)
         return [self._known[key] for key in keys]
 
 

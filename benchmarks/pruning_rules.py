@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from search.choose.forecast import CurvePruner
-from search.choose.peers import value_at, worst_of_best
+from search.choose.peers import loss_at, worst_of_best
 
 
 class RemainingPruner(CurvePruner):
@@ -21,13 +21,13 @@ class RemainingPruner(CurvePruner):
 
     def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
         survive = super().survivors(judged, peers, rung)
-        ended = [peer for peer in peers if peer.state == TrialState.COMPLETE and math.isfinite(value_at(peer, rung))]
+        ended = [peer for peer in peers if peer.state == TrialState.COMPLETE and math.isfinite(loss_at(peer, rung))]
         if self.rungs().index(rung) < 2 or len(ended) < 8:
             return survive
         finals = sorted(peer.values[0] for peer in ended)
         bar = finals[min(len(finals), max(1, len(peers) // 8)) - 1]
-        most = min(peer.values[0] / value_at(peer, rung) if peer.values[0] else 0.0 for peer in ended)
-        return [one and value_at(trial, rung) * most <= bar for one, trial in zip(survive, judged, strict=True)]
+        most = min(peer.values[0] / loss_at(peer, rung) if peer.values[0] else 0.0 for peer in ended)
+        return [one and loss_at(trial, rung) * most <= bar for one, trial in zip(survive, judged, strict=True)]
 
 
 class DominatedPruner(CurvePruner):
@@ -36,12 +36,12 @@ class DominatedPruner(CurvePruner):
     def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
         place = self.rungs().index(rung)
         if place < 2:
-            return [math.isfinite(value_at(trial, rung)) for trial in judged]
+            return [math.isfinite(loss_at(trial, rung)) for trial in judged]
         earlier = self.rungs()[place - 2]
-        at_rung = [(value_at(peer, rung), _left(peer, rung, earlier)) for peer in peers]
+        at_rung = [(loss_at(peer, rung), _left(peer, rung, earlier)) for peer in peers]
         verdicts = []
         for trial in judged:
-            value, left = value_at(trial, rung), _left(trial, rung, earlier)
+            value, left = loss_at(trial, rung), _left(trial, rung, earlier)
             ahead = sum(other < value and others_left <= left for other, others_left in at_rung)
             verdicts.append(math.isfinite(value) and ahead < 6)
         return verdicts
@@ -61,9 +61,9 @@ class SchedulePruner(AmongAllPruner):
 
     def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
         survive = super().survivors(judged, peers, rung)
-        values = sorted(value_at(peer, rung) for peer in peers)
+        values = sorted(loss_at(peer, rung) for peer in peers)
         places = max(1, len(values) // 3, min(len(values), len(values) * self.epochs // (6 * rung)))
-        return [one and value_at(trial, rung) <= values[places - 1] for one, trial in zip(survive, judged, strict=True)]
+        return [one and loss_at(trial, rung) <= values[places - 1] for one, trial in zip(survive, judged, strict=True)]
 
 
 class HalfTimePruner(AmongAllPruner):
@@ -79,7 +79,7 @@ class HalfTimePruner(AmongAllPruner):
         return [one and self._end(trial, rung, earlier) <= bar for one, trial in zip(survive, judged, strict=True)]
 
     def _end(self, trial: FrozenTrial, rung: int, earlier: int) -> float:
-        now = value_at(trial, rung)
+        now = loss_at(trial, rung)
         if not math.isfinite(now):
             return math.inf
         return now * math.pow(_left(trial, rung, earlier), math.log(self.epochs / rung) / math.log(rung / earlier))
@@ -87,5 +87,5 @@ class HalfTimePruner(AmongAllPruner):
 
 def _left(trial: FrozenTrial, rung: int, earlier: int) -> float:
     """Return the share of the loss at the earlier rung that is left at the rung, 1 without improvement."""
-    now, before = value_at(trial, rung), value_at(trial, earlier)
+    now, before = loss_at(trial, rung), loss_at(trial, earlier)
     return now / before if now < before else 1.0

@@ -1,10 +1,11 @@
 """Early stopping ends the training of a slot once its validation loss has not improved for some epochs.
 
-An epoch improves if ``val_loss < best - min_delta``. A slot stops after `patience` epochs in a row that do not improve,
-and a trial ends when all its replicates have stopped. The value of a trial is defined as without early stopping: the
-validation loss at the best epoch (contract C8, docs/design.md). Early stopping saves the epochs after the stop.
+An epoch improves if ``L < best - min_delta``, where L is the validation loss or, in a study with another first
+objective, that objective with the sign that makes less of it better. A slot stops after `patience` epochs in a row that
+do not improve, and a trial ends when all its replicates have stopped. The value of a trial is defined as without early
+stopping: the objective at the best epoch (contract C8, docs/design.md). Early stopping saves the epochs after the stop.
 
-Shapes: `val_loss` and both hyperparameters are ``(slots,)``. Hyperparameters searched: `patience`, in epochs;
+Shapes: L and both hyperparameters are ``(slots,)``. Hyperparameters searched: `patience`, in epochs;
 `min_delta` is 0 unless a study sets or searches it.
 
 Source: Prechelt, "Early stopping - but when?" (1998); the rule is that of Keras' and Lightning's callbacks.
@@ -29,7 +30,7 @@ def check(context: StudyContext) -> None:
 
 
 def start(values: Values) -> dict[str, Tensor]:
-    """Return the loss to improve on and the number of epochs since it was reached, ``(slots,)`` each."""
+    """Return the objective to improve on and the number of epochs since it was reached, ``(slots,)`` each."""
     best = torch.full((values.slots,), torch.inf, dtype=torch.float64, device=values.device)
     return {"best": best, "waited": torch.zeros_like(best)}
 
@@ -37,8 +38,9 @@ def start(values: Values) -> dict[str, Tensor]:
 def after_epoch(metrics: Mapping[str, Tensor], values: Values) -> Tensor:
     """Return which slots stop, ``(slots,)`` bool."""
     best, waited = values.state["best"], values.state["waited"]
-    improved = metrics["val_loss"] < best - values["min_delta"]
-    best.copy_(torch.where(improved, metrics["val_loss"], best))
+    now = values.objective(metrics)
+    improved = now < best - values["min_delta"]
+    best.copy_(torch.where(improved, now, best))
     waited.add_(1).masked_fill_(improved, 0.0)
     return waited >= values["patience"]
 

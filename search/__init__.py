@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from search.recipe import Recipe
     from search.sync import sync_studies
     from search.technique import Numeric, Structural, Technique
+    from search.train.metrics.metric import Metric
 
 # Optuna imports tqdm, which asks for ipywidgets in any notebook; no bar of theirs is shown here.
 warnings.filterwarnings("ignore", message="IProgress not found")
@@ -45,12 +46,14 @@ _HOMES = {
     "Technique": "search.technique",
     "Numeric": "search.technique",
     "Structural": "search.technique",
+    "Metric": "search.train.metrics.metric",
     "RequestError": "search.errors",
     "EnvironmentFault": "search.errors",
 }
 
 __all__ = [
     "EnvironmentFault",
+    "Metric",
     "Numeric",
     "Recipe",
     "RequestError",

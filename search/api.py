@@ -146,7 +146,7 @@ def load_study(
         study_name: the study's name, if it is not the default (recipe and data set).
         dataset: the data set in the study's name, if not the recipe's; a path says where the data are now.
         storage: the URL of the Optuna database.
-        options: other arguments of `Study` that say where it trains: device, data_dir, offline, techniques ...
+        options: other arguments of `Study` that say where it trains: device, data_dir, offline, techniques, metrics ...
 
     Raises:
         RequestError: there is no such study, or its data or techniques are not those that it was run with.
@@ -157,5 +157,7 @@ def load_study(
         _ = opened.optuna_study
     except Mismatch as mismatch:
         # The recipe is the stored one, so what differs comes from outside: the data or a technique.
-        raise RequestError(f"{mismatch}: give the data, and the --technique files, that it was run with") from None
+        raise RequestError(
+            f"{mismatch}: give the data, and the --technique and --metric files, that it was run with"
+        ) from None
     return opened

@@ -150,6 +150,7 @@ class _Run:
             values = self.asker.objectives.of(curves)
             finite = bool(np.isfinite(values).all())
             outcome, violated = (state, None) if finite else (TrialState.PRUNED, INFEASIBLE)
-            result = Result(self.trials[number], self.index, curves, member.times, outcome, values, violated)
+            aim = self.asker.objectives.first
+            result = Result(self.trials[number], self.index, curves, member.times, outcome, values, violated, aim)
             self.asker.recorder.add(result)
             self.finished.add(number)

@@ -19,6 +19,7 @@ from search.cli.options import (
     DataDir,
     Device,
     Json,
+    MetricFiles,
     Offline,
     Storage,
     StudyName,
@@ -47,6 +48,7 @@ from search.run_options import (
     Group,
     Hidden,
     Loss,
+    Metrics,
     NewDataset,
     Objective,
     Precision,
@@ -100,6 +102,8 @@ def run(
     sampler: Sampler = None,
     pruner: Pruner = None,
     objective: Objective = None,
+    metrics: Metrics = None,
+    metric: MetricFiles = None,
     set_: Fixed = None,
     space: Space = None,
     extend: Extend = False,
@@ -136,7 +140,8 @@ def run(
     ranges = {name: parse_range(name, text) for name, text in pairs("--space", space or (), "NAME=RANGE").items()}
     options = {name: parse_values(value) for name, value in pairs("--data", data or ()).items()}
     changes: dict[str, Any] = {
-        "objective": [name.strip() for name in objective.split(",")] if objective is not None else None,
+        "objective": _names(objective),
+        "metrics": _names(metrics),
         "sampler": sampler,
         "grid_points": grid_points,
         "ask_batch": ask_batch,
@@ -185,6 +190,7 @@ def run(
         slots=parse_slots(slots),
         checkpoint=checkpoint,
         techniques=technique or (),
+        metrics=[*(changes.pop("metrics") or ()), *(metric or ())],
         **given(changes),
     )
     # Validated before the study is opened, because opening writes: a wrong budget leaves nothing behind.
@@ -195,6 +201,10 @@ def run(
     _open(searched, context.obj if context.parent is None else context.obj[1:])
     _go(searched, searched.budget(trials), started, run_options, as_json=json_)
     return 0
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",")] if text is not None else None
 
 
 def _check(study: Study, started: float, *, as_json: bool) -> int:

@@ -99,10 +99,19 @@ Pruner = Annotated[
 Objective = Annotated[
     str | None,
     option(
-        "One objective, or several for their Pareto front, such as val_loss,sparsity.",
+        "The metric to optimise, such as val_loss or val_f1, or several for their Pareto front.",
         SEARCH,
         metavar="NAMES",
         default=_default("objective"),
+    ),
+]
+Metrics = Annotated[
+    str | None,
+    option(
+        "Metrics that are also measured each epoch, such as val_f1,val_roc_auc.",
+        SEARCH,
+        metavar="NAMES",
+        default=_or("none"),
     ),
 ]
 Fixed = Annotated[

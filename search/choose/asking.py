@@ -53,6 +53,7 @@ class Asker:
         space: the space to sample.
         budget: the total number of trials, without failed ones.
         claims: the claims of this process on cohorts; other processes may run the study too.
+        objectives: the study's objectives, if some are not built in.
 
     Attributes:
         space, budget: the space and the budget now; see `ask_from`.
@@ -60,14 +61,23 @@ class Asker:
     """
 
     def __init__(
-        self, study: optuna.Study, storage: RDBStorage, recipe: Recipe, space: Space, budget: int, claims: Claims
+        self,
+        study: optuna.Study,
+        storage: RDBStorage,
+        recipe: Recipe,
+        space: Space,
+        budget: int,
+        claims: Claims,
+        objectives: Objectives | None = None,
     ) -> None:
-        self.study, self.objectives = study, Objectives(recipe.objective)
+        self.study, self.objectives = study, objectives or Objectives(recipe.objective)
         self.recorder = Recorder(study)
         self._storage, self._recipe, self._claims = storage, recipe, claims
         self._mine: set[int] = set()  # the cohorts that this process has trained
         self._study_id = storage.get_study_id_from_name(study.study_name)
-        self._rung = min(pruners.build(recipe.pruner, space.longest()).rungs(), default=None)
+        self._rung = min(
+            pruners.build(recipe.pruner, space.longest(), objectives=self.objectives).rungs(), default=None
+        )
         self.ask_from(space, budget)
 
     def ask_from(self, space: Space, budget: int, regions: Sequence[Region] = ()) -> None:

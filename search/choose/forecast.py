@@ -7,7 +7,8 @@ goes on as a power of the epochs until the last one, E:
 
 Learning curves mostly flatten on logarithmic axes, so the forecast errs in the trial's favour. A trial that no longer
 improves (the objective so far is a running minimum) is judged by its present value, a late bloomer by its forecast.
-Objectives are losses, which are not negative: the best forecast is zero.
+Losses are not negative: the best forecast is zero. Of another objective, L is the distance to its best possible value,
+such as 1 minus the accuracy.
 
 Rungs are a factor of sqrt(2) apart, so that e' is two rungs before e, and no trial is judged at the first two.
 
@@ -26,8 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
-from search.choose.peers import PeerPruner, value_at, worst_of_best
+from search.choose.peers import PeerPruner, at, worst_of_best
 from search.record.objectives import reported
+from search.train.metrics.objective import VAL_LOSS, Objective
 
 Floats = NDArray[np.float64]
 _RIDGE = 1e-3  # the share of the mean square that is added to each
@@ -42,9 +44,14 @@ class CurvePruner(PeerPruner):
 
     factor: ClassVar[int] = 8
 
-    def __init__(self, epochs: int, *, min_epochs: int | None) -> None:
-        super().__init__(epochs)
+    def __init__(self, epochs: int, *, min_epochs: int | None, aim: Objective = VAL_LOSS) -> None:
+        super().__init__(epochs, aim=aim)
         self.min_epochs = min_epochs or max(1, round(epochs / 2**3.5))
+
+    def loss_at(self, trial: FrozenTrial, rung: int) -> float:
+        """Return how far the objective of a trial at a rung is from the best possible one."""
+        values = at(trial, rung)
+        return max(0.0, self.aim.gap(values[0])) if values and math.isfinite(values[0]) else math.inf
 
     def rungs(self) -> tuple[int, ...]:
         rungs = {round(self.epochs / 2 ** (half / 2)) for half in range(1, 2 * self.epochs.bit_length() + 1)}
@@ -53,15 +60,15 @@ class CurvePruner(PeerPruner):
     def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
         index = self.rungs().index(rung)
         if index < 2:
-            return [math.isfinite(value_at(trial, rung)) for trial in judged]
+            return [math.isfinite(self.loss_at(trial, rung)) for trial in judged]
         earlier = self.rungs()[index - 2]
-        bar = worst_of_best([value_at(peer, rung) for peer in peers], self.factor)
+        bar = worst_of_best([self.loss_at(peer, rung) for peer in peers], self.factor)
         forecasts = [self._forecast(trial, rung, earlier) for trial in judged]
         return [math.isfinite(forecast) and forecast <= bar for forecast in forecasts]
 
     def _forecast(self, trial: FrozenTrial, rung: int, earlier: int) -> float:
         """Return the forecast at the last epoch, infinite if the loss never was finite."""
-        now, before = value_at(trial, rung), value_at(trial, earlier)
+        now, before = self.loss_at(trial, rung), self.loss_at(trial, earlier)
         if now >= before:
             return now
         power = math.log(self.epochs / rung) / math.log(rung / earlier)
@@ -96,13 +103,15 @@ class ForecastPruner(CurvePruner):
         survive = super().survivors(judged, peers, rung)
         place = self.rungs().index(rung)
         complete = [peer for peer in peers if peer.state == TrialState.COMPLETE and rung in reported(peer)]
-        ended = {peer.values[0]: peer for peer in sorted(complete, key=lambda peer: -peer.number)}
+        ended = {
+            max(0.0, self.aim.gap(peer.values[0])): peer for peer in sorted(complete, key=lambda peer: -peer.number)
+        }
         if place < 2 or len(ended) < self.finished:
             return survive
-        remaining = np.array([_log_ratio(end, value_at(peer, rung)) for end, peer in ended.items()])
+        remaining = np.array([_log_ratio(end, self.loss_at(peer, rung)) for end, peer in ended.items()])
         theirs, mine = self._slopes([*ended.values()], place), self._slopes(judged, place)
         improvement = _optimistic(theirs, remaining, mine, self.errors)
-        now = np.array([value_at(trial, rung) for trial in judged])
+        now = np.array([self.loss_at(trial, rung) for trial in judged])
         with np.errstate(invalid="ignore"):
             reaches = now * np.exp(np.minimum(improvement, 0)) <= min(ended)
         return [one and bool(other) for one, other in zip(survive, reaches, strict=True)]
@@ -112,7 +121,10 @@ class ForecastPruner(CurvePruner):
         rungs = self.rungs()
         return np.array(
             [
-                [_log_ratio(value_at(trial, rungs[place]), value_at(trial, rungs[place - back])) for back in (2, 1)]
+                [
+                    _log_ratio(self.loss_at(trial, rungs[place]), self.loss_at(trial, rungs[place - back]))
+                    for back in (2, 1)
+                ]
                 for trial in trials
             ]
         )

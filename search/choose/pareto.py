@@ -26,13 +26,13 @@ class ParetoPruner(PeerPruner):
         epochs: the most epochs that a trial of the study trains.
         min_epochs: the first rung, and the distance to the next.
         objectives: the objectives of the study.
-        constant: the validation loss of the best constant predictor.
+        constant: the first objective of the best constant predictor; None if every trial is better than it.
     """
 
     peers = 3
 
-    def __init__(self, epochs: int, *, min_epochs: int | None, objectives: Objectives, constant: float) -> None:
-        super().__init__(epochs)
+    def __init__(self, epochs: int, *, min_epochs: int | None, objectives: Objectives, constant: float | None) -> None:
+        super().__init__(epochs, aim=objectives.first)
         self.min_epochs = min_epochs or -(-epochs // 4)
         self._objectives, self._constant = objectives, constant
 
@@ -45,6 +45,8 @@ class ParetoPruner(PeerPruner):
         return [self._survives(hoped(trial, rung), losses) for trial in judged]
 
     def _survives(self, values: Sequence[float], losses: Losses) -> bool:
-        if not values[0] < self._constant:
+        if not math.isfinite(values[0]):
+            return False
+        if self._constant is not None and not self.aim.better(values[0], self._constant):
             return False
         return dominated(self._objectives.losses([values])[0], losses) < self.peers

@@ -17,6 +17,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from search.record.objectives import reported
+from search.train.metrics.objective import VAL_LOSS, Objective
 
 COHORT = "cohort"
 """Trial attribute: the index of the trial's cohort."""
@@ -29,10 +30,11 @@ class PeerPruner(BasePruner):
 
     Args:
         epochs: the most epochs that a trial of the study trains.
+        aim: the first objective of the study.
     """
 
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
+    def __init__(self, epochs: int, *, aim: Objective = VAL_LOSS) -> None:
+        self.epochs, self.aim = epochs, aim
 
     @abstractmethod
     def rungs(self) -> tuple[int, ...]:
@@ -89,6 +91,14 @@ class PeerPruner(BasePruner):
             verdicts |= {trial.number: survives for trial, survives in zip(members, survive, strict=True)}
         return verdicts
 
+    def loss_at(self, trial: FrozenTrial, rung: int) -> float:
+        """Return the first objective of a trial at a rung as a loss; infinite if it has none that is finite."""
+        return loss_at(trial, rung, self.aim)
+
+    def no_worse(self, judged: Sequence[FrozenTrial], rung: int, bar: float) -> list[bool]:
+        """Return for each judged trial whether its loss at a rung is finite, and no worse than the bar."""
+        return [math.isfinite(loss := self.loss_at(trial, rung)) and loss <= bar for trial in judged]
+
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Return whether the trial falls behind its peers at the last step it reported; this is Optuna's interface."""
         rung = max(reported(trial), default=None)
@@ -110,12 +120,15 @@ def at(trial: FrozenTrial, rung: int) -> list[float] | None:
     return None
 
 
-def value_at(trial: FrozenTrial, rung: int) -> float:
-    """Return a trial's objective at a rung; infinite if it is not finite, or if the trial was pruned before."""
+def loss_at(trial: FrozenTrial, rung: int, aim: Objective = VAL_LOSS) -> float:
+    """Return a trial's objective at a rung, with the sign that makes it a loss.
+
+    It is infinite if the objective is not finite, or if the trial was pruned before.
+    """
     values = at(trial, rung)
-    return values[0] if values and math.isfinite(values[0]) else math.inf
+    return aim.loss(values[0]) if values and math.isfinite(values[0]) else math.inf
 
 
-def worst_of_best(values: Sequence[float], factor: int) -> float:
-    """Return the worst of the best 1/factor of the values, of one value at least."""
-    return sorted(values)[max(1, len(values) // factor) - 1]
+def worst_of_best(losses: Sequence[float], factor: int) -> float:
+    """Return the worst of the best 1/factor of the losses, of one at least."""
+    return sorted(losses)[max(1, len(losses) // factor) - 1]

@@ -19,14 +19,18 @@ from optuna.trial import FrozenTrial
 
 from search.choose.forecast import CurvePruner, ForecastPruner
 from search.choose.pareto import ParetoPruner
-from search.choose.peers import TICKET, PeerPruner, value_at, worst_of_best
+from search.choose.peers import TICKET, PeerPruner, worst_of_best
+from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.schema import Pruner
 from search.recipe.space import Space
 from search.record.objectives import VAL_LOSS, Objectives
 from search.train import streams
 from search.train.batches import Batches
-from search.train.constant import constant_loss
+from search.train.constant import constant_value
+from search.train.metrics.metric import Metric
+from search.train.metrics.objective import VAL_LOSS as LOSS
+from search.train.metrics.objective import Objective
 
 
 class HalvingPruner(PeerPruner):
@@ -38,8 +42,8 @@ class HalvingPruner(PeerPruner):
     (AISTATS 2016); Li et al., "A system for massively parallel hyperparameter tuning" (MLSys 2020).
     """
 
-    def __init__(self, epochs: int, *, factor: int, min_epochs: int | None) -> None:
-        super().__init__(epochs)
+    def __init__(self, epochs: int, *, factor: int, min_epochs: int | None, aim: Objective = LOSS) -> None:
+        super().__init__(epochs, aim=aim)
         self.factor = factor
         self.min_epochs = min_epochs or -(-epochs // 2)
 
@@ -52,7 +56,8 @@ class HalvingPruner(PeerPruner):
         return tuple(rungs)
 
     def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
-        return _no_worse(judged, rung, worst_of_best([value_at(peer, rung) for peer in peers], self.factor))
+        bar = worst_of_best([self.loss_at(peer, rung) for peer in peers], self.factor)
+        return self.no_worse(judged, rung, bar)
 
 
 class HyperbandPruner(HalvingPruner):
@@ -65,8 +70,8 @@ class HyperbandPruner(HalvingPruner):
     Source: Li et al., "Hyperband: a novel bandit-based approach to hyperparameter optimization" (JMLR 2018).
     """
 
-    def __init__(self, epochs: int, *, factor: int, min_epochs: int | None) -> None:
-        super().__init__(epochs, factor=factor, min_epochs=min_epochs or max(1, round(epochs / factor**2)))
+    def __init__(self, epochs: int, *, factor: int, min_epochs: int | None, aim: Objective = LOSS) -> None:
+        super().__init__(epochs, factor=factor, min_epochs=min_epochs or max(1, round(epochs / factor**2)), aim=aim)
 
     def bracket(self, trial: FrozenTrial) -> int:
         count = len(self.rungs()) + 1
@@ -91,8 +96,8 @@ class MedianPruner(PeerPruner):
     Source: Golovin et al., "Google Vizier" (KDD 2017), section 3.2.
     """
 
-    def __init__(self, epochs: int, *, interval: int, min_epochs: int | None) -> None:
-        super().__init__(epochs)
+    def __init__(self, epochs: int, *, interval: int, min_epochs: int | None, aim: Objective = LOSS) -> None:
+        super().__init__(epochs, aim=aim)
         self.interval = interval
         self.min_epochs = min_epochs or -(-epochs // 2)
 
@@ -100,10 +105,10 @@ class MedianPruner(PeerPruner):
         return tuple(range(self.min_epochs, self.epochs, self.interval))
 
     def survivors(self, judged: Sequence[FrozenTrial], peers: Sequence[FrozenTrial], rung: int) -> list[bool]:
-        ranked = sorted(value_at(peer, rung) for peer in peers)
+        ranked = sorted(self.loss_at(peer, rung) for peer in peers)
         lower, upper = ranked[(len(ranked) - 1) // 2], ranked[len(ranked) // 2]
-        # The values are halved before they are added, because the sum may overflow. Halves may underflow: hence max.
-        return _no_worse(judged, rung, max(lower, lower / 2 + upper / 2))
+        # The losses are halved before they are added, because the sum may overflow. Halves may underflow: hence max.
+        return self.no_worse(judged, rung, max(lower, lower / 2 + upper / 2))
 
 
 class NoPruner(PeerPruner):
@@ -117,37 +122,51 @@ class NoPruner(PeerPruner):
         return [True] * len(judged)
 
 
-def build(spec: Pruner, epochs: int, *, objectives: Objectives = VAL_LOSS, constant: float = math.inf) -> PeerPruner:
+def build(spec: Pruner, epochs: int, *, objectives: Objectives = VAL_LOSS, constant: float | None = None) -> PeerPruner:
     """Build the pruner that a recipe names.
 
     Args:
         spec: the recipe's pruner and its options.
         epochs: the most epochs that a trial trains.
         objectives: the objectives of the study.
-        constant: the validation loss of the best constant predictor, which the Pareto pruner compares trials with.
+        constant: the first objective of the best constant predictor, which the Pareto pruner compares trials with; by
+            default every trial is better.
+
+    Raises:
+        RequestError: the pruner forecasts, and the best possible value of the objective is not known.
     """
+    aim = objectives.first
     if spec.name == "halving":
-        return HalvingPruner(epochs, factor=spec.reduction_factor, min_epochs=spec.min_epochs)
+        return HalvingPruner(epochs, factor=spec.reduction_factor, min_epochs=spec.min_epochs, aim=aim)
     if spec.name == "hyperband":
-        return HyperbandPruner(epochs, factor=spec.reduction_factor, min_epochs=spec.min_epochs)
+        return HyperbandPruner(epochs, factor=spec.reduction_factor, min_epochs=spec.min_epochs, aim=aim)
     if spec.name == "median":
-        return MedianPruner(epochs, interval=spec.interval, min_epochs=spec.min_epochs)
-    if spec.name == "curve":
-        return CurvePruner(epochs, min_epochs=spec.min_epochs)
-    if spec.name == "forecast":
-        return ForecastPruner(epochs, min_epochs=spec.min_epochs)
+        return MedianPruner(epochs, interval=spec.interval, min_epochs=spec.min_epochs, aim=aim)
+    if spec.name in ("curve", "forecast"):
+        if aim.best is None:
+            raise RequestError(
+                f"pruner {spec.name} forecasts how near a trial comes to the best possible {aim.name}, which is not"
+                f" known: give it with Metric(best=...), or choose pruner halving or median"
+            )
+        forecasting = CurvePruner if spec.name == "curve" else ForecastPruner
+        return forecasting(epochs, min_epochs=spec.min_epochs, aim=aim)
     if spec.name == "pareto":
         return ParetoPruner(epochs, min_epochs=spec.min_epochs, objectives=objectives, constant=constant)
-    return NoPruner(epochs)
+    return NoPruner(epochs, aim=aim)
 
 
-def of(recipe: Recipe, space: Space, batches: Batches, loss: str) -> PeerPruner:
-    """Build the pruner of a study, with its objectives and its best constant predictor."""
-    objectives = Objectives(recipe.objective)
-    constant = constant_loss(batches, loss) if objectives.several else math.inf
+def of(
+    recipe: Recipe, space: Space, objectives: Objectives, batches: Batches, loss: str, metrics: Sequence[Metric] = ()
+) -> PeerPruner:
+    """Build the pruner of a study, with its objectives and its best constant predictor.
+
+    Args:
+        recipe: the recipe, which names the pruner.
+        space: the space of the study.
+        objectives: its objectives.
+        batches: its data.
+        loss: the name of its loss.
+        metrics: the metrics that it measures.
+    """
+    constant = constant_value(batches, loss, objectives.first, metrics) if objectives.several else None
     return build(recipe.pruner, space.longest(), objectives=objectives, constant=constant)
-
-
-def _no_worse(judged: Sequence[FrozenTrial], rung: int, bar: float) -> list[bool]:
-    """Return for each judged trial whether it is finite, and no worse than the bar, at a rung."""
-    return [math.isfinite(value := value_at(trial, rung)) and value <= bar for trial in judged]

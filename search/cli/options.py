@@ -128,6 +128,15 @@ Techniques = Annotated[
         metavar="FILE",
     ),
 ]
+MetricFiles = Annotated[
+    list[Path] | None,
+    option(
+        "A Python file that defines a metric. The file is executed. Repeatable.",
+        SEARCH,
+        "--metric",
+        metavar="FILE",
+    ),
+]
 Device = Annotated[str, option("The device that trains.", MACHINE, "--device", choices=DEVICES)]
 StudyName = Annotated[
     str | None,

@@ -23,6 +23,7 @@ _SHARED: Mapping[str, tuple[Any, Any]] = {
     "data_dir": (options.DataDir, Path("data")),
     "offline": (options.Offline, False),
     "techniques": (options.Techniques, None),
+    "metrics": (options.MetricFiles, None),
     "device": (options.Device, "auto"),
     "study_name": (options.StudyName, None),
     "storage": (options.Storage, database.DEFAULT_STORAGE),
@@ -53,7 +54,7 @@ def on_stored_study(command: Callable[..., Result]) -> Callable[..., Result]:
     def run(**given: Any) -> Result:
         stored = {name: given.pop(name) for name in ("study", *_SHARED)}
         _validate_study(stored["study"], stored["study_name"], stored["storage"])
-        return command(stored | {"techniques": stored["techniques"] or ()}, **given)
+        return command(stored | {name: stored[name] or () for name in ("techniques", "metrics")}, **given)
 
     parameters = [study, *first, *shared, *last]
     run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]

@@ -175,7 +175,7 @@ def _networks(entries: Sequence[_Entry], replicates: int, log: Log | None) -> li
     """Train the entries, and return a network for every replicate of each, at its best epoch."""
     what = f"training {len(entries)} chosen trials on {replicates} fresh replicates each, from number {FRESH}"
     retrained = retrain([one.retraining for one in entries], what, log)
-    packs = {(place, replicate): pack for place, replicate, pack, _ in retrained}
+    packs = {(one.trial, one.replicate): one.network for one in retrained}
     networks = [
         [packs[place, replicate] for replicate in entry.retraining.replicates if (place, replicate) in packs]
         for place, entry in enumerate(entries)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 
 import search.technique
 from search.errors import RequestError, unknown
@@ -61,20 +62,33 @@ def load_technique(path: Path) -> Technique:
     Raises:
         RequestError: there is no such file, it fails, or it defines no `technique`.
     """
-    spec = importlib.util.spec_from_file_location(f"regsearch_technique_{path.stem}", path)
+    technique = getattr(run_file(path, "technique"), "technique", None)
+    if not isinstance(technique, Technique):
+        raise RequestError(f"--technique: {path} defines no `technique = Technique(...)`")
+    return technique
+
+
+def run_file(path: Path, kind: str) -> ModuleType:
+    """Run a user's file and return it as a module. Only files that the user names are run.
+
+    Args:
+        path: the file.
+        kind: what it defines, "technique" or "metric", which is also the name of the option that names it.
+
+    Raises:
+        RequestError: there is no such file, or it fails.
+    """
+    spec = importlib.util.spec_from_file_location(f"regsearch_{kind}_{path.stem}", path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise RequestError(f"--technique: {path} is not a Python file")
+        raise RequestError(f"--{kind}: {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     try:
         # Standard output is for the command's results, so what the file prints goes to standard error.
         with contextlib.redirect_stdout(sys.stderr):
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise RequestError(f"--technique: {path} failed when it was run: {_reason(error)}") from error
-    technique = getattr(module, "technique", None)
-    if not isinstance(technique, Technique):
-        raise RequestError(f"--technique: {path} defines no `technique = Technique(...)`")
-    return technique
+        raise RequestError(f"--{kind}: {path} failed when it was run: {_reason(error)}") from error
+    return module
 
 
 def _reason(error: BaseException) -> str:

@@ -16,11 +16,12 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from search.errors import EnvironmentFault, RequestError, clip, nearest, unknown
 from search.recipe.schema import (
+    ALWAYS,
     MOST_POINTS,
     WATCHED,
     DataSet,
     LossName,
-    ObjectiveName,
+    MetricName,
     PrecisionName,
     Pruner,
     Range,
@@ -32,6 +33,7 @@ from search.recipe.schema import (
 )
 from search.storage import installed
 from search.storage.fields import Part
+from search.train.metrics.objective import OF_WEIGHTS
 
 _LONGEST_FILE = 2**20
 # These samplers learn from finished trials, so with larger cohorts they need more trials (`benchmarks/asking.py`
@@ -57,7 +59,8 @@ class Recipe(Part):
     name: str = Field(min_length=1, max_length=120)
     title: str = ""
     techniques: tuple[str, ...] = ()
-    objective: tuple[ObjectiveName, ...] = Field(default=("val_loss",), description="if several, their Pareto front")
+    objective: tuple[MetricName, ...] = Field(default=("val_loss",), description="if several, their Pareto front")
+    metrics: tuple[MetricName, ...] = Field(default=(), description="metrics that are also measured each epoch")
     trials: Whole = Field(default=64, ge=1, description="the total budget")
     ask_batch: Whole = Field(
         default=32, ge=1, description="the trials of a cohort; 8 if the sampler learns from them, 16 for nsgaii"
@@ -84,7 +87,7 @@ class Recipe(Part):
             raise ValueError("[[rows]] is now called [[settings]]: rename it")
         return fields
 
-    @field_validator("techniques", "watch", "objective")
+    @field_validator("techniques", "watch", "objective", "metrics")
     @classmethod
     def _each_once(cls, names: tuple[str, ...], field: ValidationInfo) -> tuple[str, ...]:
         if len(set(names)) < len(names):
@@ -93,10 +96,19 @@ class Recipe(Part):
 
     @field_validator("objective")
     @classmethod
-    def _begins_with_the_loss(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if names[:1] != ("val_loss",):
-            # The validation loss decides which epoch's weights are kept, on which the other objectives are measured.
-            raise ValueError("must begin with val_loss")
+    def _begins_with_predictions(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names:
+            raise ValueError("names no metric")
+        if names[0] in OF_WEIGHTS:
+            # The first objective decides which epoch is the best, on which the other objectives are measured.
+            raise ValueError("must begin with a metric of predictions, such as val_loss, which chooses the best epoch")
+        return names
+
+    @field_validator("metrics")
+    @classmethod
+    def _are_of_predictions(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if always := [name for name in names if name in OF_WEIGHTS]:
+            raise ValueError(f"need not name {always[0]}, which is measured in every study")
         return names
 
     @model_validator(mode="after")
@@ -112,6 +124,10 @@ class Recipe(Part):
                 for name in setting.published:
                     if name.partition("_")[2] in metrics and watch not in self.watch:
                         raise ValueError(f"setting {number} publishes {name}, which needs watch = [{watch!r}]")
+            for name in setting.published:
+                metric = name.partition("_")[2]
+                if metric.startswith("val_") and metric not in (*ALWAYS, *self.objective, *self.metrics):
+                    raise ValueError(f"setting {number} publishes {name}, which needs metrics = [{metric!r}]")
         self._default(sampler="grid", ask_batch=len(self.settings), pruner=Pruner(name="none"))
         return self
 

@@ -10,18 +10,23 @@ from pydantic import Field, PlainValidator, field_validator, model_validator
 
 from search.errors import clip
 from search.storage.fields import Part
+from search.train.metrics.objective import BUILT_IN, OF_WEIGHTS
 
 SamplerName = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc", "nsgaii"]
 PrunerName = Literal["halving", "hyperband", "median", "curve", "forecast", "pareto", "none"]
-ObjectiveName = Literal["val_loss", "sparsity", "weight_norm"]
 ScaleName = Literal["standard", "unit", "none"]
 LossName = Literal["cross_entropy", "mse", "l1", "huber"]
 PrecisionName = Literal["fp32", "tf32", "bf16"]
 ValidationName = Literal["train", "half-of-test", "test"]
 WatchName = Literal["test", "weight_means"]
 
-MEASURED = ("train_loss", "train_objective", "val_loss", "val_accuracy", "val_rmse", "sparsity")
-"""The metrics that a trial's summary holds at the best and at the last epoch, as `best_*` and `final_*`."""
+MEASURED = ("train_loss", "train_objective", *(name for name in BUILT_IN if name not in OF_WEIGHTS), "sparsity")
+"""The metrics that a trial's summary holds at the best and at the last epoch, as `best_*` and `final_*`.
+
+It also holds the user's own metrics; their names begin with ``val_``.
+"""
+ALWAYS = ("val_loss", "val_accuracy", "val_rmse")
+"""The metrics of predictions that are measured each epoch in every study of their task."""
 WATCHED: Mapping[WatchName, tuple[str, ...]] = {
     "test": ("test_loss", "test_accuracy", "test_rmse"),
     "weight_means": ("weight_means",),
@@ -53,6 +58,8 @@ def _share(value: object) -> object:
 
 
 Share = Annotated[int | float | str, PlainValidator(_share)]
+# A metric that is not built in is the user's own, and is known only once its file is loaded (`search.recipe.metrics`).
+MetricName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")]
 
 
 class Range(Part):

@@ -22,11 +22,21 @@ if TYPE_CHECKING:
     from search.record.observer import Asked, Trained
 
 # On the CPU the bits of a result depend on these, besides recipe, hyperparameters, replicate and data.
+_METRIC = "metric "  # followed by the name of a metric of the user's own
 _DECISIVE = ("device", "cpu", "precision", "torch", "engine")
 
 
-def describe(device: torch.device, precision: Precision, data: str) -> dict[str, str]:
-    """Return the environment of this process as it is recorded; `data` is the fingerprint of the data."""
+def describe(
+    device: torch.device, precision: Precision, data: str, metrics: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the environment of this process as it is recorded.
+
+    Args:
+        device: the device that trains.
+        precision: the precision of products.
+        data: the fingerprint of the data.
+        metrics: for each metric of the user's own, the digest of its source.
+    """
     model = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
     return {
         "device": f"{device.type} ({model})",
@@ -37,6 +47,7 @@ def describe(device: torch.device, precision: Precision, data: str) -> dict[str,
         "engine": describe_engine(device, precision),
         "optuna": optuna.__version__,
         "python": platform.python_version(),
+        **{f"{_METRIC}{name}": digest for name, digest in (metrics or {}).items()},
     }
 
 
@@ -72,8 +83,22 @@ def mismatches(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
 
 
 def same_bits(there: Mapping[str, str], here: Mapping[str, str]) -> bool:
-    """Return whether training gives the same bits in both: on a CPU of one type, with one torch and one engine."""
-    return here["device"].startswith("cpu") and all(there.get(name) == here[name] for name in _DECISIVE)
+    """Return whether training gives the same bits in both: on a CPU of one type, with one torch and one engine.
+
+    The user's own metrics must be the same too.
+    """
+    names = [*_DECISIVE, *(name for name in here if name.startswith(_METRIC))]
+    return here["device"].startswith("cpu") and all(there.get(name) == here[name] for name in names)
+
+
+def changed_metrics(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
+    """Return a line for each metric of the user's own whose source is not that of the recorded environment."""
+    return [
+        f"the source of metric {name.removeprefix(_METRIC)} has changed since the study began (digest {there[name]}"
+        f" there, {here[name]} here): values of old and new trials may not be comparable"
+        for name in here
+        if name.startswith(_METRIC) and there.get(name, here[name]) != here[name]
+    ]
 
 
 class EnvironmentRecorder:

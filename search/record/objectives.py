@@ -1,26 +1,26 @@
 """The objectives of a study: the values of a trial, and the Pareto front of several trials.
 
-The first objective is the validation loss. A study of several objectives seeks their Pareto front, the trials that no
-other dominates. One trial dominates another if it is no worse in every objective and better in one.
+The first objective is a metric of predictions, by default the validation loss; it decides which epoch is the best. A
+study of several objectives seeks their Pareto front, the trials that no other dominates. One trial dominates another if
+it is no worse in every objective and better in one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search.record.curves import SUMMARY, Curves
 from search.record.summary import at_best, objective
+from search.train.metrics.objective import BUILT_IN, Direction, Objective
 
-Direction = Literal["minimize", "maximize"]
-DIRECTIONS: Mapping[str, Direction] = {"val_loss": "minimize", "sparsity": "maximize", "weight_norm": "minimize"}
-"""The direction of every objective, in Optuna's words."""
 _RUNG = "rung:"
 
 Losses = NDArray[np.float64]
@@ -29,13 +29,37 @@ Losses = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Objectives:
-    """The objectives of a study by name; the first is the validation loss.
+    """The objectives of a study by name.
 
-    Each is taken at every replicate's best epoch, which is that of its lowest validation loss and the one whose weights
-    are kept; then the mean is taken over replicates.
+    Each is taken at every replicate's best epoch, which is that of the best value of the first one and the one whose
+    weights are kept; then the mean is taken over replicates.
+
+    Attributes:
+        names: the names, in order.
+        own: the objectives among them that are not built in, in any order.
     """
 
     names: tuple[str, ...] = ("val_loss",)
+    own: tuple[Objective, ...] = ()
+
+    @classmethod
+    def stored(cls, recipe: Mapping[str, Any], directions: Sequence[StudyDirection]) -> Objectives:
+        """Return the objectives of a stored study, from the fields of its recipe and the directions that it has."""
+        names = tuple(recipe.get("objective", VAL_LOSS.names))
+        told = {name: one.name.lower() for name, one in zip(names, directions, strict=False)}
+        own = [Objective(name, "maximize" if told.get(name) == "maximize" else "minimize") for name in names]
+        return cls(names, tuple(one for one in own if one.name not in BUILT_IN))
+
+    @property
+    def each(self) -> list[Objective]:
+        """The objectives, in order."""
+        known = {**BUILT_IN, **{one.name: one for one in self.own}}
+        return [known[name] for name in self.names]
+
+    @property
+    def first(self) -> Objective:
+        """The first objective, which decides which epoch is the best."""
+        return self.each[0]
 
     @property
     def several(self) -> bool:
@@ -45,15 +69,17 @@ class Objectives:
     @property
     def directions(self) -> list[Direction]:
         """The directions in Optuna's words, in order."""
-        return [DIRECTIONS[name] for name in self.names]
+        return [one.direction for one in self.each]
 
     def of(self, curves: Curves) -> list[float]:
-        """Return a trial's values so far; the first is infinite if a replicate's validation loss never was finite."""
-        return [objective(curves), *(float(at_best(curves, name).mean()) for name in self.names[1:])]
+        """Return a trial's values so far; the first is the worst there is if a replicate's never was finite."""
+        first = self.first
+        others = [float(at_best(curves, name, first).mean()) for name in self.names[1:]]
+        return [objective(curves, first), *others]
 
     def losses(self, values: Sequence[Sequence[float]]) -> Losses:
         """Return the values with the sign that makes each of them a loss, ``trials x objectives``."""
-        signs = [-1.0 if direction == "maximize" else 1.0 for direction in self.directions]
+        signs = [one.sign for one in self.each]
         return np.array(values, dtype=np.float64).reshape(-1, len(signs)) * signs
 
     def report(self, trial: optuna.Trial, rung: int, curves: Curves) -> None:
@@ -62,16 +88,23 @@ class Objectives:
         if not self.several:
             trial.report(values[0], rung)
             return
-        better = {"minimize": min, "maximize": max}
         best = values[:1]
-        for name, at_best_epoch in zip(self.names[1:], values[1:], strict=True):
-            best.append(better[DIRECTIONS[name]](at_best_epoch, float(curves.mean(name)[-1])))
+        for one, at_best_epoch in zip(self.each[1:], values[1:], strict=True):
+            now = float(curves.mean(one.name)[-1])
+            best.append(now if one.better(now, at_best_epoch) else at_best_epoch)
         trial.set_user_attr(f"{_RUNG}{rung}", {"values": values, "hoped": best})
 
     def front(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Return the complete trials that no other dominates, by the first objective; of equal ones only the first."""
         complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
         return [complete[index] for index in front(self.losses([trial.values for trial in complete]))]
+
+    def value(self, trial: FrozenTrial) -> float | None:
+        """Return a trial's first objective; of a pruned trial the best so far, None without one."""
+        if trial.values:
+            return float(trial.values[0])
+        best: float | None = trial.user_attrs.get(SUMMARY, {}).get(f"best_{self.names[0]}")
+        return best
 
 
 VAL_LOSS = Objectives()
@@ -94,14 +127,6 @@ def hoped(trial: FrozenTrial, rung: int) -> list[float]:
     """
     values: list[float] = trial.user_attrs[f"{_RUNG}{rung}"]["hoped"]
     return values
-
-
-def value(trial: FrozenTrial) -> float | None:
-    """Return the validation loss, a trial's first objective; of a pruned trial the best so far, None without one."""
-    if trial.values:
-        return float(trial.values[0])
-    best: float | None = trial.user_attrs.get(SUMMARY, {}).get("best_val_loss")
-    return best
 
 
 def front(losses: Losses) -> list[int]:

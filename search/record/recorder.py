@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search.record.curves import DIVERGED_AT, Curves
 from search.record.observer import Stop
 from search.record.summary import diverged_at, keep
+from search.train.metrics.objective import VAL_LOSS, Objective
 
 Told = Callable[[int, TrialState, float | None], object]
 """Called with the number, the state and the value of a trial, like `search.record.observer.Observer.told`."""
@@ -40,6 +41,7 @@ class Result:
         state: the state to tell, COMPLETE or PRUNED.
         values: the values of the objectives; they are told if the trial is complete.
         violated: the name of the constraint that the trial violates, if any.
+        aim: the first objective of the study.
     """
 
     trial: optuna.Trial
@@ -49,6 +51,7 @@ class Result:
     state: TrialState
     values: Sequence[float]
     violated: str | None = None
+    aim: Objective = VAL_LOSS
 
     @property
     def number(self) -> int:
@@ -63,7 +66,7 @@ class Result:
     def write(self, study: optuna.Study) -> bool:
         """Write the record, then tell the state; return False if another process has told the trial before."""
         try:
-            keep(self.trial, self.curves, self.times)
+            keep(self.trial, self.curves, self.times, self.aim)
             # The constraint is set already if a process died just before `tell`.
             if self.violated is not None and self.violated not in self.trial.constraints:
                 self.trial.set_constraint(self.violated, 1.0)

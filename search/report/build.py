@@ -44,8 +44,8 @@ PAGE = "report.html"
 TITLES = {
     "front": "Pareto front",
     "history": "Optimisation history",
-    "slices": "Validation loss against each hyperparameter",
-    "settings": "Validation loss of each setting",
+    "slices": "The objective against each hyperparameter",
+    "settings": "The objective of each setting",
     "curves": "Training and validation curves",
     "dropout": "With and without dropout",
     "path": "Regularisation path",
@@ -208,14 +208,14 @@ def pictures(drawn: CaptionedFigure) -> tuple[bytes, bytes]:
 def _best_trials(record: Record) -> Sheet:
     """Return the table of the best trials, or of the front if there are several objectives."""
     others = record.objectives.names[1:]
-    ranked = [*record.complete, *sorted(record.pruned, key=lambda entry: entry.objective)][:_BEST]
+    ranked = [*record.complete, *sorted(record.pruned, key=lambda entry: entry.loss)][:_BEST]
     if others:
         ranked = evenly(record.front)
     named = any(entry.label for entry in ranked)
     names = [] if named else [name for name in record.searched if any(name in entry.params for entry in ranked)]
     several = record.replicates > 1
-    headings = ["trial", *(["setting"] if named else []), "val_loss", *(["SD"] if several else []), *others]
-    headings += [record.metric, *names, "best epoch", "epochs", "state"]
+    headings = ["trial", *(["setting"] if named else []), record.aim.name, *(["SD"] if several else []), *others]
+    headings += [*record.shown_metrics, *names, "best epoch", "epochs", "state"]
     return Sheet(headings, [_cells(record, entry, names, named, several) for entry in ranked])
 
 
@@ -223,7 +223,7 @@ def _cells(record: Record, entry: Entry, names: Sequence[str], named: bool, seve
     deviation = float(np.std(entry.objectives, ddof=1)) if len(entry.objectives) > 1 else float("nan")
     best_epoch = f"{entry.best_epochs.mean():.4g}" if entry.epochs else ""
     state = entry.state + (f", diverged at {entry.diverged_at}" if entry.diverged_at else "")
-    metrics = (*record.objectives.names[1:], record.metric)
+    metrics = (*record.objectives.names[1:], *record.shown_metrics)
     return [
         str(entry.number),
         *([entry.label] if named else []),

@@ -8,12 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from search.report import drawing
 from search.report.drawing import CaptionedFigure
 from search.report.record import Entry, Record
 from search.report.strength import by_strength, strength, strengths, weakest
 from search.show import figure_style as style
+from search.train.metrics.objective import VAL_LOSS as LOSS
 
 _LINES = (
     ("train_loss", "training", style.BLUE, "-", "", 1.3),
@@ -31,7 +33,10 @@ def draw(record: Record) -> CaptionedFigure:
     """Draw the weakest, the best and the strongest regularised complete trial, and the strongest pruned one."""
     shown, how = _chosen(record)
     figure = _panels(record, shown)
-    caption = f"A dot marks the lowest validation loss. {_MEASURED} {how}"
+    dot = "the lowest validation loss"
+    if record.aim != LOSS:
+        dot = f"the validation loss at the best epoch, that of the {record.aim.superlative} {record.aim.shown}"
+    caption = f"A dot marks {dot}. {_MEASURED} {how}"
     if record.replicates > 1:
         caption += f" Lines are means over {record.replicates} replicates. Bands extend from the lowest to the highest"
         caption += " replicate's loss without penalty."
@@ -74,7 +79,7 @@ def draw_noise(record: Record) -> CaptionedFigure:
     having = drawing.having(record, name, record.complete)
     if not having:
         return CaptionedFigure(None, f"No complete trial has {name}.")
-    least = min(having, key=lambda entry: (float(entry.params[name]), entry.objective))
+    least = min(having, key=lambda entry: (float(entry.params[name]), entry.loss))
     if least is record.best:
         most = max(having, key=lambda entry: (float(entry.params[name]), entry.number))
         shown = {"best, and least": least, f"most {name}": most}
@@ -130,7 +135,7 @@ def _curves(panel: Axes, entry: Entry, lines: Sequence[tuple[str, str, str, str,
             continue
         finite = np.isfinite(values).all(0)
         mean = np.where(finite, values.mean(0), np.nan)
-        at = [int(np.nanargmin(mean))] if marker and finite.any() else []
+        at = [_best(entry, mean)] if marker and finite.any() else []
         # A single epoch is drawn as a point: training as a square, with a penalty hollow.
         lone = ("s" if metric.startswith("train") else "o") if len(epochs) == 1 else None
         panel.plot(
@@ -153,3 +158,13 @@ def _curves(panel: Axes, entry: Entry, lines: Sequence[tuple[str, str, str, str,
     if entry.diverged_at is not None:
         panel.axvline(entry.diverged_at, color=style.GREY, linestyle="-.", label="no longer finite")
     return seen
+
+
+def _best(entry: Entry, losses: NDArray[np.float64]) -> int:
+    """Return the epoch, from 0, of the best mean objective over the replicates, where the mean loss is finite."""
+    assert entry.curves is not None
+    if entry.aim == LOSS:
+        return int(np.nanargmin(losses))
+    values = entry.aim.loss(entry.curves.mean(entry.aim.name))
+    usable = np.where(np.isfinite(losses) & np.isfinite(values), values, np.inf)
+    return int(usable.argmin())

@@ -12,16 +12,13 @@ from search.record.objectives import hypervolume
 from search.report.drawing import CaptionedFigure
 from search.report.record import Entry, Record
 from search.show import figure_style as style
+from search.train.metrics.objective import VAL_LOSS as LOSS
 
-_LABELS = {
-    "sparsity": "share of weights with |w| < 1e-6",
-    "weight_norm": "Euclidean norm of all weights",
-}
 _APART = 0.09  # the least distance between two trial numbers, as a share of the panel
 
 
 def draw(record: Record) -> CaptionedFigure:
-    """Draw a panel for each other objective against the validation loss; the front of two objectives is a step line."""
+    """Draw a panel for each other objective against the first; the front of two objectives is a step line."""
     others = record.objectives.names[1:]
     figure, panels = style.canvas(*style.grid(len(others), 2), (5.2 if len(others) == 1 else 4.4, 3.9))
     for panel, name in zip(panels.flat, others, strict=False):
@@ -55,11 +52,11 @@ def _panel(panel: Axes, record: Record, name: str) -> None:
             x, across = style.means_and_bars([one.objectives for one in finite])
             y, up = style.means_and_bars([one.at_best(name) for one in finite])
             panel.errorbar(x, y, xerr=across, yerr=up, label=label, **style.BARS, **look)
-    losses = [one.objective for one in front]
-    style.widen(panel, losses, 3, across=True)
+    firsts = [one.objective for one in front]
+    style.widen(panel, firsts, 3, across=True)
     if len(record.objectives.names) == 2:
         panel.plot(
-            losses, [one.at_best(name).mean() for one in front], color=style.BLUE, linewidth=1.2, drawstyle="steps-post"
+            firsts, [one.at_best(name).mean() for one in front], color=style.BLUE, linewidth=1.2, drawstyle="steps-post"
         )
     for entry in _numbered(panel, front, name):
         panel.annotate(
@@ -70,7 +67,13 @@ def _panel(panel: Axes, record: Record, name: str) -> None:
             textcoords="offset points",
             va="top",
         )
-    panel.set(xlabel=f"validation {record.loss_label}", ylabel=_LABELS[name])
+    panel.set(xlabel=record.value_label, ylabel=_label(record, name))
+
+
+def _label(record: Record, name: str) -> str:
+    if name == LOSS.name:
+        return f"validation {record.loss_label}"
+    return next(one.shown for one in record.objectives.each if one.name == name)
 
 
 def _numbered(panel: Axes, front: Sequence[Entry], name: str) -> list[Entry]:
@@ -99,10 +102,10 @@ def describe(record: Record) -> str:
     else:
         text = f"{len(front)} of {len(record.complete)} complete trials are on the Pareto front, from {ends[0]} to"
         text += f" {ends[1]}. Which of them is best is for you to decide."
-    if names == ("val_loss", "sparsity") and record.constant is not None:
-        volume = hypervolume(record.objectives.losses(values), [record.constant, 0.0])
+    if names[1:] == ("sparsity",) and record.constant is not None:
+        volume = hypervolume(record.objectives.losses(values), [record.aim.loss(record.constant), 0.0])
         text += (
             f" The hypervolume of the front is {volume:.4g}; its reference point is the best constant predictor, with"
         )
-        text += f" val_loss {record.constant:.4g} and sparsity 0."
+        text += f" {names[0]} {record.constant:.4g} and sparsity 0."
     return text

@@ -23,13 +23,13 @@ def draw(record: Record) -> CaptionedFigure:
         if entries:
             panel.plot([one.number for one in entries], [one.value for one in entries], label=label, **look)
     complete = sorted(record.complete, key=lambda entry: entry.number)
-    so_far = np.minimum.accumulate([one.objective for one in complete])
+    so_far = record.aim.loss(np.minimum.accumulate([one.loss for one in complete]))
     numbers = [*(one.number for one in complete), record.entries[-1].number]
     panel.step(numbers, [*so_far, so_far[-1]], where="post", color=style.VERMILLION, label="best complete trial so far")
     best = record.best
     panel.plot([best.number], [best.value], label=f"best: trial {best.number}", **style.BEST)
     drawing.mark_never_finite(panel, [one.number for one in record.never_finite])
-    panel.set(xlabel="trial", ylabel=f"validation {record.loss_label}")
+    panel.set(xlabel="trial", ylabel=record.value_label)
     panel.xaxis.get_major_locator().set_params(integer=True)
     style.legend(figure, [panel], columns=5)
     return CaptionedFigure(

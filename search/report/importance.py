@@ -53,7 +53,7 @@ def draw(record: Record) -> CaptionedFigure:
     """Draw two bars for each hyperparameter."""
     if len(record.searched) < 2:
         return CaptionedFigure(None, "Only one hyperparameter was searched, so there is nothing to rank.")
-    ranked = sorted(record.finished, key=lambda entry: (entry.objective, entry.number))
+    ranked = sorted(record.finished, key=lambda entry: (entry.loss, entry.number))
     half = ranked[: -(-len(ranked) // 2)]
     everyone, better = importances(record, ranked), importances(record, half)
     if not everyone:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from search.report.record import Entry, Floats, Record
 from search.report.strength import strengths, weakest
 from search.study.retrain import Retraining, retrain
+from search.train import evaluate
+from search.train.metrics.bootstrap import Bootstrapped, bootstrap, draw
 from search.train.pack import Pack
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ class HeldOut:
         truth: the classes ``(rows,)``, or the targets ``rows x outputs`` in the units of the data.
         predicted: the predictions of the first replicate, in the same form.
         readings: how many times the test split has been read, this time included.
+        objective: the first objective on the test split with its interval; None where it is the loss or the score.
     """
 
     loss: Floats
@@ -52,6 +56,7 @@ class HeldOut:
     truth: NDArray[np.generic]
     predicted: NDArray[np.generic]
     readings: int
+    objective: Bootstrapped | None = None
 
     @property
     def times_read(self) -> str:
@@ -82,7 +87,7 @@ def train(study: BaseStudy, record: Record) -> Networks:
     what = f"training the best trial, {best.number}, again"
     if other is not None:
         what += f", and the least regularised one, {other.number}"
-    packs = {(trial, replicate): pack for trial, replicate, pack, _ in retrain(retrainings, what)}
+    packs = {(one.trial, one.replicate): one.network for one in retrain(retrainings, what)}
     networks = [packs[best.number, each] for each in range(record.replicates) if (best.number, each) in packs]
     weights = [
         (what, entry, _weights(packs[entry.number, 0]))
@@ -109,4 +114,16 @@ def read_test(study: BaseStudy, packs: Sequence[Pack], count: int) -> HeldOut:
         predicted = outputs.argmax(1)
     else:
         truth, predicted = (data.targets.invert(one.double().cpu()) for one in (truth, outputs))
-    return HeldOut(loss, score, truth.cpu().numpy(), predicted.numpy(), count)
+    return HeldOut(loss, score, truth.cpu().numpy(), predicted.numpy(), count, _objective(study, packs))
+
+
+def _objective(study: BaseStudy, packs: Sequence[Pack]) -> Bootstrapped | None:
+    """Return the first objective on the test split, with its interval; None if that is the loss or the score."""
+    aim, first = study.objectives.first, packs[0].batches
+    if aim.name in ("val_loss", study.data.metric):
+        return None
+    metric = next(one for one in study.metrics if one.name == aim.name)
+    # The folds of a cross-validation may be scaled differently.
+    predicted = [evaluate.readable(pack.batches, pack.predict(pack.batches.x_test)).cpu() for pack in packs]
+    targets, weights = evaluate.truth(first, first.test.values).cpu(), first.test.weights
+    return bootstrap(draw(metric, targets, torch.cat(predicted), None if weights is None else weights.double().cpu()))

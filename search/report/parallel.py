@@ -33,8 +33,9 @@ def draw(record: Record) -> CaptionedFigure:
         for one in reversed(record.complete)
     ]
     points = [np.column_stack([np.arange(len(line)), line]) for line in lines]
+    colours = "viridis_r" if record.aim.direction == "maximize" else "viridis"
     opacity = 0.75 if len(points) < 100 else 0.4
-    others = LineCollection(points[:-1], cmap="viridis", norm=norm, linewidths=1.2, alpha=opacity)
+    others = LineCollection(points[:-1], cmap=colours, norm=norm, linewidths=1.2, alpha=opacity)
     others.set_array(values[:0:-1])
     outline = LineCollection(points[-1:], colors=style.BLACK, linewidths=5.5)
     best = LineCollection(points[-1:], colors=style.VERMILLION, linewidths=3)
@@ -42,7 +43,7 @@ def draw(record: Record) -> CaptionedFigure:
         panel.add_collection(collection)
     ends = style.distinct_numbers(low, high)
     if ends[0] != ends[1]:
-        _bar(figure.colorbar(others, ax=panel, label=f"validation {record.loss_label}", pad=0.02), low, high)
+        _bar(figure.colorbar(others, ax=panel, label=record.value_label, pad=0.02), low, high)
     panel.set_xlim(-0.15, len(names) + 0.15)
     absent = any(name not in one.params for name in names for one in record.complete)
     panel.set_ylim(_ABSENT - 0.06 if absent else -0.06, 1.06)

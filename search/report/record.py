@@ -18,10 +18,12 @@ from optuna.trial import FrozenTrial, TrialState
 from search.choose import pruners
 from search.record import added, summary
 from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
-from search.record.objectives import DIRECTIONS, VAL_LOSS, Objectives, front, reported, value
+from search.record.objectives import VAL_LOSS, Objectives, front, reported
 from search.study.results import tally
 from search.technique import Hyperparameter, Value
-from search.train.constant import constant_loss
+from search.train.constant import constant_value
+from search.train.metrics.objective import VAL_LOSS as LOSS
+from search.train.metrics.objective import Objective
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -42,7 +44,7 @@ class Entry:
     Attributes:
         number: the trial's number.
         state: its state: complete, pruned, fail, running or waiting.
-        value: the objective; None if it has none that is finite.
+        value: the first objective; None if it has none that is finite.
         params: the hyperparameters that the sampler chose.
         reported: the best objective so far, by the rung that judged it.
         curves: the metrics of each epoch; None if the trial is not finished.
@@ -50,6 +52,7 @@ class Entry:
         diverged_at: the epoch, from 1, at which its loss stopped being finite.
         seconds: the time from the end of its first epoch to the end of its last, while its cohort trained too.
         label: the name of its setting, if the recipe lists settings.
+        aim: the first objective of the study, which decides which epoch is the best.
     """
 
     number: int
@@ -62,11 +65,17 @@ class Entry:
     diverged_at: int | None = None
     seconds: float = 0.0
     label: str = ""
+    aim: Objective = LOSS
 
     @property
     def objective(self) -> float:
-        """The value, or infinity if there is none."""
-        return math.inf if self.value is None else self.value
+        """The value, or the worst there is if there is none."""
+        return self.aim.worst if self.value is None else self.value
+
+    @property
+    def loss(self) -> float:
+        """The value with the sign that makes it a loss, by which trials are ranked; infinite if there is none."""
+        return self.aim.loss(self.objective)
 
     @property
     def epochs(self) -> int:
@@ -75,13 +84,15 @@ class Entry:
 
     @cached_property
     def objectives(self) -> Floats:
-        """Validation loss at each replicate's best epoch, ``(replicates,)``; their mean is the value."""
-        return summary.objectives(self.curves) if self.curves is not None and self.epochs else np.empty(0)
+        """The objective at each replicate's best epoch, ``(replicates,)``; their mean is the value."""
+        return summary.objectives(self.curves, self.aim) if self.curves is not None and self.epochs else np.empty(0)
 
     @property
     def best_epochs(self) -> NDArray[np.int64]:
         """Each replicate's best epoch, counted from 1, ``(replicates,)``; empty if no epoch was trained."""
-        return summary.best_epochs(self.curves) if self.curves is not None and self.epochs else np.empty(0, np.int64)
+        if self.curves is None or not self.epochs:
+            return np.empty(0, np.int64)
+        return summary.best_epochs(self.curves, self.aim)
 
     def at_best(self, metric: str) -> Floats:
         """Return a metric at each replicate's best epoch, ``(replicates,)``; NaN if it was not measured."""
@@ -89,7 +100,7 @@ class Entry:
             return np.full(1, np.nan)
         if metric not in self.curves.metrics:
             return np.full(self.curves.replicates, np.nan)
-        return summary.at_best(self.curves, metric)
+        return summary.at_best(self.curves, metric, self.aim)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +115,12 @@ class Record:
         facts: the facts at the head of the page, by name.
         replicates: the number of replicates of each trial.
         loss: the name of the loss in `search.train.losses`.
-        metric: the name of the metric, val_accuracy or val_rmse.
+        metric: the name of the metric that is shown with the loss, val_accuracy or val_rmse.
         noisy: the searched hyperparameters of techniques that take part in Monte Carlo passes, such as dropout.
         rungs: the epochs at which the pruner judges.
         objectives: the metrics that the study minimises or maximises.
-        constant: the validation loss of the best constant predictor; None in a study of one objective.
+        constant: the first objective of the best constant predictor; None in a study of one objective.
+        metrics: the other metrics that the recipe has measured each epoch.
         slots: the number of slots of a cohort.
         added: the objectives of trials on replicates that were added after the search, by the trial's number.
         fixed_ends: the ends of ranges, as (name, end), that a search with ``--extend`` does not move.
@@ -128,6 +140,7 @@ class Record:
     rungs: Sequence[int] = ()
     objectives: Objectives = VAL_LOSS
     constant: float | None = None
+    metrics: Sequence[str] = ()
     slots: int = 1
     added: Mapping[int, Floats] = field(default_factory=dict)
     fixed_ends: Collection[tuple[str, str]] = ()
@@ -138,7 +151,7 @@ class Record:
     def complete(self) -> list[Entry]:
         """The complete trials, the best first."""
         complete = [entry for entry in self.entries if entry.state == "complete" and entry.value is not None]
-        return sorted(complete, key=lambda entry: (entry.objective, entry.number))
+        return sorted(complete, key=lambda entry: (entry.loss, entry.number))
 
     @cached_property
     def pruned(self) -> list[Entry]:
@@ -157,18 +170,34 @@ class Record:
 
     @property
     def best(self) -> Entry:
-        """The complete trial with the lowest value; the study must have one."""
+        """The complete trial with the best value; the study must have one."""
         return self.complete[0]
 
     def values(self, entry: Entry) -> list[float]:
-        """Return a trial's objectives: the validation loss first, then the others at the best epochs."""
+        """Return a trial's objectives, all at the best epochs of the first one."""
         return [entry.objective, *(float(entry.at_best(name).mean()) for name in self.objectives.names[1:])]
 
     @cached_property
     def front(self) -> list[Entry]:
-        """The complete trials that no other one dominates, sorted by validation loss."""
+        """The complete trials that no other one dominates, the best in the first objective first."""
         losses = self.objectives.losses([self.values(one) for one in self.complete])
         return [self.complete[index] for index in front(losses)]
+
+    @property
+    def aim(self) -> Objective:
+        """The first objective, by which trials are ranked."""
+        return self.objectives.first
+
+    @property
+    def shown_metrics(self) -> list[str]:
+        """The metrics that tables show besides the objectives."""
+        names = dict.fromkeys((self.metric, *self.metrics))
+        return [name for name in names if name not in self.objectives.names]
+
+    @property
+    def value_label(self) -> str:
+        """The label of an axis: the first objective and its unit."""
+        return f"validation {self.loss_label}" if self.aim.name == LOSS.name else self.aim.shown
 
     @property
     def loss_label(self) -> str:
@@ -181,7 +210,8 @@ def read(study: BaseStudy) -> Record:
     trials = study.optuna_study.get_trials(deepcopy=False)
     attributes, space, recipe = study.optuna_study.user_attrs, study.space, study.recipe
     labels = [setting.label for setting in recipe.settings]
-    entries = [_entry(trial, labels) for trial in trials]
+    entries = [_entry(trial, labels, study.objectives) for trial in trials]
+    first = study.objectives.first
     noisy = {name for one in study.techniques if one.monte_carlo for name in one.hyperparameters}
     return Record(
         study=study.name,
@@ -193,9 +223,10 @@ def read(study: BaseStudy) -> Record:
         loss=study.loss,
         metric="val_accuracy" if study.data.task == "classification" else "val_rmse",
         noisy=[name for name in space.searched if name in noisy],
-        rungs=pruners.build(recipe.pruner, space.longest()).rungs(),
+        rungs=pruners.build(recipe.pruner, space.longest(), objectives=study.objectives).rungs(),
         objectives=study.objectives,
-        constant=constant_loss(study.batches, study.loss) if study.objectives.several else None,
+        constant=constant_value(study.batches, study.loss, first, study.metrics) if study.objectives.several else None,
+        metrics=recipe.metrics,
         slots=recipe.ask_batch * recipe.networks,
         added=added.noted(attributes),
         fixed_ends=study.extended.fixed_ends,
@@ -204,11 +235,11 @@ def read(study: BaseStudy) -> Record:
     )
 
 
-def _entry(trial: FrozenTrial, labels: Sequence[str]) -> Entry:
+def _entry(trial: FrozenTrial, labels: Sequence[str], objectives: Objectives) -> Entry:
     attributes = trial.user_attrs
     curves = Curves.decode(attributes[CURVES]) if CURVES in attributes else None
     times = decode_times(attributes[TIMES]) if TIMES in attributes else np.empty(0)
-    objective = value(trial) if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None
+    objective = objectives.value(trial) if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None
     cell = attributes.get(CELL)
     return Entry(
         number=trial.number,
@@ -221,6 +252,7 @@ def _entry(trial: FrozenTrial, labels: Sequence[str]) -> Entry:
         diverged_at=attributes.get(DIVERGED_AT),
         seconds=float(times[-1] - times[0]) / 1000 if len(times) else 0.0,
         label=labels[cell] if labels and cell is not None else "",
+        aim=objectives.first,
     )
 
 
@@ -247,12 +279,18 @@ def _facts(
             if name in space.fixed
         ),
         "search": f"sampler {recipe.sampler}, pruner {pruner}, cohorts of {recipe.ask_batch}",
-        "objective": f"validation {study.loss} without penalties at the best epoch, averaged over replicates"
-        + "".join(f"; {name} ({DIRECTIONS[name]})" for name in study.objectives.names[1:]),
+        "objective": _objective(study),
         "seed": f"{recipe.seed} (seed of the split: {recipe.data.seed})",
         "run": _span(starts, ends),
         "environment": ", ".join(f"{name} {value}" for name, value in environment.items()) or "not recorded",
     }
+
+
+def _objective(study: BaseStudy) -> str:
+    first, *others = study.objectives.each
+    what = f"validation {study.loss} without penalties" if first == LOSS else f"{first.name} ({first.direction})"
+    parts = [f"{what} at the best epoch, averaged over replicates"]
+    return "; ".join([*parts, *(f"{one.name} ({one.direction})" for one in others)])
 
 
 def _span(starts: Sequence[datetime], ends: Sequence[datetime]) -> str:

@@ -51,8 +51,8 @@ def train(study: BaseStudy, record: Record, log: Log | None = None) -> Record:
     added_numbers = range(FIRST, FIRST + MORE)
     retrainings = [Retraining.of(study, one.number, one.params, added_numbers) for one in wanted]
     what = f"training the {len(wanted)} best trials on {MORE} more replicates each"
-    for trial, replicate, _, loss in retrain(retrainings, what, log):
-        found[trial][replicate - FIRST] = np.float32(loss)  # as precise as the record of the others
+    for one in retrain(retrainings, what, log):
+        found[one.trial][one.replicate - FIRST] = one.objective
     with database.faults(study.storage):
         for number, objectives in found.items():
             added.note(study.optuna_study, number, objectives.tolist())

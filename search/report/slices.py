@@ -12,6 +12,7 @@ from search.report import drawing
 from search.report.drawing import CaptionedFigure, groups
 from search.report.record import Entry, Record
 from search.show import figure_style as style
+from search.train.metrics.objective import VAL_LOSS as LOSS
 
 
 def draw(record: Record) -> CaptionedFigure:
@@ -30,7 +31,7 @@ def draw(record: Record) -> CaptionedFigure:
         panel.set_visible(False)
     style.widen(panels[0, 0], [entry.objective for entry in record.finished])
     for row in panels:
-        row[0].set_ylabel(f"validation {record.loss_label}")
+        row[0].set_ylabel(record.value_label)
     style.legend(figure, panels.flat)
     return CaptionedFigure(figure, _caption(record))
 
@@ -46,7 +47,7 @@ def draw_settings(record: Record) -> CaptionedFigure:
         _points(panel, np.array([labelled.index(one) for one in entries]), entries, look, label, vertical=False)
     panel.set_yticks(range(len(labelled)), [style.literal(one.label) for one in labelled])
     panel.set_ylim(len(labelled) - 0.4, -0.6)
-    panel.set_xlabel(f"validation {record.loss_label}")
+    panel.set_xlabel(record.value_label)
     style.legend(figure, [panel])
     return CaptionedFigure(figure, _caption(record))
 
@@ -66,9 +67,14 @@ def _points(
 
 
 def _caption(record: Record) -> str:
-    caption = "The figure shows the validation loss without penalties at the best epoch."
+    is_loss = record.aim == LOSS
+    what = "validation loss without penalties" if is_loss else record.aim.shown
+    caption = f"The figure shows the {what} at the best epoch."
     if record.replicates > 1:
         caption += f" Bars extend one standard deviation over {record.replicates} replicates to each side."
     if record.pruned:
-        caption += " A pruned trial is shown at the best loss it reached, an upper bound on its loss without pruning."
+        value, bound = ("loss", "an upper") if is_loss else ("value", "a lower" if record.aim.sign < 0 else "an upper")
+        caption += (
+            f" A pruned trial is shown at the best {value} it reached, {bound} bound on its {value} without pruning."
+        )
     return caption

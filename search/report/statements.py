@@ -23,6 +23,7 @@ from search.report.statistics import (
     saved,
 )
 from search.report.strength import strengths
+from search.train.metrics.objective import VAL_LOSS as LOSS
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,13 @@ def summarise(record: Record, held_out: HeldOut | None = None) -> list[Statement
 
 def _best(record: Record) -> Statement:
     best = record.best
-    text = f"Trial {_named(record, best)} has the lowest validation loss, {best.objective:.4g}."
+    aim = record.aim
+    text = f"Trial {_named(record, best)} has the {aim.superlative} {aim.shown}, {best.objective:.4g}."
     score = best.at_best(record.metric)
-    if np.isfinite(score).all():
+    if np.isfinite(score).all() and record.metric != aim.name:
         metric = "accuracy" if record.metric == "val_accuracy" else "RMSE, in the units of the target,"
         text += f" Its validation {metric} is {score.mean():.4g}{_deviation(score)}."
-    gap = best.objectives.mean() - best.at_best("train_loss").mean() if best.epochs else float("nan")
+    gap = best.at_best("val_loss").mean() - best.at_best("train_loss").mean() if best.epochs else float("nan")
     if np.isfinite(gap):
         side = "below" if gap < 0 else "above"
         text += f" At its best epoch its validation loss is {abs(gap):.3g} {side} its training loss."
@@ -94,7 +96,7 @@ def _one_standard_error(record: Record) -> Statement:
         return Statement(about, text)
     choice = one_standard_error(record)
     if choice is None:
-        text = "The best trial has too few replicates with a finite loss for the one-standard-error rule."
+        text = "The best trial has too few replicates with a finite value for the one-standard-error rule."
         return Statement(about, text)
     return Statement(about, " ".join([*_added(record, choice), *_chosen(record, choice)]))
 
@@ -107,8 +109,8 @@ def _added(record: Record, choice: Choice) -> list[str]:
     return [
         f"The study has {counted(record.replicates, 'replicate')}, too few for a standard error, so its"
         f" {len(considered(record))} best trials were trained on {MORE} more replicates.",
-        f"Over all {choice.replicates} replicates, trial {_named(record, choice.best)} has the lowest mean"
-        f" loss{other}.",
+        f"Over all {choice.replicates} replicates, trial {_named(record, choice.best)} has the"
+        f" {record.aim.superlative} mean {_short(record)}{other}.",
     ]
 
 
@@ -127,13 +129,18 @@ def _chosen(record: Record, choice: Choice) -> list[str]:
         ]
     sentences = [
         f"Trial {_named(record, chosen)} is the most strongly regularised trial within one standard error of the best:"
-        f" its loss is {choice.difference:.3g} higher, and the standard error of this paired difference over"
-        f" {choice.replicates} replicates is {choice.error:.3g}."
+        f" its {_short(record)} is {choice.difference:.3g} {record.aim.comparative}, and the standard error of this"
+        f" paired difference over {choice.replicates} replicates is {choice.error:.3g}."
     ]
     undirected = [name for name in record.searched if name not in strengths(record)]
     if differing := [name for name in undirected if chosen.params.get(name) != best.params.get(name)]:
         sentences.append(f"It also differs from the best trial in {', '.join(differing)}.")
     return [*sentences, "Choose it if you prefer the simpler network."]
+
+
+def _short(record: Record) -> str:
+    """Return what sentences call the objective once they have named it."""
+    return "loss" if record.aim == LOSS else record.aim.shown
 
 
 def _edge(record: Record, edge: Edge) -> Statement:
@@ -158,13 +165,20 @@ def _validation_and_test(record: Record, held_out: HeldOut) -> Statement:
     # The record is in float32, so a gap smaller than this is its rounding.
     difference = f"a difference of {gap:+.3g}" if abs(gap) > 1e-6 * abs(validation.mean()) else "no difference"
     text = f"Trial {best.number} has {metric} of {test.mean():.4g}{_deviation(test)} on the test split and of"
+    val_loss = best.at_best("val_loss").mean()
     text += f" {validation.mean():.4g} on the validation split, {difference}. Its test loss is"
-    text += f" {held_out.loss.mean():.4g} and its validation loss {best.objective:.4g}, a difference of"
-    text += f" {held_out.loss.mean() - best.objective:+.3g}."
+    text += f" {held_out.loss.mean():.4g} and its validation loss {val_loss:.4g}, a difference of"
+    text += f" {held_out.loss.mean() - val_loss:+.3g}."
+    if (found := held_out.objective) is not None:
+        low, high = found.interval()
+        text += (
+            f" Its {record.aim.name.removeprefix('val_')} is {found.value:.4g} on the test split, 95% CI {low:.4g} to"
+        )
+        text += f" {high:.4g} ({found.method}), and {best.objective:.4g} on the validation split."
     if record.shared:
         text += " Validation and test are the same rows in this study, so these differences say nothing."
     else:
-        text += " The trial was chosen by its validation loss, so its validation figures are optimistic on average;"
+        text += f" The trial was chosen by its {record.aim.shown}, so its validation figures are optimistic on average;"
         text += " the test split had no part in the choice."
         if record.watched:
             text += " However, the recipe measures the test split in each epoch: a choice that was guided by these"

@@ -60,9 +60,9 @@ class Choice:
     """The choice of the one-standard-error rule.
 
     Attributes:
-        best: the trial with the lowest mean loss over the replicates.
-        chosen: the most strongly regularised trial whose loss is within one standard error of the best one's.
-        difference: the mean over replicates of the chosen trial's loss minus the best one's.
+        best: the trial with the best mean objective over the replicates.
+        chosen: the most strongly regularised trial whose objective is within one standard error of the best one's.
+        difference: the mean over replicates of by how much the chosen trial's objective is worse than the best one's.
         error: the standard error of that mean.
         replicates: the number of replicates, including those that were added.
     """
@@ -164,7 +164,11 @@ def one_standard_error(record: Record) -> Choice | None:
 
 
 def _losses(record: Record, entry: Entry, few: bool) -> Floats:
-    """Return a trial's losses, ``(replicates,)``, with those that were added if the study has few replicates."""
-    if not few or entry.number not in record.added:
-        return entry.objectives
-    return np.concatenate([entry.objectives, record.added[entry.number]])
+    """Return a trial's objectives as losses, ``(replicates,)``, infinite where there is none.
+
+    Those that were added are among them if the study has few replicates.
+    """
+    values = entry.objectives
+    if few and entry.number in record.added:
+        values = np.concatenate([values, record.added[entry.number]])
+    return np.where(np.isfinite(values), record.aim.loss(values), np.inf)

@@ -38,7 +38,7 @@ def strength(record: Record, entry: Entry) -> float:
 
 def by_strength(record: Record, entries: Sequence[Entry]) -> list[Entry]:
     """Return trials sorted by strength, the weakest first; of equally strong ones, the better one first."""
-    return sorted(entries, key=lambda entry: (strength(record, entry), entry.objective, entry.number))
+    return sorted(entries, key=lambda entry: (strength(record, entry), entry.loss, entry.number))
 
 
 def weakest(record: Record) -> Entry:
@@ -47,9 +47,7 @@ def weakest(record: Record) -> Entry:
     If the recipe lists settings, the plain one is as weak as one whose technique has no strength.
     """
     best = record.best
-    return min(
-        record.complete, key=lambda entry: (strength(record, entry), entry is best, -entry.objective, entry.number)
-    )
+    return min(record.complete, key=lambda entry: (strength(record, entry), entry is best, -entry.loss, entry.number))
 
 
 def no_weaker(record: Record, entry: Entry, other: Entry) -> bool:

@@ -12,7 +12,8 @@ import optuna
 
 from search.data import DATASETS
 from search.recipe import Recipe, packaged
-from search.record.curves import RECIPE
+from search.record.objectives import Objectives
+from search.record.stored import stored_recipe
 from search.show.sheet import Sheet
 from search.show.text import number, plain
 from search.storage import database, installed
@@ -28,12 +29,14 @@ class StoredStudy:
         name: its name.
         recipe: the name of the recipe that it was made from.
         trials: the number of its trials in each state.
-        best: the lowest value of a complete trial; None before there is one.
+        objective: the first objective.
+        best: its best value among the complete trials; None before there is one.
     """
 
     name: str
     recipe: str
     trials: dict[str, int]
+    objective: str
     best: float | None
 
 
@@ -69,9 +72,12 @@ class Catalogue:
         ]
         if not self.studies:
             return "\n".join(map(str, [*parts, f"studies: there are none in {self.storage} yet"]))
-        rows = [(one.name, one.recipe, tally(one.trials) or "none yet", number(one.best)) for one in self.studies]
-        headings = ("study", "recipe", "trials", "best val_loss")
-        return "\n".join(map(str, [*parts, Sheet(headings, rows, headings[:3], f"studies in {self.storage}")]))
+        rows = [
+            (one.name, one.recipe, tally(one.trials) or "none yet", one.objective, number(one.best))
+            for one in self.studies
+        ]
+        headings = ("study", "recipe", "trials", "objective", "best")
+        return "\n".join(map(str, [*parts, Sheet(headings, rows, headings[:4], f"studies in {self.storage}")]))
 
 
 def catalogue(storage: str = database.DEFAULT_STORAGE) -> Catalogue:
@@ -98,6 +104,9 @@ def _studies(storage: str) -> Iterator[StoredStudy]:
     with database.faults(storage):
         backend = database.connect(storage)
         for name, attributes in stored.items():
-            trials = optuna.load_study(study_name=name, storage=backend).get_trials(deepcopy=False)
+            study = optuna.load_study(study_name=name, storage=backend)
+            trials, recipe = study.get_trials(deepcopy=False), stored_recipe(attributes)
+            first = Objectives.stored(recipe, study.directions).first
             values = [trial.values[0] for trial in trials if trial.state.name == "COMPLETE" and trial.values]
-            yield StoredStudy(name, attributes[RECIPE].get("name", ""), by_state(trials), min(values, default=None))
+            best = min(values, key=first.loss, default=None)
+            yield StoredStudy(name, recipe.get("name", ""), by_state(trials), first.name, best)

@@ -10,7 +10,6 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from search.record.curves import CURVES, SUMMARY, Curves
-from search.record.objectives import value
 from search.study.published import PublishedFigure, compare
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def trials(study: BaseStudy) -> pd.DataFrame:
         return {f"values_{name}": at for name, at in named} | {"front": trial.number in front}
 
     rows = [
-        {"number": trial.number, "state": trial.state.name.lower(), "value": value(trial)}
+        {"number": trial.number, "state": trial.state.name.lower(), "value": study.objectives.value(trial)}
         | objectives(trial)
         | trial.params
         | trial.user_attrs.get(SUMMARY, {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -14,8 +14,9 @@ from search.recipe import Recipe
 from search.recipe.distributions import as_text
 from search.recipe.schema import DataSet
 from search.recipe.space import Space
-from search.record.objectives import VAL_LOSS, Objectives
+from search.record.objectives import VAL_LOSS
 from search.storage.fields import Part
+from search.train.metrics.objective import Direction
 
 IDENTITY = "identity"
 """The study attribute that holds what `describe` returns."""
@@ -34,6 +35,7 @@ _FREE = {
     "grid_points",
     "data",
     "objective",
+    "metrics",
     "pruner",
 }
 # The fields of version 0.1.0, which every stored identity has. A later field of a recipe or its pruner is left out at
@@ -60,8 +62,10 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
     # For a path this is its stem, because a file that has moved holds the same data.
     fields |= {"dataset": dataset_name(spec.dataset), "scale": spec.scale, "data": data.fingerprint()}
     # Fields at their defaults are left out, so that the identity of a study from before they existed still matches.
-    if len(recipe.objective) > 1:
+    if recipe.objective != VAL_LOSS.names:
         fields["objective"] = ",".join(recipe.objective)
+    if recipe.metrics:
+        fields["metrics"] = ",".join(recipe.metrics)
     if spec.target is not None:
         fields["target"] = spec.target
     if spec.validation != "train":
@@ -74,18 +78,25 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
     return fields | {"techniques": "+".join(recipe.techniques), "loss": loss}
 
 
-def claim(study: optuna.Study, recipe: Recipe, space: Space, data: Data, loss: str) -> None:
+def claim(
+    study: optuna.Study, recipe: Recipe, space: Space, data: Data, loss: str, directions: Sequence[Direction]
+) -> None:
     """Store the identity of a new study, or validate that a stored one is the same study.
+
+    Args:
+        study: the Optuna study.
+        recipe, space, data, loss: what the study is about.
+        directions: the directions of its objectives.
 
     Raises:
         Mismatch: the stored study of this name has another identity.
     """
     identity = describe(recipe, space, data, loss)
-    if not validate_identity(study, identity):
+    if not validate_identity(study, identity, directions):
         study.set_user_attr(IDENTITY, identity)
 
 
-def validate_identity(study: optuna.Study, asked: Mapping[str, str]) -> bool:
+def validate_identity(study: optuna.Study, asked: Mapping[str, str], directions: Sequence[Direction]) -> bool:
     """Validate that a study has the identity that is asked for; return False for a new study, which has none yet.
 
     Raises:
@@ -93,9 +104,8 @@ def validate_identity(study: optuna.Study, asked: Mapping[str, str]) -> bool:
     """
     noted: Mapping[str, Any] | None = study.user_attrs.get(IDENTITY)
     if noted is None:
-        objectives = Objectives(tuple(asked["objective"].split(","))) if "objective" in asked else VAL_LOSS
-        directions = [StudyDirection[one.upper()] for one in objectives.directions]
-        if study.get_trials(deepcopy=False) or study.directions != directions:
+        wanted = [StudyDirection[one.upper()] for one in directions]
+        if study.get_trials(deepcopy=False) or study.directions != wanted:
             raise Mismatch(study.study_name, "was not made by regsearch")
         return False
     names = [name for name in dict.fromkeys((*noted, *asked)) if noted.get(name) != asked.get(name)]

@@ -49,8 +49,8 @@ def run_in_process(
 def _search(study: BaseStudy, budget: int, observer: Observer, *, extend: bool) -> None:
     assert study.backend is not None
     validate = partial(compose.validate_study, study.techniques, study.techniques, study.data) if extend else None
-    asker = Asker(study.optuna_study, study.backend, study.recipe, study.space, budget, study.claims)
-    pruner = pruners.of(study.recipe, study.space, study.batches, study.loss)
+    asker = Asker(study.optuna_study, study.backend, study.recipe, study.space, budget, study.claims, study.objectives)
+    pruner = pruners.of(study.recipe, study.space, study.objectives, study.batches, study.loss, study.metrics)
     made_by = study.optuna_study.user_attrs[identity.IDENTITY] | study.environment()
     folder = CHECKPOINTS if study.given["checkpoint"] else None
     loop.search(

@@ -69,7 +69,8 @@ def _peek(study: BaseStudy) -> optuna.Study | None:
         if study.name not in optuna.get_all_study_names(backend):
             return None
         optuna_study = optuna.load_study(study_name=study.name, storage=backend)
-        validate_identity(optuna_study, describe(study.recipe, study.space, study.data, study.loss))
+        asked = describe(study.recipe, study.space, study.data, study.loss)
+        validate_identity(optuna_study, asked, study.objectives.directions)
     return optuna_study
 
 

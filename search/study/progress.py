@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 import optuna
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -45,7 +46,10 @@ class Progress:
         self._budget, self._longest, self._width = budget, epochs, width
         self._extensions, self._announced = extensions, len(extensions())
         self._done = len(finished)
-        self._best = min((t.values[0] for t in finished if t.state == TrialState.COMPLETE), default=None)
+        self._maximize = study.directions[0] == StudyDirection.MAXIMIZE
+        self._best: float | None = None
+        for trial in finished:
+            self._improve(trial.state, trial.values[0] if trial.values else None)
         self._pruned = sum(t.state == TrialState.PRUNED for t in finished)
         self._in_flight: dict[int, float] = {}
         self._display = Display(
@@ -101,8 +105,13 @@ class Progress:
         self._in_flight.pop(number, None)
         self._done += 1
         self._pruned += state == TrialState.PRUNED
+        self._improve(state, value)
+
+    def _improve(self, state: TrialState, value: float | None) -> None:
+        """Keep the value of a trial if it is complete and the best so far."""
         if state == TrialState.COMPLETE and value is not None:
-            self._best = value if self._best is None else min(self._best, value)
+            better = max if self._maximize else min
+            self._best = value if self._best is None else better(self._best, value)
 
     def _status(self) -> str:
         best = "" if self._best is None else f"best {self._best:.4g}, "

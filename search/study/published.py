@@ -52,7 +52,8 @@ class PublishedFigure:
 def compare(study: BaseStudy) -> list[PublishedFigure]:
     """Return every published figure of a study's recipe, setting by setting."""
     trials = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    measured = {t.user_attrs.get(CELL): by_replicate(Curves.decode(t.user_attrs[CURVES])) for t in trials}
+    aim = study.objectives.first
+    measured = {t.user_attrs.get(CELL): by_replicate(Curves.decode(t.user_attrs[CURVES]), aim) for t in trials}
     return [
         _figure(setting.label, metric, theirs, measured.get(index, {}).get(metric))
         for index, setting in enumerate(study.recipe.settings)

@@ -35,7 +35,7 @@ def work(
     Args:
         line: the orders.
         data: a reference to the data of the study in the object store.
-        sources: the text of each technique file, by its path in the orders.
+        sources: the text of each file of a technique or metric, by its path in the orders.
         wanted: the `versions` of the command.
         folder: the folder that the command runs in, with its checkpoints; nodes that share their files have it too.
     """
@@ -69,8 +69,12 @@ def work(
 def _live(orders: Orders, data: Data, sources: Mapping[str, str], messages: queue.SimpleQueue[str | Ended]) -> None:
     try:
         with tempfile.TemporaryDirectory() as place:
-            techniques = [_written(Path(place, str(number)), *each) for number, each in enumerate(sources.items())]
-            train(replace(orders, techniques=techniques), messages.put, data)
+            files = {
+                path: _written(Path(place, str(number)), path, text)
+                for number, (path, text) in enumerate(sources.items())
+            }
+            techniques, metrics = ([files[path] for path in paths] for paths in (orders.techniques, orders.metrics))
+            train(replace(orders, techniques=techniques, metrics=metrics), messages.put, data)
         end = Ended(0, "")
     except RequestError as error:
         end = Ended(2, str(error))
@@ -82,7 +86,7 @@ def _live(orders: Orders, data: Data, sources: Mapping[str, str], messages: queu
 
 
 def _written(folder: Path, path: str, text: str) -> str:
-    """Write a technique file under its own name, and return its path."""
+    """Write a user's file under its own name, and return its path."""
     folder.mkdir()
     file = folder / Path(path).name
     file.write_text(text)

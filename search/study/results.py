@@ -10,7 +10,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.errors import counted
 from search.record.curves import CELL, DIVERGED_AT, SUMMARY
-from search.record.objectives import value
 from search.show.sheet import Sheet
 from search.show.text import number, plain
 from search.storage.database import shown
@@ -69,7 +68,9 @@ def best(study: BaseStudy, trials: Sequence[FrozenTrial]) -> Sheet:
     labels = [setting.label for setting in settings] if any(setting.name for setting in settings) else []
     # A setting's label stands for its values; columns for all of them would be too narrow to read.
     names = [name for name in study.space.searched if not labels and any(name in t.params for t in ranked)]
-    metric, others = study.data.metric, study.objectives.names[1:]
+    first, *others = study.objectives.names
+    # The metric of the task is shown with the objectives, unless it is one of them.
+    metrics = [name for name in (study.data.metric, *study.recipe.metrics) if name not in study.objectives.names]
     rows = []
     for trial in ranked:
         summary = trial.user_attrs.get(SUMMARY, {})
@@ -78,15 +79,16 @@ def best(study: BaseStudy, trials: Sequence[FrozenTrial]) -> Sheet:
             [
                 str(trial.number),
                 *([labels[trial.user_attrs[CELL]]] if labels else []),
-                number(value(trial)),
+                number(study.objectives.value(trial)),
                 *(number(at) for at in (trial.values or [None] * (1 + len(others)))[1:]),
-                number(summary.get(f"best_{metric}")),
+                *(number(summary.get(f"best_{name}")) for name in dict.fromkeys(metrics)),
                 *(number(trial.params.get(name)) for name in names),
                 number(summary.get("best_epoch")),
                 state,
             ]
         )
-    headings = ["trial", *(["setting"] if labels else []), "val_loss", *others, metric, *names, "best epoch", "state"]
+    headings = ["trial", *(["setting"] if labels else []), first, *others, *dict.fromkeys(metrics), *names]
+    headings += ["best epoch", "state"]
     return Sheet(headings, rows, ("setting", "state"), f"{study.name}: {title}")
 
 
@@ -125,7 +127,8 @@ def _ranked(study: BaseStudy, trials: Sequence[FrozenTrial]) -> tuple[str, list[
         return title, shown_trials
 
     def order(trial: FrozenTrial) -> tuple[bool, float, int]:
-        first = value(trial)
-        return trial.state != TrialState.COMPLETE, math.inf if first is None else first, trial.number
+        first = study.objectives.value(trial)
+        loss = math.inf if first is None else study.objectives.first.loss(first)
+        return trial.state != TrialState.COMPLETE, loss, trial.number
 
     return f"the best of {counted(len(trials), 'trial')}", sorted(trials, key=order)[:_ROWS]

@@ -77,12 +77,13 @@ class Retraining:
 
 
 class Retrained(NamedTuple):
-    """One replicate of a trial: a pack of this slot alone at its best epoch, and its validation loss there."""
+    """One replicate of a trial: a pack of this slot alone at its best epoch, and its loss and objective there."""
 
     trial: int
     replicate: int
     network: Pack
     val_loss: float
+    objective: float
 
 
 def retrain(retrainings: Sequence[Retraining], what: str, log: Log | None = None) -> Generator[Retrained]:
@@ -146,9 +147,8 @@ def _train_pack(owner: Retraining, slots: Sequence[Slot]) -> Generator[Retrained
             left -= len(slots)
             yield len(slots)
         else:
-            pack, val_loss = trained
-            (slot,) = pack.slots
-            yield Retrained(slot.trial, slot.replicate, pack, val_loss)
+            (slot,) = trained.pack.slots
+            yield Retrained(slot.trial, slot.replicate, *trained)
     yield left
 
 
@@ -168,7 +168,7 @@ def retrained_model(study: BaseStudy, number: int | None = None, log: Log | None
     program, data = retraining.program, study.data
     if not (networks := list(retrain([retraining], f"training trial {trial.number} again", log))):
         raise RequestError(f"trial {trial.number} diverges when it is trained again: its loss is never finite")
-    ((_, _, pack, val_loss),) = networks
+    ((_, _, pack, val_loss, _),) = networks
     tensors = {name: tensor.cpu() for name, tensor in pack.weights(0).items()}
     for name, scaling in (("inputs", data.inputs), ("targets", data.targets)):
         if scaling is not None:

@@ -125,7 +125,7 @@ def validate_run(study: BaseStudy, trials: int | None, options: RunOptions) -> C
     from search.workers import cluster
 
     share = cluster.join_cluster(study.storage, workers, study.given["device"], options.address)
-    return lambda orders: cluster.RayEngine(share, study.data, orders.techniques, ray_task.work)
+    return lambda orders: cluster.RayEngine(share, study.data, [*orders.techniques, *orders.metrics], ray_task.work)
 
 
 def _run_by_workers(
@@ -152,13 +152,14 @@ def _orders(study: BaseStudy, budget: int, options: RunOptions) -> Orders:
     """Return the orders for the workers.
 
     Raises:
-        RequestError: a technique was given as an object, which workers can't import.
+        RequestError: a technique or a metric was given as an object, which workers can't import.
     """
     given = dict(study.given)
-    for one in given["techniques"]:
-        if not isinstance(one, str | Path):
-            raise RequestError(f"workers take techniques as paths of files, got the technique {one.name!r}")
-    given["techniques"] = [str(Path(one).absolute()) for one in given["techniques"]]
+    for kind in ("technique", "metric"):
+        for one in given[f"{kind}s"]:
+            if not isinstance(one, str | Path):
+                raise RequestError(f"workers take {kind}s as paths of files, got the {kind} {one.name!r}")
+        given[f"{kind}s"] = [str(Path(one).absolute()) for one in given[f"{kind}s"]]
     return Orders(
         recipe=recipe_fields(study.recipe),
         name=study.name,

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from search.choose import asking, samplers
+from search.choose import asking, pruners, samplers
 from search.choose.claims import claims
 from search.choose.extending.extended import Extended
 from search.data import Data, dataset_name
 from search.errors import RequestError, clip
 from search.recipe import Recipe, compose
+from search.recipe import metrics as own_metrics
 from search.recipe.discovery import select
 from search.recipe.space import Space
 from search.record import environment
-from search.record.curves import RECIPE
+from search.record.curves import ENVIRONMENT, RECIPE
 from search.record.extensions import Extension
 from search.record.objectives import Objectives
 from search.storage import away, database
@@ -35,6 +36,7 @@ from search.train import losses, precision
 from search.train.batches import Batches
 from search.train.crew import one_thread
 from search.train.device import auto_width, choose_device
+from search.train.metrics.metric import Metric
 from search.train.program import Program
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ class BaseStudy:
         checkpoint: whether to save the trials in training at each rung in `checkpoints/`, to continue there after a
             crash.
         techniques: techniques from outside the package, or paths of files that define one.
+        metrics: metrics that are also measured each epoch: names, metrics of your own, or paths of files that define
+            one. An objective of your own is given here too.
         loaded: the data of the study, if another process has loaded them; by default they are loaded here.
         changes: other fields of the recipe, such as ``trials=32``, ``set={"lr": 0.01}``, ``sampler="grid"``.
 
@@ -86,6 +90,7 @@ class BaseStudy:
         slots: int | str = "auto",
         checkpoint: bool = False,
         techniques: Sequence[Technique | Path | str] = (),
+        metrics: Sequence[Metric | Path | str] = (),
         loaded: Data | None = None,
         **changes: Any,
     ) -> None:
@@ -95,9 +100,12 @@ class BaseStudy:
             changes["data"] = data | dict(changes.get("data", {}))
         self.recipe = self.original.but(self.original.name, **changes) if changes else self.original
         self.storage, self.tracking_uri = storage, None if tracking_uri == "none" else tracking_uri
-        self.objectives = Objectives(self.recipe.objective)
+        self.chosen = chosen = own_metrics.choose(self.recipe, metrics)
+        self.recipe, self.metrics = chosen.recipe, chosen.measured
+        self.objectives = Objectives(self.recipe.objective, chosen.objectives)
         self.techniques = select(self.recipe.techniques, techniques)
-        self.extended = Extended(self.recipe, Space.resolve(self.recipe, self.techniques))
+        self.extended = Extended(self.recipe, Space.resolve(self.recipe, self.techniques), aim=self.objectives.first)
+        pruners.build(self.recipe.pruner, self.extended.base.longest(), objectives=self.objectives)
         self.device = choose_device(device)
         precision.validate_precision(self.recipe.precision, self.device)
         if slots != "auto" and (not isinstance(slots, int) or isinstance(slots, bool) or slots < 1):
@@ -110,6 +118,7 @@ class BaseStudy:
             "data_dir": str(data_dir),
             "offline": offline,
             "techniques": list(techniques),
+            "metrics": [one for one in metrics if not isinstance(one, str) or one.endswith(".py")],
         }
         self.data = loaded or compose.load_prepared_data(
             self.recipe, self.techniques, self.space, Path(data_dir), offline=offline
@@ -117,6 +126,7 @@ class BaseStudy:
         self.name = identity.checked_name(study_name or f"{self.recipe.name}-{dataset_name(self.recipe.data.dataset)}")
         self.loss = losses.named(self.recipe.loss, self.data)
         self._batches: Batches | None = None
+        self._metric_notes = own_metrics.validate(chosen, self.data, self.batches) if self.metrics else []
         self._programs: dict[tuple[Any, ...], Program] = {}
         self._slot_bytes: int | None = None
         self._optuna: optuna.Study | None = None
@@ -155,6 +165,8 @@ class BaseStudy:
                 seed=self.recipe.seed,
                 watch=self.recipe.watch,
                 precision=self.recipe.precision,
+                metrics=self.metrics,
+                objective=self.objectives.first,
             )
         return self._programs[signature]
 
@@ -181,7 +193,8 @@ class BaseStudy:
                     directions=self.objectives.directions,
                     load_if_exists=True,
                 )
-                identity.claim(study, self.recipe, self.space, self.data, self.loss)
+                directions = self.objectives.directions
+                identity.claim(study, self.recipe, self.space, self.data, self.loss, directions)
                 if RECIPE not in study.user_attrs:
                     study.set_user_attr(RECIPE, recipe_fields(self.recipe))
             self.claims.release()  # a run opens its own connection, and a report needs none
@@ -219,16 +232,20 @@ class BaseStudy:
 
     def notes(self) -> list[str]:
         """Return what the user should know before the study runs, a line each."""
-        return [*self.data.notes, *samplers.notes(self.recipe, self.space), *self.recipe.notes()]
+        notes = [*self.data.notes, *samplers.notes(self.recipe, self.space), *self.recipe.notes(), *self._metric_notes]
+        if self._optuna is not None and ENVIRONMENT in self._optuna.user_attrs:
+            there = self._optuna.user_attrs[ENVIRONMENT]
+            notes += environment.changed_metrics(there, self.environment())
+        return notes
 
     def environment(self) -> dict[str, str]:
         """Return the environment that is recorded with trials: device, CPU, precision, data and versions."""
         noted = self.optuna_study.user_attrs[identity.IDENTITY]  # compared at opening: no need to read large data again
-        return environment.describe(self.device, self.recipe.precision, noted["data"])
+        return environment.describe(self.device, self.recipe.precision, noted["data"], self.chosen.digests)
 
     def extended_in(self, stored: optuna.Study) -> Extended:
         """Return the space and the budget of this study as the storage has them now."""
-        return Extended.read(self.recipe, self.extended.base, stored.user_attrs)
+        return self.extended.read(stored.user_attrs)
 
     def follow_extensions(self) -> Sequence[Extension]:
         """Read the extensions from the storage again, unless it is away, and return them."""
@@ -243,10 +260,10 @@ class BaseStudy:
 
     @property
     def best(self) -> FrozenTrial | None:
-        """The complete trial with the lowest validation loss; None before there is one."""
+        """The complete trial with the best first objective, by default validation loss; None before there is one."""
         return next(iter(self.front), None)
 
     @property
     def front(self) -> list[FrozenTrial]:
-        """The complete trials that no other dominates, by validation loss; for one objective, the best trial alone."""
+        """The complete trials that no other dominates, by the first objective; for one, the best trial alone."""
         return self.objectives.front(self.optuna_study.get_trials(deepcopy=False))

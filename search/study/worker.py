@@ -66,6 +66,7 @@ def train(orders: Orders, write: Callable[[str], object], data: Data | None = No
         data_dir=Path(orders.data_dir),
         offline=orders.offline,
         techniques=orders.techniques,
+        metrics=orders.metrics,
         loaded=data,
     )
     timeout = None if orders.until is None else max(0.001, orders.until - time.time())

@@ -91,6 +91,16 @@ class Values(Mapping[str, Tensor]):
         """Expand ``groups x ...`` to ``slots x ...``, without a copy if there is one group; slots stay as they are."""
 
     @abstractmethod
+    def objective(self, metrics: Mapping[str, Tensor]) -> Tensor:
+        """Return the study's first objective after an epoch, with the sign that makes less of it better, ``(slots,)``.
+
+        By default that is `val_loss`. It is not finite where the validation loss is not.
+
+        Args:
+            metrics: the metrics of the epoch, as `after_epoch` gets them.
+        """
+
+    @abstractmethod
     def parameter(self, name: str, layer: int) -> Tensor:
         """Return one of the technique's own parameters (`Technique.parameters`), ``slots x padded width``."""
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
 
+from search.record.objectives import Objectives
 from search.record.stored import stored_recipe
 from search.show.text import trial_name
 from search.tracking.link import WriterLink
-from search.tracking.plan import OBJECTIVE, setting_name
+from search.tracking.plan import setting_name, so_far
+from search.train.metrics.objective import VAL_LOSS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +36,10 @@ class MlflowMirror:
 
     def __init__(self, study: str, storage: str, tracking_uri: str) -> None:
         self._arguments = {"study": study, "storage": storage, "tracking_uri": tracking_uri}
-        self._least: dict[int, list[float]] = {}  # for each trial in training: the least validation loss by replicate
+        self._aim = VAL_LOSS
+        self._least: dict[
+            int, list[float]
+        ] = {}  # for each trial in training: the best objective by replicate, as a loss
 
     def __enter__(self) -> MlflowMirror:
         self._link = WriterLink(**self._arguments)
@@ -51,6 +56,8 @@ class MlflowMirror:
 
     def asked(self, cohort: Sequence[Asked]) -> None:
         recipe = stored_recipe(cohort[0].trial.study.user_attrs) if cohort else {}
+        if cohort:
+            self._aim = Objectives.stored(recipe, cohort[0].trial.study.directions).first
         for one in cohort:
             trial = one.trial
             start = trial.datetime_start
@@ -65,7 +72,8 @@ class MlflowMirror:
             return
         curves = [member.curves for member in members]
         # The objective comes first, as in the record: MLflow keeps the order in which it first met a run's metrics.
-        metrics = {OBJECTIVE: [self._so_far(m.number, one["val_loss"]) for m, one in zip(members, curves, strict=True)]}
+        best = [self._so_far(member.number, one) for member, one in zip(members, curves, strict=True)]
+        metrics = {so_far(self._aim.name): best}
         metrics |= {name: [_mean(one[name][-1].tolist()) for one in curves] for name in curves[0]}
         numbers, epochs = [m.number for m in members], [m.epoch for m in members]
         self._link.epoch(numbers, epochs, members[0].times[-1], metrics)
@@ -75,15 +83,20 @@ class MlflowMirror:
         self._least.pop(number, None)
         self._link.told(number)
 
-    def _so_far(self, number: int, losses: NDArray[np.float64]) -> float:
-        """Return `summary.objective_so_far` after the last epoch, from validation losses ``epochs x replicates``."""
+    def _so_far(self, number: int, curves: Mapping[str, NDArray[np.float64]]) -> float:
+        """Return `summary.objective_so_far` after the last epoch, from curves ``epochs x replicates``."""
+        values, losses = curves[self._aim.name], curves["val_loss"]
         # A trial that is seen for the first time may have trained before, up to a checkpoint.
-        fresh = losses[-1:] if number in self._least else losses
-        least = self._least.get(number, [math.inf] * losses.shape[1])
-        for epoch in fresh.tolist():
-            least = [loss if loss < old else old for loss, old in zip(epoch, least, strict=True)]  # NaN is not less
+        first = -1 if number in self._least else 0
+        least = self._least.get(number, [math.inf] * values.shape[1])
+        for epoch, of_epoch in zip(self._aim.loss(values[first:]).tolist(), losses[first:].tolist(), strict=True):
+            # NaN is not less.
+            least = [
+                value if value < old and math.isfinite(loss) else old
+                for value, loss, old in zip(epoch, of_epoch, least, strict=True)
+            ]
         self._least[number] = least
-        return _mean(least)
+        return self._aim.loss(_mean(least))
 
 
 def _mean(values: list[float]) -> float:

@@ -10,8 +10,9 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from search.tracking.plan import OBJECTIVE, STUDY_TAG, clean_key, view_tag
+from search.tracking.plan import STUDY_TAG, clean_key, so_far, view_tag
 from search.tracking.store import tagged
+from search.train.metrics.objective import VAL_LOSS, Objective
 
 NOTE_TAG = "mlflow.note.content"
 EXPERIMENT_TAGS = {
@@ -25,7 +26,9 @@ _CURVES = ("val_loss", "train_loss", "val_accuracy", "val_rmse")
 _SECTION = "curves"
 
 
-def study_view(study: str, params: Sequence[str], metrics: Collection[str], created_ms: int) -> tuple[str, str] | None:
+def study_view(
+    study: str, params: Sequence[str], metrics: Collection[str], created_ms: int, aim: Objective = VAL_LOSS
+) -> tuple[str, str] | None:
     """Return the tag, key and value, of a study's saved view: its trials that have an objective, the best first.
 
     Args:
@@ -33,22 +36,27 @@ def study_view(study: str, params: Sequence[str], metrics: Collection[str], crea
         params: the hyperparameters that are searched.
         metrics: the names of a trial's metrics.
         created_ms: the start of the study in ms since the Unix epoch.
+        aim: its first objective.
 
     Returns:
         The tag; None if it is longer than MLflow allows.
     """
     names = [clean_key(name) for name in params]
-    shown = [f"best_{name}" for name in _CURVES if name != "train_loss"] + ["best_epoch"]
+    objective = so_far(aim.name)
+    curves = list(dict.fromkeys([aim.name, *_CURVES]))
+    shown = [f"best_{name}" for name in curves if name != "train_loss"] + ["best_epoch"]
+    # The filter leaves out trials without an objective; other objectives than losses may be negative.
+    least = 0 if aim == VAL_LOSS else -1e300
     columns = [f"metrics.`{name}`" for name in shown if name in metrics] + [f"params.`{name}`" for name in names]
     state = {
-        "searchFilter": f"{tagged(STUDY_TAG, study)} and metrics.{OBJECTIVE} >= 0",
-        "orderByKey": f"metrics.`{OBJECTIVE}`",
-        "orderByAsc": True,
+        "searchFilter": f"{tagged(STUDY_TAG, study)} and metrics.{objective} >= {least:g}",
+        "orderByKey": f"metrics.`{objective}`",
+        "orderByAsc": aim.direction == "minimize",
         "selectedColumns": columns,
         "compareRunSections": [{"uuid": _SECTION, "name": "Study", "display": True}],
         "compareRunCharts": [
-            _chart("PARALLEL", "parallel", selectedParams=names, selectedMetrics=[OBJECTIVE], showAllRuns=True),
-            *(_line(name) for name in _CURVES if f"best_{name}" in metrics),
+            _chart("PARALLEL", "parallel", selectedParams=names, selectedMetrics=[objective], showAllRuns=True),
+            *(_line(name) for name in curves if f"best_{name}" in metrics),
         ],
     }
     view = {"name": study, "createdAt": created_ms, "updatedAt": created_ms, "state": json.dumps(state)}

@@ -22,6 +22,7 @@ from search.errors import EnvironmentFault
 from search.record import curves as record
 from search.record.summary import objective_so_far
 from search.show.text import trial_name
+from search.train.metrics.objective import VAL_LOSS, Objective
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,12 +35,18 @@ STUDY_TAG = "regsearch.study"
 TRIAL_TAG = "regsearch.trial"
 STATE_TAG = "optuna.state"
 VIEW_TAG = "mlflow.sharedViewState."
-OBJECTIVE = "best_val_loss"
-"""The metric that is logged first: MLflow's Compare page plots the hyperparameters against the first metric."""
-DENSE = frozenset({"train_loss", "val_loss", "val_accuracy", "val_rmse", "sparsity", "lr"})
+DENSE = frozenset({"train_loss", "sparsity", "lr"})
 MOST_DENSE, MOST_SPARSE = 500, 25
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
 _FORMAT = "2"  # part of the digest: raise it if the same record must be shown differently
+
+
+def so_far(objective: str) -> str:
+    """Return the name of an objective's best value so far, ``best_val_loss``.
+
+    It is logged first: MLflow's Compare page plots the hyperparameters against the first metric.
+    """
+    return f"best_{objective}"
 
 
 def view_tag(study: str) -> str:
@@ -58,7 +65,10 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """The MLflow run of a finished trial; times are in ms since the Unix epoch, `digest` changes with the record."""
+    """The MLflow run of a finished trial; times are in ms since the Unix epoch, `digest` changes with the record.
+
+    `aim` is the first objective of the study.
+    """
 
     number: int
     name: str
@@ -69,6 +79,7 @@ class TrialPlan:
     tags: dict[str, str]
     digest: str
     trial: FrozenTrial
+    aim: Objective
 
     def points(self) -> list[Point]:
         """Return every value of the run, each (key, step) once; computed on demand, as most runs are up to date.
@@ -78,7 +89,7 @@ class TrialPlan:
         """
         attributes = self.trial.user_attrs
         try:
-            points = list(_curve_points(attributes, self.end_ms))
+            points = list(_curve_points(attributes, self.end_ms, self.aim))
         except ValueError as error:
             raise EnvironmentFault(f"the record of trial {self.number} in the study cannot be read: {error}") from error
         curves = {point.key for point in points}
@@ -89,8 +100,14 @@ class TrialPlan:
         return points
 
 
-def plan_trial(study: str, trial: FrozenTrial, recipe: Mapping[str, Any], environment: Mapping[str, Any]) -> TrialPlan:
-    """Plan the run of a finished trial, given the recipe and the environment of its study."""
+def plan_trial(
+    study: str,
+    trial: FrozenTrial,
+    recipe: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    aim: Objective = VAL_LOSS,
+) -> TrialPlan:
+    """Plan the run of a finished trial, given the recipe, the environment and the first objective of its study."""
     attributes = trial.user_attrs
     tags = trial_tags(study, trial.number, trial.state.name)
     if "seed" in recipe:
@@ -111,10 +128,11 @@ def plan_trial(study: str, trial: FrozenTrial, recipe: Mapping[str, Any], enviro
         tags=tags,
         digest=hashlib.sha256(content.encode()).hexdigest()[:32],
         trial=trial,
+        aim=aim,
     )
 
 
-def _curve_points(attributes: Mapping[str, Any], end_ms: int) -> Iterator[Point]:
+def _curve_points(attributes: Mapping[str, Any], end_ms: int, aim: Objective) -> Iterator[Point]:
     """Yield the points of the curves: the planned, thinned epochs that were reached, and the last epoch reached."""
     if record.CURVES not in attributes:
         return
@@ -128,8 +146,8 @@ def _curve_points(attributes: Mapping[str, Any], end_ms: int) -> Iterator[Point]
         known = record.decode_times(attributes[record.TIMES])[:reached]
         times[: len(known)] = known
     series = {metric: curves.mean(metric) for metric in curves.metrics}
-    if "val_loss" in series:
-        series = {OBJECTIVE: objective_so_far(curves)} | series
+    if aim.name in series:
+        series = {so_far(aim.name): objective_so_far(curves, aim)} | series
     with np.errstate(invalid="ignore"):
         if "train_loss" in series and "val_loss" in series:
             series.setdefault("generalization_gap", series["val_loss"] - series["train_loss"])
@@ -147,7 +165,9 @@ def _curve_points(attributes: Mapping[str, Any], end_ms: int) -> Iterator[Point]
 
 @lru_cache(maxsize=256)
 def _kept_epochs(metric: str, planned: int) -> NDArray[np.int64]:
-    return record.logged_epochs(planned, MOST_DENSE if metric in DENSE else MOST_SPARSE)
+    # val_objective is shown as roughly as train_objective is.
+    dense = metric in DENSE or (metric.startswith("val_") and metric not in ("val_objective", "val_loss_sd"))
+    return record.logged_epochs(planned, MOST_DENSE if dense else MOST_SPARSE)
 
 
 @lru_cache(maxsize=256)

@@ -57,6 +57,7 @@ class StudySync:
         self._name = study
         self._storage = storage
         self._study: optuna.Study | None = None
+        self._objectives = VAL_LOSS
         self._view = MlflowView(tracking_uri, experiment, study)
         self._done: set[int] = set()  # the finished trials that need not be looked at again
         self._left = True  # whether the last step has left other trials for later
@@ -129,8 +130,10 @@ class StudySync:
             except KeyError:
                 raise EnvironmentFault(f"there is no study {self._name!r} in the storage") from None
             trials = {trial.number: trial for trial in self._study.get_trials(deepcopy=False)}
+            attributes = self._study.user_attrs
+            self._objectives = Objectives.stored(stored_recipe(attributes), self._study.directions)
             self._looked = time.monotonic()
-            return trials, self._study.user_attrs
+            return trials, attributes
 
     def _flush(self, live: Live) -> None:
         self._shown = time.monotonic()
@@ -144,12 +147,13 @@ class StudySync:
     ) -> None:
         """Make the runs of pending trials equal to their record: for a limited time or, in a hurry, all of them."""
         recipe, environment = stored_recipe(attributes), attributes.get(record.ENVIRONMENT, {})
+        aim = self._objectives.first
         until = time.monotonic() + _SLICE
         # Runs that MLflow has refused before come last, so that they do not hold up the others.
         for number in sorted(pending, key=lambda number: (self._stumbles[number], number)):
             self._stumbles[number] += 1
             try:
-                if self._view.reconcile(plan_trial(self._name, trials[number], recipe, environment)):
+                if self._view.reconcile(plan_trial(self._name, trials[number], recipe, environment, aim)):
                     self.progressed = True
                     self.written.add(number)
             except EnvironmentFault as fault:
@@ -169,7 +173,7 @@ class StudySync:
         if recipe.get("title"):
             tags[NOTE_TAG] = as_text(recipe["title"])
         best: tuple[float, int] | None = None
-        objectives = Objectives(tuple(recipe.get("objective", VAL_LOSS.names)))
+        objectives = self._objectives
         if front := objectives.front([trials[number] for number in sorted(trials)]):
             tags["best_trial"] = str(front[0].number)
             best = front[0].values[0], sum(1 for one in trials.values() if one.state.is_finished())
@@ -178,7 +182,9 @@ class StudySync:
         self._view.describe(params_text(recipe), tags, best)
         params = dict.fromkeys(name for trial in trials.values() for name in trial.params)
         metrics = {name for trial in trials.values() for name in trial.user_attrs.get(record.SUMMARY, {})}
-        view = study_view(self._name, list(params), metrics, _study_start(trials)) if metrics else None
+        view = (
+            study_view(self._name, list(params), metrics, _study_start(trials), objectives.first) if metrics else None
+        )
         if view is not None:
             self._view.offer(*view)
 

@@ -45,6 +45,7 @@ class Batches:
         folds: the data of each fold of a cross-validation, this one first; only this one for a single split.
         target_scale: the factors from standardised targets to the user's units, ``(padded outputs,)``; None in
             classification.
+        target_shift: what is then added, ``(padded outputs,)``; None in classification.
     """
 
     def __init__(self, data: Data, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
@@ -57,6 +58,7 @@ class Batches:
         self.classes = data.classes
         self.metric = data.metric
         self.target_scale = None if data.targets is None else self.pad(data.targets.scale[None])[0]
+        self.target_shift = None if data.targets is None else self.pad(data.targets.shift[None])[0]
         self.x_train, self.y_train = self.pad(data.x_train), self._targets(data.y_train)
         self.x_val, self.y_val = self.pad(data.x_val), self._targets(data.y_val)
         self.x_test, self.y_test = self.pad(data.x_test), self._targets(data.y_test)

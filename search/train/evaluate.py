@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from search.technique.layout import Layout
 from search.train.batches import Batches, Targets
+from search.train.metrics.metric import Metric
 from search.train.network import Network, Products
 from search.train.program import Program
 
 # Rows per product in evaluation. This is a constant because the way rows are cut must not depend on the pack.
 EVAL_ROWS = 2048
 _SPARSE = 1e-6
+# Numbers per slot that are scored at once: the temporaries of a metric are a few times as many.
+_SCORED = 2**22
 
 
 @torch.no_grad()
-def score(network: Network, groups: int, batches: Batches, x: Tensor, y: Targets) -> tuple[Tensor, Tensor]:
+def score(
+    network: Network, groups: int, batches: Batches, x: Tensor, y: Targets, kept: list[Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
     """Return mean loss and accuracy (or root mean squared error in the user's units), float64 ``(slots,)`` each.
 
     Args:
@@ -25,6 +32,7 @@ def score(network: Network, groups: int, batches: Batches, x: Tensor, y: Targets
         batches: the data on the device.
         x: the inputs, ``examples x padded features``.
         y: their targets. With weights, the means are weighted.
+        kept: gets the predictions of some examples after the other, as `readable` returns them.
     """
     loss = torch.zeros(network.products.slots, dtype=torch.float64, device=batches.device)
     read = torch.zeros_like(loss)
@@ -32,10 +40,67 @@ def score(network: Network, groups: int, batches: Batches, x: Tensor, y: Targets
         rows = slice(start, start + EVAL_ROWS)
         predictions = network(x[rows].expand(groups, -1, -1))
         network.products.measure(predictions, y.part(rows), batches.target_scale, loss, read)
+        if kept is not None:
+            kept.append(readable(batches, predictions))
     total = len(x) if y.weights is None else y.weights.double().sum()
     loss /= total
     read = read / total if batches.target_scale is None else (read / (total * batches.outputs)).sqrt()
     return loss, read
+
+
+@torch.no_grad()
+def readable(batches: Batches, predictions: Tensor) -> Tensor:
+    """Return predictions as metrics take them: class probabilities, or numbers in the user's units, in float64.
+
+    Args:
+        batches: the data.
+        predictions: the predictions, ``slots x examples x padded outputs``.
+
+    Returns:
+        A new tensor, ``slots x examples x outputs``.
+    """
+    real = predictions[..., : batches.outputs].to(torch.float64, copy=True)
+    if batches.target_scale is None:
+        return real.softmax(-1)
+    return _in_units(batches, real)
+
+
+def truth(batches: Batches, y: Tensor) -> Tensor:
+    """Return targets as metrics take them: class numbers ``(rows,)``, or ``rows x outputs`` in the user's units.
+
+    Args:
+        batches: the data.
+        y: the targets, ``rows x padded outputs``.
+    """
+    real = y[:, : batches.outputs]
+    return real.argmax(-1) if batches.target_scale is None else _in_units(batches, real.double())
+
+
+def _in_units(batches: Batches, scaled: Tensor) -> Tensor:
+    assert batches.target_scale is not None
+    assert batches.target_shift is not None
+    scale, shift = batches.target_scale[: batches.outputs], batches.target_shift[: batches.outputs]
+    return scaled * scale.double() + shift.double()
+
+
+@torch.no_grad()
+def measure(metrics: Sequence[Metric], batches: Batches, kept: Sequence[Tensor], y: Targets) -> dict[str, Tensor]:
+    """Return metrics of predictions by name, float64 ``(slots,)`` each.
+
+    Args:
+        metrics: the metrics.
+        batches: the data.
+        kept: the predictions, as `readable` returns them, of some rows after the other.
+        y: the targets of all rows. With weights, the metrics are weighted.
+    """
+    if not metrics:
+        return {}
+    predictions, targets = torch.cat(list(kept), 1), truth(batches, y.values)
+    weights = None if y.weights is None else y.weights.double()
+    # A slot's result does not depend on how many are scored together.
+    together = max(1, _SCORED // max(1, predictions[0].numel()))
+    parts = torch.split(predictions, together)
+    return {metric.name: torch.cat([metric(targets, part, weights) for part in parts]) for metric in metrics}
 
 
 @torch.no_grad()

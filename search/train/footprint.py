@@ -58,7 +58,9 @@ def _working_bytes(program: Program, batches: Batches, own_inputs: Sequence[bool
     rows = min(program.batch_size, batches.train_rows)
     training = rows * (of_row * len(own_inputs) + 2 * widths[0] * sum(own_inputs))
     evaluation = min(EVAL_ROWS, len(batches.x_val)) * of_row
-    return item * (_COPIES * layout.size + max(training, evaluation))
+    # Metrics take the predictions for all validation rows at once, in float64, collected and joined.
+    scored = 2 * 8 * len(batches.x_val) * batches.outputs if program.metrics else 0
+    return item * (_COPIES * layout.size + max(training, evaluation)) + scored
 
 
 def _seen(program: Program, values: Mapping[str, float], batches: Batches) -> tuple[int, list[bool]]:

@@ -10,6 +10,8 @@ from search.technique.layout import Layout
 from search.train.batches import Batches
 from search.train.engine import Engine, choose_engine
 from search.train.losses import CLASSIFICATION, REGRESSION, LossFunction
+from search.train.metrics.metric import Metric
+from search.train.metrics.objective import VAL_LOSS, Objective
 from search.train.optimisers import OPTIMISERS, Optimiser
 from search.train.precision import Precision
 
@@ -30,6 +32,8 @@ class Program:
         watch: the extra metrics, as in the recipe.
         precision: the precision of products.
         engine: what computes them.
+        metrics: the metrics that are measured each epoch in addition to loss and accuracy or root mean squared error.
+        objective: the metric that decides which epoch is the best.
     """
 
     structure: Mapping[str, Value]
@@ -45,6 +49,8 @@ class Program:
     watch: tuple[str, ...] = ()
     precision: Precision = "fp32"
     engine: Engine = "torch"
+    metrics: tuple[Metric, ...] = ()
+    objective: Objective = VAL_LOSS
 
     @classmethod
     def build(
@@ -58,6 +64,8 @@ class Program:
         seed: int,
         watch: Sequence[str] = (),
         precision: Precision = "fp32",
+        metrics: Sequence[Metric] = (),
+        objective: Objective = VAL_LOSS,
     ) -> Program:
         """Build the program of one signature.
 
@@ -71,6 +79,8 @@ class Program:
             seed: the study's seed.
             watch: the extra metrics.
             precision: the precision of products.
+            metrics: the metrics to measure each epoch.
+            objective: the metric that decides which epoch is the best.
         """
         active = tuple(technique for technique in techniques if technique.is_active(numeric, structure))
         widths = (batches.features, *hidden_widths(str(structure["hidden"])), batches.outputs)
@@ -95,6 +105,9 @@ class Program:
             watch=tuple(watch),
             precision=precision,
             engine=choose_engine(batches.device, precision),
+            # Loss and accuracy or RMSE are measured in any case.
+            metrics=tuple(metric for metric in metrics if metric.name != batches.metric),
+            objective=objective,
         )
 
 

@@ -10,7 +10,9 @@ Source: Gal and Ghahramani, "Dropout as a Bayesian approximation: representing m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,8 +22,16 @@ from search.train.pack import Pack, Slot
 from search.train.program import Program
 
 
-def best_networks(program: Program, batches: Batches, slots: Sequence[Slot]) -> Generator[tuple[Pack, float] | None]:
-    """Train slots, and yield a pack of each one at its best epoch, with its validation loss there.
+class Best(NamedTuple):
+    """A slot at its best epoch: a pack of it alone, its validation loss, and the objective that says which is best."""
+
+    pack: Pack
+    val_loss: float
+    objective: float
+
+
+def best_networks(program: Program, batches: Batches, slots: Sequence[Slot]) -> Generator[Best | None]:
+    """Train slots, and yield each one at its best epoch, which is that of the best value of the program's objective.
 
     The best network of a trial is always obtained by training the trial again, because a slot is a pure function. Its
     pack holds everything that prediction needs, such as running estimates, not the weights alone. The packs are in the
@@ -30,14 +40,18 @@ def best_networks(program: Program, batches: Batches, slots: Sequence[Slot]) -> 
     Before that, None is yielded after each epoch, so that the caller can stop the training.
     """
     pack = Pack(program, batches, slots)
-    best: dict[tuple[int, int], tuple[Pack, float]] = {}
+    aim = program.objective
+    best: dict[tuple[int, int], Best] = {}
     stopped: set[tuple[int, int]] = set()
     for _ in range(program.epochs):
-        losses = pack.run_epoch()["val_loss"].tolist()
-        for index, (slot, loss) in enumerate(zip(pack.slots, losses, strict=True)):
+        measured = pack.run_epoch()
+        # The objective is as precise as in the record, so that both have the same best epoch.
+        values = zip(pack.slots, measured["val_loss"].tolist(), measured[aim.name].float().tolist(), strict=True)
+        for index, (slot, loss, value) in enumerate(values):
             name = slot.trial, slot.replicate
-            if name not in stopped and loss < best.get(name, (pack, float("inf")))[1]:
-                best[name] = Pack.gather([pack], [(0, index)]), loss
+            finite = math.isfinite(loss) and math.isfinite(value)
+            if name not in stopped and finite and (name not in best or aim.better(value, best[name].objective)):
+                best[name] = Best(Pack.gather([pack], [(0, index)]), loss, value)
         stopped |= {(slot.trial, slot.replicate) for slot in pack.stopped}
         if len(stopped) == len(slots):
             break

@@ -243,8 +243,10 @@ class Trainer:
     def _evaluate(self) -> dict[str, Tensor]:
         batches, theta, layout = self._batches, self._state["theta"], self._program.layout
         self._moment.train = False
-        loss, read = self.score(batches.x_val, batches.validation)
+        metrics, kept = self._program.metrics, list[Tensor]()
+        loss, read = self.score(batches.x_val, batches.validation, kept if metrics else None)
         measured = {"val_loss": loss, batches.metric: read}
+        measured |= evaluate.measure(metrics, batches, kept, batches.validation)
         penalty = _sum([term(self._leaf) for term in self._penalties])
         if penalty is not None:
             measured["val_objective"] = loss + penalty.double()
@@ -258,11 +260,11 @@ class Trainer:
             measured |= {name: value.double() for name, value in extra(theta).items()}
         return measured
 
-    def score(self, x: Tensor, y: Targets) -> tuple[Tensor, Tensor]:
+    def score(self, x: Tensor, y: Targets, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Return mean loss and accuracy or error on some rows of data (`evaluate.score`)."""
         self._moment.train = False
         self._network.begin()
-        return evaluate.score(self._network, len(self._moment.groups), self._batches, x, y)
+        return evaluate.score(self._network, len(self._moment.groups), self._batches, x, y, kept)
 
     @torch.no_grad()
     def predict(self, x: Tensor, number: int | None = None) -> Tensor:

@@ -14,6 +14,7 @@ from search.technique import Inputs, Value, Values
 from search.technique.layout import Layout
 from search.train import streams
 from search.train.batches import Batches
+from search.train.metrics.objective import VAL_LOSS, Objective
 from search.train.program import Program
 
 
@@ -31,6 +32,7 @@ class Moment:
         group_of: the group of each slot, int64 ``(slots,)``.
         forward: the number of forward passes in this step so far, part of the name of every draw.
         monte_carlo: whether this is a Monte Carlo pass; `train` is then false.
+        aim: the study's first objective.
     """
 
     seed: int
@@ -52,6 +54,7 @@ class Moment:
     steps: int = 1
     forward: int = 0
     monte_carlo: bool = False
+    aim: Objective = VAL_LOSS
 
     def expand(self, grouped: Tensor) -> Tensor:
         """Expand ``groups x ...`` to ``slots x ...``, without a copy if there is one group."""
@@ -120,6 +123,12 @@ class TechniqueValues(Values):
     def per_slot(self, grouped: Tensor) -> Tensor:
         return self.moment.expand(grouped)
 
+    def objective(self, metrics: Mapping[str, Tensor]) -> Tensor:
+        aim = self.moment.aim
+        if aim.name == "val_loss":
+            return metrics["val_loss"]
+        return torch.where(metrics["val_loss"].isfinite(), aim.loss(metrics[aim.name]), torch.nan)
+
     def parameter(self, name: str, layer: int) -> Tensor:
         return self.parameters[layer, name]
 
@@ -157,6 +166,7 @@ def make_values(
         dtype=batches.dtype,
         lr=numeric["lr"][:, None],
         epoch=epoch,
+        aim=program.objective,
     )
     return moment, [TechniqueValues(one.name, moment, one.monte_carlo) for one in program.techniques]
 

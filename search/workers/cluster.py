@@ -102,16 +102,16 @@ class RayEngine:
     Args:
         share: the resources that each worker asks for.
         data: the data of the study.
-        techniques: the paths of the users' own technique files; their text goes with the orders.
+        files: the paths of the users' own files of techniques and metrics; their text goes with the orders.
         work: what a task runs, a generator function; see `search.study.ray_task`.
     """
 
-    def __init__(self, share: Share, data: Data, techniques: Sequence[str], work: Callable[..., Any]) -> None:
+    def __init__(self, share: Share, data: Data, files: Sequence[str], work: Callable[..., Any]) -> None:
         import ray
 
         self._share = share
         self._data = ray.put(shipping.portable(data))
-        self._sources = {path: Path(path).read_text() for path in techniques}
+        self._sources = {path: Path(path).read_text() for path in files}
         self._versions = shipping.versions()
         task_of = ray.remote(
             num_cpus=share.cpus,

@@ -16,7 +16,7 @@ class Orders:
 
     Attributes:
         recipe: the recipe with every change, as the storage keeps it.
-        name, storage, device, slots, checkpoint, data_dir, offline, techniques: the arguments of `Study`.
+        name, storage, device, slots, checkpoint, data_dir, offline, techniques, metrics: the arguments of `Study`.
         budget, extend: the arguments of `Study.run`.
         until: the time at which to stop, in seconds since the Unix epoch, because a worker may wait long for a place.
         threads: the number of cores that the worker may use; the engine sets it, and may set the device.
@@ -31,6 +31,7 @@ class Orders:
     data_dir: str
     offline: bool
     techniques: list[str]
+    metrics: list[str]
     budget: int
     until: float | None
     extend: bool

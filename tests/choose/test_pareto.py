@@ -228,8 +228,8 @@ def test_a_front_is_not_extended(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"objective": ["sparsity"]}, "objective must begin with val_loss"),
-        ({"objective": []}, "objective must begin with val_loss"),
+        ({"objective": ["sparsity"]}, "objective must begin with a metric of predictions"),
+        ({"objective": []}, "objective names no metric"),
         ({"objective": ["val_loss", "val_loss"]}, "names a metric twice"),
         ({"objective": ["val_loss", "sparsitty"]}, "did you mean 'sparsity'"),
         ({"sampler": "cmaes"}, "cmaes takes one objective"),

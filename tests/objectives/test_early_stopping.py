@@ -133,8 +133,8 @@ def test_the_best_network_is_from_before_the_stop(make_data: MakeData) -> None:
         assert [slot.trial for slot in pack.stopped] == ([0] if epoch >= 2 else [])
     assert [stopped == going for stopped, going in losses] == [True] * 6
     networks = list(filter(None, best_networks(pack.program, pack.batches, pack.slots)))
-    assert [network.epoch for network, _ in networks] == [3, 6]
-    assert [loss for _, loss in networks] == [losses[2][0], losses[5][1]]
+    assert [one.pack.epoch for one in networks] == [3, 6]
+    assert [one.val_loss for one in networks] == [losses[2][0], losses[5][1]]
 
 
 def test_a_pack_may_lose_its_last_trial_at_any_moment(make_data: MakeData) -> None:

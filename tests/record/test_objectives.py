@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState, create_trial
 
+from search.record import summary
 from search.record.curves import Curves
-from search.record.objectives import VAL_LOSS, Objectives, dominated, front, hypervolume, reported, value
+from search.record.objectives import VAL_LOSS, Objectives, dominated, front, hypervolume, reported
 
 POINTS = st.integers(2, 3).flatmap(
     lambda dimensions: st.lists(st.tuples(*[st.integers(0, 6)] * dimensions), min_size=1, max_size=12)
@@ -88,7 +89,56 @@ def alone_reported(study: optuna.Study) -> dict[int, list[float]]:
 def test_a_pruned_trials_value_is_its_best_so_far() -> None:
     # In a study of several objectives, Optuna stores no value with a pruned trial.
     pruned = create_trial(state=TrialState.PRUNED, user_attrs={"summary": {"best_val_loss": 0.5}})
-    assert value(pruned) == 0.5
-    assert value(create_trial(state=TrialState.PRUNED, value=0.25)) == 0.25
-    assert value(create_trial(values=[0.125, 0.9])) == 0.125
-    assert value(create_trial(state=TrialState.FAIL)) is None
+    assert VAL_LOSS.value(pruned) == 0.5
+    assert VAL_LOSS.value(create_trial(state=TrialState.PRUNED, value=0.25)) == 0.25
+    assert VAL_LOSS.value(create_trial(values=[0.125, 0.9])) == 0.125
+    assert VAL_LOSS.value(create_trial(state=TrialState.FAIL)) is None
+
+
+F1 = Objectives(("val_f1", "sparsity"))
+
+
+def scored(f1: list[list[float]], loss: list[list[float]], sparsity: list[list[float]]) -> Curves:
+    return Curves(("val_loss", "val_f1", "sparsity"), np.array([loss, f1, sparsity], dtype=np.float32))
+
+
+def test_an_objective_to_maximise_is_best_where_it_is_highest_and_the_loss_is_finite() -> None:
+    """The first replicate's highest value lies after its divergence, and the second's at its highest loss."""
+    found = scored(
+        [[0.25, 0.5, 0.875], [0.75, 0.5, 0.25]], [[3.0, 1.0, math.nan], [4.0, 3.0, 2.0]], [[0.0, 0.5, 0.75]] * 2
+    )
+    assert F1.directions == ["maximize", "maximize"]
+    assert F1.of(found) == [(0.5 + 0.75) / 2, (0.5 + 0.0) / 2]
+    assert summary.best_epochs(found, F1.first).tolist() == [2, 1]
+    assert summary.objective_so_far(found, F1.first).tolist() == [0.5, 0.625, 0.625]
+    assert summary.diverged_at(found) == 3
+    summarised = summary.summarise(found, F1.first)
+    assert summarised["best_val_f1"] == 0.625
+    assert summarised["best_val_loss"] == (1.0 + 4.0) / 2
+    assert summarised["final_val_f1"] == (0.875 + 0.25) / 2
+    never = scored([[0.5, 0.5]], [[math.nan, math.inf]], [[0.5, 0.5]])
+    assert F1.of(never)[0] == -math.inf
+
+
+def test_the_front_of_objectives_to_maximise_is_optunas() -> None:
+    study = optuna.create_study(directions=F1.directions)
+    points = [(0.5, 0.5), (0.75, 0.25), (0.25, 0.75), (0.5, 0.25), (0.75, 0.125)]
+    study.add_trials([create_trial(values=point) for point in points])
+    assert [tuple(trial.values) for trial in F1.front(study.trials)] == [(0.75, 0.25), (0.5, 0.5), (0.25, 0.75)]
+    assert {tuple(trial.values) for trial in study.best_trials} == set(points[:3])
+
+
+def test_what_can_be_hoped_follows_each_direction() -> None:
+    objectives = Objectives(("val_f1", "val_brier"))
+    study = optuna.create_study(directions=objectives.directions)
+    found = Curves(("val_loss", "val_f1", "val_brier"), np.array([[[1, 1]], [[0.5, 0.25]], [[0.5, 0.25]]], np.float32))
+    objectives.report(study.ask(), 2, found)
+    assert study.trials[0].user_attrs["rung:2"] == {"values": [0.5, 0.5], "hoped": [0.5, 0.25]}
+
+
+def test_the_directions_of_a_stored_study_are_those_it_has() -> None:
+    directions = [optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE]
+    stored = Objectives.stored({"objective": ["val_gain", "val_loss"]}, directions)
+    assert stored.names == ("val_gain", "val_loss")
+    assert stored.directions == ["maximize", "minimize"]
+    assert Objectives.stored({}, directions[1:]) == VAL_LOSS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from reference import Draws, Dropout, train
@@ -107,14 +108,15 @@ def test_networks_are_as_they_were_at_their_best(make_data: MakeData, patience: 
     found = list(
         filter(None, best_networks(whole.program, whole.batches, [Slot(0, replicate, numbers) for replicate in (0, 1)]))
     )
-    for replicate, (network, loss) in enumerate(found):
+    for replicate, (network, loss, value) in enumerate(found):
+        assert value == np.float32(loss)
         curve, best = curves[replicate], network.epoch - 1
         assert loss == curve[best] == min(curve[: best + (patience or epochs) + 1])
         for name, weight in weights[best][replicate].items():
             assert torch.equal(network.weights(0)[name], weight)
         assert network.score(network.batches.x_val, network.batches.validation)[0][0] == loss
         assert monte_carlo(network, network.batches.x_val, 3).shape == (3, 40, 3)
-    assert all(network.epoch < epochs for network, _ in found)
+    assert all(network.epoch < epochs for network, _, _ in found)
     assert (min(curves[0]) < found[0][1]) == (patience is not None)
 
 
@@ -127,9 +129,9 @@ def test_examples_make_up_the_score(make_data: MakeData, task: str) -> None:
     pack = make_pack(data, slots, loss=loss, epochs=8)
     wanted = [Slot(trial, replicate, slots[trial]) for trial in (1, 0) for replicate in (5, 2)]
     found = list(filter(None, best_networks(pack.program, pack.batches, wanted)))
-    assert [(one.slots[0].trial, one.slots[0].replicate) for one, _ in found] == [(0, 2), (0, 5), (1, 2), (1, 5)]
-    for network, value in found:
-        ((alone, same),) = list(filter(None, best_networks(pack.program, pack.batches, network.slots)))
+    assert [(one.slots[0].trial, one.slots[0].replicate) for one, _, _ in found] == [(0, 2), (0, 5), (1, 2), (1, 5)]
+    for network, value, _ in found:
+        ((alone, same, _),) = list(filter(None, best_networks(pack.program, pack.batches, network.slots)))
         assert (alone.epoch, same) == (network.epoch, value)
         assert torch.equal(alone.state["theta"], network.state["theta"])
         x, y = pack.batches.x_test, pack.batches.y_test

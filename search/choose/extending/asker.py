@@ -44,7 +44,7 @@ class ExtendingAsker:
         """Return what `Asker.next_cohort` returns; None when the budget is spent and no range needs widening."""
         with self._asker.turn():
             # Another process may have extended the study.
-            stored = Extended.read(self.extended.recipe, self.extended.base, self.study.user_attrs)
+            stored = self.extended.read(self.study.user_attrs)
             if stored.extensions != self.extended.extensions:
                 self._follow(stored)
             cohort = self._asker.next_in_turn()

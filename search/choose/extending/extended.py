@@ -18,6 +18,7 @@ from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.space import Space
 from search.record.extensions import Extension, stored
+from search.train.metrics.objective import VAL_LOSS, Objective
 
 MOST = 3
 """The largest number of times that one end of a range is moved."""
@@ -34,16 +35,17 @@ class Extended:
         recipe: the study's recipe.
         base: the space of the recipe.
         extensions: the extensions, in the order in which they were decided.
+        aim: the study's objective.
     """
 
     recipe: Recipe
     base: Space
     extensions: tuple[Extension, ...] = ()
+    aim: Objective = VAL_LOSS
 
-    @classmethod
-    def read(cls, recipe: Recipe, base: Space, attributes: Mapping[str, Any]) -> Extended:
-        """Read the extensions from the user attributes of the Optuna study."""
-        return cls(recipe, base, stored(attributes))
+    def read(self, attributes: Mapping[str, Any]) -> Extended:
+        """Return the same with the extensions in the user attributes of the Optuna study."""
+        return replace(self, extensions=stored(attributes))
 
     @cached_property
     def space(self) -> Space:
@@ -100,7 +102,7 @@ class Extended:
         complete = [trial for trial in finished if trial.state == TrialState.COMPLETE]
         if not complete:
             return []
-        best = min(complete, key=lambda trial: (trial.values, trial.number))
+        best = min(complete, key=lambda trial: (self.aim.loss(trial.values[0]), trial.number))
         tried = [trial.params for trial in finished]
         return edges(best.params, tried, self.space.searched, self.space.declared)
 
