@@ -117,8 +117,9 @@ def validate(chosen: Chosen, data: Data, batches: Batches) -> list[str]:
                 f"{metric.name} is for {metric.task}, and the targets of {data.name} call for {data.task}:"
                 f" {', '.join(for_task(data.task))} would work"
             )
-        found = _tried(metric, data, batches)
-        if metric.name in METRICS and found.isnan().all():
+        # Each fold of a cross-validation has validation rows of its own.
+        found = torch.stack([_tried(metric, data, fold) for fold in batches.folds])
+        if metric.name in METRICS and found.isnan().all(1).any():
             what = f"{metric.name} is not defined for the {len(batches.y_val)} validation rows of {data.name}"
             why = "they are all of one class" if data.task == "classification" else "there are too few"
             if metric.name in chosen.recipe.objective:
@@ -141,13 +142,16 @@ def _tried(metric: Metric, data: Data, batches: Batches) -> torch.Tensor:
         predictions = made_up.softmax(-1)
     else:
         predictions = targets + made_up * targets.std(0, correction=0).clamp(min=1e-6)
+    weights = None if batches.w_val is None else batches.w_val.double()
     try:
-        found = metric(targets, predictions)
-        alone = torch.cat([metric(targets, predictions[slot : slot + 1]) for slot in range(2)])
+        found = metric(targets, predictions, weights)
+        alone = torch.cat([metric(targets, predictions[slot : slot + 1], weights) for slot in range(2)])
     except Exception as error:
         if metric.name in METRICS:
             raise
         reason = clip(str(error).partition("\n")[0], 300)
+        if weights is not None and isinstance(error, TypeError):
+            reason += "; the rows have weights, so its function must take them as a third argument"
         raise RequestError(f"metric {metric.name}: {type(error).__name__}: {reason}") from error
     if not torch.equal(found.nan_to_num(), alone.nan_to_num()):
         raise RequestError(

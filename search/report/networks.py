@@ -119,11 +119,11 @@ def read_test(study: BaseStudy, packs: Sequence[Pack], count: int) -> HeldOut:
 
 def _objective(study: BaseStudy, packs: Sequence[Pack]) -> Bootstrapped | None:
     """Return the first objective on the test split, with its interval; None if that is the loss or the score."""
-    aim = study.objectives.first
+    aim, first = study.objectives.first, packs[0].batches
     if aim.name in ("val_loss", study.data.metric):
         return None
     metric = next(one for one in study.metrics if one.name == aim.name)
-    # All folds have the same test rows.
-    batches = packs[0].batches
-    outputs = [evaluate.readable(pack.batches, pack.predict(pack.batches.x_test)) for pack in packs]
-    return bootstrap(draw(metric, evaluate.truth(batches, batches.y_test).cpu(), torch.cat(outputs).cpu()))
+    # The folds of a cross-validation may be scaled differently.
+    predicted = [evaluate.readable(pack.batches, pack.predict(pack.batches.x_test)).cpu() for pack in packs]
+    targets, weights = evaluate.truth(first, first.test.values).cpu(), first.test.weights
+    return bootstrap(draw(metric, targets, torch.cat(predicted), None if weights is None else weights.double().cpu()))

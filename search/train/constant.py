@@ -44,12 +44,14 @@ def constant_value(batches: Batches, loss: str, objective: Objective, metrics: S
     if metric is None:
         return constant_loss(batches, loss)
     targets = evaluate.truth(batches, batches.y_val)
+    weights = None if batches.w_val is None else batches.w_val.double()
     if batches.task == "classification":
-        shares = F.one_hot(targets, batches.outputs).double().mean(0)
+        rows = F.one_hot(targets, batches.outputs).double()
+        shares = rows.mean(0) if weights is None else (rows * weights[:, None]).sum(0) / weights.sum()
         constants = torch.stack([shares, F.one_hot(shares.argmax(), batches.outputs).double()])
     else:
         constants = torch.stack([targets.mean(0), targets.median(0).values])
-    values = metric(targets, constants[:, None].expand(-1, len(targets), -1)).tolist()
+    values = metric(targets, constants[:, None].expand(-1, len(targets), -1), weights).tolist()
     return min(filter(math.isfinite, values), key=objective.loss, default=None)
 
 

@@ -91,15 +91,16 @@ def measure(metrics: Sequence[Metric], batches: Batches, kept: Sequence[Tensor],
         metrics: the metrics.
         batches: the data.
         kept: the predictions, as `readable` returns them, of some rows after the other.
-        y: the targets of all rows.
+        y: the targets of all rows. With weights, the metrics are weighted.
     """
     if not metrics:
         return {}
     predictions, targets = torch.cat(list(kept), 1), truth(batches, y.values)
+    weights = None if y.weights is None else y.weights.double()
     # A slot's result does not depend on how many are scored together.
     together = max(1, _SCORED // max(1, predictions[0].numel()))
     parts = torch.split(predictions, together)
-    return {metric.name: torch.cat([metric(targets, part, y.weights) for part in parts]) for metric in metrics}
+    return {metric.name: torch.cat([metric(targets, part, weights) for part in parts]) for metric in metrics}
 
 
 @torch.no_grad()

@@ -116,13 +116,22 @@ class Bootstrapped:
         return float(min(1.0, 2 * family * stdtr(self.freedom, -t)))
 
 
-def draw(metric: Metric, targets: Tensor, predictions: Tensor, draws: int = DRAWS, seed: int = 0) -> Draws:
+def draw(
+    metric: Metric,
+    targets: Tensor,
+    predictions: Tensor,
+    weights: Tensor | None = None,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Draws:
     """Compute a metric of networks under draws of rows and replicates; the same draws for the same numbers and seed.
 
     Args:
         metric: the metric.
         targets: the targets of the rows, as `Metric` takes them.
         predictions: the predictions of each replicate's network, ``replicates x rows x outputs``.
+        weights: the weights of the rows, ``(rows,)``.
         draws: the number of draws.
         seed: the seed of the draws.
     """
@@ -133,20 +142,26 @@ def draw(metric: Metric, targets: Tensor, predictions: Tensor, draws: int = DRAW
     parts = [
         rng.multinomial(rows, np.full(rows, 1 / rows), min(together, draws - at)) for at in range(0, draws, together)
     ]
-    drawn = np.concatenate(list(_of_draws(metric, targets, predictions, parts)))
-    return Draws(metric(targets, predictions).numpy(), drawn, counts, rows)
+    drawn = np.concatenate(list(_of_draws(metric, targets, predictions, weights, parts)))
+    return Draws(metric(targets, predictions, weights).numpy(), drawn, counts, rows)
 
 
-def _of_draws(metric: Metric, targets: Tensor, predictions: Tensor, parts: list[NDArray[np.int64]]) -> Iterator[Floats]:
+def _of_draws(
+    metric: Metric, targets: Tensor, predictions: Tensor, weights: Tensor | None, parts: list[NDArray[np.int64]]
+) -> Iterator[Floats]:
     """Yield the metric for some draws of rows after the other, ``draws x replicates``."""
     for counts in parts:
         if METRICS.get(metric.name) is metric:
-            yield metric.function(targets, predictions, torch.from_numpy(counts).double()[:, None]).numpy()
+            times = torch.from_numpy(counts).double()
+            together = times if weights is None else times * weights
+            yield metric.function(targets, predictions, together[:, None]).numpy()
         else:
             # A function of the user's takes rows; those that are drawn twice are in it twice.
             every = torch.arange(len(targets))
             rows = [every.repeat_interleave(torch.from_numpy(one)) for one in counts]
-            yield torch.stack([metric(targets[one], predictions[:, one]) for one in rows]).numpy()
+            own = [None if weights is None else weights[one] for one in rows]
+            found = [metric(targets[one], predictions[:, one], w) for one, w in zip(rows, own, strict=True)]
+            yield torch.stack(found).numpy()
 
 
 def bootstrap(drawn: Draws) -> Bootstrapped:

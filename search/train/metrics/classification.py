@@ -22,7 +22,7 @@ def confusion(targets: Tensor, predictions: Tensor, weights: Tensor | None = Non
     slots, _, classes = predictions.shape
     cells = targets * classes + predictions.argmax(-1)
     if weights is not None and weights.ndim > 1:
-        # One product for all weightings. They are whole numbers, so its sums are exact in any order.
+        # One product for all weightings. Of whole numbers its sums are exact in any order.
         table = F.one_hot(cells, classes**2).double()
         counts = torch.einsum("dn,snk->dsk", weights.flatten(0, -2), table)
         return counts.view(*weights.shape[:-2], slots, classes, classes)
