@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.data.columns import Column
+from search.data.encoders import Column
 from search.data.targets import as_float64
 from search.errors import EnvironmentFault, RequestError, clip, listed, nearest
 

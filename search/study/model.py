@@ -112,6 +112,7 @@ def _meta(study: BaseStudy, **own: Any) -> Meta:
         classes=data.classes,
         dataset=data.name,
         columns=data.columns,
+        preprocessor=data.preprocessor,
         pixel_max=data.pixel_max,
         study=study.name,
         version=_version(),

@@ -30,7 +30,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from search.data import Feature, Scaling
+from search.data import Feature, Preprocessor, Scaling
 from search.errors import EnvironmentFault, RequestError, clip
 from search.storage.fields import Part
 from search.train.model_parts import Calibration, Member, PlainNetwork, Widths
@@ -60,6 +60,9 @@ class Meta(Part):
     dataset: str
     columns: tuple[Feature, ...] = Field(
         default=(), description="for a table, the source of each raw input (`search.data.Feature`)"
+    )
+    preprocessor: Preprocessor | None = Field(
+        default=None, description="for a table, what turns its columns into raw inputs"
     )
     pixel_max: float | None = Field(default=None, description="the largest raw value of a pixel, if rows are images")
     study: str = Field(default="", description="the study that trained the network")
