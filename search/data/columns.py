@@ -68,7 +68,7 @@ class Unfamiliar:
                 f"values that no training row has, so that all inputs of their column are 0: {_counts(self.unseen)}"
             )
         if self.missing:
-            lines.append(f"cells without a value, filled in as in training: {_counts(self.missing)}")
+            lines.append(f"cells without a value, treated as in training: {_counts(self.missing)}")
         if self.never_missing:
             lines.append(f"no training row misses a value in: {listed(self.never_missing)}")
         return lines

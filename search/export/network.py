@@ -17,6 +17,7 @@ from search.export.loading import loading_code
 from search.export.one_se import one_standard_error
 from search.export.options import ExportOptions
 from search.export.refit import refit, validate_refit
+from search.predict.conformal import with_scores
 from search.show import html
 from search.storage.database import DEFAULT_TRACKING
 from search.study.model import Chosen, ensemble_of, model_of
@@ -116,6 +117,7 @@ def export(study: BaseStudy, options: ExportOptions, log: Log | None = None) -> 
     if options.calibrate:
         model = calibrated(model, study.data)
         notes.append(_on_calibration(model))
+    model = with_scores(model, study.data)
     (onnx_file.save if options.format == "onnx" else save)(options.file, model)
     description = options.file.with_suffix(".json")
     description.write_text(model.meta.stored(indent=2) + "\n")

@@ -10,6 +10,9 @@ of the file (`Meta`).
 A file of an ensemble (format 2) holds several networks. The tensors of network k, from 0, begin with ``members.k.``,
 and `Meta.members` describes it. The prediction is the weighted mean of the probabilities, or of the values.
 
+``validation.scores`` holds how far off the predictions of validation rows were, for prediction intervals
+(`search.predict.conformal`).
+
     weights = safetensors.torch.load_file("model.safetensors")
     network = nn.Sequential(nn.Linear(64, 128), nn.LeakyReLU(), nn.Linear(128, 10))
     network.load_state_dict({name: weights[name] for name in network.state_dict()})
@@ -43,6 +46,8 @@ _ALWAYS = {
     *("study", "trial", "val_loss", "version"),
 }
 _HEADER = "regsearch"
+SCORES = "validation.scores"
+"""The tensor with the scores of the validation rows, ``rows x outputs``; ``rows x 1`` in classification."""
 # The first bytes of what torch.save and pickle write.
 _PICKLES = (b"PK\x03\x04", b"\x80")
 
@@ -74,6 +79,8 @@ class Meta(Part):
     )
     members: tuple[Member, ...] = Field(default=(), description="the networks of an ensemble")
     calibration: Calibration | None = None
+    target_names: tuple[str, ...] = Field(default=(), description="for a table, the columns that it predicts")
+    scored_rows: int = Field(default=0, ge=0, description="the number of validation rows in `validation.scores`")
 
     @model_validator(mode="after")
     def _each_input_is_described(self) -> Meta:
@@ -151,14 +158,17 @@ class Model:
         ends = [(prefix, 2 * len(widths) - 4) for prefix, widths, _, _ in _parts(self.meta)]
         return [f"{prefix}{last}.{kind}" for prefix, last in ends for kind in ("weight", "bias")]
 
-    @torch.no_grad()
     def predict(self, raw: Tensor) -> Tensor:
         """Return probabilities ``rows x classes``, or values in the user's units ``rows x outputs``.
 
         Args:
             raw: the inputs as they are in the data, ``rows x features``; a table's as `Meta.columns` says.
         """
-        x = self.inputs.apply(raw)
+        return self.outputs(self.inputs.apply(raw))
+
+    @torch.no_grad()
+    def outputs(self, x: Tensor) -> Tensor:
+        """Return what `predict` does, of scaled inputs ``rows x features``."""
         targets = self.targets
         mean = torch.zeros(len(x), self.meta.widths[-1], dtype=torch.float64)
         for network in self.networks:
@@ -277,6 +287,8 @@ def _shapes(meta: Meta) -> Iterator[tuple[str, tuple[int, ...]]]:
     for name, width in scaled.items():
         yield f"{name}.shift", (width,)
         yield f"{name}.scale", (width,)
+    if meta.scored_rows:
+        yield SCORES, (meta.scored_rows, meta.widths[-1] if meta.task == "regression" else 1)
 
 
 def _parts(meta: Meta) -> Iterator[tuple[str, tuple[int, ...], str, int]]:
