@@ -20,7 +20,7 @@ from typing import Annotated, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from search.data.column_kinds import ColumnSpec
 from search.data.encoders import (
@@ -86,6 +86,12 @@ class Preprocessor(Part):
     encoders: tuple[Annotated[Encoder, Field(discriminator="encoder")], ...]
     notes: tuple[str, ...] = ()
     constants: Mapping[int, float] = {}
+
+    @model_validator(mode="after")
+    def _constants_are_inputs(self) -> Preprocessor:
+        if self.constants and not 0 <= min(self.constants) <= max(self.constants) < len(self.features):
+            raise ValueError(f"constants should be numbers of inputs, from 0 to {len(self.features) - 1}")
+        return self
 
     @classmethod
     def fit(

@@ -86,6 +86,8 @@ class Meta(Part):
     def _each_input_is_described(self) -> Meta:
         if len(self.columns) not in (0, self.widths[0]):
             raise ValueError(f"columns should describe {self.widths[0]} inputs, got {len(self.columns)}")
+        if self.preprocessor is not None and self.preprocessor.features != self.columns:
+            raise ValueError("preprocessor should make the inputs that columns describe")
         return self
 
     @model_validator(mode="after")

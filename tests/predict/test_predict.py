@@ -15,6 +15,7 @@ import torch
 from support.small_studies import Quiet, small
 from torch import Tensor
 
+import regsearch
 import search
 from search import RequestError, Study
 from search.predict import __main__ as predict
@@ -85,6 +86,46 @@ def test_a_fresh_process_predicts_by_the_file_alone_what_the_study_does(homes: p
     np.testing.assert_allclose(by_frame["prediction"], expected, rtol=1e-6)
     one = search.load("model.safetensors").predict(frame.iloc[3:4].to_dict("records"))
     assert one["prediction"][0] == pytest.approx(expected[3], rel=1e-6)
+
+
+@pytest.mark.usefixtures("homes")
+def test_the_lines_that_export_prints_predict_the_users_own_file() -> None:
+    study = study_of("price")
+    exported = study.export("model.safetensors")
+    assert exported.lines == ["import search", "predictions = search.load('model.safetensors').predict('homes.csv')"]
+    assert "predict a table with the columns of the training data:" in str(exported)
+    spaces: dict[str, Any] = {}
+    exec("\n".join(exported.lines), spaces)
+    pd.testing.assert_frame_equal(spaces["predictions"], study.predict("homes.csv"))
+    # Numbers alone need no preprocessing, so plain PyTorch predicts them.
+    numbers = pd.DataFrame({"a": np.arange(60.0), "b": np.arange(60) % 7, "price": np.arange(60) * 1.5})
+    numbers.to_csv("homes.csv", index=False)
+    plain = small(Path(), name="plain", trials=1, data={"dataset": "homes.csv", "target": "price"})
+    exported = plain.run(observers=[Quiet()]).export("plain.safetensors")
+    assert "predict plain.safetensors homes.csv` predicts a table. These lines load it, and" in str(exported)
+    assert "predict `rows` of the columns a, b:" in str(exported)
+    rows = torch.tensor(numbers[["a", "b"]].to_numpy(), dtype=torch.float32)
+    spaces = {"rows": rows}
+    exec("\n".join(exported.lines), spaces)
+    np.testing.assert_allclose(spaces["outputs"][:, 0].detach(), plain.predict(numbers)["prediction"], rtol=1e-5)
+
+
+def test_a_model_of_a_fold_predicts_by_the_folds_own_preprocessing(homes: pd.DataFrame) -> None:
+    study = study_of("price", data={"folds": 3})
+    expected = own_predictions(study)
+    targets = study.data.targets
+    assert targets is not None
+    found = study.predict(homes.iloc[validation_rows(study, homes)], interval=0.5)
+    np.testing.assert_allclose(found["prediction"], targets.invert(expected)[:, 0], rtol=1e-6)
+    assert len(found) == len(study.data.y_val) == 24
+
+
+def test_the_package_has_its_own_name_too() -> None:
+    assert regsearch.load is search.load
+    assert regsearch.Study is Study
+    assert set(dir(regsearch)) == set(search.__all__)
+    with pytest.raises(AttributeError, match="'regsearch' has no attribute 'run_study'"):
+        _ = regsearch.run_study
 
 
 def test_the_study_itself_predicts_classes_with_their_probabilities(homes: pd.DataFrame) -> None:
