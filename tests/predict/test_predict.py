@@ -26,7 +26,7 @@ STORED = ["--storage", "sqlite:///study.db", "--device", "cpu"]
 
 
 @pytest.fixture
-def homes() -> pd.DataFrame:
+def homes(in_an_empty_folder: Path) -> pd.DataFrame:
     """Write 90 homes to homes.csv: numbers and text, some of them missing, a date and a price that tells rows apart."""
     rng = np.random.default_rng(0)
     rooms = rng.integers(1, 9, 90)
@@ -39,7 +39,7 @@ def homes() -> pd.DataFrame:
             "price": np.round(100 + 7.5 * rooms + rng.normal(size=90), 6),
         }
     )
-    table.to_csv("homes.csv", index=False)
+    table.to_csv(in_an_empty_folder / "homes.csv", index=False)
     return table
 
 
