@@ -9,10 +9,13 @@ Printed, the object is the command's text; a notebook shows it as a table or a f
     regsearch run l2 --check        study.check()
     regsearch report l2             study.report()
     regsearch export l2             study.export("model.safetensors")
+    regsearch predict l2 new.csv    study.predict("new.csv")
     regsearch replay l2 12          study.replay(12)
     regsearch uncertainty l2        study.uncertainty()
     regsearch compare l2 l1         compare_studies(study, other)
     regsearch sync l2               sync_studies("l2")
+
+`load("model.safetensors").predict("new.csv")` predicts by an exported network alone.
 
 A command finds its study in the storage, with every change that the study was run with. So does `load_study("l2")`.
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from search.api import Study, load_study
     from search.compare.studies import compare_studies
     from search.errors import EnvironmentFault, RequestError
+    from search.predict.predictor import load
     from search.recipe import Recipe
     from search.sync import sync_studies
     from search.technique import Numeric, Structural, Technique
@@ -40,6 +44,7 @@ warnings.filterwarnings("ignore", message="IProgress not found")
 _HOMES = {
     "Study": "search.api",
     "load_study": "search.api",
+    "load": "search.predict.predictor",
     "compare_studies": "search.compare.studies",
     "sync_studies": "search.sync",
     "Recipe": "search.recipe",
@@ -61,6 +66,7 @@ __all__ = [
     "Study",
     "Technique",
     "compare_studies",
+    "load",
     "load_study",
     "sync_studies",
 ]

@@ -28,6 +28,7 @@ class Commands(LazyGroup):
         "compare": ("search.compare.__main__", _ANSWERS),
         "replay": ("search.replay.__main__", _ANSWERS),
         "export": ("search.export.__main__", _ANSWERS),
+        "predict": ("search.predict.__main__", _ANSWERS),
         "uncertainty": ("search.uncertainty.__main__", _ANSWERS),
         "sync": ("search.sync", _RECORDS),
     }

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from search.check.check import Check
     from search.export.network import ExportedNetwork
+    from search.predict.new_rows import Rows
+    from search.predict.predictor import Predictor
     from search.replay.result import Replay
     from search.report.build import Report
     from search.uncertainty.result import Uncertainty
@@ -115,6 +117,36 @@ class Study(BaseStudy):
         from search.export.options import ExportOptions
 
         return export(self, ExportOptions(Path(path), trial, one_se, ensemble, refit, calibrate))
+
+    def predictor(self, trial: int | None = None, *, one_se: bool = False) -> Predictor:
+        """Train the network of a trial again, to predict new rows: `search.export.predictor.predictor`.
+
+        Args:
+            trial: the number of the trial; by default the best one.
+            one_se: whether to take the most strongly regularised trial within one standard error of the best.
+        """
+        from search.export.predictor import predictor
+
+        return predictor(self, trial, one_se=one_se)
+
+    def predict(
+        self, rows: Rows, trial: int | None = None, *, one_se: bool = False, interval: float | None = None
+    ) -> pd.DataFrame:
+        """Train the network of a trial again and predict new rows: `search.predict.predictor.Predictor.predict`.
+
+        Args:
+            rows: a data frame or a path with the columns of the training data; for other data an array.
+            trial: the number of the trial; by default the best one.
+            one_se: whether to take the most strongly regularised trial within one standard error of the best.
+            interval: the share of new rows whose truth the prediction intervals should hold; None for no intervals.
+        """
+        from search.predict import conformal, new_rows
+
+        # Before a trial is trained again, everything that can be wrong with the rows is known.
+        new = new_rows.read(rows, new_rows.Wanted.by_data(self.name, self.data))
+        if interval is not None:
+            conformal.rank(len(self.data.y_val), interval)
+        return self.predictor(trial, one_se=one_se).predict(new, interval=interval)
 
     def report(self, folder: Path | str | None = None, *, training: bool | None = None) -> Report:
         """Write a page of figures with statements on them into a folder, report-NAME: `search.report.build.write`."""

@@ -159,3 +159,11 @@ StudyWord = Annotated[
     str,
     argument("A study's name, such as l2-digits, or the recipe that it was run with.", "STUDY", names.complete_study),
 ]
+StudyOrModelWord = Annotated[
+    str,
+    argument(
+        "A study's name, such as l2-digits, or a model file that `export` wrote.",
+        "STUDY|MODEL.safetensors",
+        names.complete_study,
+    ),
+]

@@ -36,8 +36,22 @@ def on_stored_study(command: Callable[..., Result]) -> Callable[..., Result]:
     The command has a parameter ``stored: Stored`` in their place. It opens the study by ``load_study(**stored)`` after
     it has validated its own options, because that imports torch.
     """
+    return _with_study(command, options.StudyWord, lambda _: False)
+
+
+def on_stored_study_or_model(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Do the same for a command that takes a model file as well; then ``stored["study"]`` is the file's path."""
+    return _with_study(command, options.StudyOrModelWord, is_model_file)
+
+
+def is_model_file(word: str) -> bool:
+    """Return whether a word is the path of a model file, not a study."""
+    return word.endswith(".safetensors")
+
+
+def _with_study(command: Callable[..., Result], word: Any, is_file: Callable[[str], bool]) -> Callable[..., Result]:
     own = inspect.signature(command, eval_str=True)
-    study = inspect.Parameter("study", inspect.Parameter.KEYWORD_ONLY, annotation=options.StudyWord)
+    study = inspect.Parameter("study", inspect.Parameter.KEYWORD_ONLY, annotation=word)
     shared = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
         for name, (annotation, default) in _SHARED.items()
@@ -53,7 +67,8 @@ def on_stored_study(command: Callable[..., Result]) -> Callable[..., Result]:
     @functools.wraps(command)
     def run(**given: Any) -> Result:
         stored = {name: given.pop(name) for name in ("study", *_SHARED)}
-        _validate_study(stored["study"], stored["study_name"], stored["storage"])
+        if not is_file(stored["study"]):
+            _validate_study(stored["study"], stored["study_name"], stored["storage"])
         return command(stored | {name: stored[name] or () for name in ("techniques", "metrics")}, **given)
 
     parameters = [study, *first, *shared, *last]

@@ -8,13 +8,16 @@ user's file needs it.
 """
 
 from search.data.catalogue import DATASETS, dataset_name, is_path, load, load_folds, resolve_dataset, resolve_paths
-from search.data.dataset import Data, Feature
+from search.data.columns import Preprocessor
+from search.data.dataset import Data
+from search.data.features import Feature
 from search.data.scaling import Scaling
 
 __all__ = [
     "DATASETS",
     "Data",
     "Feature",
+    "Preprocessor",
     "Scaling",
     "dataset_name",
     "is_path",

@@ -158,14 +158,27 @@ def _damaged(path: Path, error: BaseException) -> EnvironmentFault:
 
 def _part(path: Path, arrays: Mapping[str, NDArray[Any]], x_name: str, y_name: str) -> tuple[Tensor, Shape | None]:
     x, y = arrays[x_name], arrays[y_name]
-    if x.dtype.kind not in "biuf":
-        raise RequestError(f"{path.name}: {x_name} must hold numbers, got {x.dtype}")
-    if y.ndim == 0 or x.ndim == 0 or len(x) != len(y):
+    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
         raise RequestError(f"{path.name}: {x_name} is {_sized(x)} and {y_name} is {_sized(y)}: each row of x needs a y")
     if not len(x):
         raise RequestError(f"{path.name}: {x_name} has no rows")
+    return as_rows(x, f"{path.name}: {x_name}")
+
+
+def as_rows(x: NDArray[Any], name: str) -> tuple[Tensor, Shape | None]:
+    """Return an array as ``rows x features``, uint8 or float32, and the (channels, height, width) of its images.
+
+    Args:
+        x: the numbers, ``rows x features``, or images as above.
+        name: the words for the array in an error.
+
+    Raises:
+        RequestError: the array is neither, or a number is missing, infinite, or not kept by float32.
+    """
+    if x.dtype.kind not in "biuf":
+        raise RequestError(f"{name} must hold numbers, got {x.dtype}")
     if x.ndim not in (2, 3, 4) or not x.size:
-        raise RequestError(f"{path.name}: {x_name} must be rows x features, or images, got {_sized(x)}")
+        raise RequestError(f"{name} must be rows x features, or images, got {_sized(x)}")
     shape: Shape | None = None
     if x.ndim == 3:
         shape = (1, x.shape[1], x.shape[2])
@@ -173,12 +186,27 @@ def _part(path: Path, arrays: Mapping[str, NDArray[Any]], x_name: str, y_name: s
         if x.shape[3] in _CHANNELS:
             x = np.moveaxis(x, 3, 1)
         elif x.shape[1] not in _CHANNELS:
-            raise RequestError(f"{path.name}: {x_name} must hold images of 1, 3 or 4 channels, got {_sized(x)}")
+            raise RequestError(f"{name} must hold images of 1, 3 or 4 channels, got {_sized(x)}")
         shape = (x.shape[1], x.shape[2], x.shape[3])
     flat = np.ascontiguousarray(x).reshape(len(x), -1)
     if flat.dtype == np.uint8:
         return torch.from_numpy(flat), shape
-    return as_float32(flat, lambda column: f"{path.name}: {x_name}: feature {column + 1}"), shape
+    return as_float32(flat, lambda column: f"{name}: feature {column + 1}"), shape
+
+
+def read_x(path: Path) -> NDArray[Any]:
+    """Return the array x of an .npz file.
+
+    Raises:
+        EnvironmentFault: the file is damaged.
+        RequestError: the file is of another kind, or it has no array x.
+    """
+    if path.suffix.lower() != ".npz":
+        raise RequestError(f"{path.name} has an unknown suffix: give a .csv or .parquet for a table, or an .npz")
+    arrays = _load(path, ())
+    if "x" not in arrays:
+        raise RequestError(f"{path.name} must hold an array x (it has: {clip(', '.join(sorted(arrays)) or 'none')})")
+    return arrays["x"]
 
 
 def _sized(array: NDArray[Any]) -> str:

@@ -1,8 +1,11 @@
-"""Turn a table's columns into inputs by scikit-learn's preprocessing, which is fitted on the training rows alone.
+"""The preprocessing of a table: a fitted object that training, the folds of a cross-validation and prediction share.
 
-    numbers   Missing numbers become the median. If a training row misses one, a second input is 1 where it is missing.
-    text      Each value in the training rows, "missing" too, becomes an input that is 1 where a row has this value. A
-              value that is in no training row is 0 in all of them.
+    numbers         Missing numbers become the median. If a training row misses one, a second input is 1 where it is
+                    missing. Large numbers that vary little, such as ids, are shifted before they become float32.
+    text            Each value in the training rows, "missing" too, becomes an input that is 1 where a row has this
+                    value. A value that is in no training row is 0 in all of them. More than 1,000 values are hashed.
+    dates           Year, month, day of the month, weekday, hour and days since the first date, as far as they vary.
+    times of day    Sine and cosine.
 
 A column without information in the training rows is left out, with a note: it is constant, always missing, or text that
 differs in every row, as names and keys do.
@@ -10,136 +13,247 @@ differs in every row, as names and keys do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from pydantic import Field, model_validator
 
-from search.data.dataset import Feature
-from search.data.targets import validate_column
-from search.errors import EnvironmentFault, RequestError, clip, listed
+from search.data.column_kinds import ColumnSpec
+from search.data.encoders import (
+    HASHED_INPUTS,
+    Category,
+    Column,
+    DateParts,
+    Hashed,
+    Missing,
+    Number,
+    TimeOfDay,
+    is_missing,
+)
+from search.data.features import Feature
+from search.data.targets import BadRow, is_too_coarse, validate_range
+from search.errors import RequestError, clip, counted, listed
+from search.storage.fields import Part
 
 _MOST_VALUES = 1000
 
-Column = NDArray[Any]
-"""A column: float64 numbers with NaN for missing ones, or objects that are text or None (missing)."""
+Encoder: TypeAlias = Number | Missing | Category | Hashed | DateParts | TimeOfDay
+"""An encoder; the field `encoder` of its JSON says which one."""
 
 
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """The inputs of a table.
+@dataclass(frozen=True)
+class Unfamiliar:
+    """What is unusual in the columns of new rows.
 
     Attributes:
-        parts: the inputs of each part, ``rows x features`` float32.
-        features: the meaning of each input.
-        notes: what a person should know about the columns, a line each.
+        unseen: the number of rows whose value is in no training row, for each column that has such rows.
+        missing: the number of rows without a value, for each column that has such rows.
+        never_missing: the columns in `missing` of which no training row misses a value.
     """
 
-    parts: tuple[Tensor, ...]
-    features: tuple[Feature, ...]
-    notes: tuple[str, ...]
+    unseen: Mapping[str, int]
+    missing: Mapping[str, int]
+    never_missing: tuple[str, ...]
 
-
-def encode(columns: Mapping[str, Column], place: str, parts: Sequence[NDArray[np.int64]]) -> Encoded:
-    """Make inputs of a table's columns.
-
-    Args:
-        columns: the columns, by name.
-        place: the table's name in an error.
-        parts: the row numbers of each part; the first part holds the training rows.
-
-    Raises:
-        RequestError: a column cannot be used, or no column is left.
-    """
-    without: dict[str, list[str]] = {}
-    numeric, text = [], []
-    for name, column in columns.items():
-        shown = f"{place}: column {clip(name)!r}"
-        if column.dtype != object:
-            validate_column(column, shown)
-        if reason := _why_useless(column[parts[0]]):
-            without.setdefault(reason, []).append(name)
-            continue
-        if column.dtype != object:
-            numeric.append(name)
-            continue
-        different = len(set(column[parts[0]]))
-        if different > _MOST_VALUES:
-            raise RequestError(
-                f"{shown} holds {different:,} different texts, too many for an input each"
-                f" (at most {_MOST_VALUES:,}): leave it out with --data drop={clip(name)}"
+    @property
+    def notes(self) -> list[str]:
+        """One line for the unseen values and one for the missing ones, if there are any."""
+        lines = []
+        if self.unseen:
+            lines.append(
+                f"values that no training row has, so that all inputs of their column are 0: {_counts(self.unseen)}"
             )
-        text.append(name)
-    notes = [f"{place}: left out, {reason}: {listed(names)}" for reason, names in without.items()]
-    if not numeric and not text:
-        raise RequestError(f"{place} has no column to learn from{f' ({notes[0]})' if notes else ''}")
-    blocks: list[list[NDArray[np.float32]]] = []
-    features: list[Feature] = []
-    for names, encoder in ((numeric, _impute), (text, _one_hot)):
-        if names:
-            matrix = np.column_stack([columns[name] for name in names])
-            encoded, described = encoder(names, [matrix[rows] for rows in parts])
-            blocks.append(encoded)
-            features += described
-    joined = (torch.from_numpy(np.hstack(part)) for part in zip(*blocks, strict=True))
-    return Encoded(tuple(joined), tuple(features), tuple(notes))
+        if self.missing:
+            lines.append(f"cells without a value, treated as in training: {_counts(self.missing)}")
+        if self.never_missing:
+            lines.append(f"no training row misses a value in: {listed(self.never_missing)}")
+        return lines
 
 
-def _why_useless(train: Column) -> str:
+class Preprocessor(Part):
+    """The preprocessing of a table's columns, fitted on training rows; as JSON it is part of a model file.
+
+    Attributes:
+        encoders: the encoders, in the order of their inputs.
+        notes: what a person should know about the columns, a line each.
+        constants: after `refit`, the number of each input that is the same in all training rows, and its value.
+    """
+
+    encoders: tuple[Annotated[Encoder, Field(discriminator="encoder")], ...]
+    notes: tuple[str, ...] = ()
+    constants: Mapping[int, float] = {}
+
+    @model_validator(mode="after")
+    def _constants_are_inputs(self) -> Preprocessor:
+        if self.constants and not 0 <= min(self.constants) <= max(self.constants) < len(self.features):
+            raise ValueError(f"constants should be numbers of inputs, from 0 to {len(self.features) - 1}")
+        return self
+
+    @classmethod
+    def fit(
+        cls, specs: Sequence[ColumnSpec], columns: Mapping[str, Column], rows: NDArray[np.int64], place: str
+    ) -> Preprocessor:
+        """Fit it on training rows.
+
+        Args:
+            specs: how the columns are read, in the order of the table.
+            columns: the values of each column in all rows, by name (`search.data.column_kinds.parse`).
+            rows: the numbers of the training rows.
+            place: the table's name in an error.
+
+        Raises:
+            RequestError: a column cannot be used, or no column is left.
+        """
+        left_out: dict[str, list[str]] = {}
+        used: list[ColumnSpec] = []
+        for spec in specs:
+            if spec.kind != "category":
+                validate_range(columns[spec.name], f"{place}: column {clip(spec.name)!r}")
+            if reason := _why_useless(spec, columns[spec.name][rows]):
+                left_out.setdefault(reason, []).append(spec.name)
+            else:
+                used.append(spec)
+        notes = [f"{place}: left out, {reason}: {listed(names)}" for reason, names in left_out.items()]
+        if not used:
+            raise RequestError(f"{place} has no column to learn from{f' ({notes[0]})' if notes else ''}")
+        numbers = [spec for spec in used if spec.kind == "number"]
+        encoders: list[Encoder] = []
+        for spec in numbers:
+            column = columns[spec.name]
+            offset = float(np.round(np.nanmedian(column[rows]))) if is_too_coarse(column) else 0.0
+            encoders.append(Number.fit(spec, column[rows], offset))
+        encoders += _indicators(numbers, columns, rows)
+        for spec in used:
+            if spec.kind == "category":
+                encoders += _category(spec, columns[spec.name][rows])
+        for spec in used:
+            if spec.kind in ("date", "time"):
+                column = columns[spec.name][rows]
+                encoders.append(DateParts.fit(spec, column) if spec.kind == "date" else TimeOfDay(column=spec))
+                encoders += _indicators([spec], columns, rows)
+        return cls(encoders=tuple(encoders), notes=(*notes, *_described(encoders, place)))
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The meaning of each input."""
+        return tuple(feature for encoder in self.encoders for feature in encoder.features)
+
+    @property
+    def specs(self) -> tuple[ColumnSpec, ...]:
+        """How the columns that it needs are read, each once."""
+        return tuple({encoder.column.name: encoder.column for encoder in self.encoders}.values())
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the inputs are the columns' own numbers, in the order of `specs`, and none of them was missing."""
+        return all(
+            isinstance(encoder, Number)
+            and encoder.offset == 0
+            and encoder.column == ColumnSpec(name=name, kind="number")
+            for encoder in self.encoders
+            for name in [encoder.column.name]
+        )
+
+    def transform(self, columns: Mapping[str, Column]) -> NDArray[np.float32]:
+        """Return the inputs of all rows, ``rows x features``.
+
+        Raises:
+            BadRow: a number is infinite, or too large for float32.
+        """
+        blocks = []
+        for encoder in self.encoders:
+            with np.errstate(over="ignore"):
+                block = encoder.encode(columns[encoder.column.name])
+            if (bad := np.flatnonzero(~np.isfinite(block).all(axis=1))).size:
+                raise BadRow(f"column {clip(encoder.column.name)!r} is infinite or too large for float32", bad[0])
+            blocks.append(block)
+        encoded = np.hstack(blocks)
+        encoded[:, list(self.constants)] = list(self.constants.values())
+        return encoded
+
+    def refit(self, columns: Mapping[str, Column], rows: NDArray[np.int64]) -> Preprocessor:
+        """Return the preprocessing with the same features, but with the statistics of other training rows.
+
+        The features are those of the rows that `fit` had, such as the training rows of all folds together; a median is
+        that of these rows. An input that is the same in all of them, such as 0 for a value that does not occur, is the
+        same everywhere: nothing is learned about it, so no other row may differ in it.
+        """
+        encoders = tuple(encoder.refit(columns[encoder.column.name][rows]) for encoder in self.encoders)
+        refitted = self.model_copy(update={"encoders": encoders, "constants": {}})
+        train = refitted.transform({spec.name: columns[spec.name][rows] for spec in self.specs})
+        same = np.flatnonzero((train == train[:1]).all(axis=0))
+        return refitted.model_copy(update={"constants": {int(place): float(train[0, place]) for place in same}})
+
+    def unfamiliar(self, columns: Mapping[str, Column]) -> Unfamiliar:
+        """Count the values of new rows that no training row has, and their missing cells, by column."""
+        unseen = {}
+        for encoder, first in zip(self.encoders, self._starts(), strict=True):
+            if isinstance(encoder, Category):
+                places = {value: first + place for place, value in enumerate(encoder.values)}
+                known = {None, *(value for value, place in places.items() if self.constants.get(place) != 0)}
+                unseen[encoder.column.name] = sum(value not in known for value in columns[encoder.column.name])
+        missing = {spec.name: int(is_missing(columns[spec.name]).sum()) for spec in self.specs}
+        indicated = {feature.column for feature in self.features if feature.missing}
+        return Unfamiliar(
+            {name: count for name, count in unseen.items() if count},
+            {name: count for name, count in missing.items() if count},
+            tuple(name for name, count in missing.items() if count and name not in indicated),
+        )
+
+    def _starts(self) -> list[int]:
+        """Return the number of the first input of each encoder."""
+        widths = [len(encoder.features) for encoder in self.encoders]
+        return [0, *np.cumsum(widths)[:-1].tolist()]
+
+
+def _indicators(
+    specs: Iterable[ColumnSpec], columns: Mapping[str, Column], rows: NDArray[np.int64]
+) -> Iterable[Encoder]:
+    return [Missing(column=spec) for spec in specs if is_missing(columns[spec.name][rows]).any()]
+
+
+def _category(spec: ColumnSpec, train: Column) -> list[Encoder]:
+    different = set(train)
+    if len(different) <= _MOST_VALUES:
+        return [Category.fit(spec, train)]
+    return [Hashed(column=spec), *([Missing(column=spec)] if None in different else [])]
+
+
+def _why_useless(spec: ColumnSpec, train: Column) -> str:
     """Return the reason why a column holds no information, or "" if it does."""
-    missing = np.array([value is None for value in train]) if train.dtype == object else np.isnan(train)
+    missing = is_missing(train)
     known = train[~missing]
     if not known.size:
         return "missing in every training row"
-    different = len(set(known)) if train.dtype == object else len(np.unique(known))
+    different = len(set(known)) if spec.kind == "category" else len(np.unique(known))
     if different == 1 and not missing.any():
         return "the same in every training row"
-    if train.dtype == object and different == len(known) > 1:
+    if spec.kind == "category" and different == len(known) > 1:
         return "text that is different in every training row"
     return ""
 
 
-def _impute(
-    names: Sequence[str], parts: Sequence[NDArray[np.float64]]
-) -> tuple[list[NDArray[np.float32]], Iterator[Feature]]:
-    imputer = _scikit_learn("impute").SimpleImputer(strategy="median", add_indicator=True)
-    imputer.fit(parts[0])
-    encoded = [imputer.transform(part).astype(np.float32) for part in parts]
-
-    def described() -> Iterator[Feature]:
-        for name, median in zip(names, imputer.statistics_, strict=True):
-            yield Feature(name, fill=float(median))
-        for number in imputer.indicator_.features_:
-            yield Feature(names[number], missing=True)
-
-    return encoded, described()
-
-
-def _one_hot(
-    names: Sequence[str], parts: Sequence[NDArray[Any]]
-) -> tuple[list[NDArray[np.float32]], Iterator[Feature]]:
-    encoder = _scikit_learn("preprocessing").OneHotEncoder(
-        handle_unknown="ignore", sparse_output=False, dtype=np.float32
-    )
-    encoder.fit(parts[0])
-    encoded = [encoder.transform(part) for part in parts]
-
-    def described() -> Iterator[Feature]:
-        for name, values in zip(names, encoder.categories_, strict=True):
-            for value in values:
-                yield Feature(name, missing=True) if value is None else Feature(name, equals=value)
-
-    return encoded, described()
+def _described(encoders: Sequence[Encoder], place: str) -> Iterable[str]:
+    """Say what becomes of columns that are neither plain numbers nor one input for each value."""
+    for encoder in encoders:
+        shown = f"{place}: column {clip(encoder.column.name)!r}"
+        if isinstance(encoder, Number) and encoder.offset:
+            yield f"{shown} varies little around large numbers: {encoder.offset:.15g} is subtracted from them"
+        elif isinstance(encoder, Hashed):
+            yield (
+                f"{shown} has more than {_MOST_VALUES:,} different texts: a hash of the text chooses one of"
+                f" {HASHED_INPUTS} inputs; leave it out with --data drop={clip(encoder.column.name)}"
+            )
+        elif isinstance(encoder, DateParts):
+            first = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=encoder.first)
+            yield f"{shown} holds dates: their inputs are {', '.join(encoder.parts)} (counted from {first:%Y-%m-%d})"
+        elif isinstance(encoder, TimeOfDay):
+            yield f"{shown} holds times of the day: their inputs are sine and cosine on a clock of 24 hours"
 
 
-def _scikit_learn(module: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(f"sklearn.{module}")
-    except ImportError as error:
-        raise EnvironmentFault(f"tables need scikit-learn, which cannot be imported ({error})") from error
+def _counts(found: Mapping[str, int]) -> str:
+    return listed([f"{name} ({counted(count, 'row')})" for name, count in found.items()])

@@ -5,38 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Literal
 
 from torch import Tensor
 
+from search.data.columns import Preprocessor
+from search.data.features import Feature, Task
 from search.data.scaling import Scaling
 from search.errors import counted
 from search.show import html
-
-Task = Literal["classification", "regression"]
-
-
-@dataclass(frozen=True)
-class Feature:
-    """The meaning of an input that comes from a table: a number, or 1 for yes and 0 for no.
-
-    Attributes:
-        column: the name of the table's column.
-        equals: the text for which the input is 1.
-        missing: whether the input is 1 where the column has no value.
-        fill: the number that replaces missing ones.
-    """
-
-    column: str
-    equals: str | None = None
-    missing: bool = False
-    fill: float | None = None
-
-    def __str__(self) -> str:
-        """``rooms``, ``town = Bern`` or ``town missing``."""
-        if self.missing:
-            return f"{self.column} missing"
-        return self.column if self.equals is None else f"{self.column} = {self.equals}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +32,8 @@ class Data:
         image_shape: the (channels, height, width) of a row of x, or None if rows are not images.
         classes: the names of the classes in the order of their numbers; () for regression.
         pixel_max: the largest possible raw value of a pixel (the smallest is 0), or None if features are not pixels.
-        columns: the meaning of each feature before scaling; () if the data set is not a user's table.
+        target_names: the names of the columns to predict; () if the data set is not a user's table.
+        preprocessor: what turned the columns of a user's table into raw inputs; None if it is not a table.
         notes: what was done to the user's file, a line each.
         w_train, w_val, w_test: the weights of the rows, ``(rows,)`` float32, divided by the mean weight of the training
             rows; None if rows have no weights.
@@ -78,7 +55,8 @@ class Data:
     image_shape: tuple[int, int, int] | None
     classes: tuple[str, ...]
     pixel_max: float | None
-    columns: tuple[Feature, ...] = ()
+    target_names: tuple[str, ...] = ()
+    preprocessor: Preprocessor | None = None
     notes: tuple[str, ...] = ()
     w_train: Tensor | None = None
     w_val: Tensor | None = None
@@ -88,6 +66,11 @@ class Data:
     def of(self, replicate: int) -> Data:
         """Return the data on which a replicate trains: replicates take the folds in turn."""
         return self.folds[replicate % len(self.folds)] if self.folds else self
+
+    @property
+    def columns(self) -> tuple[Feature, ...]:
+        """The meaning of each feature before scaling; () if the data set is not a user's table."""
+        return () if self.preprocessor is None else self.preprocessor.features
 
     @property
     def features(self) -> int:

@@ -15,6 +15,7 @@ import torch
 
 from search.data import arrays, joining, pictures, table_files
 from search.data import roles as roles_of
+from search.data.column_kinds import ColumnSpec
 from search.data.inputs import Numbers, Table
 from search.data.rules import Rules
 from search.data.source import Source
@@ -165,13 +166,17 @@ def _table(path: Path, parts: Mapping[str, Path], target: str, rules: Rules, opt
         targets = infer(np.column_stack([table.pop(name) for name in target_names]), shown, options.get("task"))
     except BadRow as bad:
         raise RequestError(f"{bad.what} in {where(bad.row)}") from None
+    specs = [
+        ColumnSpec(name=name, kind="category" if column.dtype == object else "number") for name, column in table.items()
+    ]
     return _source(
         path,
         parts,
         lengths,
         targets,
         notes=(f"{path.name}: {targets.summary} in {clip(target)}", *notes),
-        inputs=Table(table, path.name, where),
+        target_names=tuple(target_names),
+        inputs=Table(specs, table, path.name, where),
         where=where,
         **fields,
     )

@@ -6,17 +6,16 @@ and keeps the features. So the folds of a cross-validation have the same feature
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from search.data import columns
-from search.data.columns import Column
-from search.data.dataset import Feature
+from search.data.column_kinds import ColumnSpec
+from search.data.columns import Preprocessor
+from search.data.encoders import Column
 from search.data.targets import BadRow
 from search.errors import RequestError, counted
 
@@ -25,8 +24,8 @@ class Inputs(Protocol):
     """What `Source.inputs` does. Rows are row numbers, int64."""
 
     @property
-    def features(self) -> tuple[Feature, ...]:
-        """The meaning of each feature; () where a file gives numbers or pixels."""
+    def preprocessor(self) -> Preprocessor | None:
+        """What encodes the columns of a table, once fitted; None where a file gives numbers or pixels."""
         ...
 
     @property
@@ -57,7 +56,7 @@ class Numbers:
     """Inputs that are numbers or pixels already, ``rows x features``: there is nothing to fit."""
 
     x: Tensor
-    features: tuple[Feature, ...] = ()
+    preprocessor: None = None
     summary: str = ""
     notes: tuple[str, ...] = ()
 
@@ -73,51 +72,50 @@ class Numbers:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The columns of a table, encoded by `columns.encode`.
+    """The columns of a table, encoded by a `Preprocessor`.
 
     Attributes:
+        specs: how the columns are read, in order.
         columns: the columns, by name.
         place: the table's name in an error.
         where: a function that returns the words for the place of a row.
+        preprocessor: the fitted preprocessing; None before `fit`.
         x: the encoded rows, ``rows x features`` float32; empty before `fit`.
     """
 
+    specs: Sequence[ColumnSpec]
     columns: Mapping[str, Column]
     place: str
     where: Callable[[int], str]
+    preprocessor: Preprocessor | None = None
     x: Tensor = field(default_factory=lambda: torch.zeros(0))
-    features: tuple[Feature, ...] = ()
-    notes: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
-        used = len({feature.column for feature in self.features})
-        return f"{counted(used, 'column')}, {counted(len(self.features), 'input')}"
+        if self.preprocessor is None:
+            return ""
+        columns, features = self.preprocessor.specs, self.preprocessor.features
+        return f"{counted(len(columns), 'column')}, {counted(len(features), 'input')}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return () if self.preprocessor is None else self.preprocessor.notes
 
     def fit(self, rows: Tensor) -> Table:
-        every = np.arange(len(next(iter(self.columns.values()), ())))
-        try:
-            encoded = columns.encode(self.columns, self.place, [rows.numpy(), every])
-        except BadRow as bad:
-            raise RequestError(f"{bad.what} in {self.where(bad.row)}") from None
-        return replace(self, x=encoded.parts[1], features=encoded.features, notes=encoded.notes)
+        return self._with(lambda: Preprocessor.fit(self.specs, self.columns, rows.numpy(), self.place))
 
     def refit(self, rows: Tensor) -> Table:
-        x, features = self.x.clone(), list(self.features)
-        for number, feature in enumerate(self.features):
-            if feature.fill is not None:
-                column = self.columns[feature.column]
-                missing = np.isnan(column)
-                known = column[rows.numpy()][~missing[rows.numpy()]]
-                fill = float(np.median(known)) if len(known) else 0.0
-                features[number] = replace(feature, fill=fill)
-                x[torch.from_numpy(missing), number] = fill
-        # What is constant in these rows teaches nothing, so no other row may differ in it: `fit` would have left the
-        # column out, or have made a value that it had not seen 0.
-        chosen = x[rows]
-        constant = (chosen == chosen[:1]).all(dim=0)
-        x[:, constant] = chosen[0, constant]
-        return replace(self, x=x, features=tuple(features))
+        fitted = self.preprocessor
+        assert fitted is not None
+        return self._with(lambda: fitted.refit(self.columns, rows.numpy()))
 
     def take(self, rows: Tensor) -> Tensor:
         return self.x[rows]
+
+    def _with(self, fit: Callable[[], Preprocessor]) -> Table:
+        try:
+            preprocessor = fit()
+            x = torch.from_numpy(preprocessor.transform(self.columns))
+        except BadRow as bad:
+            raise RequestError(f"{bad.what} in {self.where(bad.row)}") from None
+        return replace(self, preprocessor=preprocessor, x=x)

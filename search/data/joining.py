@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from search.data import table_files
-from search.data.columns import Column
+from search.data.encoders import Column
 from search.errors import RequestError, clip, listed
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from search.data.dataset import Task
+from search.data.features import Task
 from search.data.inputs import Inputs
 
 
@@ -36,7 +36,7 @@ class Source:
         times: the time of each row, ``(rows,)`` float64, or None.
         weights: the weight of each row, ``(rows,)`` float64, or None.
         where: a function that returns the words for the place of a row.
-        classes, image_shape, notes: as in `Data`.
+        classes, target_names, image_shape, notes: as in `Data`.
         pixel_max: the largest possible value of a pixel, or None if features are not pixels.
         channels: the number of equal, consecutive groups of features that share one mean and SD, or None if each
             feature has its own.
@@ -55,6 +55,7 @@ class Source:
     weights: NDArray[np.float64] | None = None
     where: Callable[[int], str] = numbered
     classes: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
     image_shape: tuple[int, int, int] | None = None
     pixel_max: int | None = None
     channels: int | None = None

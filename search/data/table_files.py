@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.data.columns import Column
+from search.data.encoders import Column
 from search.data.targets import as_float64
 from search.errors import EnvironmentFault, RequestError, clip, listed, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+SUFFIXES = (".csv", ".parquet")
 
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?([T ].*)?|\d\d?[/.]\d\d?[/.](\d{4}|\d\d)( .*)?|\d{4}/\d\d?/\d\d?( .*)?")
 
@@ -64,7 +66,22 @@ def no_column(place: str, name: str, names: Sequence[str]) -> RequestError:
     return RequestError(f"{place} has no column {clip(name)!r}{nearest(name, names)} (it has: {listed(names)})")
 
 
-def _csv(path: Path) -> pd.DataFrame:
+def cells(path: Path) -> pd.DataFrame:
+    """Return the cells of a table as they are written: text in a .csv, typed values in a .parquet.
+
+    Raises:
+        EnvironmentFault: the file is damaged, or pandas or pyarrow cannot be imported.
+        RequestError: the file is whole, but it is not a table.
+    """
+    try:
+        if path.suffix.lower() == ".csv":
+            return _csv(path, dtype=str, keep_default_na=False)
+        return _parquet(path)
+    except OSError as error:
+        raise EnvironmentFault(f"cannot read {path.name}: {error.strerror or _line(error)}") from None
+
+
+def _csv(path: Path, **options: Any) -> pd.DataFrame:
     names, rows = _scan_csv(path)
     pandas = _pandas(path)
     # pandas 3.1 made this the default and deprecated the option.
@@ -80,6 +97,7 @@ def _csv(path: Path) -> pd.DataFrame:
             low_memory=False,
             encoding="utf-8-sig",
             **exact,
+            **options,
         )
     except (ValueError, OverflowError) as error:
         raise EnvironmentFault(f"cannot read {path.name}: {_line(error)}") from None

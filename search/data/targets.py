@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from search.data.dataset import Task
+from search.data.features import Task
 from search.errors import RequestError, clip, unknown
 
 TASKS = ("classification", "regression")
@@ -152,22 +152,31 @@ def as_float64(column: NDArray[Any], name: str) -> NDArray[np.float64]:
 
 def validate_column(column: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     """Return a column that meets the rules of `as_float32`; NaN is allowed for a missing value."""
+    validate_range(column, name)
+    if is_too_coarse(column):
+        known = column[~np.isnan(column)]
+        raise RequestError(
+            f"{name} has numbers up to {np.abs(known).max():.9g} that differ by about {known.std():.3g}, which float32"
+            " cannot tell apart: subtract a constant from them"
+        )
+    return column
+
+
+def validate_range(column: NDArray[np.float64], name: str) -> None:
+    """Refuse infinite numbers, and those beyond the range of float32; NaN is allowed."""
     bad = np.flatnonzero(np.isinf(column))
     if bad.size:
         raise BadRow(f"{name} is infinite", bad[0])
-    known = column[~np.isnan(column)]
-    if not known.size:
-        return column
-    largest = float(np.abs(known).max())
+    largest = float(np.nanmax(np.abs(column), initial=0))
     if largest > _LARGEST:
         raise RequestError(f"{name} has a number of {largest:.3g}: too large for float32 (3.4e38)")
-    spread = float(known.std())
-    if spread > 0 and float(np.spacing(np.float32(largest))) > _COARSEST * spread:
-        raise RequestError(
-            f"{name} has numbers up to {largest:.9g} that differ by about {spread:.3g}, which float32 cannot tell apart"
-            ": subtract a constant from them"
-        )
-    return column
+
+
+def is_too_coarse(column: NDArray[np.float64]) -> bool:
+    """Return whether float32 cannot tell the numbers of a column apart: they vary little around a large number."""
+    known = column[~np.isnan(column)]
+    spread = float(known.std()) if known.size else 0.0
+    return spread > 0 and float(np.spacing(np.float32(np.abs(known).max()))) > _COARSEST * spread
 
 
 def _numbers(values: NDArray[Any], place: str) -> Targets:

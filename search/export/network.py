@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from search.errors import RequestError, clip, counted
+from search.cli import invocation
+from search.errors import RequestError, clip, counted, listed
 from search.export import ensemble as selection
 from search.export import onnx_file, registry
 from search.export.calibrate import calibrated
@@ -17,6 +18,7 @@ from search.export.loading import loading_code
 from search.export.one_se import one_standard_error
 from search.export.options import ExportOptions
 from search.export.refit import refit, validate_refit
+from search.predict.conformal import with_scores
 from search.show import html
 from search.storage.database import DEFAULT_TRACKING
 from search.study.model import Chosen, ensemble_of, model_of
@@ -41,6 +43,7 @@ class ExportedNetwork:
         model: the content of both files.
         rows: some rows as they are in the data, ``examples x inputs``.
         notes: what was done besides training a trial again, and what it changed, a line each.
+        table: the path of the table that the study learned from; "" for other data.
     """
 
     file: Path
@@ -48,11 +51,28 @@ class ExportedNetwork:
     model: Model
     rows: Tensor
     notes: Sequence[str] = ()
+    table: str = ""
 
     @property
     def lines(self) -> list[str]:
-        """The lines that load the file without this package, and predict `rows`: `loading_code`."""
+        """The lines that load the file without this package, and predict `rows`: `loading_code`.
+
+        If the inputs are not the numbers of a table's columns, these are the lines that predict the table.
+        """
+        if self._encodes and self.file.suffix == ".safetensors":
+            return self.table_lines
         return loading_code(self.model, str(self.file))
+
+    @property
+    def table_lines(self) -> list[str]:
+        """The lines that load the file with this package and predict the table itself."""
+        return ["import search", f"predictions = search.load({str(self.file)!r}).predict({self.table!r})"]
+
+    @property
+    def _encodes(self) -> bool:
+        """Whether the inputs are something else than numbers in the data: text, dates or filled cells of a table."""
+        preprocessor = self.model.meta.preprocessor
+        return preprocessor is not None and not preprocessor.is_plain
 
     def register(self, name: str, tracking_uri: str = DEFAULT_TRACKING) -> str:
         """Register it as a model in MLflow too, and return its URI: `search.export.registry.register`."""
@@ -69,8 +89,23 @@ class ExportedNetwork:
         return [
             f"{meta.title}{loss}: {self.file}, {self.description}",
             *self.notes,
-            "These lines load it, and predict `rows` as they are in the data:",
+            self._introduction(),
         ]
+
+    def _introduction(self) -> str:
+        """Say what the lines do, and what `rows` is."""
+        meta = self.model.meta
+        if meta.preprocessor is None:
+            return "These lines load it, and predict `rows` as they are in the data:"
+        if self.file.suffix == ".safetensors" and self._encodes:
+            return "These lines load it, and predict a table with the columns of the training data:"
+        if self._encodes:
+            return (
+                f"These lines load it, and predict `rows` of inputs, which `columns` in {self.description} describes:"
+            )
+        predicts = invocation.command("predict", str(self.file), self.table)
+        columns = listed([spec.name for spec in meta.preprocessor.specs], 40)
+        return f"`{predicts}` predicts a table. These lines load it, and predict `rows` of the columns {columns}:"
 
     def _repr_html_(self) -> str:
         return html.block(html.lines(self._summary()), html.code(self.lines))
@@ -116,11 +151,13 @@ def export(study: BaseStudy, options: ExportOptions, log: Log | None = None) -> 
     if options.calibrate:
         model = calibrated(model, study.data)
         notes.append(_on_calibration(model))
+    model = with_scores(model, study.data)
     (onnx_file.save if options.format == "onnx" else save)(options.file, model)
     description = options.file.with_suffix(".json")
     description.write_text(model.meta.stored(indent=2) + "\n")
     examples = study.data.inputs.invert(study.data.x_train[:_EXAMPLES])
-    return ExportedNetwork(options.file, description, model, examples, notes)
+    table = "" if study.data.preprocessor is None else study.recipe.data.dataset
+    return ExportedNetwork(options.file, description, model, examples, notes, table)
 
 
 def _model(study: BaseStudy, members: Sequence[Chosen], val_loss: float | None, *, alone: bool) -> Model:

@@ -112,6 +112,8 @@ def _meta(study: BaseStudy, **own: Any) -> Meta:
         classes=data.classes,
         dataset=data.name,
         columns=data.columns,
+        preprocessor=data.preprocessor,
+        target_names=data.target_names,
         pixel_max=data.pixel_max,
         study=study.name,
         version=_version(),

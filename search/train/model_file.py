@@ -10,6 +10,9 @@ of the file (`Meta`).
 A file of an ensemble (format 2) holds several networks. The tensors of network k, from 0, begin with ``members.k.``,
 and `Meta.members` describes it. The prediction is the weighted mean of the probabilities, or of the values.
 
+``validation.scores`` holds how far off the predictions of validation rows were, for prediction intervals
+(`search.predict.conformal`).
+
     weights = safetensors.torch.load_file("model.safetensors")
     network = nn.Sequential(nn.Linear(64, 128), nn.LeakyReLU(), nn.Linear(128, 10))
     network.load_state_dict({name: weights[name] for name in network.state_dict()})
@@ -30,7 +33,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from search.data import Feature, Scaling
+from search.data import Feature, Preprocessor, Scaling
 from search.errors import EnvironmentFault, RequestError, clip
 from search.storage.fields import Part
 from search.train.model_parts import Calibration, Member, PlainNetwork, Widths
@@ -43,6 +46,8 @@ _ALWAYS = {
     *("study", "trial", "val_loss", "version"),
 }
 _HEADER = "regsearch"
+SCORES = "validation.scores"
+"""The tensor with the scores of the validation rows, ``rows x outputs``; ``rows x 1`` in classification."""
 # The first bytes of what torch.save and pickle write.
 _PICKLES = (b"PK\x03\x04", b"\x80")
 
@@ -61,6 +66,9 @@ class Meta(Part):
     columns: tuple[Feature, ...] = Field(
         default=(), description="for a table, the source of each raw input (`search.data.Feature`)"
     )
+    preprocessor: Preprocessor | None = Field(
+        default=None, description="for a table, what turns its columns into raw inputs"
+    )
     pixel_max: float | None = Field(default=None, description="the largest raw value of a pixel, if rows are images")
     study: str = Field(default="", description="the study that trained the network")
     trial: int | None = None
@@ -71,11 +79,15 @@ class Meta(Part):
     )
     members: tuple[Member, ...] = Field(default=(), description="the networks of an ensemble")
     calibration: Calibration | None = None
+    target_names: tuple[str, ...] = Field(default=(), description="for a table, the columns that it predicts")
+    scored_rows: int = Field(default=0, ge=0, description="the number of validation rows in `validation.scores`")
 
     @model_validator(mode="after")
     def _each_input_is_described(self) -> Meta:
         if len(self.columns) not in (0, self.widths[0]):
             raise ValueError(f"columns should describe {self.widths[0]} inputs, got {len(self.columns)}")
+        if self.preprocessor is not None and self.preprocessor.features != self.columns:
+            raise ValueError("preprocessor should make the inputs that columns describe")
         return self
 
     @model_validator(mode="after")
@@ -148,14 +160,17 @@ class Model:
         ends = [(prefix, 2 * len(widths) - 4) for prefix, widths, _, _ in _parts(self.meta)]
         return [f"{prefix}{last}.{kind}" for prefix, last in ends for kind in ("weight", "bias")]
 
-    @torch.no_grad()
     def predict(self, raw: Tensor) -> Tensor:
         """Return probabilities ``rows x classes``, or values in the user's units ``rows x outputs``.
 
         Args:
             raw: the inputs as they are in the data, ``rows x features``; a table's as `Meta.columns` says.
         """
-        x = self.inputs.apply(raw)
+        return self.outputs(self.inputs.apply(raw))
+
+    @torch.no_grad()
+    def outputs(self, x: Tensor) -> Tensor:
+        """Return what `predict` does, of scaled inputs ``rows x features``."""
         targets = self.targets
         mean = torch.zeros(len(x), self.meta.widths[-1], dtype=torch.float64)
         for network in self.networks:
@@ -274,6 +289,8 @@ def _shapes(meta: Meta) -> Iterator[tuple[str, tuple[int, ...]]]:
     for name, width in scaled.items():
         yield f"{name}.shift", (width,)
         yield f"{name}.scale", (width,)
+    if meta.scored_rows:
+        yield SCORES, (meta.scored_rows, meta.widths[-1] if meta.task == "regression" else 1)
 
 
 def _parts(meta: Meta) -> Iterator[tuple[str, tuple[int, ...], str, int]]:
