@@ -89,7 +89,9 @@ def read(path: Path, others: Collection[str] = ()) -> Arrays:
             )
     if set(arrays) - set(others) != set(names):
         missing = [name for name in names if name not in arrays]
-        fault = f"it has no {', '.join(missing)}" if missing else "it has others too"
+        fault = f"it has no {', '.join(missing)}"
+        if not missing:
+            fault = "it has others too, which none of group, time and weights names"
         raise RequestError(
             f"{path.name} must hold arrays x and y, or x_train, y_train, x_test and y_test; {fault}"
             f" (it has: {clip(', '.join(sorted(arrays)) or 'none')})"

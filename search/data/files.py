@@ -283,28 +283,15 @@ def _pictures(path: Path, parts: Mapping[str, Path], rules: Rules) -> Source:
             raise RequestError(f"{role}: {path.name} is a folder of images, which has no column {clip(name)!r}")
     folders = [pictures.read(one) for one in (path, *parts.values())]
     own = folders[0]
-    labels = [own.targets.y]
-    for part, folder in zip(parts.values(), folders[1:], strict=True):
-        if folder.image_shape != own.image_shape:
-            here, there = (" x ".join(map(str, one.image_shape)) for one in (folder, own))
-            raise RequestError(f"{part.name}: its images are {here}, those of {path.name} are {there}")
-        for name in folder.targets.classes:
-            if name not in own.targets.classes:
-                raise RequestError(
-                    f"{part.name}: class {clip(name)!r} is in no folder of {path.name}"
-                    f" (it has: {listed(own.targets.classes)})"
-                )
-        number = torch.tensor([own.targets.classes.index(name) for name in folder.targets.classes])
-        labels.append(number[folder.targets.y])
-    ignored = sum(folder.ignored for folder in folders)
+    labels = pictures.labels(folders, [path, *parts.values()])
     summary = f"{path.name}: {own.targets.summary}; images of {' x '.join(map(str, own.image_shape))}"
-    if ignored:
+    if ignored := sum(folder.ignored for folder in folders):
         summary += f"; {counted(ignored, 'file')} ignored: not .png or .jpg"
     return _source(
         path,
         parts,
         [len(folder.x) for folder in folders],
-        Targets("classification", torch.cat(labels), own.targets.classes),
+        Targets("classification", labels, own.targets.classes),
         inputs=Numbers(torch.cat([folder.x for folder in folders]) if parts else own.x),
         image_shape=own.image_shape,
         pixel_max=255,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from search.data.targets import Targets
-from search.errors import EnvironmentFault, RequestError, clip, plain
+from search.errors import EnvironmentFault, RequestError, clip, listed, plain
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 _MOST_PIXELS = 2**22
@@ -58,6 +58,29 @@ def read(folder: Path) -> Pictures:
         return _read(folder, *_files(folder))
     except OSError as error:
         raise EnvironmentFault(f"cannot read {error.filename or folder}: {error.strerror or error}") from None
+
+
+def labels(folders: Sequence[Pictures], paths: Sequence[Path]) -> Tensor:
+    """Return the class of each image of several folders, by the numbers that the first folder gives to its classes.
+
+    Raises:
+        RequestError: a folder has images of another size than the first, or a class that the first does not have.
+    """
+    first = folders[0]
+    found = [first.targets.y]
+    for path, folder in zip(paths[1:], folders[1:], strict=True):
+        if folder.image_shape != first.image_shape:
+            here, there = (" x ".join(map(str, one.image_shape)) for one in (folder, first))
+            raise RequestError(f"{path.name}: its images are {here}, those of {paths[0].name} are {there}")
+        known = first.targets.classes
+        for name in folder.targets.classes:
+            if name not in known:
+                raise RequestError(
+                    f"{path.name}: class {clip(name)!r} is in no folder of {paths[0].name} (it has: {listed(known)})"
+                )
+        number = torch.tensor([known.index(name) for name in folder.targets.classes])
+        found.append(number[folder.targets.y])
+    return torch.cat(found)
 
 
 def _files(folder: Path) -> tuple[dict[str, list[Path]], int]:

@@ -191,7 +191,7 @@ def _validate_files(source: Source, rules: Rules, parts: Parts) -> None:
                     name = source.group_names[int(both[0])]
                     raise RequestError(
                         f"{source.place}: group {clip(name)!r} of {clip(str(rules.group))!r} has {earlier} and {later}"
-                        " rows: leave it out of one of the files"
+                        " rows: leave it out of one of them"
                     )
             if source.times is not None and source.times[rows].min() <= source.times[before].max():
                 first = int(rows[int(source.times[rows].argmin())])

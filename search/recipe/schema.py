@@ -115,6 +115,12 @@ class DataSet(Part):
         default_factory=dict, description="for a synthetic task: n, sigma ...; for a file: task, drop"
     )
 
+    @model_validator(mode="after")
+    def _repeats_folds(self) -> DataSet:
+        if self.repeats > 1 and not self.folds:
+            raise ValueError(f"repeats needs folds, got {self.repeats} repeats of one split")
+        return self
+
 
 class Setting(Part):
     """One explicit setting of a study that lists its settings instead of searching a space.

@@ -78,7 +78,7 @@ def test_arrays_with_a_test_part_keep_it() -> None:
     ("change", "says"),
     [
         ({"y": None}, "it has no y .it has: x"),
-        ({"z": np.zeros(3)}, "it has others too .it has: x, y, z"),
+        ({"z": np.zeros(3)}, "it has others too, which none of .* names .it has: x, y, z"),
         ({"x": None, "x_train": np.zeros((20, 3))}, "it has no y_train, x_test, y_test"),
         ({"y": np.zeros(19)}, "x is 20 x 3 and y is 19: each row of x needs a y"),
         ({"y": np.float64(3)}, "y is a single number: each row of x needs a y"),

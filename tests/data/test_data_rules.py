@@ -104,7 +104,8 @@ def test_the_only_group_of_a_class_trains() -> None:
     labels = (groups == 7).long()
     one = source(40, groups=groups, **with_classes(labels))
     for seed in range(10):
-        assert 7 in groups[divide(one, Rules(group="g", seed=seed)).train]
+        # A small training part would not get it otherwise.
+        assert 7 in groups[divide(one, Rules((0.2, 0.4, 0.4), group="g", seed=seed)).train]
 
 
 @settings(max_examples=60, deadline=None)
@@ -211,6 +212,18 @@ def test_arrays_and_folders_take_a_test_part_from_another() -> None:
     assert images.y_test.tolist() == [0, 1, 1, 1]
     assert images.x_test[:, 0].tolist() == [250, 200, 201, 202]
     assert len(images.x_val) == 4
+    Path("odd/a").mkdir(parents=True)
+    Path("odd/c").mkdir()
+    for name in "ac":
+        Image.new("L", (3, 3), 250).save(f"odd/{name}/0.png")
+    with pytest.raises(RequestError, match=r"odd: class 'c' is in no folder of own \(it has: a, b\)"):
+        load("own", test="odd")
+    for name in "ac":
+        Image.new("L", (4, 3), 250).save(f"odd/{name}/0.png")
+    with pytest.raises(RequestError, match="odd: its images are 1 x 3 x 4, those of own are 1 x 3 x 3"):
+        load("own", val="odd")
+    with pytest.raises(RequestError, match="group: own is a folder of images, which has no column 'a'"):
+        load("own", group="a")
 
 
 REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
@@ -283,6 +296,11 @@ def test_a_class_that_only_the_test_file_has_is_refused() -> None:
         ),
         ({"dataset": "own.npz", "test": "own3.npz"}, "own.npz has a test part of its own"),
         ({"dataset": "own.npz", "weights": "mass"}, "own.npz has no array 'mass' besides x_train"),
+        (
+            {"dataset": "own3.npz", "test": "own4.npz"},
+            "own4.npz: its rows differ from those of own3.npz: 3 inputs of float",
+        ),
+        ({"dataset": "own3.npz", "val": "own.npz"}, "own.npz must hold x and y: it is one part of own3.npz"),
         ({"dataset": "own2.npz", "weights": "short"}, "short must hold one number or text for each of 30 rows"),
     ],
 )
@@ -291,7 +309,20 @@ def test_a_test_part_that_a_data_set_has_is_kept(arguments: dict[str, Any], says
     np.savez("own.npz", x_train=x[:20], y_train=y[:20], x_test=x[20:], y_test=y[20:])
     np.savez("own2.npz", x=x, y=y, short=np.ones(3))
     np.savez("own3.npz", x=x, y=y)
+    np.savez("own4.npz", x=np.ones((4, 3)), y=[0, 1, 2, 0])
     with pytest.raises(RequestError, match=says):
         load(**arguments)
     assert len(load("own.npz", test=0).x_test) == 0
     assert len(load("line", test=0).x_test) == 0
+
+
+def test_dates_in_text_order_rows() -> None:
+    """Text is not sorted as text: ISO 8601 allows several ways to write the same time."""
+    days = pd.date_range("2023-12-25", periods=40, freq="12h")
+    order = np.random.default_rng(0).permutation(40)
+    written = [f"{day:%Y-%m-%d}" if day.hour == 0 else f"{day:%Y-%m-%dT%H:%M}" for day in days[order]]
+    for day in (written, days[order].to_numpy()):
+        np.savez("own.npz", x=order[:, None] * 1.0, y=np.arange(40) % 2, day=day)
+        assert sorted(numbers(load("own.npz", time="day"))[2]) == list(range(32, 40))
+    with pytest.raises(RequestError, match="it has others too, which none of group, time and weights names"):
+        load("own.npz")

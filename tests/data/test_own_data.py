@@ -173,3 +173,18 @@ def test_a_model_goes_on_only_with_inputs_that_mean_the_same(homes: pd.DataFrame
     homes.replace({"town": {"Ulm": "Rom"}}).to_csv("data/others.csv", index=False)
     with pytest.raises(RequestError, match="an input 'town = Ulm', but others has 'town = Rom'"):
         Study("fine_tune", dataset="data/others.csv", **source, **settings)
+
+
+def test_a_run_takes_its_split_from_options(homes: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+    homes.assign(street=[f"s{row // 8}" for row in range(len(homes))], mass=1.5).to_csv("streets.csv", index=False)
+    fast = ["--trials", "1", "--epochs", "1", "--hidden", "8", "--device", "cpu", "--tracking-uri", "none"]
+    words = ["l2", "--dataset", "streets.csv", "--target", "price", "--weights", "mass", "--test", "0.3", *fast]
+    assert run.main([*words, "--group", "street", "--folds", "2", "--split-seed", "3"]) == 0
+    said = capsys.readouterr().err
+    assert "note: streets.csv: the rows of a group in street stay in one part" in said
+    assert "note: streets.csv: rows are weighted by mass, from 1.5 to 1.5\n" in said
+    assert "split by whole groups\n" in said
+    assert run.main([*words, "--folds", "2", "--split-seed", "3"]) == 2
+    assert "group: street there, none here" in capsys.readouterr().err
+    assert run.main([*words, "--study-name", "one-split"]) == 0
+    assert "validation rows decide which trial is best: on so few" in capsys.readouterr().err

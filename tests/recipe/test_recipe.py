@@ -216,3 +216,27 @@ def test_the_size_of_a_cohort_follows_from_the_sampler(fields: dict[str, Any], e
     # A default is not kept when the sampler changes: each sampler has its own.
     other = recipe.but("test", sampler="grid" if "settings" in fields else "qmc")
     assert other.ask_batch == (5 if "ask_batch" in fields else 2 if "settings" in fields else 32)
+
+
+def test_files_of_parts_are_found_from_the_recipes_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own").mkdir()
+    monkeypatch.chdir(tmp_path)
+    Path("own/study.toml").write_text('[data]\ndataset = "a.csv"\ntest = "b.csv"\nval = 0.1\ngroup = "g"\n')
+    data = Recipe.load("own/study.toml").data
+    assert (data.dataset, data.test, data.val, data.group) == ("own/a.csv", "own/b.csv", 0.1, "g")
+    assert Recipe.load("l2").but("l2", data={"test": "b.csv"}).data.test == "b.csv"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ({"test": True}, r"data\.test takes a file or a fraction of all rows, got True"),
+        ({"folds": -1}, r"data\.folds: .*greater than or equal to 0, got -1"),
+        ({"group": ""}, r"data\.group: .*at least 1 character"),
+    ],
+)
+def test_a_wrong_rule_of_the_split_is_refused(data: dict[str, Any], says: str) -> None:
+    with pytest.raises(RequestError, match=says):
+        Recipe.load("l2").but("l2", data=data)
+    with pytest.raises(RequestError, match="needs test rows, but test = 0"):
+        Recipe.load("l2").but("l2", data={"test": 0}, watch=["test"])
