@@ -59,7 +59,7 @@ def study_in(folder: Path) -> Study:
 
 def test_the_json_says_what_the_study_holds(finished: tuple[Path, dict[str, Any]]) -> None:
     folder, said = finished
-    assert {path.name for path in folder.iterdir()} == {"optuna.db", "mlflow.db"}
+    assert {path.name for path in folder.iterdir()} == {"optuna.db", "mlflow.db", "mlruns"}
     study = study_in(folder)
     assert said["study"] == "l2-digits"
     assert sum(said["trials"].values()) == len(study.optuna_study.trials) == 8

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from optuna.trial import FrozenTrial
 
-from search.record.curves import CURVES, SUMMARY, Curves
+from search.record.curves import CURVES, Curves
+from search.record.rows import trial_rows
 from search.study.published import PublishedFigure, compare
 
 if TYPE_CHECKING:
@@ -22,22 +22,7 @@ def trials(study: BaseStudy) -> pd.DataFrame:
     With several objectives, the value is the first one, each has a column of its own, and `front` is true for the
     trials of the Pareto front.
     """
-    front = {trial.number for trial in study.front}
-
-    def objectives(trial: FrozenTrial) -> dict[str, float | bool]:
-        if not study.objectives.several:
-            return {}
-        named = zip(study.objectives.names, trial.values or (), strict=False)
-        return {f"values_{name}": at for name, at in named} | {"front": trial.number in front}
-
-    rows = [
-        {"number": trial.number, "state": trial.state.name.lower(), "value": study.objectives.value(trial)}
-        | objectives(trial)
-        | trial.params
-        | trial.user_attrs.get(SUMMARY, {})
-        for trial in study.optuna_study.get_trials(deepcopy=False)
-    ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(trial_rows(study.optuna_study.get_trials(deepcopy=False), study.objectives))
 
 
 def curves(study: BaseStudy) -> pd.DataFrame:

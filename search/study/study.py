@@ -22,6 +22,7 @@ from search.recipe import Recipe, compose
 from search.recipe import metrics as own_metrics
 from search.recipe.discovery import select
 from search.recipe.space import Space
+from search.record import dataset as dataset_record
 from search.record import environment
 from search.record.curves import ENVIRONMENT, RECIPE
 from search.record.extensions import Extension
@@ -197,7 +198,10 @@ class BaseStudy:
                 directions = self.objectives.directions
                 identity.claim(study, self.recipe, self.space, self.data, self.loss, directions)
                 if RECIPE not in study.user_attrs:
-                    study.set_user_attr(RECIPE, recipe_fields(self.recipe))
+                    fields = recipe_fields(self.recipe)
+                    noted = dataset_record.describe(self.data, fields["data"]["dataset"])
+                    study.set_user_attr(dataset_record.DATASET, noted)
+                    study.set_user_attr(RECIPE, fields)
             self.claims.release()  # a run opens its own connection, and a report needs none
             self.extended = self.extended_in(study)
             self._optuna = study

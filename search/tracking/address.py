@@ -42,8 +42,9 @@ def _page(root: str, study: str, experiment: str | None, has_view: bool) -> str:
 
 
 def _is_default(tracking_uri: str) -> bool:
-    """Return whether `mlflow ui` serves this store without an option: MLflow 3 prefers a folder mlruns."""
-    overridden = "MLFLOW_BACKEND_STORE_URI" in os.environ or Path("mlruns").exists()
+    """Return whether `mlflow ui` serves this store without an option: MLflow 3 prefers a store in a folder mlruns."""
+    other = any(Path("mlruns").glob("[0-9]*/meta.yaml"))  # a folder of files alone is no store
+    overridden = "MLFLOW_BACKEND_STORE_URI" in os.environ or other
     return tracking_uri == DEFAULT_TRACKING and not overridden
 
 

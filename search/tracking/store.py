@@ -26,6 +26,17 @@ def opened(uri: str) -> MlflowClient:
     return MlflowClient(uri)
 
 
+def artifacts(uri: str, experiment: str) -> str | None:
+    """Return the folder for the files of a new experiment: beside an SQLite file, otherwise None for MLflow's default.
+
+    MLflow's default would be the folder in which the command happens to run.
+    """
+    if not uri.startswith("sqlite:///"):
+        return None
+    database = Path(uri.removeprefix("sqlite:///").split("?")[0]).absolute()
+    return str(database.with_name("mlruns") / experiment)
+
+
 def _is_new(path: Path) -> bool:
     return not path.exists() or not path.stat().st_size
 

@@ -19,10 +19,12 @@ from search.record import curves as record
 from search.record.objectives import VAL_LOSS, Objectives
 from search.record.stored import stored_recipe
 from search.storage.database import connect
+from search.tracking.attached import recipe_text, trials_text
 from search.tracking.live import Live
 from search.tracking.page import NOTE_TAG, study_view
 from search.tracking.plan import as_text, clean_key, params_text, plan_trial, trial_times
 from search.tracking.reach import StorageAway, answering
+from search.tracking.system import SystemMetrics
 from search.tracking.view import MlflowView
 
 _SLICE = 5.0  # seconds of catching up after which the trials in training have their turn
@@ -37,8 +39,9 @@ class StudySync:
     Args:
         study: the name of the study.
         storage: the URL of its storage.
-        tracking_uri: the URI of MLflow.
+        tracking_uri: the tracking URI of MLflow.
         experiment: MLflow's experiment.
+        system: what measures the load of this machine, which trains; None if another one may.
 
     Attributes:
         progressed: whether the last step got something done before it ended or failed.
@@ -52,13 +55,16 @@ class StudySync:
         *(requests.RequestException, sqlite3.Error, OSError),
     )
 
-    def __init__(self, study: str, storage: str, tracking_uri: str, experiment: str) -> None:
+    def __init__(
+        self, study: str, storage: str, tracking_uri: str, experiment: str, system: SystemMetrics | None = None
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._name = study
         self._storage = storage
         self._study: optuna.Study | None = None
         self._objectives = VAL_LOSS
         self._view = MlflowView(tracking_uri, experiment, study)
+        self._system, self._start = system, 0
         self._done: set[int] = set()  # the finished trials that need not be looked at again
         self._left = True  # whether the last step has left other trials for later
         self._looked = self._shown = 0.0
@@ -93,12 +99,14 @@ class StudySync:
         due = time.monotonic() - self._looked >= LOOK_AGAIN
         if self._view.connected and not (ended or live.told or self._left or due):
             self._flush(live)  # the study need not be read
+            self._measure()
             return True
         trials, attributes = self._read()
         finished = {number for number, trial in trials.items() if trial.state.is_finished()}
         self.finished = len(finished)
         if not self._view.connected:
-            self._view.connect(_study_start(trials))
+            self._start = _study_start(trials)
+            self._view.connect(self._start)
         if ended and not self._checked_at_end:
             self._done.clear()
             self._checked_at_end = True
@@ -109,6 +117,8 @@ class StudySync:
             del live.trials[number]
         if not told or time.monotonic() - self._shown >= _SHOW:
             self._flush(live)
+        if not ended:
+            self._measure()
         pending = finished - self._done
         self._left = True  # in case the next line fails
         self._complete(pending, trials, attributes, hurry=ended)
@@ -118,6 +128,8 @@ class StudySync:
             for number in self._view.running():
                 if number in trials:
                     self._view.interrupt(number, trials[number].state.name)
+            listed = [trials[number] for number in sorted(trials)]
+            self._view.attach({"recipe.toml": recipe_text(attributes), "trials.csv": trials_text(listed, attributes)})
             ends = [trial_times(trials[number])[1] for number in finished]
             self._view.finish(max(ends, default=time.time_ns() // 1_000_000))
         return not self._left
@@ -141,6 +153,10 @@ class StudySync:
             if trial.points or not trial.announced:
                 self._view.live(number, trial)
                 self.progressed = True
+
+    def _measure(self) -> None:
+        if self._system is not None:
+            self._view.measure(self._system.points(self._start))
 
     def _complete(
         self, pending: set[int], trials: Mapping[int, FrozenTrial], attributes: Mapping[str, Any], hurry: bool
@@ -180,6 +196,7 @@ class StudySync:
             if objectives.several:
                 tags["pareto_front"] = ", ".join(str(trial.number) for trial in front)[:8000]
         self._view.describe(params_text(recipe), tags, best)
+        self._view.note_dataset(attributes)
         params = dict.fromkeys(name for trial in trials.values() for name in trial.params)
         metrics = {name for trial in trials.values() for name in trial.user_attrs.get(record.SUMMARY, {})}
         view = (

@@ -7,38 +7,25 @@ which is set last. So one search checks a thousand finished trials.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import LifecycleStage, Metric, Param, Run, RunTag
 
+from search.tracking import attached
 from search.tracking.live import LiveTrial
 from search.tracking.page import EXPERIMENT_TAGS, NOTE_TAG
 from search.tracking.plan import KEY_TAG, STATE_TAG, STUDY_TAG, Point, TrialPlan, params_text, trial_tags
-from search.tracking.store import opened, tagged
+from search.tracking.runs import Known, RunState, contradicts, rank, state_of
+from search.tracking.store import artifacts, opened, tagged
+from search.tracking.system import PREFIX
 
 PARENT_TAG = "mlflow.parentRunId"
 RECORD_TAG = "regsearch.record"
 _PAGE = 1000
 _BATCH = 1000  # MLflow's limit on the metrics of one call
-
-Known = dict[str, dict[int, float]]
-"""The values that a run holds already: key -> step -> value."""
-
-
-@dataclass
-class _RunState:
-    """The state of one run, as far as it is known; `known` is None until its histories have been read."""
-
-    run_id: str
-    status: str
-    tags: dict[str, str]
-    params: dict[str, str]
-    latest: dict[str, float]
-    known: Known | None = field(default=None, repr=False)
 
 
 class MlflowView:
@@ -59,8 +46,8 @@ class MlflowView:
         self._client: MlflowClient | None = None
         self._experiment_id = ""
         self._experiment_tags: dict[str, str] = {}
-        self._parent: _RunState | None = None
-        self._runs: dict[int, _RunState] = {}
+        self._parent: RunState | None = None
+        self._runs: dict[int, RunState] = {}
 
     def forget(self) -> None:
         """Drop all that is remembered about the store."""
@@ -80,7 +67,8 @@ class MlflowView:
         self._client = client = opened(self._uri)
         experiment = client.get_experiment_by_name(self._experiment)
         if experiment is None:
-            self._experiment_id = client.create_experiment(self._experiment, tags=EXPERIMENT_TAGS)
+            place = artifacts(self._uri, self._experiment)
+            self._experiment_id = client.create_experiment(self._experiment, place, tags=EXPERIMENT_TAGS)
             self._experiment_tags = {}
         else:
             self._experiment_id = experiment.experiment_id
@@ -135,7 +123,7 @@ class MlflowView:
             self._log(run, (), {}, {PARENT_TAG: self._parent_id})
             return False
         points = plan.points()
-        if run is not None and _contradicts(run, self._known(run), points, plan.params):
+        if run is not None and contradicts(run, self._known(run), points, plan.params):
             self._api.delete_run(run.run_id)
             run = None
         if run is None:
@@ -172,6 +160,21 @@ class MlflowView:
             parent.latest["best_value"] = best[0]
         self._log(parent, points, kept, tags)
 
+    def note_dataset(self, attributes: Mapping[str, Any]) -> None:
+        """Note the data set as an input of the parent run, given the attributes of the study (`attached`)."""
+        parent = self._parent_run
+        self._log(parent, (), {}, attached.attach_dataset(self._api, parent.run_id, parent.tags, attributes))
+
+    def attach(self, files: Mapping[str, str]) -> None:
+        """Attach texts to the parent run, by the names of their files (`attached`)."""
+        parent = self._parent_run
+        self._log(parent, (), {}, attached.attach_files(self._api, parent.run_id, parent.tags, files))
+
+    def measure(self, points: Iterable[Point]) -> None:
+        """Log the load of the machine to the parent run (`system`)."""
+        if metrics := [Metric(*point) for point in points]:
+            self._api.log_batch(self._parent_id, metrics)
+
     def offer(self, key: str, value: str) -> None:
         """Add a saved view (`page.study_view`) to those of the experiment."""
         if self._experiment_tags.get(key) != value:
@@ -189,7 +192,7 @@ class MlflowView:
         return self._client
 
     @property
-    def _parent_run(self) -> _RunState:
+    def _parent_run(self) -> RunState:
         if self._parent is None:
             raise RuntimeError("connect() comes first")
         return self._parent
@@ -198,7 +201,7 @@ class MlflowView:
     def _parent_id(self) -> str:
         return self._parent_run.run_id
 
-    def _search(self) -> dict[str, _RunState]:
+    def _search(self) -> dict[str, RunState]:
         """Return the study's runs by key; of several runs with one key, which unconnected writers made, one is kept."""
         found: dict[str, Run] = {}
         name = tagged(STUDY_TAG, self._study)
@@ -210,30 +213,31 @@ class MlflowView:
                 if not self._owns(key):
                     continue
                 if key in found:
-                    run, other = sorted((run, found[key]), key=_rank)
+                    run, other = sorted((run, found[key]), key=rank)
                     self._api.delete_run(other.info.run_id)
                 found[key] = run
             token = page.token
             if not token:
-                return {key: _state(run) for key, run in found.items()}
+                return {key: state_of(run) for key, run in found.items()}
 
     def _owns(self, key: str) -> bool:
         """Return whether a key belongs to this study: it is the study's name, or its name and a trial's number."""
         study, _, number = key.rpartition("/")
         return key == self._study or (study == self._study and number.isdigit())
 
-    def _create(self, name: str, start_ms: int, tags: Mapping[str, str]) -> _RunState:
+    def _create(self, name: str, start_ms: int, tags: Mapping[str, str]) -> RunState:
         run = self._api.create_run(self._experiment_id, start_time=start_ms, tags=dict(tags), run_name=name)
-        return _RunState(run.info.run_id, "RUNNING", dict(tags), {}, {}, known={})
+        return RunState(run.info.run_id, "RUNNING", dict(tags), {}, {}, known={})
 
-    def _known(self, run: _RunState) -> Known:
+    def _known(self, run: RunState) -> Known:
         """Return the values that the run holds; they are read from the store the first time."""
         if run.known is None:
-            histories = ((key, self._api.get_metric_history(run.run_id, key)) for key in run.latest)
+            keys = (key for key in run.latest if not key.startswith(PREFIX))  # of those, each is written once only
+            histories = ((key, self._api.get_metric_history(run.run_id, key)) for key in keys)
             run.known = {key: {point.step: point.value for point in history} for key, history in histories}
         return run.known
 
-    def _log(self, run: _RunState, points: Iterable[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    def _log(self, run: RunState, points: Iterable[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Log what the run does not have yet: one call for each 1000 points, and no call if nothing is new.
 
         The tags come with the last points, so that the tag of a complete run is never there too early.
@@ -261,33 +265,3 @@ class MlflowView:
             self._api.log_batch(run.run_id, [Metric(*point) for point in fresh], new_params, new_tags)
         run.params |= params
         run.tags |= tags
-
-
-def _contradicts(run: _RunState, known: Known, points: list[Point], params: Mapping[str, str]) -> bool:
-    """Return whether the run holds a point or a parameter that the record lacks, or that differs there.
-
-    Values within 1e-5 relative are equal: the live mean over replicates may have been summed in another order.
-    """
-    if any(run.params.get(key, value) != value for key, value in params.items()):
-        return True
-    wanted: Known = {}
-    for point in points:
-        wanted.setdefault(point.key, {})[point.step] = point.value
-    return not all(
-        step in wanted.get(key, {}) and _same(value, wanted[key][step])
-        for key, steps in known.items()
-        for step, value in steps.items()
-    )
-
-
-def _same(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-9) or (math.isnan(one) and math.isnan(other))
-
-
-def _rank(run: Run) -> tuple[int, str]:
-    return run.info.start_time, run.info.run_id
-
-
-def _state(run: Run) -> _RunState:
-    data = run.data
-    return _RunState(run.info.run_id, run.info.status, dict(data.tags), dict(data.params), dict(data.metrics))

@@ -53,9 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
             # the time. This is set before the import, because most objects that the import makes stay.
             gc.set_threshold(200_000, 50, 100)
             from search.tracking.sync import StudySync  # it imports mlflow, which takes seconds: only in our turn
+            from search.tracking.system import SystemMetrics
 
             gc.freeze()
-            sync = StudySync(options.study, options.storage, options.tracking_uri, options.experiment)
+            sync = StudySync(options.study, options.storage, options.tracking_uri, options.experiment, SystemMetrics())
             return Writer(lines, live, sync, turn, options.tracking_uri, options.patience).run()
     except Exception as error:
         # No traceback is printed, because this is only a view; the study holds everything.

@@ -50,9 +50,11 @@ def test_another_store_is_named(client: MlflowClient, monkeypatch: pytest.Monkey
     assert command.endswith("mlflow ui --backend-store-uri sqlite:///other.db")
     assert page == "then open http://127.0.0.1:5000"
     assert not Path("other.db").exists()
-    Path("mlruns").mkdir()
+    Path("mlruns/0").mkdir(parents=True)
+    assert "--backend-store-uri" not in address.lines("sqlite:///mlflow.db", "x")[0], "files alone are no store"
+    Path("mlruns/0/meta.yaml").touch()
     assert "--backend-store-uri sqlite:///mlflow.db" in address.lines("sqlite:///mlflow.db", "x")[0]
-    Path("mlruns").rmdir()
+    shutil.rmtree("mlruns")
     monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "sqlite:///third.db")
     assert "--backend-store-uri sqlite:///mlflow.db" in address.lines("sqlite:///mlflow.db", "x")[0]
 

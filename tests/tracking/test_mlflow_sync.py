@@ -287,8 +287,10 @@ def test_a_studys_name_may_hold_anything(tmp_path: Path, empty_mlflow: Path, nam
     assert bench.runs().keys() == {name, f"{name}/0"}
 
 
-def test_no_files_beside_the_database(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_beside_the_database(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(bench.folder)
     bench.tell(bench.ask(), TrialState.COMPLETE)
     bench.sync()
-    assert {path.name for path in bench.folder.iterdir()} == {"mlflow.db", "optuna.db"}
+    assert {path.name for path in bench.folder.iterdir()} == {"mlflow.db", "mlruns", "optuna.db"}
+    files = [path.name for path in (bench.folder / "mlruns").rglob("*") if path.is_file()]
+    assert sorted(files) == ["recipe.toml", "trials.csv"]

@@ -1,0 +1,34 @@
+"""A row of a table for each trial of a study: its number, state, value, hyperparameters and summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from search.record.curves import SUMMARY
+from search.record.objectives import Objectives
+
+
+def trial_rows(trials: Sequence[FrozenTrial], objectives: Objectives) -> list[dict[str, Any]]:
+    """Return the columns of each trial by name: number, state, value, its hyperparameters, best and final metrics.
+
+    With several objectives, the value is the first one, each has a column of its own, and `front` is true for the
+    trials of the Pareto front.
+    """
+    front = {trial.number for trial in objectives.front(trials)}
+
+    def of_several(trial: FrozenTrial) -> dict[str, float | bool]:
+        if not objectives.several:
+            return {}
+        named = zip(objectives.names, trial.values or (), strict=False)
+        return {f"values_{name}": at for name, at in named} | {"front": trial.number in front}
+
+    return [
+        {"number": trial.number, "state": trial.state.name.lower(), "value": objectives.value(trial)}
+        | of_several(trial)
+        | trial.params
+        | trial.user_attrs.get(SUMMARY, {})
+        for trial in trials
+    ]
