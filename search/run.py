@@ -16,6 +16,7 @@ from search.cli import invocation
 from search.cli.command import leave, serve
 from search.cli.opening import opening
 from search.cli.options import (
+    Columns,
     DataDir,
     Device,
     Json,
@@ -87,6 +88,7 @@ def run(
     target: Target = None,
     scale: Scale = None,
     data: DataOptions = None,
+    column: Columns = None,
     test: Test = None,
     val: Val = None,
     split_seed: SplitSeed = None,
@@ -166,6 +168,7 @@ def run(
                 "folds": folds,
                 "repeats": repeats,
                 "options": options or None,
+                "columns": pairs("--column", column or (), "NAME=KIND") or None,
             }
         )
         or None,

@@ -37,7 +37,7 @@ Scale = Annotated[
 ]
 DataOptions = Annotated[
     list[str] | None,
-    option("An option of the data set: n, sigma, task or drop. Repeatable.", DATA, metavar="NAME=VALUE"),
+    option("An option of the data set, such as n, task or drop. Repeatable.", DATA, metavar="NAME=VALUE"),
 ]
 Test = Annotated[
     str | None,

@@ -117,6 +117,15 @@ Target = Annotated[
     str | None,
     option("The column of a table to predict.", DATA, "--target", metavar="COLUMN", default="the recipe's"),
 ]
+Columns = Annotated[
+    list[str] | None,
+    option(
+        "What a column of a table holds: number, category, date, time, or drop to leave it out. Repeatable.",
+        DATA,
+        "--column",
+        metavar="NAME=KIND",
+    ),
+]
 DataDir = Annotated[Path, option("The folder where torchvision keeps its data sets.", DATA, "--data-dir")]
 Offline = Annotated[bool, flag("Never download a data set.", "--offline", DATA)]
 Techniques = Annotated[

@@ -21,7 +21,7 @@ from search.data.source import Source
 from search.data.split import Parts, divide
 from search.errors import RequestError, clip, unknown
 
-_READING = ("target", "data_dir", "offline", "options")
+_READING = ("target", "data_dir", "offline", "options", "columns")
 
 DATASETS: tuple[str, ...] = (*tables.TABLES, *synthetic.OPTIONS, *vision.SOURCES)
 
@@ -42,11 +42,12 @@ def load(
     data_dir: Path = Path("data"),
     offline: bool = False,
     options: Mapping[str, Any] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Data:
     """Read, split and scale a data set. The result depends only on the arguments and the files.
 
     Args:
-        dataset: one of `DATASETS`, or the path of a .csv, a .parquet, an .npz or a folder of images; see `files`.
+        dataset: one of `DATASETS`, or the path of a table, an .npz or a folder of images; see `files`.
         target: the column of a table to predict.
         scale: the scaling of the features: "standard" (mean 0, SD 1), "unit" (pixels or the training range to [0, 1])
             or "none"; see `scaling.fit`. The targets of a regression are always standardised.
@@ -69,6 +70,7 @@ def load(
         data_dir: torchvision's root folder, for mnist, fashion-mnist and cifar10.
         offline: whether downloads are forbidden.
         options: the options of line and polynomial (see `synthetic.OPTIONS`) or of a path (see `files.read`).
+        columns: the kind of some columns of a table, by name: number, category, date, time or drop.
 
     Raises:
         RequestError: a name or an option is unknown, a value is out of range, the data are not as they should be, no
@@ -81,7 +83,8 @@ def load(
         (64, 10, (1, 8, 8))
     """
     rules = Rules(split, val, test, validation, seed, group, time, weights)
-    source = _read(dataset, rules, target=target, scale=scale, data_dir=data_dir, offline=offline, options=options)
+    reading: dict[str, Any] = {"data_dir": data_dir, "offline": offline, "options": options, "columns": columns}
+    source = _read(dataset, rules, target=target, scale=scale, **reading)
     parts = divide(source, rules)
     return _data(dataset, source, source.inputs.fit(parts.train), parts, scale)
 
@@ -165,6 +168,7 @@ def _read(
     data_dir: Path = Path("data"),
     offline: bool = False,
     options: Mapping[str, Any] | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Source:
     own = is_path(dataset)
     options = options or {}
@@ -176,6 +180,8 @@ def _read(
         raise unknown("scale", scale, SCALES)
     if target is not None and not own:
         raise files.not_a_table(target, f"dataset {dataset}")
+    if columns and not own:
+        raise RequestError(f"--column is for a table ({', '.join(files.TABLES)}), got dataset {dataset}")
     if options and not own and dataset not in synthetic.OPTIONS:
         raise RequestError(f"dataset {dataset} takes no options, got {', '.join(sorted(options))}")
     if rules.validation != "train" and not own and dataset not in vision.SOURCES:
@@ -188,7 +194,7 @@ def _read(
             if given is not None:
                 raise RequestError(f"{name} {clip(given)!r} is for data of your own, got dataset {dataset}")
     if own:
-        source = files.read(dataset, target, rules, options)
+        source = files.read(dataset, target, rules, options, columns or {})
     elif dataset in tables.TABLES:
         source = tables.read(dataset)
     elif dataset in synthetic.OPTIONS:

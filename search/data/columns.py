@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from search.data.column_kinds import ColumnSpec
+from search.data.column_spec import ColumnSpec
 from search.data.encoders import (
     HASHED_INPUTS,
     Category,
@@ -80,11 +80,14 @@ class Preprocessor(Part):
     Attributes:
         encoders: the encoders, in the order of their inputs.
         notes: what a person should know about the columns, a line each.
+        reading: how the file of the table was read, where somebody has said so: separator, encoding, sheet or header of
+            `table_files.OPTIONS`. Files of new rows are read in the same way.
         constants: after `refit`, the number of each input that is the same in all training rows, and its value.
     """
 
     encoders: tuple[Annotated[Encoder, Field(discriminator="encoder")], ...]
     notes: tuple[str, ...] = ()
+    reading: Mapping[str, bool | str] = {}
     constants: Mapping[int, float] = {}
 
     @model_validator(mode="after")
@@ -95,7 +98,12 @@ class Preprocessor(Part):
 
     @classmethod
     def fit(
-        cls, specs: Sequence[ColumnSpec], columns: Mapping[str, Column], rows: NDArray[np.int64], place: str
+        cls,
+        specs: Sequence[ColumnSpec],
+        columns: Mapping[str, Column],
+        rows: NDArray[np.int64],
+        place: str,
+        reading: Mapping[str, bool | str] | None = None,
     ) -> Preprocessor:
         """Fit it on training rows.
 
@@ -104,6 +112,7 @@ class Preprocessor(Part):
             columns: the values of each column in all rows, by name (`search.data.column_kinds.parse`).
             rows: the numbers of the training rows.
             place: the table's name in an error.
+            reading: see the class.
 
         Raises:
             RequestError: a column cannot be used, or no column is left.
@@ -135,7 +144,7 @@ class Preprocessor(Part):
                 column = columns[spec.name][rows]
                 encoders.append(DateParts.fit(spec, column) if spec.kind == "date" else TimeOfDay(column=spec))
                 encoders += _indicators([spec], columns, rows)
-        return cls(encoders=tuple(encoders), notes=(*notes, *_described(encoders, place)))
+        return cls(encoders=tuple(encoders), notes=(*notes, *_described(encoders, place)), reading=reading or {})
 
     @property
     def features(self) -> tuple[Feature, ...]:

@@ -21,7 +21,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.column_kinds import ColumnSpec
+from search.data.column_spec import ColumnSpec
 from search.data.features import Feature
 from search.errors import EnvironmentFault
 from search.storage.fields import Part

@@ -1,4 +1,4 @@
-"""A user's own data set: a table (.csv, .parquet), arrays (.npz) or a folder of images, given by its path.
+"""A user's own data set: a table (.csv, .xlsx, .parquet ...), arrays (.npz) or a folder of images, given by its path.
 
 A path differs from the name of a data set by a '/' or a suffix. The bare name of an existing folder is a path too.
 """
@@ -15,16 +15,15 @@ import torch
 
 from search.data import arrays, joining, pictures, table_files
 from search.data import roles as roles_of
-from search.data.column_kinds import ColumnSpec
 from search.data.inputs import Numbers, Table
 from search.data.rules import Rules
 from search.data.source import Source
-from search.data.targets import BadRow, Targets, infer
+from search.data.targets import BadRow, Targets, imbalance, infer
 from search.errors import RequestError, clip, counted, listed, nearest, unknown
 
-TABLES = (".csv", ".parquet")
+TABLES = table_files.SUFFIXES
 _ARRAYS = ".npz"
-KINDS = ".csv, .parquet, .npz or a folder of images by class"
+KINDS = ".csv, .tsv, .xlsx, .parquet, .feather, .npz or a folder of images by class"
 
 
 def is_path(dataset: str) -> bool:
@@ -46,17 +45,22 @@ def without_suffix(dataset: str) -> str:
 def stem(dataset: str) -> str:
     """Return the name in a study of the data set at this path: ``houses`` for ``data/houses.csv``, or the folder's."""
     path = expanded(dataset)
-    return path.stem if path.suffix.lower() in (*TABLES, _ARRAYS) else Path(os.path.abspath(path)).name
+    suffix = table_files.suffix(path)
+    return path.name[: -len(suffix)] if suffix in (*TABLES, _ARRAYS) else Path(os.path.abspath(path)).name
 
 
-def read(dataset: str, target: str | None, rules: Rules, options: Mapping[str, Any]) -> Source:
+def read(
+    dataset: str, target: str | None, rules: Rules, options: Mapping[str, Any], kinds: Mapping[str, str]
+) -> Source:
     """Read the data set at a path, and the files of its validation and test parts.
 
     Args:
         dataset: the path.
         target: the column of a table to predict. Several, joined by commas, make a regression with several outputs.
         rules: the rules of the split, which name files and columns.
-        options: "task", which is otherwise inferred (see `targets`); for a table also "drop", the columns to leave out.
+        options: "task", which is otherwise inferred (see `targets`); for a table also "missing_target", which may be
+            "drop" to leave out rows without a target, and those of `table_files.OPTIONS`.
+        kinds: for a table, the kind of some columns, by name; see `table.KINDS`.
 
     Raises:
         RequestError: the data set does not exist, or is not as it should be.
@@ -65,13 +69,17 @@ def read(dataset: str, target: str | None, rules: Rules, options: Mapping[str, A
     path = expanded(dataset)
     kind = _kind(path)
     if target is None and kind in TABLES:
-        names = list(table_files.read(path, _names(options.get("drop"))))
+        names = list(table_files.read(path, options, kinds).columns)
         raise RequestError(
             f"{path.name} needs --target COLUMN, or target in the recipe's [data] (it has: {listed(names)})"
         )
     if target is not None and kind not in TABLES:
         raise not_a_table(target, path.name)
-    allowed = ("task", "drop") if kind in TABLES else ("task",) if kind == _ARRAYS else ()
+    if kinds and kind not in TABLES:
+        raise RequestError(f"--column is for a table, got {path.name}")
+    allowed = (
+        ("task", "missing_target", *table_files.OPTIONS) if kind in TABLES else ("task",) if kind == _ARRAYS else ()
+    )
     for option in options:
         if option not in allowed:
             if not allowed:
@@ -82,7 +90,7 @@ def read(dataset: str, target: str | None, rules: Rules, options: Mapping[str, A
         raise no_test_part(path.name, rules)
     if kind in TABLES:
         assert target is not None
-        return _table(path, parts, target, rules, options)
+        return _table(path, parts, target, rules, options, kinds)
     if kind == _ARRAYS:
         return _arrays(path, parts, rules, options)
     return _pictures(path, parts, rules)
@@ -115,7 +123,7 @@ def not_a_table(target: str, dataset: str) -> RequestError:
 
 def _kind(path: Path) -> str:
     """Return the suffix of a file, or "" for a folder; raise RequestError if there is nothing to read."""
-    suffix = path.suffix.lower()
+    suffix = table_files.suffix(path)
     known = suffix in (*TABLES, _ARRAYS)
     shown = clip(str(path), 200)
     # Unlike `Path.is_file`, these functions return False for a name that no file system allows.
@@ -136,47 +144,54 @@ def _kind(path: Path) -> str:
 
 
 def _readable(path: Path) -> bool:
-    return path.suffix.lower() in (*TABLES, _ARRAYS) or os.path.isdir(path)
+    return table_files.suffix(path) in (*TABLES, _ARRAYS) or os.path.isdir(path)
 
 
-def _table(path: Path, parts: Mapping[str, Path], target: str, rules: Rules, options: Mapping[str, Any]) -> Source:
-    drop = _names(options.get("drop"))
+def _table(
+    path: Path,
+    parts: Mapping[str, Path],
+    target: str,
+    rules: Rules,
+    options: Mapping[str, Any],
+    kinds: Mapping[str, str],
+) -> Source:
+    drop = table_files.words(options.get("drop"))
     roles = [name for name in rules.roles.values() if name is not None]
     # The time of a row may be dropped as an input, and still order the rows.
-    tables = [table_files.read(file, [name for name in drop if name not in roles]) for file in (path, *parts.values())]
-    table = tables[0]
-    target_names = _targets(path, target, list(table))
+    asked = {**options, "drop": [name for name in drop if name not in roles]}
+    whole = table_files.read(path, asked, kinds)
+    target_names = _targets(path, target, list(whole.columns))
     for role, name in rules.roles.items():
         if name is None:
             continue
-        if name not in table:
-            raise RequestError(f"{role}: {table_files.no_column(path.name, name, list(table))}")
+        if name not in whole.columns:
+            raise RequestError(f"{role}: {table_files.no_column(path.name, name, list(whole.columns))}")
         if name in target_names:
             raise RequestError(f"{role}: {path.name}: {clip(name)!r} is the target, which cannot be the {role} too")
-    if parts:
-        table = joining.join(tables, [path, *parts.values()])
-    lengths = [len(next(iter(one.values()))) for one in tables]
-    where = joining.places([path, *parts.values()], lengths)
     shown = f"{path.name}: target {clip(target)!r}"
-    fields, notes = roles_of.read({name: table[name] for name in roles}, rules, path.name, where)
-    for role, name in rules.roles.items():
-        if name is not None and (role != "time" or name in drop):
-            del table[name]
+    tables, without_target = joining.with_known_targets(
+        [whole, *(table_files.read_alike(file, whole, asked) for file in parts.values())], target_names, target, options
+    )
+    lengths = [table.rows for table in tables]
+    columns, where = joining.join(tables), joining.places(tables)
+    fields, notes = roles_of.read({name: columns[name] for name in roles}, rules, path.name, where)
+    taken = [name for role, name in rules.roles.items() if name is not None and (role != "time" or name in drop)]
+    inputs, left_out = whole.inputs([*taken, *target_names])
     try:
-        targets = infer(np.column_stack([table.pop(name) for name in target_names]), shown, options.get("task"))
+        targets = infer(np.column_stack([columns[name] for name in target_names]), shown, options.get("task"))
     except BadRow as bad:
-        raise RequestError(f"{bad.what} in {where(bad.row)}") from None
-    specs = [
-        ColumnSpec(name=name, kind="category" if column.dtype == object else "number") for name, column in table.items()
-    ]
+        raise RequestError(bad.at(where(bad.row))) from None
+    specs = {name: whole.specs[name] for name in inputs}
+    reading = {name: options[name] for name in table_files.READING if name in options}
+    said = (*whole.notes, *without_target, *left_out, *imbalance(targets, shown))
     return _source(
         path,
         parts,
         lengths,
         targets,
-        notes=(f"{path.name}: {targets.summary} in {clip(target)}", *notes),
+        notes=(f"{path.name}: {targets.summary} in {clip(target)}", *said, *notes),
         target_names=tuple(target_names),
-        inputs=Table(specs, table, path.name, where),
+        inputs=Table(specs, columns, path.name, where, reading),
         where=where,
         **fields,
     )
@@ -222,13 +237,6 @@ def _targets(path: Path, target: str, names: Sequence[str]) -> list[str]:
     return chosen
 
 
-def _names(value: object) -> list[str]:
-    """Return the columns in `drop`: one or a list, whose names may look like numbers."""
-    if value is None:
-        return []
-    return [str(name) for name in value] if isinstance(value, list | tuple) else [str(value)]
-
-
 def _arrays(path: Path, parts: Mapping[str, Path], rules: Rules, options: Mapping[str, Any]) -> Source:
     roles = [name for name in rules.roles.values() if name is not None]
     files = [arrays.read(one, roles) for one in (path, *parts.values())]
@@ -250,7 +258,7 @@ def _arrays(path: Path, parts: Mapping[str, Path], rules: Rules, options: Mappin
         if file.y.shape[1:] != own.y.shape[1:] or (file.y.dtype.kind in "US") != (own.y.dtype.kind in "US"):
             raise RequestError(f"{part.name}: y differs from that of {path.name} in shape or type")
     lengths = [len(file.x) for file in files]
-    where = joining.places([path, *parts.values()], lengths)
+    where = joining.numbered([path, *parts.values()], lengths)
     targets = infer(np.concatenate([file.y for file in files]), f"{path.name}: {own.y_names}", options.get("task"))
     columns = {name: np.concatenate([file.others[name] for file in files]) for name in roles}
     fields, notes = roles_of.read(columns, rules, path.name, where)

@@ -6,14 +6,14 @@ and keeps the features. So the folds of a cross-validation have the same feature
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from search.data.column_kinds import ColumnSpec
+from search.data.column_spec import ColumnSpec
 from search.data.columns import Preprocessor
 from search.data.encoders import Column
 from search.data.targets import BadRow
@@ -75,18 +75,20 @@ class Table:
     """The columns of a table, encoded by a `Preprocessor`.
 
     Attributes:
-        specs: how the columns are read, in order.
-        columns: the columns, by name.
+        specs: how the columns to learn from are read, by name and in order.
+        columns: the columns, by name; there may be others.
         place: the table's name in an error.
         where: a function that returns the words for the place of a row.
+        reading: how the file was read, where somebody has said so; see `Preprocessor`.
         preprocessor: the fitted preprocessing; None before `fit`.
         x: the encoded rows, ``rows x features`` float32; empty before `fit`.
     """
 
-    specs: Sequence[ColumnSpec]
+    specs: Mapping[str, ColumnSpec]
     columns: Mapping[str, Column]
     place: str
     where: Callable[[int], str]
+    reading: Mapping[str, bool | str] = field(default_factory=dict)
     preprocessor: Preprocessor | None = None
     x: Tensor = field(default_factory=lambda: torch.zeros(0))
 
@@ -102,7 +104,8 @@ class Table:
         return () if self.preprocessor is None else self.preprocessor.notes
 
     def fit(self, rows: Tensor) -> Table:
-        return self._with(lambda: Preprocessor.fit(self.specs, self.columns, rows.numpy(), self.place))
+        specs = tuple(self.specs.values())
+        return self._with(lambda: Preprocessor.fit(specs, self.columns, rows.numpy(), self.place, self.reading))
 
     def refit(self, rows: Tensor) -> Table:
         fitted = self.preprocessor
@@ -117,5 +120,5 @@ class Table:
             preprocessor = fit()
             x = torch.from_numpy(preprocessor.transform(self.columns))
         except BadRow as bad:
-            raise RequestError(f"{bad.what} in {self.where(bad.row)}") from None
+            raise RequestError(bad.at(self.where(bad.row))) from None
         return replace(self, preprocessor=preprocessor, x=x)

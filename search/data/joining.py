@@ -6,66 +6,68 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from search.data import table_files
-from search.data.encoders import Column
-from search.errors import RequestError, clip, listed
+from search.data.table import Table, row_number
+from search.errors import clip
 
 
-def join(tables: Sequence[Mapping[str, Column]], paths: Sequence[Path]) -> dict[str, Column]:
-    """Return the columns of all rows, in the order of the files.
+def join(tables: Sequence[Table]) -> dict[str, NDArray[Any]]:
+    """Return the columns of all rows, in the order of the tables, which have the same columns."""
+    first = tables[0].columns
+    if len(tables) == 1:
+        return dict(first)
+    return {name: np.concatenate([table.columns[name] for table in tables]) for name in first}
+
+
+def with_known_targets(
+    tables: Sequence[Table], names: Sequence[str], target: str, options: Mapping[str, Any]
+) -> tuple[list[Table], tuple[str, ...]]:
+    """Return tables in which each row has a target, and notes on the rows that were left out.
+
+    Args:
+        tables: the tables.
+        names: the target columns.
+        target: what the user calls them.
+        options: those of the data set, of which ``missing_target`` says what happens to other rows.
 
     Raises:
-        RequestError: a file lacks a column of the first one, has another, or holds text where the first has numbers.
+        RequestError: a row has no target, and `options` do not leave it out.
     """
-    first = tables[0]
-    for table, path in zip(tables[1:], paths[1:], strict=True):
-        missing = [name for name in first if name not in table]
-        others = [name for name in table if name not in first]
-        if missing or others:
-            faults = [f"it has no {listed(missing)}"] * bool(missing) + [f"it has also {listed(others)}"] * bool(others)
-            raise RequestError(f"{path.name} must have the columns of {paths[0].name}: {'; '.join(faults)}")
-    return {name: _joined(name, [table[name] for table in tables], paths) for name in first}
+    kept, notes = list[Table](), list[str]()
+    for table in tables:
+        known, said = table.with_known(names, f"{table.place}: target {clip(target)!r}", options.get("missing_target"))
+        kept.append(known)
+        notes += said
+    return kept, tuple(notes)
 
 
-def _joined(name: str, columns: Sequence[Column], paths: Sequence[Path]) -> Column:
-    text = [column.dtype == object for column in columns]
-    if not any(text) or all(text):
-        return np.concatenate(columns)
-    # A column without any value is read as numbers, or as text.
-    empty = [_is_empty(column) for column in columns]
-    kinds = {kind for kind, without in zip(text, empty, strict=True) if not without}
-    if len(kinds) > 1:
-        odd = next(number for number in range(1, len(columns)) if text[number] != text[0] and not empty[number])
-        here, there = ("text" if text[number] else "numbers" for number in (odd, 0))
-        raise RequestError(
-            f"{paths[odd].name}: column {clip(name)!r} holds {here}, but {there} in {paths[0].name}: write it the same"
-            f" way in both, or leave it out with --data drop={clip(name)}"
-        )
-    as_text = kinds == {True}
-    filler, kind = (None, object) if as_text else (np.nan, np.float64)
-    return np.concatenate(
-        [np.full(len(one), filler, kind) if without else one for one, without in zip(columns, empty, strict=True)]
+def places(tables: Sequence[Table]) -> Callable[[int], str]:
+    """Return the function that words the place of a row, counted from 0 over all tables: ``line 3`` or ``row 2``.
+
+    A row of another table than the first names its file: ``line 3 of test.csv``.
+    """
+    return _places(
+        [table.rows for table in tables], [table.place for table in tables], [table.place_of_row for table in tables]
     )
 
 
-def _is_empty(column: Column) -> bool:
-    return all(value is None for value in column) if column.dtype == object else bool(np.isnan(column).all())
+def numbered(paths: Sequence[Path], lengths: Sequence[int]) -> Callable[[int], str]:
+    """Return the function of `places` for files without lines."""
+    return _places(lengths, [path.name for path in paths], [row_number] * len(paths))
 
 
-def places(paths: Sequence[Path], lengths: Sequence[int]) -> Callable[[int], str]:
-    """Return the function that words the place of a row, counted from 0 over all files: ``line 3`` or ``row 2``.
-
-    A row of another file than the first names the file: ``line 3 of test.csv``.
-    """
+def _places(
+    lengths: Sequence[int], names: Sequence[str], places_of_row: Sequence[Callable[[int], str]]
+) -> Callable[[int], str]:
     ends = list(accumulate(lengths))
 
     def place(row: int) -> str:
         number = bisect_right(ends, row)
-        path = paths[number]
-        words = table_files.place(path, row - (ends[number - 1] if number else 0))
-        return f"{words} of {path.name}" if number else words
+        words = places_of_row[number](row - (ends[number - 1] if number else 0))
+        return f"{words} of {names[number]}" if number else words
 
     return place

@@ -1,255 +1,229 @@
-"""Tables in .csv and .parquet files, read as columns of numbers or text by pandas, which only `read` imports.
+"""Tables in files: text (.csv, .tsv, .txt, also with .gz), .parquet, .feather and .xlsx.
 
-A .csv file is text in UTF-8 whose first line names the columns, separated by commas. Empty cells are missing, and so
-are those that pandas takes for missing: NA, NaN, N/A, null, None ... A column holds numbers if all other cells are
-numbers. The words true and false are text. Dates are refused.
+text_files | sheets  --Sheet-->  names  --cells-->  table.build  -->  Table
 """
 
 from __future__ import annotations
 
-import csv
-import datetime
-import importlib
-import re
-from collections import Counter
-from collections.abc import Sequence
-from decimal import Decimal
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from search.data.encoders import Column
-from search.data.targets import as_float64
-from search.errors import EnvironmentFault, RequestError, clip, listed, nearest
+from search.data import headers, sheets, text_files
+from search.data.column_kinds import Rules, parse
+from search.data.sheets import Sheet
+from search.data.table import Asked, Table, build, no_column
+from search.data.targets import BadRow
+from search.errors import EnvironmentFault, RequestError, clip, listed, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SUFFIXES = (".csv", ".parquet")
+__all__ = ["OPTIONS", "SUFFIXES", "Table", "cells", "cells_with_places", "no_column", "read", "suffix"]
 
-_DATE = re.compile(r"\d{4}-\d\d?-\d\d?([T ].*)?|\d\d?[/.]\d\d?[/.](\d{4}|\d\d)( .*)?|\d{4}/\d\d?/\d\d?( .*)?")
+_TEXT = (".csv", ".tsv", ".txt")
+SUFFIXES = (*_TEXT, *(f"{one}.gz" for one in _TEXT), ".parquet", ".feather", ".xlsx")
+"""The suffixes of tables."""
+OPTIONS: Mapping[str, str] = {
+    "drop": "columns to leave out",
+    "missing": "further words that are missing",
+    "keep": "words such as NA that are values",
+    "dates": "drop, day-first or month-first",
+    "decimal": "the sign before decimals, . or ,",
+    "header": "no if the first line is data",
+    "separator": "the sign between columns",
+    "encoding": "the encoding of a text file",
+    "sheet": "the sheet of a spreadsheet",
+}
+"""The options of a table, and what each says."""
+READING = ("separator", "encoding", "sheet", "header")
+"""Those options that say how the file is read, not its columns."""
+_DATES = ("drop", "day-first", "month-first")
 
-_COMMA = re.compile(r"[+-]?(\d+,\d+|\d{1,3}(,\d{3})+(\.\d*)?)")
+
+def suffix(path: Path) -> str:
+    """Return the suffix of a table in small letters, ``.csv.gz`` included, or of any other path."""
+    name = path.name.lower()
+    return next((one for one in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(one)), path.suffix.lower())
 
 
-def read(path: Path, drop: Sequence[str] = ()) -> dict[str, Column]:
-    """Read the columns of a table, by name and in order, without those to drop.
+def read(path: Path, options: Mapping[str, Any] | None = None, columns: Mapping[str, str] | None = None) -> Table:
+    """Read a table.
+
+    Args:
+        path: the path of the file.
+        options: those of `OPTIONS`.
+        columns: the kind of some columns, by name: number, category, date, time or drop.
 
     Raises:
-        EnvironmentFault: the file is damaged, or pandas or pyarrow cannot be imported.
-        RequestError: the file is whole, but it is not a table as above.
+        EnvironmentFault: the file is damaged, or a library that reads it is missing.
+        RequestError: the file is whole, but it is not a table, or an option is wrong.
     """
-    try:
-        frame = _csv(path) if path.suffix.lower() == ".csv" else _parquet(path)
-    except OSError as error:
-        raise EnvironmentFault(f"cannot read {path.name}: {error.strerror or _line(error)}") from None
-    except MemoryError:
-        raise EnvironmentFault(f"{path.name} does not fit into memory") from None
-    if not len(frame):
+    options = options or {}
+    request = asked(options, columns or {})
+    header = _yes_or_no(options.get("header"))
+    sheet = _sheet(path, options)
+    if header is False:
+        sheet = _without_names(sheet)
+    elif header is None and sheet.guess_names:
+        headers.refuse_data(path.name, sheet.names, sheet.columns)
+    if not sheet.columns or not len(sheet.columns[0]):
         raise RequestError(f"{path.name} has no rows")
-    from_text = path.suffix.lower() == ".csv"
-    names = list(map(str, frame.columns))
-    for name in drop:
-        if name not in names:
-            raise no_column(path.name, name, names)
-    # Columns are taken by their place, because a name may be a number.
-    return {
-        name: _column(frame.iloc[:, number], f"{path.name}: column {clip(name)!r}", name, from_text=from_text)
-        for number, name in enumerate(names)
-        if name not in drop
-    }
+    return of_sheet(path.name, sheet, request)
 
 
-def no_column(place: str, name: str, names: Sequence[str]) -> RequestError:
-    """Return the error for a missing column, with the nearest one that exists and the first few."""
-    return RequestError(f"{place} has no column {clip(name)!r}{nearest(name, names)} (it has: {listed(names)})")
-
-
-def cells(path: Path) -> pd.DataFrame:
-    """Return the cells of a table as they are written: text in a .csv, typed values in a .parquet.
-
-    Raises:
-        EnvironmentFault: the file is damaged, or pandas or pyarrow cannot be imported.
-        RequestError: the file is whole, but it is not a table.
-    """
-    try:
-        if path.suffix.lower() == ".csv":
-            return _csv(path, dtype=str, keep_default_na=False)
-        return _parquet(path)
-    except OSError as error:
-        raise EnvironmentFault(f"cannot read {path.name}: {error.strerror or _line(error)}") from None
-
-
-def _csv(path: Path, **options: Any) -> pd.DataFrame:
-    names, rows = _scan_csv(path)
-    pandas = _pandas(path)
-    # pandas 3.1 made this the default and deprecated the option.
-    version = tuple(map(int, pandas.__version__.split(".")[:2]))
-    exact = {} if version >= (3, 1) else {"float_precision": "round_trip"}
-    try:
-        frame: pd.DataFrame = pandas.read_csv(
-            path,
-            names=names,
-            header=0,
-            index_col=False,
-            skipinitialspace=True,
-            low_memory=False,
-            encoding="utf-8-sig",
-            **exact,
-            **options,
-        )
-    except (ValueError, OverflowError) as error:
-        raise EnvironmentFault(f"cannot read {path.name}: {_line(error)}") from None
-    if len(frame) != rows:
-        raise EnvironmentFault(f"{path.name} is damaged: it has {rows} rows, but pandas reads {len(frame)}")
-    return frame
-
-
-def _scan_csv(path: Path) -> tuple[list[str], int]:
-    """Return the names of the columns and the number of rows. Short rows are refused, which pandas would fill."""
-    rows, begun = 0, 1
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, strict=True, skipinitialspace=True)
-            names = next((line for line in lines if not _blank(line)), [])
-            _validate_names(path, names)
-            begun = lines.line_num + 1
-            for line in lines:
-                if not _blank(line):
-                    rows += 1
-                    if len(line) != len(names):
-                        cells = "1 cell" if len(line) == 1 else f"{len(line)} cells"
-                        raise EnvironmentFault(
-                            f"{path.name}: line {begun} has {cells}, the first line names {len(names)} columns"
-                        )
-                begun = lines.line_num + 1
-    except UnicodeDecodeError:
-        raise EnvironmentFault(f"{path.name} is not text in UTF-8: save it in that encoding") from None
-    except csv.Error as error:
-        raise EnvironmentFault(f"cannot read {path.name}: line {begun}: {_line(error)}") from None
-    return names, rows
-
-
-def place(path: Path, row: int) -> str:
-    """Return the place of a row, counted from 0: ``row 3``, or for a .csv the line of the file where it begins."""
-    if path.suffix.lower() != ".csv":
-        return f"row {row + 1}"
-    begun, at = 1, -1  # the line of names is row -1
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file, strict=True, skipinitialspace=True)
-        for line in lines:
-            if not _blank(line):
-                if at == row:
-                    break
-                at += 1
-            begun = lines.line_num + 1
-    return f"line {begun}"
-
-
-def _blank(line: Sequence[str]) -> bool:
-    return not line or (len(line) == 1 and not line[0].strip())
-
-
-def _validate_names(path: Path, names: Sequence[str]) -> None:
-    if not names:
-        raise RequestError(f"{path.name} is empty: its first line must name the columns")
-    if len(names) == 1:
-        other = next((sign for sign in ";\t|" if sign in names[0]), None)
-        hint = f"; separate columns by ',', not by {other!r}" if other else ""
-        raise RequestError(f"{path.name} has one column: it needs a target and a column to learn from{hint}")
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise RequestError(f"{path.name} has {count} columns called {clip(name)!r}")
-
-
-def _parquet(path: Path) -> pd.DataFrame:
-    pandas = _pandas(path)
-    try:
-        arrow = importlib.import_module("pyarrow.parquet")
-        with path.open("rb") as file:
-            # pandas words the error for two columns of the same name differently.
-            _validate_names(path, list(arrow.ParquetFile(file).schema_arrow.names))
-            file.seek(0)
-            frame: pd.DataFrame = pandas.read_parquet(file, engine="pyarrow")
-    except RequestError:
-        raise
-    except ImportError as error:
-        raise EnvironmentFault(f"{path.name} needs pyarrow, which cannot be imported ({_line(error)})") from None
-    # Arrow raises ValueError, KeyError, NotImplementedError and plain Exception besides OSError.
-    except Exception as error:
-        raise EnvironmentFault(f"{path.name} is not a complete parquet file: {clip(_line(error), 200)}") from None
-    _validate_names(path, list(map(str, frame.columns)))
-    return frame
-
-
-def _pandas(path: Path) -> Any:
-    try:
-        import pandas
-    except ImportError as error:
-        raise EnvironmentFault(f"{path.name} needs pandas, which cannot be imported ({_line(error)})") from error
-    return pandas
-
-
-def _column(series: pd.Series[Any], shown: str, name: str, *, from_text: bool) -> Column:
-    import pandas as pd
-
-    kind = series.dtype
-    if pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) and kind.kind != "c":
-        if series.notna().all():
-            return as_float64(series.to_numpy(), shown)
-        return series.to_numpy(dtype=np.float64, na_value=np.nan)
-    if pd.api.types.is_datetime64_any_dtype(kind) or kind.kind in "mM" or isinstance(kind, pd.PeriodDtype):
-        raise _dates(shown, name, series.dropna().iloc[0] if series.notna().any() else "")
-    known = series.notna().to_numpy()
-    cells: list[Any] = series[known].to_list()
-    column: Column
-    if all(isinstance(cell, int | float | Decimal) and not isinstance(cell, bool) for cell in cells) and cells:
-        numbers: list[float] | None = [_number(cell) for cell in cells]
-    else:
-        for cell in cells:
-            if isinstance(cell, datetime.date | datetime.time | datetime.timedelta):
-                raise _dates(shown, name, cell)
-            if not isinstance(cell, str | bool | int | float | Decimal):
-                raise RequestError(f"{shown} holds {type(cell).__name__} objects: only numbers and text can be used")
-        # pandas leaves some numbers as text, such as whole ones beyond 64 bits among others.
-        numbers = _all_numbers(cells) if from_text else None
-    if numbers is not None:
-        column = np.full(len(series), np.nan)
-        column[known] = numbers
-        return column
-    column = np.full(len(series), None, dtype=object)
-    column[known] = [str(cell) for cell in cells]
-    if cells and all(isinstance(cell, str) and _DATE.fullmatch(cell) for cell in cells):
-        raise _dates(shown, name, cells[0])
-    if cells and all(isinstance(cell, str) and _COMMA.fullmatch(cell) for cell in cells):
-        raise RequestError(
-            f"{shown} holds numbers with commas ({clip(cells[0], 40)}): write a point before decimals and nothing"
-            f" between thousands, or leave it out with --data drop={clip(name)}"
-        )
-    return column
-
-
-def _all_numbers(cells: Sequence[Any]) -> list[float] | None:
-    try:
-        return [float(str(cell).replace("_", "?")) for cell in cells] or None
-    except ValueError:
-        return None
-
-
-def _number(cell: int | float | Decimal) -> float:
-    try:
-        return float(cell)
-    except OverflowError:
-        return np.inf
-
-
-def _dates(shown: str, name: str, example: object) -> RequestError:
-    return RequestError(
-        f"{shown} holds dates or times ({clip(str(example), 40)}): turn them into numbers, such as a year or an age,"
-        f" or leave it out with --data drop={clip(name)}"
+def of_sheet(place: str, sheet: Sheet, request: Asked) -> Table:
+    """Read the columns of a sheet."""
+    names, kept, notes = _named(sheet)
+    rules = dataclasses.replace(request.rules, likely_decimal=sheet.likely_decimal, numbers_in_text=not sheet.typed)
+    return build(
+        place,
+        {name: sheet.columns[number] for name, number in zip(names, kept, strict=True)},
+        dataclasses.replace(request, rules=rules),
+        sheet.place_of_row,
+        [f"{place}: {note}" for note in (*sheet.notes, *notes)],
+        typed={name: sheet.kinds[number] for name, number in zip(names, kept, strict=True) if number in sheet.kinds},
+        also_known=[*(str(name).strip() for name in sheet.names), *headers.clean(list(map(str, sheet.names))).names],
     )
 
 
-def _line(error: BaseException) -> str:
-    return clip(" ".join(str(error).split()) or type(error).__name__, 200)
+def read_alike(path: Path, like: Table, options: Mapping[str, Any]) -> Table:
+    """Read another table by the specs of one that has been read.
+
+    Raises:
+        EnvironmentFault, RequestError: as for `read`, or the table lacks a column, has another, or has a cell that is
+            not of its column's kind.
+    """
+    frame, place_of_row = cells_with_places(path, options)
+    names = list(frame.columns)
+    missing = [name for name in like.columns if name not in names]
+    others = [name for name in names if name not in like.columns and name not in like.unread]
+    if missing or others:
+        faults = [f"it has no {listed(missing)}"] * bool(missing) + [f"it has also {listed(others)}"] * bool(others)
+        raise RequestError(f"{path.name} must have the columns of {like.place}: {'; '.join(faults)}")
+    if not len(frame):
+        raise RequestError(f"{path.name} has no rows")
+    columns = {}
+    for name, spec in like.specs.items():
+        try:
+            columns[name] = parse(spec, frame[name].to_numpy())
+        except BadRow as bad:
+            raise RequestError(f"{path.name}: {bad.at(place_of_row(bad.row))}") from None
+    return dataclasses.replace(like, place=path.name, columns=columns, notes=(), place_of_row=place_of_row)
+
+
+def place(path: Path, row: int) -> str:
+    """Return the words for a row of a file, counted from 0, such as ``line 3``."""
+    return _sheet(path, {}).place_of_row(row)
+
+
+def cells(path: Path, options: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Return the raw cells of a table, as texts or as the file types them, for `column_spec.parse`.
+
+    The first line names the columns, unless the option header=no says that there are no names.
+
+    Args:
+        path: the path of the file.
+        options: separator, encoding, sheet and header of `OPTIONS`; others are for `read`.
+
+    Raises:
+        EnvironmentFault, RequestError: as for `read`.
+    """
+    return cells_with_places(path, options or {})[0]
+
+
+def cells_with_places(path: Path, options: Mapping[str, Any]) -> tuple[pd.DataFrame, Callable[[int], str]]:
+    """Return the same cells, and the function that words the place of a row, counted from 0: ``line 3``."""
+    import pandas as pd
+
+    sheet = _sheet(path, options)
+    if _yes_or_no(options.get("header")) is False:
+        sheet = _without_names(sheet)
+    names = headers.clean(list(map(str, sheet.names))).names
+    frame = pd.DataFrame({name: pd.Series(column) for name, column in zip(names, sheet.columns, strict=True)})
+    return frame, sheet.place_of_row
+
+
+def _sheet(path: Path, options: Mapping[str, Any]) -> Sheet:
+    word = {
+        name: None if options.get(name) is None else str(options[name]) for name in ("separator", "encoding", "sheet")
+    }
+    try:
+        if suffix(path) in (".parquet", ".feather"):
+            return sheets.read_columns(path)
+        if suffix(path) == ".xlsx":
+            return sheets.read_spreadsheet(path, word["sheet"])
+        return text_files.read(path, word["separator"], word["encoding"])
+    except OSError as error:
+        raise EnvironmentFault(f"cannot read {path.name}: {error.strerror or clip(str(error), 200)}") from None
+    except MemoryError:
+        raise EnvironmentFault(f"{path.name} does not fit into memory") from None
+
+
+def _without_names(sheet: Sheet) -> Sheet:
+    """Return a sheet whose first line is a row, and whose columns are called 1, 2, 3 ..."""
+    columns = []
+    for first, rest in zip(sheet.names, sheet.columns, strict=True):
+        column = np.empty(len(rest) + 1, dtype=object)
+        column[0], column[1:] = first, rest
+        columns.append(column)
+    return dataclasses.replace(
+        sheet,
+        names=headers.numbered(len(columns)).names,
+        columns=columns,
+        place_of_row=lambda row: sheet.place_of_row(row - 1),
+        guess_names=False,
+    )
+
+
+def _named(sheet: Sheet) -> tuple[list[str], list[int], list[str]]:
+    """Return the names and numbers of the columns to read, and notes on names and on columns that are left out."""
+    written = [str(name).strip() for name in sheet.names]
+    unnamed = [number for number, name in enumerate(written) if not name]
+    empty = [number for number in unnamed if headers.nothing_in(sheet.columns[number])]
+    # pandas calls the index of a frame so when it reads what it has written.
+    first = [number for number, name in enumerate(written) if number == 0 and name in ("", "Unnamed: 0")]
+    index = [number for number in first if number not in empty and headers.counts_rows(sheet.columns[number])]
+    kept = [number for number in range(len(written)) if number not in (*empty, *index)]
+    names = headers.clean(written)
+    notes = headers.describe_dropped(empty, index)
+    if any(names.names[number] != written[number] for number in kept):
+        notes.append(names.renamed)
+    return [names.names[number] for number in kept], kept, notes
+
+
+def asked(options: Mapping[str, Any], columns: Mapping[str, str]) -> Asked:
+    """Return what options (see `OPTIONS`) and the kinds of columns say; raise RequestError if one is wrong."""
+    dates = options.get("dates")
+    if dates is not None and dates not in _DATES:
+        raise unknown("value of --data dates", clip(str(dates)), _DATES)
+    decimal = options.get("decimal", "")
+    # The words of a command are split at commas, so that a comma arrives as two empty words.
+    decimal = "," if decimal in (["", ""], "comma") else "." if decimal == "point" else decimal
+    if decimal not in ("", ".", ","):
+        raise RequestError(f"--data decimal must be point or comma, got {clip(str(decimal))!r}")
+    rules = Rules(
+        decimal=decimal,
+        day_first=None if dates in (None, "drop") else dates == "day-first",
+        missing=frozenset(words(options.get("missing"))),
+        kept=frozenset(words(options.get("keep"))),
+    )
+    return Asked(columns, words(options.get("drop")), rules, without_dates=dates == "drop")
+
+
+def words(value: object) -> list[str]:
+    """Return one word or a list of them, some of which may look like numbers, as texts."""
+    if value is None:
+        return []
+    return [str(name) for name in value] if isinstance(value, Sequence) and not isinstance(value, str) else [str(value)]
+
+
+def _yes_or_no(value: object) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    if value in ("yes", "no"):
+        return value == "yes"
+    raise RequestError(f"--data header must be yes or no, got {clip(str(value))!r}")

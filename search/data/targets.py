@@ -16,22 +16,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from search.data.features import Task
-from search.errors import RequestError, clip, unknown
+from search.errors import RequestError, clip, counted, unknown
 
 TASKS = ("classification", "regression")
 _FEW = 20
 _MOST_CLASSES = 1000
+_UNBALANCED = 0.8
 _LARGEST = float(np.finfo(np.float32).max)
 # Rounding to float32 in steps larger than this share of a column's SD would change what can be learned from it.
 _COARSEST = 1e-3
 
 
 class BadRow(RequestError):
-    """A value that cannot be used. `row` counts from 0; the message counts from 1."""
+    """A value that cannot be used. `row` counts from 0; the message counts from 1, and ends with the advice."""
 
-    def __init__(self, what: str, row: int) -> None:
-        self.what, self.row = what, int(row)
-        super().__init__(f"{what} in row {self.row + 1}")
+    def __init__(self, what: str, row: int, advice: str = "") -> None:
+        self.what, self.row, self.advice = what, int(row), advice
+        super().__init__(self.at(f"row {self.row + 1}"))
+
+    def at(self, place: str) -> str:
+        """Return the message with the words for another place, such as ``line 3``."""
+        return f"{self.what} in {place}{self.advice}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +120,28 @@ def infer(values: NDArray[Any], place: str, task: object = None) -> Targets:
         raise RequestError(f"{place} has numbers from 2^53 on, which float64 cannot tell apart: write them as text")
     names = tuple(map(_label, different))
     return Targets("classification", torch.from_numpy(numbers.reshape(-1).astype(np.int64)), names)
+
+
+def imbalance(targets: Targets, place: str) -> list[str]:
+    """Return a note if one class has most of the rows, because a high accuracy then says little.
+
+    Args:
+        targets: the targets of all rows.
+        place: the words for the target: ``homes.csv: target 'sold'``.
+    """
+    if targets.labels is None:
+        return []
+    counts = torch.bincount(targets.labels, minlength=len(targets.classes))
+    common, rare = int(counts.argmax()), int(counts.argmin())
+    share = float(counts[common]) / len(targets.y)
+    if share < _UNBALANCED:
+        return []
+    names = [clip(targets.classes[number], 40) for number in (common, rare)]
+    return [
+        f"{place}: {share:.1%} of the rows are {names[0]!r}, so always guessing it is {share:.1%} accurate;"
+        f" {names[1]!r} has {counted(int(counts[rare]), 'row')}. Judge by val_loss, which counts how sure a network is;"
+        " more rows of the rare classes help most"
+    ]
 
 
 def _few_whole(different: NDArray[Any], rows: int) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from search.data import Data, Preprocessor, arrays, table_files
-from search.data.column_kinds import parse
+from search.data.column_spec import parse
 from search.data.targets import BadRow
 from search.errors import RequestError, clip, listed, nearest
 from search.train.model_file import Meta
@@ -124,13 +124,15 @@ def _file(path: Path, wanted: Wanted) -> NewRows:
     if not os.path.isfile(path):
         beside = os.listdir(path.parent) if os.path.isdir(path.parent) else []
         raise RequestError(f"there is no file {shown!r}{nearest(path.name, beside)}")
-    if path.suffix.lower() not in table_files.SUFFIXES:
+    if table_files.suffix(path) not in table_files.SUFFIXES:
         return _array(arrays.read_x(path), wanted, path.name)
     if not wanted.from_table:
         raise RequestError(
             f"{path.name} is a table, but {wanted.title} takes arrays: give an .npz file with an array x"
         )
-    return _table(table_files.cells(path), wanted, path.name, lambda row: table_files.place(path, row))
+    reading = {} if wanted.preprocessor is None else wanted.preprocessor.reading
+    frame, where = table_files.cells_with_places(path, reading)
+    return _table(frame, wanted, path.name, where)
 
 
 def _table(frame: pd.DataFrame, wanted: Wanted, place: str, where: Callable[[int], str]) -> NewRows:
@@ -150,7 +152,7 @@ def _table(frame: pd.DataFrame, wanted: Wanted, place: str, where: Callable[[int
     try:
         columns = {
             # Columns are taken by their place, because a name may be a number.
-            spec.name: parse(spec, frame.iloc[:, names.index(spec.name)].to_numpy(dtype=object))
+            spec.name: parse(spec, frame.iloc[:, names.index(spec.name)].to_numpy())
             for spec in preprocessor.specs
         }
         raw = preprocessor.transform(columns)

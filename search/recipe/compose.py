@@ -154,6 +154,7 @@ def load_prepared_data(
         "data_dir": data_dir,
         "offline": offline,
         "options": spec.options,
+        "columns": spec.columns,
     }
     if not spec.folds:
         return _prepared(load(spec.dataset, **arguments), techniques, space)

@@ -18,6 +18,7 @@ ScaleName = Literal["standard", "unit", "none"]
 LossName = Literal["cross_entropy", "mse", "l1", "huber"]
 PrecisionName = Literal["fp32", "tf32", "bf16"]
 ValidationName = Literal["train", "half-of-test", "test"]
+ColumnKind = Literal["number", "category", "date", "time", "drop"]
 WatchName = Literal["test", "weight_means"]
 
 MEASURED = ("train_loss", "train_objective", *(name for name in BUILT_IN if name not in OF_WEIGHTS), "sparsity")
@@ -112,7 +113,10 @@ class DataSet(Part):
     validation: ValidationName = Field(default="train", description="where validation rows come from; see search.data")
     seed: Whole = Field(default=0, ge=0, description="the seed of the split, and of the rows of a synthetic task")
     options: Mapping[str, Any] = Field(
-        default_factory=dict, description="for a synthetic task: n, sigma ...; for a file: task, drop"
+        default_factory=dict, description="for a synthetic task: n, sigma ...; for a file: task, drop ..."
+    )
+    columns: Mapping[str, ColumnKind] = Field(
+        default_factory=dict, description="the kind of some columns of a table, where the one recognised is wrong"
     )
 
     @model_validator(mode="after")

@@ -177,9 +177,10 @@ def test_columns_that_say_nothing_are_left_out_and_named() -> None:
     assert [feature.column for feature in data.columns] == ["x"]
     assert data.notes == (
         "own.csv: regression, 1 target in y; 1 column, 1 input",
-        "own.csv: left out, text that is different in every training row: name",
         "own.csv: left out, the same in every training row: same, only",
         "own.csv: left out, missing in every training row: none",
+        "own.csv: left out, a column without a name that counts the rows: column 1",
+        "own.csv: left out, text that is different in every row (--column NAME=category keeps it): name",
     )
 
 

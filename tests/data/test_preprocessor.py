@@ -14,7 +14,7 @@ from sklearn.feature_extraction import FeatureHasher
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
 
-from search.data.column_kinds import ColumnSpec
+from search.data.column_spec import ColumnSpec
 from search.data.columns import Preprocessor
 from search.errors import RequestError
 

@@ -211,7 +211,7 @@ def test_what_cannot_be_predicted_is_refused_in_one_line(
     # Nothing may be trained before the rows are known to be right.
     monkeypatch.setattr("search.export.predictor.retrained", None)
     for words, says in (
-        (["word.csv"], "word.csv: column 'rooms': 'many' is not a number in line 9"),
+        (["word.csv"], "word.csv: column 'rooms' holds numbers, and 'many' in line 9"),
         (["few.csv"], "few.csv has no column 'rooms' (it has: garden, seen, price); it also lacks"),
         (["nwe.csv"], "there is no file 'nwe.csv': did you mean 'new.csv'?"),
         (["new.csv", "--interval", "0.99"], "interval 0.99 needs at least 99 validation rows, and the model has 18"),
@@ -244,7 +244,7 @@ def test_a_frame_names_the_row_by_its_index(homes: pd.DataFrame) -> None:
     frame = homes.astype({"rooms": object}).set_index("garden", drop=False)
     frame.iloc[7, 0] = "many"
     index = str(frame.index[7])
-    with pytest.raises(RequestError, match=rf"'rooms': 'many' is not a number in row 8 \(index {index}\)"):
+    with pytest.raises(RequestError, match=rf"'rooms' holds numbers, and 'many' in row 8 \(index {index}\)"):
         predictor.predict(frame)
     with pytest.raises(RequestError, match="the table has 2 columns called 'rooms'"):
         predictor.predict(pd.concat([homes, homes[["rooms"]]], axis=1))
