@@ -16,7 +16,7 @@ from search.cli.group import LazyGroup
 from search.cli.options import Json, Storage, application, command, flag
 from search.storage.database import DEFAULT_STORAGE
 
-_STUDIES, _ANSWERS, _RECORDS = "Run a study", "Ask about a study", "Look after records"
+_DATA, _STUDIES, _ANSWERS, _RECORDS = "Look at data", "Run a study", "Ask about a study", "Look after records"
 
 
 class Commands(LazyGroup):
@@ -30,6 +30,7 @@ class Commands(LazyGroup):
         "export": ("search.export.__main__", _ANSWERS),
         "predict": ("search.predict.__main__", _ANSWERS),
         "uncertainty": ("search.uncertainty.__main__", _ANSWERS),
+        "data": ("search.data.__main__", _DATA),
         "sync": ("search.sync", _RECORDS),
     }
 

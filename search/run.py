@@ -18,6 +18,7 @@ from search.cli.opening import opening
 from search.cli.options import (
     Columns,
     DataDir,
+    DataOptions,
     Device,
     Json,
     MetricFiles,
@@ -39,7 +40,6 @@ from search.run_options import (
     BatchSize,
     Check,
     Checkpoint,
-    DataOptions,
     Engine,
     Epochs,
     Extend,

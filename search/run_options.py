@@ -35,10 +35,6 @@ Scale = Annotated[
     str | None,
     option("The scaling of the features.", DATA, choices=get_args(ScaleName), default=_default("scale", DataSet)),
 ]
-DataOptions = Annotated[
-    list[str] | None,
-    option("An option of the data set, such as n, task or drop. Repeatable.", DATA, metavar="NAME=VALUE"),
-]
 Test = Annotated[
     str | None,
     option(

@@ -117,6 +117,10 @@ Target = Annotated[
     str | None,
     option("The column of a table to predict.", DATA, "--target", metavar="COLUMN", default="the recipe's"),
 ]
+DataOptions = Annotated[
+    list[str] | None,
+    option("An option of the data set, such as n, task or drop. Repeatable.", DATA, metavar="NAME=VALUE"),
+]
 Columns = Annotated[
     list[str] | None,
     option(

@@ -181,7 +181,7 @@ def _read(
     if target is not None and not own:
         raise files.not_a_table(target, f"dataset {dataset}")
     if columns and not own:
-        raise RequestError(f"--column is for a table ({', '.join(files.TABLES)}), got dataset {dataset}")
+        raise RequestError(f"--column is for a table ({files.TABLES_SHOWN}), got dataset {dataset}")
     if options and not own and dataset not in synthetic.OPTIONS:
         raise RequestError(f"dataset {dataset} takes no options, got {', '.join(sorted(options))}")
     if rules.validation != "train" and not own and dataset not in vision.SOURCES:

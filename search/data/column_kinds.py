@@ -375,10 +375,10 @@ class _Column:
                 )
         elif spec.kind == "date":
             what = "dates; --data dates=drop leaves them out, --column NAME=KIND decides otherwise"
-            self._remark_example(what, values, _shown_date)
+            self._remark_example(what, values, spec.shown)
         elif spec.kind == "time":
             what = "times of the day; --column NAME=KIND decides otherwise"
-            self._remark_example(what, values, lambda value: _shown_date(value).partition(" ")[2] or "00:00:00")
+            self._remark_example(what, values, spec.shown)
 
     def _remark_example(self, what: str, values: NDArray[Any], shown: Any) -> None:
         known = np.flatnonzero(~np.isnan(values))
@@ -420,8 +420,3 @@ def _commonest(texts: Sequence[str], count: Any) -> NumberFormat:
         if form is not None:
             tally[form] = tally.get(form, 0) + count(text)
     return max(tally, key=lambda form: tally[form]) if tally else NumberFormat()
-
-
-def _shown_date(value: float) -> str:
-    when = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=value)
-    return str(when) if value % 86400 else str(when.date())

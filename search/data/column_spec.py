@@ -54,6 +54,15 @@ class ColumnSpec(Part):
         """How numbers are written."""
         return NumberFormat(self.decimal, self.thousands, self.currency, self.percent)
 
+    def shown(self, value: Any) -> str:
+        """Return the words for a value: a date or a time as people write it."""
+        if self.kind == "date":
+            when = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=float(value))
+            return str(when) if value % 86_400 else str(when.date())
+        if self.kind == "time":
+            return str(datetime.timedelta(seconds=float(value))).rjust(8, "0")
+        return as_text(value)
+
     def is_missing(self, text: str) -> bool:
         """Return whether a text, without blanks around it, is missing in this column."""
         return is_missing(

@@ -118,7 +118,7 @@ def test_a_wrong_request_is_refused(refused: Refused, words: list[str], says: st
         (["homes.csv", "--target", ""], "data.target: string should have at least 1 character, got ''", 2),
         (["homes.csv", "--target", "price", "--data", "drop=room"], "no column 'room': did you mean 'rooms'?", 2),
         (["homes.csv", "--target", "price", "--data", "task=regresion"], "did you mean 'regression'?", 2),
-        (["homes.csv", "--target", "price", "--data", "n=3"], "unknown option of homes.csv 'n' (known: drop, task)", 2),
+        (["homes.csv", "--target", "price", "--data", "n=3"], "unknown option of homes.csv 'n' (known: dates, ", 2),
         (["homes.csv", "--target", "price", "--loss", "hinge"], "unknown loss 'hinge'", 2),
         (["homes.csv", "--target", "price", "--group", "price"], "'price' is the target, which cannot be the group", 2),
         (["homes.csv", "--target", "price", "--time", "day"], "time: homes.csv has no column 'day'", 2),
@@ -129,11 +129,19 @@ def test_a_wrong_request_is_refused(refused: Refused, words: list[str], says: st
         (["digits", "--repeats", "2"], "repeats needs folds, got 2 repeats of one split", 2),
         (["digits", "--split-seed", "-1"], "data.seed: input should be greater than or equal to 0, got -1", 2),
         (["digits", "--weights", "w"], "weights 'w' is for data of your own, got dataset digits", 2),
-        (["digits", "--target", "price"], "target 'price' is for a table (.csv, .parquet), got dataset digits", 2),
-        (["ragged.csv", "--target", "price"], "ragged.csv: line 3 has 1 cell, the first line names 2 columns", 1),
-        (["homes.xlsx", "--target", "price"], "'homes.xlsx' has an unknown suffix: give .csv, .parquet", 2),
+        (
+            ["digits", "--target", "price"],
+            "is for a table (.csv, .tsv, .xlsx, .parquet, .feather), got dataset digits",
+            2,
+        ),
+        (["ragged.csv", "--target", "price"], "ragged.csv: line 3 has 1 cell, line 1 names 2 columns", 1),
+        (["homes.ods", "--target", "price"], "'homes.ods' has an unknown suffix: give .csv, .tsv, .xlsx, .parquet", 2),
         (["broken.npz"], "broken.npz is not a complete .npz file: ", 1),
-        (["broken.npz", "--target", "price"], "target 'price' is for a table (.csv, .parquet), got broken.npz", 2),
+        (
+            ["broken.npz", "--target", "price"],
+            "is for a table (.csv, .tsv, .xlsx, .parquet, .feather), got broken.npz",
+            2,
+        ),
         (["broken.parquet", "--target", "price"], "broken.parquet is not a complete parquet file: ", 1),
         (["objects.npz"], "objects.npz: y holds Python objects, which could run code when they are read", 2),
         (
@@ -145,7 +153,7 @@ def test_a_wrong_request_is_refused(refused: Refused, words: list[str], says: st
 )
 def test_data_of_ones_own_that_are_not_right(refused: Refused, words: list[str], says: str, status: int) -> None:
     Path("homes.csv").write_text("rooms,price\n" + "".join(f"{i},{i * i}\n" for i in range(40)))
-    Path("homes.xlsx").touch()
+    Path("homes.ods").touch()
     Path("ragged.csv").write_text("rooms,price\n1,2\n3\n")
     Path("broken.npz").write_bytes(b"PK\x03\x04 and no more")
     Path("broken.parquet").write_bytes(b"PAR1 and no more")

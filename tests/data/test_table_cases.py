@@ -272,7 +272,7 @@ def test_the_rows_of_another_file_are_read_as_those_of_the_first() -> None:
         RequestError, match=r"new.csv: column 'when' holds dates, and 'soon' in line 5: --data missing="
     ):
         load("homes.csv", target="y", options={"decimal": "comma"}, test="new.csv")
-    table(lines(lambda i, a, _b, y: (i, "01/02/2024", 1.5, a, "" if i == 3 else y), header), "new.csv")
+    table(lines(lambda i, a, _b, y: (i, "01/02/2024", '"1,5"', a, "" if i == 3 else y), header), "new.csv")
     with pytest.raises(RequestError, match=r"new.csv: target 'y' is missing in line 5 .1 row in all.: --data"):
         load("homes.csv", target="y", options={"decimal": "comma"}, test="new.csv")
     asked = {"decimal": "comma", "missing_target": "drop"}
