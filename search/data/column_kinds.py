@@ -261,6 +261,7 @@ class _Column:
                     "text that reads as numbers, kept as text; --column NAME=number reads it", self.name, repr(core[0])
                 )
             )
+        self._refuse_total(strict)
         return self._category(strict)
 
     def _missing(self, text: str, *, among_numbers: bool) -> bool:
@@ -348,6 +349,18 @@ class _Column:
                     f"{last}{advice_on(self.name, first)}",
                 )
 
+    def _refuse_total(self, texts: Sequence[str]) -> None:
+        """Refuse a last cell such as Total, if no other row has it.
+
+        Raises:
+            BadRow: there is such a cell.
+        """
+        last = len(self.cells) - 1
+        for text in texts:
+            if text.casefold().rstrip(":") in _TOTALS and self.rows[text] == [last] and last >= _SEVERAL:
+                advice = f": it is a total, to be deleted, or --column {self.name}=category keeps it"
+                raise BadRow(f"column {clip(self.name)!r} holds {clip(text, _INTERESTING)!r}", last, advice)
+
     def _count(self, text: str) -> int:
         return len(self.rows[text])
 
@@ -389,6 +402,9 @@ class _Column:
             self.remarks.append(Remark(what, self.name, f"{cell!r} is {shown(float(values[row]))}"))
 
 
+_TOTALS = frozenset(
+    {"total", "totals", "grand total", "subtotal", "sum", "average", "avg", "mean", "summe", "gesamt", "somme", "suma"}
+)
 _DIGITS = frozenset("0123456789")
 _PLAIN = _DIGITS | frozenset("+-.eE")
 _NUMBERS = (int, float, Decimal, np.number)

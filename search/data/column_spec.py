@@ -84,7 +84,7 @@ def parse(spec: ColumnSpec, cells: NDArray[Any]) -> NDArray[Any]:
         BadRow: a cell is not of the column's kind.
     """
     if cells.dtype.kind in "iuf" and spec.kind == "number":
-        return as_float64(cells, f"column {clip(spec.name)!r}")
+        return _without(spec, as_float64(cells, f"column {clip(spec.name)!r}"))
     if cells.dtype.kind == "M" and spec.kind == "date":
         return date_texts.of_datetimes(cells)
     items = as_objects(cells)
@@ -105,7 +105,14 @@ def parse(spec: ColumnSpec, cells: NDArray[Any]) -> NDArray[Any]:
         if value is None or np.isnan(value):
             raise _bad(spec, text, texts[text][0])
         values[texts[text]] = value
-    return values
+    return _without(spec, values) if spec.kind == "number" else values
+
+
+def _without(spec: ColumnSpec, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return numbers in which those that somebody has called missing, such as -999, are NaN."""
+    plain = NumberFormat()
+    numbers = [number for word in spec.missing if (number := plain.parse(word)) is not None]
+    return np.where(np.isin(values, numbers), np.nan, values) if numbers else values
 
 
 def as_objects(cells: NDArray[Any]) -> list[Any]:

@@ -208,7 +208,7 @@ def _rows(path: Path, layout: _Layout, notes: list[str]) -> Sheet:
     """Read the rows; those with more or fewer cells than the first are refused."""
     names: list[str] = []
     blocks: list[list[Any]] = []
-    begins, pending, passed = [], list[list[str]](), list[int]()
+    begins, pending, passed = list[int](), list[list[str]](), list[int]()
     with _open(path, layout.encoding) as file:
         for begun, line in _records(path, file, layout):
             if not names:
@@ -216,6 +216,9 @@ def _rows(path: Path, layout: _Layout, notes: list[str]) -> Sheet:
                 _validate_names(path, names)
                 first = begun
                 continue
+            if not begins and not passed and len(line) == len(names) + 1:
+                # R writes the names of rows without a name of their own; others end each line with a separator.
+                names = [*names, ""] if not line[-1].strip() else ["", *names]
             if len(line) != len(names):
                 if line[0].startswith("#"):
                     passed.append(begun)

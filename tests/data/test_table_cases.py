@@ -149,6 +149,16 @@ CASES: Mapping[str, tuple[str, set[str], str]] = {
     "a comment": ("# exported 2024\n" + PLAIN, {"a", "b"}, "passed over, line 1 that begins with #"),
     "comments anywhere": ('#"\n#a,b\n' + PLAIN + "# end\n", {"a", "b"}, "passed over, lines 1, 2 that begin with #"),
     "names after #": ("#" + PLAIN, {"a", "b"}, "line 1 begins with #, and names the columns all the same"),
+    "names of rows, as R writes them": (
+        lines(lambda i, a, b, y: (i + 1, a, b, y)),
+        {"a", "b"},
+        "left out, a column without a name that counts the rows: column 1",
+    ),
+    "a separator at the end of each line": (
+        lines(lambda _i, a, b, y: (a, b, y, "")),
+        {"a", "b"},
+        "left out, 1 empty column without a name: column 4",
+    ),
     "postcodes": (
         lines(lambda i, _a, b, y: (f"0{1000 + i % 4}", b, y)),
         {"a", "b"},
@@ -181,6 +191,7 @@ def test_a_table_as_people_have_it(case: str) -> None:
 
 
 PLAIN_CASES = ("semicolons", "decimal commas", "tabs", "blanks around everything", "empty columns", "a comment")
+PLAIN_CASES += ("names of rows, as R writes them", "a separator at the end of each line")
 PLAIN_CASES += (
     "comments anywhere",
     "names after #",
@@ -219,6 +230,11 @@ def test_a_row_of_totals_is_named() -> None:
     says = "homes.csv: column 'a' holds numbers, and 'Total' in line 62, the last row: delete it if it is a total"
     with pytest.raises(RequestError, match=says):
         load("homes.csv", target="y")
+    table(lines(lambda i, _a, b, y: ("Total" if i == 59 else ("Ulm", "Bern")[i % 2], b, y)))
+    says = "column 'a' holds 'Total' in line 61: it is a total, to be deleted, or --column a=category keeps it"
+    with pytest.raises(RequestError, match=says):
+        load("homes.csv", target="y")
+    assert table_files.read(Path("homes.csv"), columns={"a": "category"}).columns["a"][-1] == "Total"
 
 
 def test_rows_without_a_target_are_counted_and_left_out_if_asked() -> None:
