@@ -286,3 +286,16 @@ def test_a_trial_that_diverges_has_no_network(folder: Path) -> None:
 )
 def test_no_bound_is_rounded_to_another_verdict(values: tuple[float, ...], shown: list[str]) -> None:
     assert format_figures(*values) == shown
+
+
+def test_what_the_intervals_leave_out_is_said() -> None:
+    rng = np.random.default_rng(0)
+    rows = "".join(f"{rng.random()},{row // 5},1.5,{'ab'[row % 2]}\n" for row in range(100))
+    Path("visits.csv").write_text("x,who,mass,y\n" + rows)
+    data = {"dataset": "visits.csv", "target": "y", "group": "who", "weights": "mass"}
+    for recipe in (GOOD, POOR):
+        study(Path(), recipe | {"data": data}).run(observers=())
+    lines = compared(Path(), GOOD | {"data": data}, POOR | {"data": data}, replicates=2).remarks()
+    assert "each test example counts once: the weights in mass are not used here" in lines
+    assert any("test examples of one group in who are alike" in line for line in lines)
+    assert not any("--folds" in line for line in lines)
