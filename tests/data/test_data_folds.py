@@ -10,9 +10,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.model_selection import TimeSeriesSplit
+from sklearn.model_selection import StratifiedGroupKFold, TimeSeriesSplit
 
 from search.data import Data, load, load_folds
+from search.data.blocks import assign
 from search.data.folds import divide
 from search.data.inputs import Numbers
 from search.data.rules import Rules
@@ -85,6 +86,26 @@ def test_a_group_never_has_training_and_validation_rows(sizes: list[int], classe
         assert len(val)
         assert not {*groups[train].tolist()} & {*groups[val].tolist()}
     assert sorted(torch.cat([val for _, val in pairs]).tolist()) == list(range(len(groups)))
+
+
+def test_groups_fill_folds_as_evenly_as_in_scikit_learn_and_each_seed_differs() -> None:
+    ours, theirs = [], []
+    for case in range(8):
+        rng = np.random.default_rng(case)
+        groups = np.repeat(np.arange(15), rng.integers(1, 40, 15))
+        labels = rng.integers(0, 3, len(groups))
+
+        def uneven(folds: list[Any], labels: Any = labels) -> float:
+            shares = [np.bincount(labels[held], minlength=3) / np.bincount(labels) for held in folds]
+            return float(np.std(shares, axis=0).mean())
+
+        parts = [assign(groups, labels, [0.2] * 5, np.random.default_rng(seed)) for seed in range(3)]
+        ours += [uneven([np.flatnonzero(part == fold) for fold in range(5)]) for part in parts]
+        assert len({part.tobytes() for part in parts}) == 3
+        for seed in range(3):
+            known = StratifiedGroupKFold(5, shuffle=True, random_state=seed).split(groups, labels, groups)
+            theirs.append(uneven([held for _, held in known]))
+    assert np.mean(ours) < np.mean(theirs)
 
 
 @settings(max_examples=40, deadline=None)
