@@ -5,6 +5,7 @@ Nothing is trained but a small tree on each column alone (see `leaks`), and noth
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -135,14 +136,14 @@ def describe(
     """
     path = files.expanded(dataset)
     if not is_path(dataset) or (path.exists() and table_files.suffix(path) not in table_files.SUFFIXES):
-        raise RequestError(f"a card is of a table ({files.TABLES_SHOWN}), got {clip(dataset)!r}")
+        raise RequestError(f"a card is of a table ({table_files.SHOWN}), got {clip(dataset)!r}")
     data = load(dataset, target=target, options=options, columns=columns)
     assert target is not None  # `load` has refused a table without a target
     whole = table_files.read(path, options, columns)
     targets = [target] if target in whole.columns else [name.strip() for name in target.split(",")]
     table, _ = whole.with_known(targets, clip(target), "drop")
     y, counts = _targets(table, targets, data)
-    made = _inputs(table, data)
+    made = _inputs(data)
     cards = []
     for name, spec in table.specs.items():
         role = "target" if name in targets else "input" if made.get(name) else "left out"
@@ -170,14 +171,9 @@ def _targets(table: Table, names: list[str], data: Data) -> tuple[NDArray[Any], 
     return numbers.reshape(-1), dict(zip(data.classes, counts.tolist(), strict=True))
 
 
-def _inputs(table: Table, data: Data) -> dict[str, int]:
+def _inputs(data: Data) -> Mapping[str, int]:
     """Return the number of inputs that are made of each column."""
-    made: dict[str, int] = {}
-    for feature in data.columns:
-        # The parts of a date are called after it: ``sold year``.
-        name = feature.column if feature.column in table.columns else feature.column.rpartition(" ")[0]
-        made[name] = made.get(name, 0) + 1
-    return made
+    return Counter(feature.column for feature in data.columns)
 
 
 def _column(table: Table, name: str, spec: ColumnSpec, role: str, inputs: int, alone: float | None) -> ColumnCard:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from search.data import files, synthetic, tables, vision
+from search.data import files, synthetic, table_files, tables, vision
 from search.data import folds as splits
 from search.data.dataset import Data
 from search.data.inputs import Inputs
@@ -181,7 +181,7 @@ def _read(
     if target is not None and not own:
         raise files.not_a_table(target, f"dataset {dataset}")
     if columns and not own:
-        raise RequestError(f"--column is for a table ({files.TABLES_SHOWN}), got dataset {dataset}")
+        raise RequestError(f"--column is for a table ({table_files.SHOWN}), got dataset {dataset}")
     if options and not own and dataset not in synthetic.OPTIONS:
         raise RequestError(f"dataset {dataset} takes no options, got {', '.join(sorted(options))}")
     if rules.validation != "train" and not own and dataset not in vision.SOURCES:

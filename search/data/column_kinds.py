@@ -28,68 +28,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data import date_texts, number_texts
+from search.data import column_remarks, date_texts, number_texts, odd_cells
 from search.data.booleans import spellings_of
-from search.data.column_spec import ColumnSpec, Kind, advice_on, as_objects, as_text, parse
-from search.data.missing_words import AMONG_NUMBERS, is_empty, is_missing
+from search.data.column_rules import Examined, Remark, Rules
+from search.data.column_spec import ColumnSpec, Kind, as_objects, as_text, parse
+from search.data.missing_words import is_empty, is_missing
 from search.data.number_texts import NumberFormat
-from search.data.targets import BadRow
 from search.errors import RequestError, clip
 
-__all__ = ["ColumnSpec", "Kind", "Remark", "Rules", "examine", "infer", "parse"]
+__all__ = ["ColumnSpec", "Examined", "Kind", "Remark", "Rules", "examine", "infer", "parse"]
 
-_NEARLY_ALL = 0.9
 _SEVERAL = 10
 _KEY_DIGITS = 16
 _INTERESTING = 40  # the longest cell that a note shows
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What a person, or the rest of the file, says about how its columns are read.
-
-    Attributes:
-        decimal: the sign before decimals in the whole file, "" if unknown.
-        likely_decimal: the sign before decimals where ``1,500`` may be either.
-        day_first: whether 01/02/2024 is the first of February; None to decide for each column.
-        missing: further words that are missing.
-        kept: words that are values although they usually stand for missing ones.
-        numbers_in_text: whether texts may be read as numbers; False for text that somebody has typed as text.
-    """
-
-    decimal: str = ""
-    likely_decimal: str = ""
-    day_first: bool | None = None
-    missing: frozenset[str] = frozenset()
-    kept: frozenset[str] = frozenset()
-    numbers_in_text: bool = True
-
-
-@dataclass(frozen=True)
-class Remark:
-    """Something that was decided about a column.
-
-    Attributes:
-        what: the decision; equal ones of several columns make one note.
-        name: the column's name.
-        example: a cell and what it became, or "".
-        row: the row of the example, from 0, or None if that does not matter.
-    """
-
-    what: str
-    name: str
-    example: str = ""
-    row: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Examined:
-    """A column: its spec, its values (see `parse`), the remarks on it, and the words that were taken for missing."""
-
-    spec: ColumnSpec
-    values: NDArray[Any]
-    remarks: tuple[Remark, ...]
-    missing_words: tuple[str, ...] = ()
 
 
 def infer(
@@ -138,8 +89,8 @@ class _Column:
         spec = self._typed() if self.cells.dtype.kind in "iufbmM" else self._of_objects()
         values = parse(spec, self.cells)
         words = tuple(text for text in self.rows if text and spec.is_missing(text))
-        self._remark_missing(words)
-        self._remark_reading(spec, values)
+        self.remarks += column_remarks.missing(spec, words, self.rows)
+        self.remarks += column_remarks.reading(spec, self.cells, values, list(self.rows))
         return Examined(spec, values, tuple(self.remarks), words)
 
     def _plain_numbers(self) -> NDArray[np.float64] | None:
@@ -254,14 +205,14 @@ class _Column:
         if core and (date := date_texts.recognise_dates(core, self.rules.day_first)):
             return self._date(date)
         if core and (self.rules.numbers_in_text or typed):
-            self._refuse_odd_cells(core)
+            odd_cells.refuse_odd(self.name, core, self.rows, len(self.cells))
         elif core and number_texts.recognise(core) and not _codes(core):
             self.remarks.append(
                 Remark(
                     "text that reads as numbers, kept as text; --column NAME=number reads it", self.name, repr(core[0])
                 )
             )
-        self._refuse_total(strict)
+        odd_cells.refuse_total(self.name, strict, self.rows, len(self.cells))
         return self._category(strict)
 
     def _missing(self, text: str, *, among_numbers: bool) -> bool:
@@ -269,7 +220,7 @@ class _Column:
 
     def _as_asked(self, core: Sequence[str]) -> ColumnSpec:
         if self.asked == "number":
-            return self._written(self._format(core) or _commonest(core, self._count))
+            return self._written(self._format(core) or odd_cells.commonest(core, self.rows))
         if self.asked == "time":
             return self._spec("time")
         if date := date_texts.recognise_dates(core, self.rules.day_first):
@@ -323,88 +274,7 @@ class _Column:
             self.remarks.append(Remark("spellings of the same two values", self.name, shown))
         return self._spec("category", spellings=spellings)
 
-    def _refuse_odd_cells(self, core: Sequence[str]) -> None:
-        """Refuse a column nearly all of whose cells are numbers, dates or times.
 
-        Raises:
-            BadRow: the column is such a one.
-        """
-        count = sum(map(self._count, core))
-        form = _commonest(core, self._count)
-        looks = {
-            "numbers": [form.parse(text) is not None for text in core],
-            "times": [date_texts.time_of_day(text) is not None for text in core],
-            "dates": date_texts.are_dates(core),
-        }
-        for kind, fits in looks.items():
-            share = sum(self._count(text) for text, fit in zip(core, fits, strict=True) if fit) / count
-            if share >= _NEARLY_ALL and sum(fits) >= _SEVERAL and not all(fits):
-                odd = [text for text, fit in zip(core, fits, strict=True) if not fit]
-                first = min(odd, key=lambda text: self.rows[text][0])
-                row = self.rows[first][0]
-                last = ", the last row: delete it if it is a total" if row == len(self.cells) - 1 else ""
-                raise BadRow(
-                    f"column {clip(self.name)!r} holds {kind}, and {clip(first, _INTERESTING)!r}",
-                    row,
-                    f"{last}{advice_on(self.name, first)}",
-                )
-
-    def _refuse_total(self, texts: Sequence[str]) -> None:
-        """Refuse a last cell such as Total, if no other row has it.
-
-        Raises:
-            BadRow: there is such a cell.
-        """
-        last = len(self.cells) - 1
-        for text in texts:
-            if text.casefold().rstrip(":") in _TOTALS and self.rows[text] == [last] and last >= _SEVERAL:
-                advice = f": it is a total, to be deleted, or --column {self.name}=category keeps it"
-                raise BadRow(f"column {clip(self.name)!r} holds {clip(text, _INTERESTING)!r}", last, advice)
-
-    def _count(self, text: str) -> int:
-        return len(self.rows[text])
-
-    def _remark_missing(self, words: Sequence[str]) -> None:
-        for word in words[:3]:
-            rows = self.rows[word]
-            cells = "" if len(rows) == 1 else f" in {len(rows):,} cells, the first"
-            what = "missing" if word.casefold() in AMONG_NUMBERS else "missing as asked"
-            keeps = "--data keep=WORD makes a word a value"
-            self.remarks.append(
-                Remark(f"words taken for {what}; {keeps}", self.name, f"{clip(word, 40)!r}{cells}", rows[0])
-            )
-
-    def _remark_reading(self, spec: ColumnSpec, values: NDArray[Any]) -> None:
-        if spec.kind == "number":
-            signs = [(spec.decimal == ",", "decimal commas"), (spec.thousands, "thousands separators")]
-            signs += [(spec.currency, "a currency"), (spec.percent, "percent signs")]
-            said = [what for sign, what in signs if sign]
-            if said:
-                either = ""
-                if "," in (spec.decimal, spec.thousands) and number_texts.could_be_either(list(self.rows)):
-                    either = f"; --data decimal={',' if spec.decimal == '.' else '.'} reads them otherwise"
-                self._remark_example(
-                    f"numbers with {' and '.join(said)}{either}", values, lambda value: f"{value:.10g}"
-                )
-        elif spec.kind == "date":
-            what = "dates; --data dates=drop leaves them out, --column NAME=KIND decides otherwise"
-            self._remark_example(what, values, spec.shown)
-        elif spec.kind == "time":
-            what = "times of the day; --column NAME=KIND decides otherwise"
-            self._remark_example(what, values, spec.shown)
-
-    def _remark_example(self, what: str, values: NDArray[Any], shown: Any) -> None:
-        known = np.flatnonzero(~np.isnan(values))
-        if known.size:
-            # The longest of the first texts shows most.
-            row = max(known[:50].tolist(), key=lambda row: len(as_text(as_objects(self.cells[row : row + 1])[0])))
-            cell = clip(as_text(as_objects(self.cells[row : row + 1])[0]).strip(), _INTERESTING)
-            self.remarks.append(Remark(what, self.name, f"{cell!r} is {shown(float(values[row]))}"))
-
-
-_TOTALS = frozenset(
-    {"total", "totals", "grand total", "subtotal", "sum", "average", "avg", "mean", "summe", "gesamt", "somme", "suma"}
-)
 _DIGITS = frozenset("0123456789")
 _PLAIN = _DIGITS | frozenset("+-.eE")
 _NUMBERS = (int, float, Decimal, np.number)
@@ -426,13 +296,3 @@ def _floats(texts: Sequence[str]) -> NDArray[np.float64]:
 def _codes(texts: Sequence[str]) -> bool:
     """Return whether texts are whole numbers of which one begins with a 0 that a number would lose."""
     return all(text.isdecimal() for text in texts) and any(len(text) > 1 and text[0] == "0" for text in texts)
-
-
-def _commonest(texts: Sequence[str], count: Any) -> NumberFormat:
-    """Return the format of most cells, judged by the first texts."""
-    tally: dict[NumberFormat, int] = {}
-    for text in texts[:1000]:
-        form = number_texts.recognise([text])
-        if form is not None:
-            tally[form] = tally.get(form, 0) + count(text)
-    return max(tally, key=lambda form: tally[form]) if tally else NumberFormat()

@@ -22,10 +22,8 @@ from search.data.targets import BadRow, Targets, imbalance, infer
 from search.errors import RequestError, clip, counted, listed, nearest, unknown
 
 TABLES = table_files.SUFFIXES
-TABLES_SHOWN = ".csv, .tsv, .xlsx, .parquet, .feather"
-"""The commonest suffixes of tables, for messages."""
 _ARRAYS = ".npz"
-KINDS = f"{TABLES_SHOWN}, .npz or a folder of images by class"
+KINDS = f"{table_files.SHOWN}, .npz or a folder of images by class"
 
 
 def is_path(dataset: str) -> bool:
@@ -120,7 +118,7 @@ def _part(path: Path, kind: str, part: str, file: str) -> Path:
 
 def not_a_table(target: str, dataset: str) -> RequestError:
     """Return the error for a target that is given for something other than a table."""
-    return RequestError(f"target {clip(target)!r} is for a table ({TABLES_SHOWN}), got {dataset}")
+    return RequestError(f"target {clip(target)!r} is for a table ({table_files.SHOWN}), got {dataset}")
 
 
 def _kind(path: Path) -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from search.data import headers, sheets, text_files
+from search.data import headers, number_texts, sheets, text_files
 from search.data.column_kinds import Rules, parse
 from search.data.sheets import Sheet
 from search.data.table import Asked, Table, build, no_column
@@ -27,6 +28,8 @@ __all__ = ["OPTIONS", "SUFFIXES", "Table", "cells", "cells_with_places", "no_col
 _TEXT = (".csv", ".tsv", ".txt")
 SUFFIXES = (*_TEXT, *(f"{one}.gz" for one in _TEXT), ".parquet", ".feather", ".xlsx")
 """The suffixes of tables."""
+SHOWN = ".csv, .tsv, .xlsx, .parquet, .feather"
+"""The commonest suffixes of tables, for messages."""
 OPTIONS: Mapping[str, str] = {
     "drop": "columns to leave out",
     "missing": "further words that are missing",
@@ -112,12 +115,18 @@ def read_alike(path: Path, like: Table, options: Mapping[str, Any]) -> Table:
             columns[name] = parse(spec, frame[name].to_numpy())
         except BadRow as bad:
             raise RequestError(f"{path.name}: {bad.at(place_of_row(bad.row))}") from None
+        if spec.kind == "category" and _are_other_numbers(columns[name], like.columns[name]):
+            raise RequestError(
+                f"{path.name}: column {clip(name)!r} holds numbers, but text in {like.place}: write it the same way in"
+                f" both, or leave it out with --data drop={clip(name)}"
+            )
     return dataclasses.replace(like, place=path.name, columns=columns, notes=(), place_of_row=place_of_row)
 
 
-def place(path: Path, row: int) -> str:
-    """Return the words for a row of a file, counted from 0, such as ``line 3``."""
-    return _sheet(path, {}).place_of_row(row)
+def _are_other_numbers(column: NDArray[Any], known: NDArray[Any]) -> bool:
+    """Return whether categories are all numbers, and none of them is a known one."""
+    values = set(column) - {None}
+    return bool(values) and not values & set(known) and all(map(number_texts.looks_like_number, values))
 
 
 def cells(path: Path, options: Mapping[str, Any] | None = None) -> pd.DataFrame:

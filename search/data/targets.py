@@ -139,8 +139,8 @@ def imbalance(targets: Targets, place: str) -> list[str]:
     names = [clip(targets.classes[number], 40) for number in (common, rare)]
     return [
         f"{place}: {share:.1%} of the rows are {names[0]!r}, so always guessing it is {share:.1%} accurate;"
-        f" {names[1]!r} has {counted(int(counts[rare]), 'row')}. Judge by val_loss, which counts how sure a network is;"
-        " more rows of the rare classes help most"
+        f" {names[1]!r} has {counted(int(counts[rare]), 'row')}. Judge by --objective"
+        " val_balanced_accuracy; the technique class_weight makes rare classes count more"
     ]
 
 

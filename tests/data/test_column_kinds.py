@@ -244,7 +244,7 @@ def test_new_cells_may_come_typed() -> None:
         (["1", "?", "2"], "'?' in row 2"),
         (["1", "-", "-"], "'-' in 2 cells, the first in row 2"),
         (["$2,622", "$1"], "thousands separators and a currency.*'$2,622' is 2622"),
-        (["1,500", "2,500"], "--data decimal=, reads them otherwise"),
+        (["1,500", "2,500"], "--data decimal=comma reads them otherwise"),
         (["01/02/2024"], "read with the month first; --data dates=day-first"),
         (["13/02/2024"], "'13/02/2024' is 2024-02-13"),
         (["007", "1"], "kept as text, because a cell begins with 0; --column NAME=number"),

@@ -50,7 +50,7 @@ CASES: Mapping[str, tuple[str, set[str], str]] = {
     "currency": (
         lines(lambda i, _a, b, y: (f'"${2622 + 1711 * i:,}"', b, y)),
         {"a", "b"},
-        "numbers with thousands separators and a currency; --data decimal=, reads them otherwise: a ('$",
+        "numbers with thousands separators and a currency; --data decimal=comma reads them otherwise: a ('$",
     ),
     "text that nearly always differs": (
         lines(lambda i, _a, b, y: (f"T{i * i % 61}", b, y)),
@@ -128,7 +128,7 @@ CASES: Mapping[str, tuple[str, set[str], str]] = {
     "99 to 1": (
         lines(lambda i, a, b, _y: (a, b, int(i in (3, 30)))),
         {"a", "b"},
-        "target 'y': 96.7% of the rows are '0', so always guessing it is 96.7% accurate; '1' has 2 rows. Judge by",
+        "target 'y': 96.7% of the rows are '0', so always guessing it is 96.7% accurate; '1' has 2 rows. Judge by --objective",
     ),
     "blanks around everything": (PLAIN.replace(",", " , "), {"a", "b"}, "2 classes in y"),
     "empty columns": (
