@@ -59,7 +59,7 @@ def export(
         raise RequestError(f"format {format_} takes an --output that ends in .{format_}, got {clip(str(file))!r}")
     with opening(stored["study"]):
         from search.api import load_study
-        from search.export import network
+        from search.export import network, registry
         from search.export.options import ExportOptions
 
         options = ExportOptions(file, trial, one_se, ensemble, refit, calibrate, force)
@@ -80,7 +80,7 @@ def export(
         return
     print(result)
     if uri is not None:
-        print(f"\nregistered: mlflow.pytorch.load_model({uri!r})")
+        print(f"\nregistered: {registry.loader(result.model)}({uri!r}), now models:/{register}@champion")
 
 
 def main(words: list[str] | None = None) -> int:

@@ -97,7 +97,7 @@ class Predictor:
         import pandas as pd
 
         classes = self.wanted.classes
-        columns = [np.array(_values(classes))[outputs.argmax(dim=1)], *outputs.numpy().T]
+        columns = [np.array(class_values(classes))[outputs.argmax(dim=1)], *outputs.numpy().T]
         if reach is not None:
             every, within = np.array(classes, dtype=object), (1 - outputs <= reach).numpy()
             columns.append(np.array([" | ".join(every[row]) for row in within], dtype=object))
@@ -115,7 +115,7 @@ class Predictor:
         return pd.DataFrame({name: one.numpy() for name, one in zip(names, columns, strict=True)}, index=index)
 
 
-def _values(classes: tuple[str, ...]) -> list[int] | list[str]:
+def class_values(classes: tuple[str, ...]) -> list[int] | list[str]:
     """Return classes that are whole numbers as such, because they were so in the data, and others as text."""
     whole = all(name.removeprefix("-").isdecimal() and str(int(name)) == name for name in classes)
     return [int(name) for name in classes] if whole else list(classes)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from search.data import Data
+from search.data import Data, Preprocessor
 
 DATASET = "dataset"
 """The study attribute that holds what `describe` returns."""
+
+_PLAIN = ("number", ".", "", "")
 
 
 def describe(data: Data, source: str) -> dict[str, Any]:
@@ -17,10 +19,6 @@ def describe(data: Data, source: str) -> dict[str, Any]:
         data: the data set.
         source: its name, or the path of its file.
     """
-    # A column of a table is text if any of its inputs stands for one of its values.
-    kinds: dict[str, str] = {}
-    for feature in data.columns:
-        kinds[feature.column] = "string" if feature.equals is not None else kinds.get(feature.column, "double")
     rows = {"train": data.x_train, "validation": data.x_val, "test": data.x_test}
     return {
         "name": data.name,
@@ -29,5 +27,17 @@ def describe(data: Data, source: str) -> dict[str, Any]:
         "rows": {part: len(x) for part, x in rows.items()},
         "features": data.features,
         "outputs": data.outputs,
-        "columns": kinds,
+        "columns": {} if data.preprocessor is None else column_types(data.preprocessor),
+        "targets": list(data.target_names),
+    }
+
+
+def column_types(preprocessor: Preprocessor) -> dict[str, str]:
+    """Return MLflow's type of each column that a preprocessor reads: "double" for numbers, "string" for all others.
+
+    Numbers that are written with other signs, such as ``1.234,5``, are text too.
+    """
+    return {
+        spec.name: "double" if (spec.kind, spec.decimal, spec.thousands, spec.currency) == _PLAIN else "string"
+        for spec in preprocessor.specs
     }

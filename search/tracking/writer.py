@@ -196,6 +196,7 @@ def silence_mlflow() -> None:
         "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # MLflow and alembic log tracebacks of faults that are handled here
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # by default it retries for minutes; the writer does that itself
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     }.items():
         os.environ.setdefault(name, value)
 
