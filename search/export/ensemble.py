@@ -94,9 +94,10 @@ def choose(study: BaseStudy, count: int, log: Log | None = None) -> Ensemble:
 
 
 def candidates(study: BaseStudy) -> list[FrozenTrial]:
-    """Return the complete trials with the lowest validation losses, at most `TRIALS`, the best first."""
+    """Return the complete trials with the best first objective, at most `TRIALS`, the best first."""
     complete = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return sorted(complete, key=lambda trial: (trial.values[0], trial.number))[:TRIALS]
+    aim = study.objectives.first
+    return sorted(complete, key=lambda trial: (aim.loss(trial.values[0]), trial.number))[:TRIALS]
 
 
 def select(predictions: Sequence[Tensor], loss: Loss, count: int) -> list[int]:
