@@ -52,7 +52,7 @@ def regsearch(
 
 @command(app, "list", _RECORDS)
 def list_(storage: Storage = DEFAULT_STORAGE, json_: Json = False) -> None:
-    """List the recipes, the techniques, the data sets, and the studies of a storage."""
+    """List the recipes, the techniques, the metrics, the data sets, and the studies of a storage."""
     from search.study.catalogue import catalogue
 
     result = catalogue(storage)

@@ -17,6 +17,7 @@ from search.cli.options import (
     Device,
     Force,
     Json,
+    MetricFiles,
     Offline,
     Storage,
     Target,
@@ -43,6 +44,14 @@ def compare(
     ],
     replicates: Annotated[int, option("The number of fresh replicates of each chosen trial.")] = 10,
     trials: Annotated[int | None, option("Run every study to this many trials first.")] = None,
+    score: Annotated[
+        str | None,
+        option(
+            "The metric of the verdict, such as val_f1.",
+            metavar="NAME",
+            default="the studies' common objective, or accuracy or RMSE",
+        ),
+    ] = None,
     figure: Annotated[Path | None, option("A .png or .svg file of all intervals.", metavar="FILE")] = None,
     dataset: Annotated[
         str | None, option("The data set of the recipes.", DATA, metavar="NAME|PATH", default="the recipe's")
@@ -51,6 +60,7 @@ def compare(
     data_dir: DataDir = Path("data"),
     offline: Offline = False,
     technique: Techniques = None,
+    metric: MetricFiles = None,
     device: Device = "auto",
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: TrackingUriOrNone = DEFAULT_TRACKING,
@@ -90,12 +100,13 @@ def compare(
         offline=offline,
         device=device,
         techniques=technique or (),
+        metrics=metric or (),
     )
     if figure is not None:
         figure_file.validate_overwrite(
             figure, [(one.name, complete_trial(one, None).number) for one in contenders], force=force
         )
-    result = compare_studies(*contenders, replicates=replicates)
+    result = compare_studies(*contenders, replicates=replicates, score=score)
     if figure is not None:
         result.draw(figure)
         print(f"figure: {figure}", file=sys.stderr)

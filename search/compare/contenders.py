@@ -12,6 +12,7 @@ from search.compare.studies import validate_studies
 from search.errors import counted
 from search.recipe import Recipe
 from search.recipe.discovery import load_technique
+from search.recipe.metrics import load_metric
 from search.study import lookup
 from search.study.results import count_finished
 from search.study.retrain import complete_trial
@@ -30,6 +31,7 @@ def enter(
     dataset: str | None,
     target: str | None,
     techniques: Sequence[Path],
+    metrics: Sequence[Path] = (),
     **options: Any,
 ) -> list[BaseStudy]:
     """Return the studies of a comparison, each run to its budget; print on stderr what is run.
@@ -46,6 +48,7 @@ def enter(
         dataset: the data set of recipes; a study has its own.
         target: the column that recipes predict; a study has its own.
         techniques: files of techniques; each study gets those that it uses.
+        metrics: files of metrics, likewise.
         options: other arguments of `BaseStudy`.
 
     Raises:
@@ -53,6 +56,11 @@ def enter(
     """
     stored = lookup.recipes(storage)
     outside = [load_technique(path) for path in techniques]
+    measures = {path: load_metric(path).name for path in metrics}
+
+    def measured(recipe: Recipe) -> list[Path]:
+        return [path for path, name in measures.items() if name in (*recipe.objective, *recipe.metrics)]
+
     common: dict[str, Any] = {"storage": storage, "tracking_uri": tracking_uri, **options}
     studies, new = [], []
     with opening(", ".join(words)):
@@ -61,10 +69,12 @@ def enter(
             if name in stored:
                 recipe, identity = stored[name]
                 own = [one for one in outside if one.name in recipe.techniques or _uses(identity, one)]
-                study = BaseStudy(recipe, study_name=name, techniques=own, **common)
+                study = BaseStudy(recipe, study_name=name, techniques=own, metrics=measured(recipe), **common)
             else:
-                own = [one for one in outside if one.name in Recipe.load(word).techniques]
-                study = BaseStudy(word, dataset=dataset, target=target, techniques=own, **common)
+                recipe = Recipe.load(word)
+                own = [one for one in outside if one.name in recipe.techniques]
+                given: dict[str, Any] = {"techniques": own, "metrics": measured(recipe)}
+                study = BaseStudy(word, dataset=dataset, target=target, **given, **common)
                 new.append(study)
             studies.append(study)
     validate_studies(studies, replicates)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
-from search.compare.crossed import Floats, crossed, root, unseen
-
-Metric = Literal["accuracy", "rmse"]
+from search.compare.crossed import Floats, crossed, unseen
+from search.train.metrics.bootstrap import Draws
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,13 @@ class Arm:
         params: its hyperparameters.
         label: what sentences call it.
         searched: the number of trials that the study has finished.
-        value: the trial's value in its study.
+        value: the trial's value in its study, of its first objective.
         losses: the losses of the test examples, ``replicates x examples``.
         scores: 1 where the class is right and 0 elsewhere, or the squared error in the user's units,
             ``replicates x examples``.
         readings: how many times the study's test split has been read, this time included.
+        objective: the study's first objective.
+        measured: what the intervals of another metric need: `Scoring.measure`.
     """
 
     study: str
@@ -56,10 +57,8 @@ class Arm:
     losses: Floats
     scores: Floats
     readings: int
-
-    def cells(self, metric: Metric) -> Floats:
-        """Return what each replicate and example adds to the metric, in percent or in the units of the data."""
-        return 100 * self.scores if metric == "accuracy" else root(self.scores)
+    objective: str = "val_loss"
+    measured: Floats | Draws | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Pair:
     Attributes:
         first: the first trial.
         second: the second trial.
-        score: the difference in accuracy or RMSE.
+        score: the difference in what verdicts are on, such as accuracy or RMSE.
         loss: the difference in loss; None if the studies measure it differently.
         shared: what their paired replicates have in common.
     """
@@ -110,6 +109,11 @@ class Pair:
     score: Difference
     loss: Difference | None
     shared: Shared
+
+    @property
+    def names(self) -> str:
+        """The names of the two studies, ``l2-digits and l1-digits``."""
+        return f"{self.first.study} and {self.second.study}"
 
 
 def mean_interval(cells: Floats, family: int = 1) -> Interval:

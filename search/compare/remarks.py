@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from search.compare.pairs import Arm, Metric, Pair
+from search.compare.pairs import Arm, Pair
+from search.compare.scoring import Scoring
 
 _MOST_OF_VARIANCE = 0.5  # the share of the variance from which a remark is made
 
 
-def general(metric: Metric, arms: Sequence[Arm], pairs: Sequence[Pair]) -> list[str]:
+def general(scoring: Scoring, arms: Sequence[Arm], pairs: Sequence[Pair]) -> list[str]:
     """Return the remarks that follow from the results, a line each."""
     lines = [
         *_shared(pairs),
@@ -20,11 +21,7 @@ def general(metric: Metric, arms: Sequence[Arm], pairs: Sequence[Pair]) -> list[
         lines.append(
             f"intervals and p values are adjusted for {len(pairs)} pairs (Bonferroni), for each metric separately"
         )
-    if metric == "rmse":
-        lines.append("RMSE is in the units of the data; its intervals use the delta method")
-    else:
-        lines += _unseen(arms, pairs)
-    return [*lines, *_dominated(pairs)]
+    return [*lines, *scoring.remarks(arms, pairs), *_dominated(pairs)]
 
 
 def readings(arms: Sequence[Arm]) -> list[str]:
@@ -38,7 +35,7 @@ def _shared(pairs: Sequence[Pair]) -> list[str]:
     groups: dict[tuple[str, str], list[str]] = {}
     for pair in pairs:
         key = _enumerated(pair.shared.parts), pair.shared.unshared
-        groups.setdefault(key, []).append(_names(pair))
+        groups.setdefault(key, []).append(pair.names)
     lines = []
     for (parts, unshared), names in groups.items():
         whose = "" if len(groups) == 1 else f" of {', and of '.join(names)}" + ("," if len(names) > 1 else "")
@@ -47,26 +44,10 @@ def _shared(pairs: Sequence[Pair]) -> list[str]:
     return lines
 
 
-def _unseen(arms: Sequence[Arm], pairs: Sequence[Pair]) -> list[str]:
-    """Name the accuracies whose interval is the exact one, because nothing varies."""
-    rule = "test examples: this interval is the exact one for an event that was not seen (Clopper and Pearson)"
-    lines = []
-    for arm in arms:
-        examples = f"{arm.scores.shape[1]:,}"
-        if arm.scores.all():
-            lines.append(f"{arm.study} makes no error on {examples} {rule}")
-        elif not arm.scores.any():
-            lines.append(f"{arm.study} is right on none of {examples} {rule}")
-    for pair in pairs:
-        if not lines and (pair.first.scores == pair.second.scores).all():
-            lines.append(f"{_names(pair)} are right on the same ones of {pair.first.scores.shape[1]:,} {rule}")
-    return lines
-
-
 def _dominated(pairs: Sequence[Pair]) -> list[str]:
     """Say where more replicates would hardly help."""
     shares = [
-        f"{pair.score.example_share:.0%}" + (f" ({_names(pair)})" if len(pairs) > 1 else "")
+        f"{pair.score.example_share:.0%}" + (f" ({pair.names})" if len(pairs) > 1 else "")
         for pair in pairs
         if pair.score.example_share > _MOST_OF_VARIANCE
     ]
@@ -76,10 +57,6 @@ def _dominated(pairs: Sequence[Pair]) -> list[str]:
         f"{_enumerated(shares)} of the variance of the difference comes from the choice of test rows: more test rows "
         "would narrow the interval, more replicates would hardly do so"
     ]
-
-
-def _names(pair: Pair) -> str:
-    return f"{pair.first.study} and {pair.second.study}"
 
 
 def _enumerated(words: Sequence[str]) -> str:

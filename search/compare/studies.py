@@ -20,8 +20,10 @@ import torch
 from optuna.trial import FrozenTrial
 from torch import Tensor
 
+from search.compare import scoring
 from search.compare.crossed import Floats
-from search.compare.pairs import Arm, Metric, Shared
+from search.compare.pairs import Arm, Shared
+from search.compare.scoring import Scoring
 from search.compare.verdict import Comparison
 from search.data import Data
 from search.errors import RequestError
@@ -35,8 +37,8 @@ from search.study.results import count_finished
 from search.study.retrain import Retraining, complete_trial, retrain
 from search.study.study import BaseStudy
 from search.technique import Technique
+from search.train import evaluate
 from search.train.crew import one_thread
-from search.train.evaluate import per_example
 from search.train.pack import Pack
 from search.train.precision import products
 from search.train.program import Program
@@ -71,22 +73,27 @@ class _Entry:
 
 
 @one_thread()
-def compare_studies(*studies: BaseStudy, replicates: int = REPLICATES, log: Log | None = None) -> Comparison:
+def compare_studies(
+    *studies: BaseStudy, replicates: int = REPLICATES, score: str | None = None, log: Log | None = None
+) -> Comparison:
     """Compare the chosen trials of two or more studies on their test split; each study counts the reading.
 
     Args:
         studies: studies on the same data and split, each with a complete trial.
         replicates: the number of fresh replicates of each trial.
+        score: the metric that verdicts are on, such as "val_f1". By default it is the objective of the studies, if they
+            share one and it is not the loss, or else accuracy or RMSE.
         log: gets lines on what is trained; by default they are shown on stderr.
 
     Raises:
-        RequestError: the studies can't be compared, or a trial diverges on a fresh replicate. Then no test split has
-            been read.
+        RequestError: the studies can't be compared, there is no such metric, or a trial diverges on a fresh replicate.
+            Then no test split has been read.
     """
     validate_studies(studies, replicates)
+    scored = scoring.choose(studies, score)
     entries = _entries(studies, replicates)
     networks = _networks(entries, replicates, log)
-    arms = [_test(entry, networks[place]) for place, entry in enumerate(entries)]
+    arms = [_test(entry, networks[place], scored) for place, entry in enumerate(entries)]
     shared = {(a.study.name, b.study.name): _shared(a, b) for a, b in combinations(entries, 2)}
     notes = _notes(entries, arms, replicates)
     scales = [entry.study.data.targets for entry in entries]
@@ -95,8 +102,7 @@ def compare_studies(*studies: BaseStudy, replicates: int = REPLICATES, log: Log 
     )
     if not same_loss:
         notes.append("the studies measure the loss differently, so their losses are not compared")
-    metric: Metric = "accuracy" if entries[0].study.data.task == "classification" else "rmse"
-    return Comparison.of(metric, arms, shared, notes, same_loss=same_loss)
+    return Comparison.of(scored, arms, shared, notes, same_loss=same_loss)
 
 
 def validate_studies(studies: Sequence[BaseStudy], replicates: int) -> None:
@@ -154,7 +160,8 @@ def _entries(studies: Sequence[BaseStudy], replicates: int) -> list[_Entry]:
         trial = complete_trial(study, None)
         own = Retraining.of(study, trial.number, trial.params, range(FRESH, FRESH + replicates))
         # The metrics that the search watched each epoch are not needed; above all, the test split is not to be read.
-        program = replace(own.program, seed=studies[0].recipe.seed, watch=())
+        deciding = tuple(one for one in own.program.metrics if one.name == own.program.objective.name)
+        program = replace(own.program, seed=studies[0].recipe.seed, watch=(), metrics=deciding)
         # Trials of one signature share a program and so train in common packs, whichever study they are from.
         program = next((one.program for one in entries if _is_same(one, study, program)), program)
         # Two studies may have chosen trials of the same number.
@@ -164,7 +171,7 @@ def _entries(studies: Sequence[BaseStudy], replicates: int) -> list[_Entry]:
 
 def _is_same(entry: _Entry, study: BaseStudy, program: Program) -> bool:
     def signature(one: Program) -> tuple[Any, ...]:
-        return dict(one.structure), one.numeric, one.techniques, one.loss, one.precision
+        return dict(one.structure), one.numeric, one.techniques, one.loss, one.precision, one.objective, one.metrics
 
     data, other = entry.study.data.fingerprint(), study.data.fingerprint()
     same_place = data == other and entry.study.device == study.device
@@ -189,7 +196,7 @@ def _networks(entries: Sequence[_Entry], replicates: int, log: Log | None) -> li
     return networks
 
 
-def _test(entry: _Entry, networks: Sequence[Pack]) -> Arm:
+def _test(entry: _Entry, networks: Sequence[Pack], scored: Scoring) -> Arm:
     """Test the networks of an entry.
 
     The test split is read nowhere else. The reading is counted first, so that none is missed.
@@ -197,7 +204,10 @@ def _test(entry: _Entry, networks: Sequence[Pack]) -> Arm:
     study, trial = entry.study, entry.trial
     with database.faults(study.storage):
         readings = count_reading(study.optuna_study)
-    losses, scores = zip(*(_examples(pack) for pack in networks), strict=True)
+    losses, scores, predictions = zip(*(_examples(pack) for pack in networks), strict=True)
+    batches = networks[0].batches
+    weights = None if batches.test.weights is None else batches.test.weights.double().cpu()
+    targets = evaluate.truth(batches, batches.test.values).cpu()
     return Arm(
         study=study.name,
         trial=trial.number,
@@ -208,16 +218,18 @@ def _test(entry: _Entry, networks: Sequence[Pack]) -> Arm:
         losses=np.stack(losses),
         scores=np.stack(scores),
         readings=readings,
+        objective=study.objectives.first.name,
+        measured=scored.measure(targets, torch.cat(predictions), weights),
     )
 
 
-def _examples(network: Pack) -> tuple[Floats, Floats]:
-    """Return the loss and the score of each test example, ``(examples,)``."""
+def _examples(network: Pack) -> tuple[Floats, Floats, Tensor]:
+    """Return loss and score of each test example, ``(examples,)``, and the predictions, ``1 x examples x outputs``."""
     program, batches = network.program, network.batches
     with products(program.precision, batches.device):
         predictions = network.predict(batches.x_test)
-        loss, score = per_example(program, batches, predictions, batches.y_test)
-    return loss[0].cpu().numpy(), score[0].cpu().numpy()
+        loss, score = evaluate.per_example(program, batches, predictions, batches.y_test)
+    return loss[0].cpu().numpy(), score[0].cpu().numpy(), evaluate.readable(batches, predictions).cpu()
 
 
 def _shared(a: _Entry, b: _Entry) -> Shared:

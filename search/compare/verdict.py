@@ -2,8 +2,8 @@
 
 A verdict follows from the interval that is printed with it: one trial beats the other exactly if the interval excludes
 0. The intervals of several pairs hold together with 95% (Bonferroni over all pairs). "All against the best" would be no
-smaller a family, because the best trial is identified on the same test rows. Verdicts are on accuracy or RMSE; the loss
-is given as well, as a family of its own.
+smaller a family, because the best trial is identified on the same test rows. Verdicts are on accuracy, RMSE or another
+metric (`search.compare.scoring`); the loss is given as well, as a family of its own.
 """
 
 from __future__ import annotations
@@ -18,17 +18,14 @@ from search.compare import remarks
 from search.compare.figure import Row, draw_intervals
 from search.compare.pairs import (
     Arm,
-    Difference,
     Interval,
-    Metric,
     Pair,
     Shared,
-    accuracy_difference,
-    accuracy_interval,
     format_figures,
     mean_difference,
     mean_interval,
 )
+from search.compare.scoring import Scoring
 from search.show import figure_file, html
 from search.show.sheet import Sheet
 from search.show.text import number, plain, trial_name
@@ -37,21 +34,19 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-_LABELS: Mapping[Metric, str] = {"accuracy": "test accuracy, %", "rmse": "test RMSE"}
-
 
 @dataclass(frozen=True)
 class Comparison:
     """Chosen trials and the differences between them.
 
     Attributes:
-        metric: what verdicts are on: "accuracy" in percent, or "rmse" in units of the data.
+        scoring: what verdicts are on, such as accuracy in percent or RMSE in units of the data.
         arms: the chosen trials.
         pairs: every two of them.
         notes: further remarks for the reader.
     """
 
-    metric: Metric
+    scoring: Scoring
     arms: Sequence[Arm]
     pairs: Sequence[Pair]
     notes: Sequence[str]
@@ -59,7 +54,7 @@ class Comparison:
     @classmethod
     def of(
         cls,
-        metric: Metric,
+        scoring: Scoring,
         arms: Sequence[Arm],
         shared: Mapping[tuple[str, str], Shared],
         notes: Sequence[str],
@@ -69,30 +64,29 @@ class Comparison:
         """Compare every two trials.
 
         Args:
-            metric: what verdicts are on.
+            scoring: what verdicts are on.
             arms: the chosen trials.
             shared: what their paired replicates have in common, by the names of two studies.
             notes: further remarks for the reader.
             same_loss: whether all studies measure the loss in the same way.
         """
         couples = list(combinations(arms, 2))
-
-        def score(a: Arm, b: Arm) -> Difference:
-            if metric == "accuracy":
-                return accuracy_difference(a.scores, b.scores, len(couples))
-            return mean_difference(a.cells(metric) - b.cells(metric), len(couples))
-
         pairs = [
             Pair(
                 a,
                 b,
-                score(a, b),
+                scoring.difference(a, b, len(couples)),
                 mean_difference(a.losses - b.losses, len(couples)) if same_loss else None,
                 shared[a.study, b.study],
             )
             for a, b in couples
         ]
-        return cls(metric, arms, pairs, notes)
+        return cls(scoring, arms, pairs, notes)
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that verdicts are on: "accuracy", "rmse", "f1" ..."""
+        return self.scoring.name
 
     @property
     def replicates(self) -> int:
@@ -107,15 +101,15 @@ class Comparison:
     @property
     def label(self) -> str:
         """The metric with its unit."""
-        return _LABELS[self.metric]
+        return self.scoring.label
 
     def score(self, arm: Arm) -> Interval:
         """Return a trial's metric with its own interval."""
-        return accuracy_interval(arm.scores) if self.metric == "accuracy" else mean_interval(arm.cells(self.metric))
+        return self.scoring.interval(arm)
 
     def sentence(self, pair: Pair) -> str:
         """Say which of two trials is better, if either, with the interval that shows it."""
-        interval, unit = pair.score.interval, "points of test accuracy" if self.metric == "accuracy" else "of test RMSE"
+        interval, unit = pair.score.interval, self.scoring.unit
         if interval.excludes_zero:
             # The better trial comes first, and the numbers are positive.
             better = self._better(pair)
@@ -147,7 +141,7 @@ class Comparison:
 
     def remarks(self) -> list[str]:
         """Return what a reader should know in addition to the verdicts, a line each."""
-        return [*remarks.general(self.metric, self.arms, self.pairs), *self.notes, *remarks.readings(self.arms)]
+        return [*remarks.general(self.scoring, self.arms, self.pairs), *self.notes, *remarks.readings(self.arms)]
 
     def __repr__(self) -> str:
         verdicts = [line for pair in self.pairs for line in (self.sentence(pair), f"    {self.details(pair)}")]
@@ -155,7 +149,9 @@ class Comparison:
 
     def table(self) -> Sheet:
         """Return a table with a row for each chosen trial."""
-        headings = ("study", "chosen trial", "val_loss", self.label, "test loss")
+        objectives = {arm.objective for arm in self.arms}
+        value = next(iter(objectives)) if len(objectives) == 1 else "objective"
+        headings = ("study", "chosen trial", value, self.label, "test loss")
         rows = [
             (
                 arm.study,
@@ -176,7 +172,6 @@ class Comparison:
 
     def figure(self) -> Figure:
         """Draw every trial and every difference with its interval."""
-        accuracy = self.metric == "accuracy"
         trials = [Row((arm.study, arm.label.partition(" (")[0]), self.score(arm)) for arm in self.arms]
         pairs = [
             Row(
@@ -184,10 +179,10 @@ class Comparison:
             )
             for pair in self.pairs
         ]
-        unit = "points of test accuracy" if accuracy else "test RMSE, units of the data"
+        side = "right" if self.scoring.higher else "left"
         labels = (
-            self.label if accuracy else f"{self.label}, units of the data",
-            f"difference, {unit} (the first is better to the {'right' if accuracy else 'left'})",
+            self.scoring.axis if self.metric == "rmse" else self.label,
+            f"difference, {self.scoring.axis} (the first is better to the {side})",
         )
         whole = (
             f"{self.replicates} fresh replicates, {self.examples:,} test examples; "
@@ -227,13 +222,13 @@ class Comparison:
         }
 
     def _better(self, pair: Pair) -> Arm:
-        """Return the better trial of two that differ: the one with the higher accuracy, or with the lower error."""
-        return pair.first if (pair.score.interval.value > 0) == (self.metric == "accuracy") else pair.second
+        """Return the better trial of two that differ: the one with the higher score, or with the lower error."""
+        return pair.first if (pair.score.interval.value > 0) == self.scoring.higher else pair.second
 
     def _arm(self, arm: Arm) -> dict[str, Any]:
         head = {"study": arm.study, "trial": arm.trial, "params": dict(arm.params), "searched": arm.searched}
         figures = _columns(self.metric, self.score(arm)) | _columns("loss", mean_interval(arm.losses))
-        return head | {"val_loss": arm.value} | figures | {"test_readings": arm.readings}
+        return head | {arm.objective: arm.value} | figures | {"test_readings": arm.readings}
 
     def _pair(self, pair: Pair) -> dict[str, Any]:
         row: dict[str, Any] = {"first": pair.first.study, "second": pair.second.study}

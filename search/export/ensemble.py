@@ -94,10 +94,10 @@ def choose(study: BaseStudy, count: int, log: Log | None = None) -> Ensemble:
 
 
 def candidates(study: BaseStudy) -> list[FrozenTrial]:
-    """Return the complete trials that are best by the first objective, at most `TRIALS`, the best first."""
+    """Return the complete trials with the best first objective, at most `TRIALS`, the best first."""
     complete = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    sign = study.objectives.first.sign
-    return sorted(complete, key=lambda trial: (sign * trial.values[0], trial.number))[:TRIALS]
+    aim = study.objectives.first
+    return sorted(complete, key=lambda trial: (aim.loss(trial.values[0]), trial.number))[:TRIALS]
 
 
 def select(predictions: Sequence[Tensor], loss: Loss, count: int) -> list[int]:

@@ -15,7 +15,8 @@ HELD_EPOCHS = 3
 """The number of first epochs whose losses are held to a tolerance."""
 TOLERANCE = {"fp32": 1e-4}
 """The relative tolerance by precision; other precisions round too coarsely for any."""
-_HELD = ("_loss", "_objective", "_rmse")
+# Metrics that change continuously with the predictions; a share of right ones, or a rank, may jump.
+_HELD = ("_loss", "_objective", "_rmse", "_mae", "_mape", "_brier")
 
 
 @dataclass(frozen=True)

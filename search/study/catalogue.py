@@ -1,4 +1,4 @@
-"""The catalogue: recipes, techniques, data sets, and the studies of a storage."""
+"""The catalogue: recipes, techniques, metrics, data sets, and the studies of a storage."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from search.show.text import number, plain
 from search.storage import database, installed
 from search.study.lookup import ours
 from search.study.results import by_state, tally
+from search.train.metrics.objective import BUILT_IN
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Catalogue:
     Attributes:
         recipes: the title of each packaged recipe.
         techniques: what each technique does, in one sentence.
+        metrics: what each metric that can be an objective is, and its direction.
         datasets: the names of the data sets.
         studies: the studies of the storage.
         storage: the URL of the storage, without its password.
@@ -54,6 +56,7 @@ class Catalogue:
 
     recipes: dict[str, str]
     techniques: dict[str, str]
+    metrics: dict[str, str]
     datasets: tuple[str, ...]
     studies: tuple[StoredStudy, ...]
     storage: str
@@ -68,6 +71,7 @@ class Catalogue:
             Sheet(
                 ("technique", "what it does"), [*self.techniques.items()], ("technique", "what it does"), "techniques"
             ),
+            Sheet(("metric", "what it is"), [*self.metrics.items()], ("metric", "what it is"), "metrics"),
             f"data sets: {', '.join(self.datasets)}, or the path of your own data\n",
         ]
         if not self.studies:
@@ -89,7 +93,10 @@ def catalogue(storage: str = database.DEFAULT_STORAGE) -> Catalogue:
     recipes = {name: Recipe.load(name).title for name in sorted(packaged())}
     files = sorted((installed.FOLDER / "objectives").glob("[!_]*.py"))
     techniques = {file.stem: _sentence(file) for file in files}
-    return Catalogue(recipes, techniques, DATASETS, tuple(_studies(storage)), database.shown(storage))
+    metrics = {
+        name: f"{one.shown}: {one.direction}{f', {one.task}' if one.task else ''}" for name, one in BUILT_IN.items()
+    }
+    return Catalogue(recipes, techniques, metrics, DATASETS, tuple(_studies(storage)), database.shown(storage))
 
 
 def _sentence(technique: Path) -> str:

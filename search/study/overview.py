@@ -26,6 +26,7 @@ def study_html(study: BaseStudy) -> str:
         "question": recipe.title,
         "techniques": " + ".join(recipe.techniques) or "none",
         "data": study.data.described(),
+        "objective": ", ".join(f"{one.name} ({one.direction})" for one in study.objectives.each),
         "searched": _searched(study.space),
         "set": ", ".join(f"{name} {text.number(value)}" for name, value in recipe.set.items()),
         "search": ", ".join(_search(recipe)),

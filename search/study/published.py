@@ -14,6 +14,7 @@ from search.record.summary import by_replicate
 from search.show.sheet import Sheet
 from search.show.text import number, plain
 from search.technique import Hyperparameter, Value
+from search.train.metrics.objective import BUILT_IN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from search.study.study import BaseStudy
 
 _DATA = ("dataset", "target", "scale", "split", "val", "test", "group", "time", "weights", "validation", "options")
-_SHARES = ("accuracy", "sparsity")
+_SHARES = ("test_accuracy", *(name for name, one in BUILT_IN.items() if one.best == 1))
 _RULE = (
-    "agrees: theirs lies within 2 SD + 0.02 of ours (accuracy, sparsity), or within 2 SD + 5% of theirs (other metrics)"
+    "agrees: theirs lies within 2 SD + 0.02 of ours (accuracy and other metrics that are at best 1), or within"
+    " 2 SD + 5% of theirs (other metrics)"
 )
 
 
@@ -37,8 +39,8 @@ class PublishedFigure:
         theirs: the published value.
         ours: the mean over replicates; None if the setting's trial is not complete or has no such metric.
         sd: the standard deviation over replicates; None with one replicate.
-        agrees: whether theirs lies within ``2 sd + 0.02`` of ours (accuracies and sparsity), or within ``2 sd`` plus
-            5% of theirs (other metrics), with sd 0 for one replicate.
+        agrees: whether theirs lies within ``2 sd + 0.02`` of ours (accuracies and other metrics that are at best 1),
+            or within ``2 sd`` plus 5% of theirs (other metrics), with sd 0 for one replicate.
     """
 
     setting: str
@@ -66,7 +68,7 @@ def _figure(setting: str, metric: str, theirs: float, values: NDArray[np.float64
         return PublishedFigure(setting, metric, theirs)
     ours = float(values.mean())
     sd = float(values.std(ddof=1)) if len(values) > 1 else None
-    margin = 0.02 if any(share in metric for share in _SHARES) else 0.05 * abs(theirs)
+    margin = 0.02 if metric.partition("_")[2] in _SHARES else 0.05 * abs(theirs)
     return PublishedFigure(setting, metric, theirs, ours, sd, abs(theirs - ours) <= 2 * (sd or 0.0) + margin)
 
 

@@ -24,7 +24,7 @@ from numpy import dtype
 from optuna.trial import FrozenTrial
 
 from search.record.dataset import DATASET
-from search.record.objectives import VAL_LOSS, Objectives
+from search.record.objectives import Objectives
 from search.record.rows import trial_rows
 from search.record.stored import stored_recipe
 from search.tracking.reach import reason
@@ -41,9 +41,8 @@ def recipe_text(attributes: Mapping[str, Any]) -> str:
     return tomli_w.dumps(_without_none(stored_recipe(attributes)))
 
 
-def trials_text(trials: Sequence[FrozenTrial], attributes: Mapping[str, Any]) -> str:
-    """Return the trials of a study as CSV, a row for each."""
-    objectives = Objectives(tuple(stored_recipe(attributes).get("objective", VAL_LOSS.names)))
+def trials_text(trials: Sequence[FrozenTrial], objectives: Objectives) -> str:
+    """Return the trials of a study with these objectives as CSV, a row for each."""
     rows = trial_rows(trials, objectives)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")

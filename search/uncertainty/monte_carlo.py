@@ -22,6 +22,7 @@ from torch import Tensor
 from search.errors import RequestError
 from search.recipe.declared import CORE
 from search.recipe.discovery import discover
+from search.record.curves import SUMMARY
 from search.study.progress import Steps
 from search.study.retrain import Retrained, Retraining, complete_trial, retrain
 from search.train.crew import one_thread, side_by_side, threads
@@ -73,7 +74,7 @@ def measure(
     return Uncertainty(
         study=study.name,
         trial=chosen.number,
-        value=chosen.values[0],
+        value=chosen.user_attrs[SUMMARY]["best_val_loss"],
         activation=own.program.activation,
         passes=passes,
         truth=_truth(study),

@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 
 from search.compare.crossed import crossed
 from search.compare.pairs import Arm, Shared
+from search.compare.scoring import Accuracy
 from search.compare.verdict import Comparison
 
 
@@ -22,7 +23,7 @@ def test_no_error_is_no_certainty() -> None:
     right, nearly = np.ones((3, 36)), np.ones((3, 36))
     nearly[:, 0] = 0
     both = [chosen("right", right), chosen("nearly", nearly)]
-    found = Comparison.of("accuracy", both, {("right", "nearly"): Shared([])}, [], same_loss=True)
+    found = Comparison.of(Accuracy(), both, {("right", "nearly"): Shared([])}, [], same_loss=True)
     exact = binomtest(36, 36).proportion_ci(0.95, method="exact")
     assert found.score(both[0]).low == pytest.approx(100 * exact.low)
     assert found.score(both[0]).high == 100
@@ -42,7 +43,7 @@ def test_more_replicates_are_in_vain_where_examples_vary() -> None:
     said = []
     for scores in (by_example, by_replicate):
         arms = [chosen("one", np.zeros((5, 200))), chosen("other", scores)]
-        found = Comparison.of("accuracy", arms, {("one", "other"): Shared([])}, [], same_loss=True)
+        found = Comparison.of(Accuracy(), arms, {("one", "other"): Shared([])}, [], same_loss=True)
         said.append((found.pairs[0].score.example_share, "more test rows would" in str(found)))
     assert said == [(1.0, True), (0.0, False)]
     # Half of either: B / n of A / R + B / n, here of the mean squares, as the docstring has it.
@@ -61,7 +62,7 @@ def test_pairs_that_share_the_same_are_named_together() -> None:
         ("a", "c"): Shared(["test examples"], "the noise of training, because the trials differ in hidden"),
         ("b", "c"): Shared(["test examples"], "the noise of training, because the trials differ in hidden"),
     }
-    compared = Comparison.of("accuracy", arms, shared, [], same_loss=True)
+    compared = Comparison.of(Accuracy(), arms, shared, [], same_loss=True)
     first, second, *_ = compared.remarks()
     assert first == "paired replicates of a and b share test examples and batch order"
     assert second == (
