@@ -40,6 +40,8 @@ from search.errors import RequestError, clip, counted, listed
 from search.storage.fields import Part
 
 _MOST_VALUES = 1000
+# The kind of columns that each encoder takes; `Missing` takes any.
+_KINDS = {"number": "number", "category": "category", "hashed": "category", "date": "date", "time": "time"}
 
 Encoder: TypeAlias = Number | Missing | Category | Hashed | DateParts | TimeOfDay
 """An encoder; the field `encoder` of its JSON says which one."""
@@ -50,7 +52,8 @@ class Unfamiliar:
     """What is unusual in the columns of new rows.
 
     Attributes:
-        unseen: the number of rows whose value is in no training row, for each column that has such rows.
+        unseen: the number of rows whose value is in no training row, for each column that has such rows. The values of
+            hashed columns are not known, so they are not counted.
         missing: the number of rows without a value, for each column that has such rows.
         never_missing: the columns in `missing` of which no training row misses a value.
     """
@@ -89,6 +92,14 @@ class Preprocessor(Part):
     notes: tuple[str, ...] = ()
     reading: Mapping[str, bool | str] = {}
     constants: Mapping[int, float] = {}
+
+    @model_validator(mode="after")
+    def _encoders_fit_their_columns(self) -> Preprocessor:
+        for encoder in self.encoders:
+            kind = encoder.column.kind
+            if _KINDS.get(encoder.encoder, kind) != kind:
+                raise ValueError(f"encoder {encoder.encoder} is not for a column of kind {kind}")
+        return self
 
     @model_validator(mode="after")
     def _constants_are_inputs(self) -> Preprocessor:

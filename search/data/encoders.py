@@ -16,10 +16,11 @@ Source of feature hashing: Weinberger et al., "Feature hashing for large scale m
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from search.data.column_spec import ColumnSpec
 from search.data.features import Feature
@@ -33,7 +34,8 @@ Floats = NDArray[np.float64]
 
 HASHED_INPUTS = 64
 _DAY = 86_400.0
-_DATE_PARTS = ("year", "month", "day", "weekday", "hour", "elapsed days")
+DatePart = Literal["year", "month", "day", "weekday", "hour", "elapsed days"]
+_DATE_PARTS: tuple[DatePart, ...] = get_args(DatePart)
 
 
 def is_missing(column: Column) -> NDArray[np.bool_]:
@@ -194,9 +196,15 @@ class DateParts(BaseEncoder):
     """
 
     encoder: Literal["date"] = "date"
-    parts: tuple[str, ...]
+    parts: tuple[DatePart, ...]
     first: float
     medians: tuple[float, ...] | None
+
+    @model_validator(mode="after")
+    def _each_part_has_a_median(self) -> Self:
+        if self.medians is not None and len(self.medians) != len(self.parts):
+            raise ValueError(f"medians should be one for each of {len(self.parts)} parts, got {len(self.medians)}")
+        return self
 
     @classmethod
     def fit(cls, spec: ColumnSpec, column: Column) -> DateParts:
@@ -205,7 +213,7 @@ class DateParts(BaseEncoder):
         known = column[~np.isnan(column)]
         varying = [part for part in _DATE_PARTS if len(np.unique(_date_part(known, part, first))) > 1]
         # A column with missing dates may hold one date only: the indicator tells these rows apart.
-        parts = tuple(varying) or ("elapsed days",)
+        parts: tuple[DatePart, ...] = tuple(varying) or ("elapsed days",)
         return cls(column=spec, parts=parts, first=first, medians=None).refit(column)
 
     @property
@@ -262,7 +270,7 @@ def _median(column: Column) -> float | None:
     return float(np.median(known)) if known.size else None
 
 
-def _date_part(seconds: Floats, part: str, first: float) -> Floats:
+def _date_part(seconds: Floats, part: DatePart, first: float) -> Floats:
     """Return a part of dates, none of which is missing."""
     days = np.floor(seconds / _DAY)
     date = days.astype(np.int64).astype("datetime64[D]")
@@ -278,5 +286,5 @@ def _date_part(seconds: Floats, part: str, first: float) -> Floats:
             return np.asarray((days + 3) % 7)  # 1 January 1970 was a Thursday
         case "hour":
             return np.asarray(np.floor((seconds - days * _DAY) / 3600))
-        case _:
+        case "elapsed days":
             return np.asarray((seconds - first) / _DAY)

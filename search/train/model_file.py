@@ -4,8 +4,8 @@ Tensors are named and shaped as in a `torch.nn.Sequential` of Linear and activat
 ``0.bias``, ``2.weight`` ... The file also holds ``inputs.shift`` and ``inputs.scale``, which turn a raw row into the
 network's inputs, ``(raw - shift) / scale``. For regression it holds ``targets.shift`` and ``targets.scale``, which turn
 the network's output into values in the user's units, ``output * scale + shift``. A raw row of a table is the numbers,
-ones and zeros that `Meta.columns` makes of the table's columns. Everything else is JSON under "regsearch" in the header
-of the file (`Meta`).
+ones and zeros that `Meta.columns` lists, and that `Meta.preprocessor` makes of the table's columns. Everything else is
+JSON under "regsearch" in the header of the file (`Meta`).
 
 A file of an ensemble (format 2) holds several networks. The tensors of network k, from 0, begin with ``members.k.``,
 and `Meta.members` describes it. The prediction is the weighted mean of the probabilities, or of the values.

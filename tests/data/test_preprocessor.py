@@ -184,3 +184,24 @@ def test_a_number_beyond_float32_is_refused_with_its_row() -> None:
     fitted = Preprocessor.fit([number()], {"rooms": np.array([1, 2.0])}, np.arange(2), "homes.csv")
     with pytest.raises(RequestError, match="column 'rooms' is infinite or too large for float32 in row 2"):
         fitted.transform({"rooms": np.array([1, 1e39])})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"column": {"name": "a", "kind": "category"}}, "encoder date is not for a column of kind category"),
+        ({"medians": [1.0]}, "medians should be one for each of 2 parts, got 1"),
+        ({"parts": ["day", "century"]}, "century"),
+        ({"encoder": "pickle"}, "pickle"),
+    ],
+)
+def test_a_description_that_no_fit_has_written_is_refused(wrong: dict[str, Any], says: str) -> None:
+    spec = ColumnSpec(name="sold", kind="date")
+    fitted = Preprocessor.fit([spec], {"sold": seconds("2024-03-04", "2024-03-11")}, np.arange(2), "homes.csv")
+    fields = fitted.model_dump()
+    assert Preprocessor.parse(fields, "x") == fitted
+    fields["encoders"] = [fields["encoders"][0] | wrong]
+    with pytest.raises(RequestError, match=says):
+        Preprocessor.parse(fields, "its preprocessing")
+    with pytest.raises(RequestError, match="constants should be numbers of inputs, from 0 to 1"):
+        Preprocessor.parse(fitted.model_dump() | {"constants": {2: 0.0}}, "x")

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -41,6 +41,7 @@ def drawn(x: Tensor, y: Tensor, scaling: Scaling | None) -> Data:
 
 
 @given(st.integers(1, 500), st.integers(1, 99))
+@example(99, 7)  # in binary, 100 * 0.07 is more than 7
 def test_the_rank_is_the_smallest_that_covers(rows: int, percent: int) -> None:
     level = percent / 100
     try:

@@ -65,27 +65,35 @@ def validation_rows(study: Study, homes: pd.DataFrame) -> list[int]:
     return [int(np.argmin(np.abs(homes["price"] - price))) for price in prices]
 
 
-def test_a_fresh_process_predicts_by_the_file_alone_what_the_study_does(homes: pd.DataFrame) -> None:
+def test_the_file_alone_predicts_what_the_study_does(homes: pd.DataFrame) -> None:
     study = study_of("price")
     study.export("model.safetensors")
     rows = validation_rows(study, homes)
-    # Other columns and another order change nothing.
-    homes.iloc[rows, ::-1].drop(columns="price").assign(note="x").to_csv("new.csv", index=False)
-    Path("homes.csv").unlink()
-    code = "import search; search.load('model.safetensors').predict('new.csv').to_json('out.json', double_precision=15)"
-    subprocess.run([sys.executable, "-c", code], check=True)
     targets = study.data.targets
     assert targets is not None
     expected = targets.invert(own_predictions(study))[:, 0].numpy()
-    found = pd.read_json("out.json")["prediction"]
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
-    # A data frame gives the same, and so does one row alone.
-    frame = homes.iloc[rows]
-    by_frame = search.load("model.safetensors").predict(frame)
-    assert list(by_frame.index) == rows
-    np.testing.assert_allclose(by_frame["prediction"], expected, rtol=1e-6)
-    one = search.load("model.safetensors").predict(frame.iloc[3:4].to_dict("records"))
+    predictor = search.load("model.safetensors")
+    found = predictor.predict(homes.iloc[rows])
+    assert list(found.index) == rows
+    np.testing.assert_allclose(found["prediction"], expected, rtol=1e-6)
+    # Other columns and another order change nothing, and a row alone is predicted as among others.
+    homes.iloc[rows, ::-1].drop(columns="price").assign(note="x").to_csv("new.csv", index=False)
+    np.testing.assert_allclose(predictor.predict("new.csv")["prediction"], expected, rtol=1e-6)
+    one = predictor.predict(homes.iloc[rows[3:4]].to_dict("records"))
     assert one["prediction"][0] == pytest.approx(expected[3], rel=1e-6)
+
+
+@pytest.mark.slow
+def test_a_fresh_process_needs_neither_the_study_nor_its_data(homes: pd.DataFrame) -> None:
+    study = study_of("price")
+    study.export("model.safetensors")
+    expected = study.predict(homes)["prediction"]
+    homes.to_csv("new.csv", index=False)
+    for file in ("homes.csv", "study.db"):
+        Path(file).unlink()
+    code = "import search; search.load('model.safetensors').predict('new.csv').to_json('out.json', double_precision=15)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    np.testing.assert_allclose(pd.read_json("out.json")["prediction"], expected, rtol=1e-6)
 
 
 @pytest.mark.usefixtures("homes")
@@ -118,6 +126,23 @@ def test_a_model_of_a_fold_predicts_by_the_folds_own_preprocessing(homes: pd.Dat
     found = study.predict(homes.iloc[validation_rows(study, homes)], interval=0.5)
     np.testing.assert_allclose(found["prediction"], targets.invert(expected)[:, 0], rtol=1e-6)
     assert len(found) == len(study.data.y_val) == 24
+
+
+def test_an_ensemble_predicts_from_its_file_with_intervals_and_a_refit_without(homes: pd.DataFrame) -> None:
+    study = study_of("price", replicates=2, pruner={"name": "none"})
+    rows = homes.iloc[validation_rows(study, homes)]
+    for name, options in (("ensemble", {"ensemble": 3}), ("refit", {"refit": True})):
+        exported = study.export(f"{name}.safetensors", **options)
+        predictor = search.load(f"{name}.safetensors")
+        assert predictor.model.digest == exported.model.digest
+        predicted = predictor.predict(rows)["prediction"]
+        expected = exported.model.outputs(study.data.x_val)[:, 0]
+        np.testing.assert_allclose(predicted, expected, rtol=1e-6)
+    by_interval = search.load("ensemble.safetensors").predict(rows, interval=0.8)
+    inside = rows["price"].between(by_interval["lower"] - 1e-3, by_interval["upper"] + 1e-3)
+    assert inside.sum() == 16  # of 18 rows, of which ceil(19 * 0.8) = 16 have a smaller error or the same
+    with pytest.raises(RequestError, match="it was trained on them too"):
+        predictor.predict(rows, interval=0.8)
 
 
 def test_the_package_has_its_own_name_too() -> None:
