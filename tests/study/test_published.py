@@ -15,6 +15,7 @@ from optuna.trial import TrialState, create_trial
 from search.recipe import Recipe
 from search.recipe.space import Space
 from search.record.curves import CELL, CURVES, Curves
+from search.record.objectives import Objectives
 from search.study import published
 
 
@@ -27,7 +28,10 @@ def study(settings: list[dict[str, Any]], *trials: tuple[int, TrialState, dict[s
         curves = Curves(tuple(metrics), np.array(list(metrics.values()), dtype=np.float32)).encode()
         value = 1.0 if state == TrialState.COMPLETE else None
         made.add_trial(create_trial(state=state, value=value, user_attrs={CELL: cell, CURVES: curves}))
-    return SimpleNamespace(optuna_study=made, recipe=recipe, original=original, space=Space.resolve(recipe, []))
+    space = Space.resolve(recipe, [])
+    return SimpleNamespace(
+        optuna_study=made, recipe=recipe, original=original, space=space, objectives=Objectives(recipe.objective)
+    )
 
 
 # Best epochs by validation loss: 2 for the first replicate, 3 for the second.
