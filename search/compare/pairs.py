@@ -40,9 +40,10 @@ class Arm:
         label: what sentences call it.
         searched: the number of trials that the study has finished.
         value: the trial's value in its study, of its first objective.
-        losses: the losses of the test examples, ``replicates x examples``.
+        losses: the losses of the test examples, ``replicates x examples``; in a cross-validation, of the folds,
+            ``(folds,)``.
         scores: 1 where the class is right and 0 elsewhere, or the squared error in the user's units,
-            ``replicates x examples``.
+            ``replicates x examples``; in a cross-validation, the metric of the folds, ``(folds,)``.
         readings: how many times the study's test split has been read, this time included.
         objective: the study's first objective.
         measured: what the intervals of another metric need: `Scoring.measure`.

@@ -12,11 +12,12 @@ _MOST_OF_VARIANCE = 0.5  # the share of the variance from which a remark is made
 
 def general(scoring: Scoring, arms: Sequence[Arm], pairs: Sequence[Pair]) -> list[str]:
     """Return the remarks that follow from the results, a line each."""
-    lines = [
-        *_shared(pairs),
-        "the intervals treat both replicates and test examples as samples; the effect size is the difference divided "
-        "by the SD of the paired differences over replicates",
-    ]
+    lines = _shared(pairs)
+    if scoring.reads_test:
+        lines.append(
+            "the intervals treat both replicates and test examples as samples; the effect size is the difference "
+            "divided by the SD of the paired differences over replicates"
+        )
     if len(pairs) > 1:
         lines.append(
             f"intervals and p values are adjusted for {len(pairs)} pairs (Bonferroni), for each metric separately"

@@ -46,6 +46,8 @@ class Scoring(ABC):
         unit: what follows a difference in sentences.
         axis: what the axis of the figure calls a difference.
         metric: the metric to compute of predictions; None where the correctness or errors of rows are enough.
+        loss_label: what tables and sentences call the loss.
+        reads_test: whether it reads the test split.
     """
 
     name: str
@@ -54,6 +56,8 @@ class Scoring(ABC):
     unit: str
     axis: str
     metric: Metric | None = None
+    loss_label: str = "test loss"
+    reads_test: bool = True
 
     @abstractmethod
     def interval(self, arm: Arm) -> Interval:
@@ -66,6 +70,19 @@ class Scoring(ABC):
     @abstractmethod
     def remarks(self, arms: Sequence[Arm], pairs: Sequence[Pair]) -> list[str]:
         """Return what a reader should know about the intervals, a line each."""
+
+    def loss_interval(self, arm: Arm) -> Interval:
+        """Return a trial's loss with its own interval."""
+        return mean_interval(arm.losses)
+
+    def loss_difference(self, first: Arm, second: Arm, family: int) -> Difference:
+        """Return the difference in loss, like `difference`."""
+        return mean_difference(first.losses - second.losses, family)
+
+    def counts(self, arm: Arm) -> str:
+        """Return what a trial's value is a mean over."""
+        replicates, examples = arm.scores.shape
+        return f"{replicates} replicates, {examples:,} test examples"
 
     def measure(self, targets: Tensor, predictions: Tensor, weights: Tensor | None) -> Floats | Draws | None:
         """Return what the intervals need of a trial's predictions; None where its scores are enough.

@@ -15,32 +15,26 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-import numpy as np
 import torch
 from optuna.trial import FrozenTrial
 from torch import Tensor
 
 from search.compare import scoring
-from search.compare.crossed import Floats
+from search.compare.across_folds import AcrossFolds
+from search.compare.arms import measure
 from search.compare.pairs import Arm, Shared
-from search.compare.scoring import Scoring
 from search.compare.verdict import Comparison
 from search.data import Data
 from search.errors import RequestError
 from search.recipe.schema import DataSet
 from search.record.curves import CELL
-from search.record.readings import count_reading
 from search.show.text import trial_name
-from search.storage import database
 from search.study.progress import Log
-from search.study.results import count_finished
 from search.study.retrain import Retraining, complete_trial, retrain
 from search.study.study import BaseStudy
 from search.technique import Technique
-from search.train import evaluate
 from search.train.crew import one_thread
 from search.train.pack import Pack
-from search.train.precision import products
 from search.train.program import Program
 
 FRESH = 1000
@@ -91,9 +85,12 @@ def compare_studies(
     """
     validate_studies(studies, replicates)
     scored = scoring.choose(studies, score)
+    if folds := len(studies[0].data.folds):
+        scored = AcrossFolds(scored, studies[0].data)
+        replicates = -(-replicates // folds) * folds
     entries = _entries(studies, replicates)
     networks = _networks(entries, replicates, log)
-    arms = [_test(entry, networks[place], scored) for place, entry in enumerate(entries)]
+    arms = [measure(one.study, one.trial, one.label, networks[place], scored) for place, one in enumerate(entries)]
     shared = {(a.study.name, b.study.name): _shared(a, b) for a, b in combinations(entries, 2)}
     notes = _notes(entries, arms, replicates)
     scales = [entry.study.data.targets for entry in entries]
@@ -125,7 +122,7 @@ def validate_studies(studies: Sequence[BaseStudy], replicates: int) -> None:
                 f"studies {first.name!r} and {other.name!r} differ in {field}: "
                 "a comparison needs the same data and split"
             )
-        if (rows := len(first.data.x_test)) < 2:
+        if (rows := len(first.data.x_test)) < 2 and not first.data.folds:
             why = "no test split (test = 0)" if rows == 0 else f"{rows} test rows"
             raise RequestError(
                 f"data set {first.data.name} has {why}: a comparison needs at least two test rows, as with --test 0.2"
@@ -196,42 +193,6 @@ def _networks(entries: Sequence[_Entry], replicates: int, log: Log | None) -> li
     return networks
 
 
-def _test(entry: _Entry, networks: Sequence[Pack], scored: Scoring) -> Arm:
-    """Test the networks of an entry.
-
-    The test split is read nowhere else. The reading is counted first, so that none is missed.
-    """
-    study, trial = entry.study, entry.trial
-    with database.faults(study.storage):
-        readings = count_reading(study.optuna_study)
-    losses, scores, predictions = zip(*(_examples(pack) for pack in networks), strict=True)
-    batches = networks[0].batches
-    weights = None if batches.test.weights is None else batches.test.weights.double().cpu()
-    targets = evaluate.truth(batches, batches.test.values).cpu()
-    return Arm(
-        study=study.name,
-        trial=trial.number,
-        params=trial.params,
-        label=entry.label,
-        searched=count_finished(study),
-        value=trial.values[0],
-        losses=np.stack(losses),
-        scores=np.stack(scores),
-        readings=readings,
-        objective=study.objectives.first.name,
-        measured=scored.measure(targets, torch.cat(predictions), weights),
-    )
-
-
-def _examples(network: Pack) -> tuple[Floats, Floats, Tensor]:
-    """Return loss and score of each test example, ``(examples,)``, and the predictions, ``1 x examples x outputs``."""
-    program, batches = network.program, network.batches
-    with products(program.precision, batches.device):
-        predictions = network.predict(batches.x_test)
-        loss, score = evaluate.per_example(program, batches, predictions, batches.y_test)
-    return loss[0].cpu().numpy(), score[0].cpu().numpy(), evaluate.readable(batches, predictions).cpu()
-
-
 def _shared(a: _Entry, b: _Entry) -> Shared:
     """Return what paired replicates of two trials have in common."""
     mine, theirs = a.program, b.program
@@ -239,7 +200,7 @@ def _shared(a: _Entry, b: _Entry) -> Shared:
     def with_hook(hook: str) -> list[list[Technique]]:
         return [[one for one in program.techniques if getattr(one, hook) is not None] for program in (mine, theirs)]
 
-    parts = ["test examples"]
+    parts = ["folds"] if a.study.data.folds else ["test examples"]
     if mine.layout.widths == theirs.layout.widths:
         same = mine is theirs or with_hook("init") == [[], []]
         parts.append("initial weights" if same else "draws of initial weights")
@@ -267,9 +228,9 @@ def _reason(a: _Entry, b: _Entry) -> str:
 def _notes(entries: Sequence[_Entry], arms: Sequence[Arm], replicates: int) -> list[str]:
     notes = [f"{entry.study.name}: {note}" for entry in entries for note in entry.study.recipe.notes()]
     split = entries[0].study.recipe.data
-    if split.weights is not None:
+    if split.weights is not None and not split.folds:
         notes.append(f"each test example counts once: the weights in {split.weights} are not used here")
-    if split.group is not None:
+    if split.group is not None and not split.folds:
         notes.append(
             f"test examples of one group in {split.group} are alike, but the intervals treat them as independent:"
             " they are too narrow for new groups"

@@ -22,8 +22,6 @@ from search.compare.pairs import (
     Pair,
     Shared,
     format_figures,
-    mean_difference,
-    mean_interval,
 )
 from search.compare.scoring import Scoring
 from search.show import figure_file, html
@@ -76,7 +74,7 @@ class Comparison:
                 a,
                 b,
                 scoring.difference(a, b, len(couples)),
-                mean_difference(a.losses - b.losses, len(couples)) if same_loss else None,
+                scoring.loss_difference(a, b, len(couples)) if same_loss else None,
                 shared[a.study, b.study],
             )
             for a, b in couples
@@ -90,13 +88,17 @@ class Comparison:
 
     @property
     def replicates(self) -> int:
-        """The number of fresh replicates of each trial."""
+        """The number of fresh replicates of each trial; in a cross-validation, of folds."""
         return len(self.arms[0].scores)
 
     @property
     def examples(self) -> int:
-        """The number of test examples."""
-        return int(self.arms[0].scores.shape[1])
+        """The number of test examples; 0 where the test split is not read."""
+        return int(self.arms[0].scores.shape[1]) if self.scoring.reads_test else 0
+
+    @property
+    def _counts(self) -> str:
+        return self.scoring.counts(self.arms[0])
 
     @property
     def label(self) -> str:
@@ -121,9 +123,7 @@ class Comparison:
             value, low, high = format_figures(interval.value, interval.low, interval.high)
             names = f"the chosen {pair.first.label} and the chosen {pair.second.label}"
             head = f"no significant difference between {names}: {value} {unit}"
-        return (
-            f"{head}, {self.confidence} {low} to {high}, {self.replicates} replicates, {self.examples:,} test examples"
-        )
+        return f"{head}, {self.confidence} {low} to {high}, {self._counts}"
 
     @property
     def confidence(self) -> str:
@@ -136,12 +136,13 @@ class Comparison:
         parts = [f"effect size {effect}, p {pair.score.p:.2g}"]
         if pair.loss is not None:
             value, low, high = format_figures(*vars(pair.loss.interval).values(), digits=2)
-            parts.append(f"test loss {value}, {self.confidence} {low} to {high}")
+            parts.append(f"{self.scoring.loss_label} {value}, {self.confidence} {low} to {high}")
         return f"{pair.first.study} minus {pair.second.study}: {'; '.join(parts)}"
 
     def remarks(self) -> list[str]:
         """Return what a reader should know in addition to the verdicts, a line each."""
-        return [*remarks.general(self.scoring, self.arms, self.pairs), *self.notes, *remarks.readings(self.arms)]
+        readings = remarks.readings(self.arms) if self.scoring.reads_test else []
+        return [*remarks.general(self.scoring, self.arms, self.pairs), *self.notes, *readings]
 
     def __repr__(self) -> str:
         verdicts = [line for pair in self.pairs for line in (self.sentence(pair), f"    {self.details(pair)}")]
@@ -151,18 +152,18 @@ class Comparison:
         """Return a table with a row for each chosen trial."""
         objectives = {arm.objective for arm in self.arms}
         value = next(iter(objectives)) if len(objectives) == 1 else "objective"
-        headings = ("study", "chosen trial", value, self.label, "test loss")
+        headings = ("study", "chosen trial", value, self.label, self.scoring.loss_label)
         rows = [
             (
                 arm.study,
                 f"{trial_name(arm.trial, arm.params)} (of {arm.searched})",
                 number(arm.value),
                 str(self.score(arm)),
-                str(mean_interval(arm.losses)),
+                str(self.scoring.loss_interval(arm)),
             )
             for arm in self.arms
         ]
-        counts = f"{self.replicates} fresh replicates, {self.examples:,} test examples"
+        counts = self._counts.replace(" replicates", " fresh replicates")
         return Sheet(headings, rows, headings[:2], f"{counts}; in brackets: 95% CI of each alone")
 
     def _repr_html_(self) -> str:
@@ -184,10 +185,7 @@ class Comparison:
             self.scoring.axis if self.metric == "rmse" else self.label,
             f"difference, {self.scoring.axis} (the first is better to the {side})",
         )
-        whole = (
-            f"{self.replicates} fresh replicates, {self.examples:,} test examples; "
-            "pairs: filled = significant, open = not significant"
-        )
+        whole = f"{self._counts}; pairs: filled = significant, open = not significant"
         return draw_intervals(trials, pairs, labels, ("each alone, 95% CI", f"pairs, {self.confidence}", whole))
 
     def draw(self, file: Path | str) -> None:
@@ -227,7 +225,7 @@ class Comparison:
 
     def _arm(self, arm: Arm) -> dict[str, Any]:
         head = {"study": arm.study, "trial": arm.trial, "params": dict(arm.params), "searched": arm.searched}
-        figures = _columns(self.metric, self.score(arm)) | _columns("loss", mean_interval(arm.losses))
+        figures = _columns(self.metric, self.score(arm)) | _columns("loss", self.scoring.loss_interval(arm))
         return head | {arm.objective: arm.value} | figures | {"test_readings": arm.readings}
 
     def _pair(self, pair: Pair) -> dict[str, Any]:

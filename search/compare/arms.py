@@ -1,0 +1,74 @@
+"""The measures of a chosen trial's networks: on the test rows, or on the validation rows of their folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from optuna.trial import FrozenTrial
+from torch import Tensor
+
+from search.compare.across_folds import AcrossFolds
+from search.compare.crossed import Floats
+from search.compare.pairs import Arm
+from search.compare.scoring import Scoring
+from search.record.readings import count_reading
+from search.storage import database
+from search.study.results import count_finished
+from search.study.study import BaseStudy
+from search.train import evaluate
+from search.train.pack import Pack
+from search.train.precision import products
+
+
+def measure(study: BaseStudy, trial: FrozenTrial, label: str, networks: Sequence[Pack], scoring: Scoring) -> Arm:
+    """Test the networks of a chosen trial, or measure them on the validation rows of their folds.
+
+    The test split is read nowhere else. The reading is counted first, so that none is missed.
+
+    Args:
+        study: the study of the trial.
+        trial: the trial.
+        label: what sentences call it.
+        networks: its networks, one for each fresh replicate.
+        scoring: what verdicts are on.
+    """
+    arm = Arm(
+        study=study.name,
+        trial=trial.number,
+        params=trial.params,
+        label=label,
+        searched=count_finished(study),
+        value=trial.values[0],
+        losses=np.empty(0),
+        scores=np.empty(0),
+        readings=0,
+        objective=study.objectives.first.name,
+    )
+    if isinstance(scoring, AcrossFolds):
+        of_folds, fold_losses = scoring.of_folds(networks)
+        return replace(arm, scores=of_folds, losses=fold_losses)
+    with database.faults(study.storage):
+        readings = count_reading(study.optuna_study)
+    losses, scores, predictions = zip(*(_examples(pack) for pack in networks), strict=True)
+    batches = networks[0].batches
+    weights = None if batches.test.weights is None else batches.test.weights.double().cpu()
+    targets = evaluate.truth(batches, batches.test.values).cpu()
+    return replace(
+        arm,
+        losses=np.stack(losses),
+        scores=np.stack(scores),
+        readings=readings,
+        measured=scoring.measure(targets, torch.cat(predictions), weights),
+    )
+
+
+def _examples(network: Pack) -> tuple[Floats, Floats, Tensor]:
+    """Return loss and score of each test example, ``(examples,)``, and the predictions, ``1 x examples x outputs``."""
+    program, batches = network.program, network.batches
+    with products(program.precision, batches.device):
+        predictions = network.predict(batches.x_test)
+        loss, score = evaluate.per_example(program, batches, predictions, batches.y_test)
+    return loss[0].cpu().numpy(), score[0].cpu().numpy(), evaluate.readable(batches, predictions).cpu()
