@@ -128,8 +128,7 @@ CASES: Mapping[str, tuple[str, set[str], str]] = {
     "99 to 1": (
         lines(lambda i, a, b, _y: (a, b, int(i in (3, 30)))),
         {"a", "b"},
-        "target 'y': 96.7% of the rows are '0', so always guessing it is 96.7% accurate; '1' has 2 rows. Judge by"
-        " --objective",
+        "96.7% of the rows are '0', so always guessing it is 96.7% accurate; '1' has 2 rows. Judge by --objective",
     ),
     "blanks around everything": (PLAIN.replace(",", " , "), {"a", "b"}, "2 classes in y"),
     "empty columns": (
