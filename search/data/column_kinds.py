@@ -68,8 +68,7 @@ def examine(name: str, cells: NDArray[Any], *, kind: Kind | None = None, rules: 
         BadRow: a cell is not of the kind of the others, or of the kind that is asked for.
         RequestError: the cells are of a type that cannot be used, such as lists.
     """
-    found = _Column(name, cells, kind, rules or Rules())
-    return found.examined()
+    return _Column(name, cells, kind, rules or Rules()).examined()
 
 
 @dataclass(eq=False)
