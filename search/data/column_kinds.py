@@ -68,8 +68,7 @@ def examine(name: str, cells: NDArray[Any], *, kind: Kind | None = None, rules: 
         BadRow: a cell is not of the kind of the others, or of the kind that is asked for.
         RequestError: the cells are of a type that cannot be used, such as lists.
     """
-    found = _Column(name, cells, kind, rules or Rules())
-    return found.examined()
+    return _Column(name, cells, kind, rules or Rules()).examined()
 
 
 @dataclass(eq=False)
@@ -109,7 +108,7 @@ class _Column:
         whole = signs <= _DIGITS and (
             float(np.nanmin(values)) >= 18e6 or any(cell[:1] == "0" != cell for cell in cells)
         )
-        return None if whole or date_texts.unix_unit(self.name, values[~np.isnan(values)]) else values
+        return None if whole or date_texts.unix_unit("", values[~np.isnan(values)], certain=True) else values
 
     def _spec(self, kind: Kind, **fields: Any) -> ColumnSpec:
         return ColumnSpec(
@@ -139,6 +138,7 @@ class _Column:
             unit = date_texts.unix_unit(self.name, values, certain=self.asked == "date")
             if unit:
                 return self._spec("date", unit=unit)
+            self.remarks += column_remarks.possible_times(self.name, values)
         compact = (
             [as_text(item) for item in dict.fromkeys(known.tolist())] if len(values) and (values >= 18e6).all() else []
         )
@@ -245,6 +245,8 @@ class _Column:
             return None
         if form == NumberFormat() and (unit := date_texts.unix_unit(self.name, _floats(core))):
             return self._spec("date", unit=unit)
+        if form == NumberFormat():
+            self.remarks += column_remarks.possible_times(self.name, _floats(core))
         return self._written(form)
 
     def _format(self, core: Sequence[str]) -> NumberFormat | None:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data import number_texts
+from search.data import date_texts, number_texts
 from search.data.column_rules import Remark
 from search.data.column_spec import ColumnSpec, as_objects, as_text
 from search.errors import clip
 
+_SEVERAL = 10
 _SHOWN = 40  # the longest cell that a note shows
 
 
@@ -49,6 +50,14 @@ def reading(spec: ColumnSpec, cells: NDArray[Any], values: NDArray[Any], texts: 
         yield from _example(what, spec, cells, values, spec.shown)
     elif spec.kind == "time":
         yield from _example("times of the day; --column NAME=KIND decides otherwise", spec, cells, values, spec.shown)
+
+
+def possible_times(name: str, values: NDArray[np.float64]) -> Iterator[Remark]:
+    """Yield a remark if numbers, without missing ones, could count the seconds or their thousandths from 1970."""
+    could_be = date_texts.unix_unit("", values, certain=True) in ("s", "ms")
+    if could_be and bool((values == np.round(values)).all()) and len(np.unique(values)) >= _SEVERAL:
+        what = "numbers that may count the time from 1970; --column NAME=date reads them so"
+        yield Remark(what, name, f"{values[0]:.0f}")
 
 
 def _example(

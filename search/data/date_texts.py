@@ -48,8 +48,10 @@ _COMPACT = re.compile(r"(1[89]|20|21)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _AS_WRITTEN = re.compile(r"\d.*[-/. ,]|[-/. ,].*\d")
 _UNIX = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _FIRST, _LAST = 946_684_800, 2_208_988_800  # the years 2000 to 2039
-_WHEN = re.compile(r"(^|[^a-z])(ts|time|date|datetime|timestamp|epoch|when|created|updated|modified|at|on)([^a-z]|$)")
-_KEY = re.compile(r"(^|[^a-z])(id|ids|key|uuid|guid|code|number|nr|no)([^a-z]|$)")
+_WHEN = re.compile(
+    r"(^|[^a-z])(ts|time|date|datetime|timestamp|epoch|unix|when|created|updated|modified|start|started|end|ended|at|on)"
+    r"([^a-z]|$)"
+)
 
 
 @dataclass(frozen=True)
@@ -128,25 +130,21 @@ def time_of_day(text: str) -> float | None:
 def unix_unit(name: str, values: NDArray[np.float64], *, certain: bool = False) -> str:
     """Return the unit (s, ms, us or ns) in which numbers count from 1970, or "" if they do not look like times.
 
-    Whole numbers of seconds or milliseconds in the years 2000 to 2039 count as times if the column is called something
-    like a time, or is called nothing like a key and holds at least 10 different ones within 20 years.
+    They do if all of them are in the years 2000 to 2039 and the column is called something like a time. Amounts and
+    telephone numbers may be in the same range.
 
     Args:
         name: the name of the column.
         values: its numbers, without missing ones.
-        certain: whether somebody has said that the column holds dates.
+        certain: whether the name does not matter, because somebody has said that the column holds dates.
     """
     if not len(values):
         return ""
     lowest, highest = float(values.min()), float(values.max())
     for unit, scale in _UNIX.items():
-        if not (lowest / scale >= _FIRST and highest / scale <= _LAST):
-            continue
-        called = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-        whole = bool((values == np.round(values)).all())
-        close = whole and (highest - lowest) / scale < 20 * 366 * 86400 and len(np.unique(values)) >= 10
-        if certain or _WHEN.search(called) or (close and unit in ("s", "ms") and not _KEY.search(called)):
-            return unit
+        if lowest / scale >= _FIRST and highest / scale <= _LAST:
+            called = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+            return unit if certain or _WHEN.search(called) else ""
     return ""
 
 

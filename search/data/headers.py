@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from search.data import number_texts
@@ -57,11 +56,11 @@ def counts_rows(cells: NDArray[Any]) -> bool:
     return all(str(cell).strip() == str(start + row) for row, cell in enumerate(cells))
 
 
-def refuse_data(place: str, written: Sequence[Any], columns: Sequence[NDArray[Any]]) -> None:
-    """Refuse a first line that looks like data.
+def refuse_data(place: str, written: Sequence[Any], columns: Sequence[NDArray[Any]]) -> str:
+    """Refuse a first line that looks like data; return a note if it is of numbers and was taken for names, or "".
 
     It does if each of its cells is a number where its column holds numbers, or a value that its column holds too, as in
-    ``5.1,3.5,setosa``. Numbers that count up in equal steps, such as 0, 1, 2 or 2019, 2020, are names.
+    ``5.1,3.5,setosa``. Numbers that count from 0 or 1, or years that follow one another, are names.
 
     Args:
         place: the name of the table in the error.
@@ -72,18 +71,20 @@ def refuse_data(place: str, written: Sequence[Any], columns: Sequence[NDArray[An
         RequestError: it looks like data.
     """
     texts = [str(cell).strip() for cell in written]
-    if not texts or not all(texts) or _counts_up(texts) or not len(columns[0]):
-        return
+    if not texts or not all(texts) or not len(columns[0]):
+        return ""
+    if _counts_up(texts):
+        return "the first line of numbers was taken for the names; --data header=no reads it as a row"
     matches = 0
     for text, column in zip(texts, columns, strict=True):
         below = {str(cell).strip() for cell in column[:1000] if isinstance(cell, str) or not is_empty(cell)}
         numbers = sum(map(number_texts.looks_like_number, below)) / max(1, len(below))
         if number_texts.looks_like_number(text):
             if numbers < 0.9:
-                return
+                return ""
             matches += 1
         elif numbers >= 0.9 or not below:
-            return
+            return ""
         else:
             matches += text in below
     if matches * 2 > len(texts):
@@ -91,14 +92,16 @@ def refuse_data(place: str, written: Sequence[Any], columns: Sequence[NDArray[An
             f"{place}: the first line looks like data ({clip(', '.join(texts), 60)}): --data header=no reads it as a"
             f" row and calls the columns 1 to {len(texts)}, --data header=yes takes it for the names"
         )
+    return ""
 
 
 def _counts_up(texts: Sequence[str]) -> bool:
     try:
-        steps = np.diff([int(text) for text in texts])
+        numbers = [int(text) for text in texts]
     except ValueError:
         return False
-    return len(texts) == 1 or (len(set(steps.tolist())) == 1 and steps[0] > 0)
+    first = numbers[0]
+    return numbers == list(range(first, first + len(numbers))) and (first in (0, 1) or 1900 <= first <= 2100)
 
 
 def numbered(count: int) -> Names:

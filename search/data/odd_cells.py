@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from search.data import date_texts, number_texts
 from search.data.column_spec import advice_on
@@ -30,17 +31,19 @@ def refuse_odd(name: str, texts: Sequence[str], rows: Mapping[str, Sequence[int]
     Raises:
         BadRow: the column is such a one.
     """
-    form = commonest(texts, rows)
-    looks = {
+    both, form = partial(zip, strict=True), commonest(texts, rows)
+    kinds = {
         "numbers": [form.parse(text) is not None for text in texts],
         "times": [date_texts.time_of_day(text) is not None for text in texts],
         "dates": date_texts.are_dates(texts),
     }
     cells = sum(len(rows[text]) for text in texts)
-    for kind, fits in looks.items():
-        share = sum(len(rows[text]) for text, fit in zip(texts, fits, strict=True) if fit) / cells
-        if share >= _NEARLY_ALL and sum(fits) >= _SEVERAL and not all(fits):
-            odd = [text for text, fit in zip(texts, fits, strict=True) if not fit]
+    for kind, fits in kinds.items():
+        # Numbers in several formats, such as two currencies, are no more words than numbers in one.
+        looks = [fit or (kind == "numbers" and number_texts.looks_like_number(text)) for text, fit in both(texts, fits)]
+        share = sum(len(rows[text]) for text, look in both(texts, looks) if look) / cells
+        if share >= _NEARLY_ALL and sum(looks) >= _SEVERAL and not all(fits):
+            odd = [text for text, fit in both(texts, fits) if not fit]
             first = min(odd, key=lambda text: rows[text][0])
             row = rows[first][0]
             last = ", the last row: delete it if it is a total" if row == count - 1 else ""

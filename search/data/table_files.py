@@ -72,7 +72,8 @@ def read(path: Path, options: Mapping[str, Any] | None = None, columns: Mapping[
     if header is False:
         sheet = _without_names(sheet)
     elif header is None and sheet.guess_names:
-        headers.refuse_data(path.name, sheet.names, sheet.columns)
+        note = headers.refuse_data(path.name, sheet.names, sheet.columns)
+        sheet = dataclasses.replace(sheet, notes=(*sheet.notes, note) if note else sheet.notes)
     if not sheet.columns or not len(sheet.columns[0]):
         raise RequestError(f"{path.name} has no rows")
     return of_sheet(path.name, sheet, request)

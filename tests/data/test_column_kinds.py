@@ -166,10 +166,11 @@ def test_a_kind_that_is_asked_for_is_taken(kind: Kind, column: Sequence[Any], va
         ("ts", 1_700_000_000, 60, "s"),
         ("createdAt", 1_700_000_000_000, 1000, "ms"),
         ("time_ns", 1_700_000_000_000_000_000, 10**9, "ns"),
-        ("x", 1_700_000_000, 60, "s"),
+        ("x", 1_700_000_000, 60, ""),
+        ("when", 1_700_000_000.5, 0.25, "s"),
         ("x", 10_000, 60, ""),
         ("id", 1_700_000_000, 60, ""),
-        ("x", 1_000_000_000, 50_000_000, ""),  # over 20 years in 20 rows: an amount
+        ("phone", 2_125_550_000, 977, ""),
     ],
 )
 def test_numbers_that_count_from_1970_are_dates(name: str, first: int, step: int, unit: str) -> None:
@@ -194,6 +195,8 @@ def test_numbers_that_count_from_1970_are_dates(name: str, first: int, step: int
         ),
         ([*(f"2024-01-{i:02}" for i in range(1, 29)), "soon"], "column 'a' holds dates, and 'soon' in row 29"),
         ([*(f"{i}:00" for i in range(20)), "noon"], "column 'a' holds times, and 'noon' in row 21"),
+        ([*(f"${i}" for i in range(20)), "€5"], "column 'a' holds numbers, and '€5' in row 21"),
+        ([f"{'$' if i % 2 else '€'}{i}" for i in range(21)], "column 'a' holds numbers, and '\\$1' in row 2"),
         ([*(f"{i},5" for i in range(20)), "0.5"], "column 'a' holds numbers, and '0.5' in row 21"),
     ],
 )
@@ -250,6 +253,7 @@ def test_new_cells_may_come_typed() -> None:
         (["007", "1"], "kept as text, because a cell begins with 0; --column NAME=number"),
         (["yes", "Yes"], "spellings of the same two values ('yes', 'Yes')"),
         (["NA", "DE"], "'NA' in row 1"),
+        ([str(1_700_000_000 + i) for i in range(10)], "may count the time from 1970; --column NAME=date reads them so"),
     ],
 )
 def test_what_was_decided_is_said(column: Sequence[str], says: str) -> None:

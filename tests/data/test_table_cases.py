@@ -83,9 +83,9 @@ CASES: Mapping[str, tuple[str, set[str], str]] = {
         "times of the day; --column NAME=KIND decides otherwise: a ('00:00' is 00:00:00)",
     ),
     "seconds since 1970": (
-        lines(lambda i, _a, b, y: (1_700_000_000 + 60 * i, b, y)),
-        {"a", "b"},
-        "dates; --data dates=drop leaves them out, --column NAME=KIND decides otherwise: a ('1700000000' is 2023-11-14",
+        lines(lambda i, _a, b, y: (1_700_000_000 + 60 * i, b, y), "ts,b,y"),
+        {"ts", "b"},
+        "--data dates=drop leaves them out, --column NAME=KIND decides otherwise: ts ('1700000000' is 2023-11-14",
     ),
     "keys of 19 digits": (
         lines(lambda i, a, b, y: (1_234_567_890_123_456_789 + 3 * i, a, b, y), "id,a,b,y"),
@@ -128,8 +128,7 @@ CASES: Mapping[str, tuple[str, set[str], str]] = {
     "99 to 1": (
         lines(lambda i, a, b, _y: (a, b, int(i in (3, 30)))),
         {"a", "b"},
-        "target 'y': 96.7% of the rows are '0', so always guessing it is 96.7% accurate; '1' has 2 rows. Judge by"
-        " --objective",
+        "96.7% of the rows are '0', so always guessing it is 96.7% accurate; '1' has 2 rows. Judge by --objective",
     ),
     "blanks around everything": (PLAIN.replace(",", " , "), {"a", "b"}, "2 classes in y"),
     "empty columns": (
@@ -224,6 +223,11 @@ def test_a_first_line_of_numbers_is_data() -> None:
     # Numbers that count are names.
     table("0,1,2\n" + "".join(f"{a},{b},{y}\n" for a, b, y in rows))
     assert load("homes.csv", target="2").features == 2
+    said = "homes.csv: the first line of numbers was taken for the names; --data header=no reads it as a row"
+    assert said in load("homes.csv", target="2").notes
+    table("5,6,7\n" + "".join(f"{i},{i % 4},{i % 2}\n" for i in range(30)))
+    with pytest.raises(RequestError, match="the first line looks like data"):
+        load("homes.csv", target="7")
 
 
 def test_a_row_of_totals_is_named() -> None:
