@@ -129,7 +129,9 @@ class StudySync:
                 if number in trials:
                     self._view.interrupt(number, trials[number].state.name)
             listed = [trials[number] for number in sorted(trials)]
-            self._view.attach({"recipe.toml": recipe_text(attributes), "trials.csv": trials_text(listed, self._objectives)})
+            self._view.attach(
+                {"recipe.toml": recipe_text(attributes), "trials.csv": trials_text(listed, self._objectives)}
+            )
             ends = [trial_times(trials[number])[1] for number in finished]
             self._view.finish(max(ends, default=time.time_ns() // 1_000_000))
         return not self._left
