@@ -11,17 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from search.data import files, synthetic, table_files, tables, vision
+from search.data import files, memory, synthetic, table_files, tables, vision
 from search.data import folds as splits
 from search.data.dataset import Data
 from search.data.inputs import Inputs
+from search.data.memory import MEMORY, Memory
 from search.data.rules import Part, Rules
 from search.data.scaling import SCALES, Scaling, fit
 from search.data.source import Source
 from search.data.split import Parts, divide
 from search.errors import RequestError, clip, unknown
 
-_READING = ("target", "data_dir", "offline", "options", "columns")
+_READING = ("target", "data_dir", "offline", "options", "columns", "given")
 
 DATASETS: tuple[str, ...] = (*tables.TABLES, *synthetic.OPTIONS, *vision.SOURCES)
 
@@ -43,11 +44,13 @@ def load(
     offline: bool = False,
     options: Mapping[str, Any] | None = None,
     columns: Mapping[str, str] | None = None,
+    given: Memory | None = None,
 ) -> Data:
     """Read, split and scale a data set. The result depends only on the arguments and the files.
 
     Args:
-        dataset: one of `DATASETS`, or the path of a table, an .npz or a folder of images; see `files`.
+        dataset: one of `DATASETS`, or the path of a table, an .npz or a folder of images; see `files`. "memory" are
+            the data in `given`.
         target: the column of a table to predict.
         scale: the scaling of the features: "standard" (mean 0, SD 1), "unit" (pixels or the training range to [0, 1])
             or "none"; see `scaling.fit`. The targets of a regression are always standardised.
@@ -71,6 +74,7 @@ def load(
         offline: whether downloads are forbidden.
         options: the options of line and polynomial (see `synthetic.OPTIONS`) or of a path (see `files.read`).
         columns: the kind of some columns of a table, by name: number, category, date, time or drop.
+        given: data in memory (`memory.of`).
 
     Raises:
         RequestError: a name or an option is unknown, a value is out of range, the data are not as they should be, no
@@ -84,6 +88,7 @@ def load(
     """
     rules = Rules(split, val, test, validation, seed, group, time, weights)
     reading: dict[str, Any] = {"data_dir": data_dir, "offline": offline, "options": options, "columns": columns}
+    reading["given"] = given
     source = _read(dataset, rules, target=target, scale=scale, **reading)
     parts = divide(source, rules)
     return _data(dataset, source, source.inputs.fit(parts.train), parts, scale)
@@ -113,9 +118,9 @@ def load_folds(
         RequestError: as in `load`, or there are too few rows, rows of a class, groups or times for so many folds.
         EnvironmentFault: as in `load`.
     """
-    given = dict(arguments)
-    reading = {name: given.pop(name) for name in tuple(given) if name in _READING}
-    rules = Rules(**given, folds=folds, repeats=repeats)
+    splitting = dict(arguments)
+    reading = {name: splitting.pop(name) for name in tuple(splitting) if name in _READING}
+    rules = Rules(**splitting, folds=folds, repeats=repeats)
     if not rules.folds:
         raise RequestError("folds must be at least 2, got 0")
     source = _read(dataset, rules, scale=scale, **reading)
@@ -131,12 +136,12 @@ def load_folds(
 
 def is_path(dataset: str) -> bool:
     """Return whether this is the path of a user's data, not the name of a data set."""
-    return dataset not in DATASETS and files.is_path(dataset)
+    return dataset not in (*DATASETS, MEMORY) and files.is_path(dataset)
 
 
 def resolve_dataset(dataset: str, folder: Path | None = None) -> str:
     """Return the path of a data set below `folder`, or its absolute path if that is None; names are kept."""
-    if dataset in DATASETS or not (is_path(dataset) or (folder and os.path.isdir(folder / dataset))):
+    if dataset in (*DATASETS, MEMORY) or not (is_path(dataset) or (folder and os.path.isdir(folder / dataset))):
         return dataset
     path = files.expanded(dataset)
     return os.path.abspath(path) if folder is None else str(folder / path)
@@ -169,15 +174,18 @@ def _read(
     offline: bool = False,
     options: Mapping[str, Any] | None = None,
     columns: Mapping[str, str] | None = None,
+    given: Memory | None = None,
 ) -> Source:
+    if scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
+    if dataset == MEMORY:
+        return _checked(dataset, memory.read(given, target, rules, options or {}, columns or {}), rules)
     own = is_path(dataset)
     options = options or {}
     if not own and dataset not in DATASETS:
         if hint := files.without_suffix(dataset):
             raise RequestError(f"unknown dataset {clip(dataset)!r}{hint}")
         raise RequestError(f"{str(unknown('dataset', dataset, DATASETS))[:-1]}; or a path: {files.KINDS})")
-    if scale not in SCALES:
-        raise unknown("scale", scale, SCALES)
     if target is not None and not own:
         raise files.not_a_table(target, f"dataset {dataset}")
     if columns and not own:
@@ -190,9 +198,9 @@ def _read(
             f" got dataset {dataset}"
         )
     if not own:
-        for name, given in {**rules.roles, **rules.files}.items():
-            if given is not None:
-                raise RequestError(f"{name} {clip(given)!r} is for data of your own, got dataset {dataset}")
+        for name, asked in {**rules.roles, **rules.files}.items():
+            if asked is not None:
+                raise RequestError(f"{name} {clip(asked)!r} is for data of your own, got dataset {dataset}")
     if own:
         source = files.read(dataset, target, rules, options, columns or {})
     elif dataset in tables.TABLES:
@@ -201,6 +209,11 @@ def _read(
         source = synthetic.draw(dataset, rules.seed, options)
     else:
         source = vision.read(dataset, Path(data_dir), offline)
+    return _checked(dataset, source, rules)
+
+
+def _checked(dataset: str, source: Source, rules: Rules) -> Source:
+    """Return a data set that has the parts that are asked for, with a note if it has no test part."""
     if source.official:
         _validate_given_parts(dataset, source, rules)
     if rules.without_test:

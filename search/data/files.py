@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from search.data import arrays, joining, pictures, table_files
+from search.data import arrays, joining, pictures, sources, table_files
 from search.data import roles as roles_of
-from search.data.inputs import Numbers, Table
+from search.data.inputs import Numbers
 from search.data.rules import Rules
 from search.data.source import Source
-from search.data.targets import BadRow, Targets, imbalance, infer
+from search.data.targets import Targets, infer
 from search.errors import RequestError, clip, counted, listed, nearest, unknown
 
 TABLES = table_files.SUFFIXES
@@ -155,86 +155,11 @@ def _table(
     options: Mapping[str, Any],
     kinds: Mapping[str, str],
 ) -> Source:
-    drop = table_files.words(options.get("drop"))
-    roles = [name for name in rules.roles.values() if name is not None]
-    # The time of a row may be dropped as an input, and still order the rows.
-    asked = {**options, "drop": [name for name in drop if name not in roles]}
+    asked = sources.asked_of(options, rules)
     whole = table_files.read(path, asked, kinds)
-    target_names = _targets(path, target, list(whole.columns))
-    for role, name in rules.roles.items():
-        if name is None:
-            continue
-        if name not in whole.columns:
-            raise RequestError(f"{role}: {table_files.no_column(path.name, name, list(whole.columns))}")
-        if name in target_names:
-            raise RequestError(f"{role}: {path.name}: {clip(name)!r} is the target, which cannot be the {role} too")
-    shown = f"{path.name}: target {clip(target)!r}"
-    tables, without_target = joining.with_known_targets(
-        [whole, *(table_files.read_alike(file, whole, asked) for file in parts.values())], target_names, target, options
-    )
-    lengths = [table.rows for table in tables]
-    columns, where = joining.join(tables), joining.places(tables)
-    fields, notes = roles_of.read({name: columns[name] for name in roles}, rules, path.name, where)
-    taken = [name for role, name in rules.roles.items() if name is not None and (role != "time" or name in drop)]
-    inputs, left_out = whole.inputs([*taken, *target_names])
-    try:
-        targets = infer(np.column_stack([columns[name] for name in target_names]), shown, options.get("task"))
-    except BadRow as bad:
-        raise RequestError(bad.at(where(bad.row))) from None
-    specs = {name: whole.specs[name] for name in inputs}
-    reading = {name: options[name] for name in table_files.READING if name in options}
-    said = (*whole.notes, *without_target, *left_out, *imbalance(targets, shown))
-    return _source(
-        path,
-        parts,
-        lengths,
-        targets,
-        notes=(f"{path.name}: {targets.summary} in {clip(target)}", *said, *notes),
-        target_names=tuple(target_names),
-        inputs=Table(specs, columns, path.name, where, reading),
-        where=where,
-        **fields,
-    )
-
-
-def _source(path: Path, parts: Mapping[str, Path], lengths: Sequence[int], targets: Targets, **fields: Any) -> Source:
-    """Return the data set whose rows come from these files: its own, and those of its parts."""
-    every = torch.split(torch.arange(len(targets.y)), list(lengths))
-    given = dict(zip(parts, every[1:], strict=True))
-    own = every[0]
-    for part, rows in given.items():
-        if targets.classes:
-            only = np.setdiff1d(targets.y[rows].numpy(), targets.y[own].numpy())
-            if len(only):
-                name = targets.classes[int(only[0])]
-                raise RequestError(
-                    f"{parts[part].name}: class {clip(name)!r} is in no row of {path.name}, so it cannot be learnt:"
-                    f" add such rows to {path.name}, or leave them out of {parts[part].name}"
-                )
-    notes = [*fields.pop("notes"), *(_part_note(part, parts[part], len(rows)) for part, rows in given.items())]
-    return Source(
-        place=path.name,
-        task=targets.task,
-        y=targets.y,
-        classes=targets.classes,
-        notes=tuple(notes),
-        **{"val": given.get("val"), "test": given.get("test"), **fields},
-    )
-
-
-def _part_note(part: str, path: Path, rows: int) -> str:
-    return f"{'validation' if part == 'val' else 'test'}: all {counted(rows, 'row')} of {path.name}"
-
-
-def _targets(path: Path, target: str, names: Sequence[str]) -> list[str]:
-    """Return the target columns: the one with this name or, if there is none, those named between commas."""
-    chosen = [target] if target in names else [part.strip() for part in target.split(",")]
-    for name in chosen:
-        if name not in names:
-            raise table_files.no_column(path.name, name, names)
-        if chosen.count(name) > 1:
-            raise RequestError(f"target {clip(target)!r} names {clip(name)!r} twice")
-    return chosen
+    names = sources.target_columns(whole, target)
+    others = {part: table_files.read_alike(file, whole, asked) for part, file in parts.items()}
+    return sources.of_tables(whole, others, names, target, rules, options)
 
 
 def _arrays(path: Path, parts: Mapping[str, Path], rules: Rules, options: Mapping[str, Any]) -> Source:
@@ -265,9 +190,9 @@ def _arrays(path: Path, parts: Mapping[str, Path], rules: Rules, options: Mappin
     shape, pixels = own.image_shape, own.x.dtype == torch.uint8
     if own.train is not None:
         fields |= {"test": torch.arange(own.train, len(own.x)), "official": True}
-    return _source(
-        path,
-        parts,
+    return sources.joined(
+        path.name,
+        {part: file.name for part, file in parts.items()},
         lengths,
         targets,
         inputs=Numbers(torch.cat([file.x for file in files]) if parts else own.x),
@@ -295,9 +220,9 @@ def _pictures(path: Path, parts: Mapping[str, Path], rules: Rules) -> Source:
     summary = f"{path.name}: {own.targets.summary}; images of {' x '.join(map(str, own.image_shape))}"
     if ignored := sum(folder.ignored for folder in folders):
         summary += f"; {counted(ignored, 'file')} ignored: not .png or .jpg"
-    return _source(
-        path,
-        parts,
+    return sources.joined(
+        path.name,
+        {part: file.name for part, file in parts.items()},
         [len(folder.x) for folder in folders],
         Targets("classification", labels, own.targets.classes),
         inputs=Numbers(torch.cat([folder.x for folder in folders]) if parts else own.x),

@@ -156,7 +156,7 @@ def export(study: BaseStudy, options: ExportOptions, log: Log | None = None) -> 
     description = options.file.with_suffix(".json")
     description.write_text(model.meta.stored(indent=2) + "\n")
     examples = study.data.inputs.invert(study.data.x_train[:_EXAMPLES])
-    table = "" if study.data.preprocessor is None else study.recipe.data.dataset
+    table = "" if study.data.preprocessor is None else "new.csv" if study.memory else study.recipe.data.dataset
     return ExportedNetwork(options.file, description, model, examples, notes, table)
 
 

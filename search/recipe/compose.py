@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from search.data import Data, load, load_folds
+from search.data.memory import Memory
 from search.errors import RequestError
 from search.technique import Hyperparameter, Structural, Technique, Value
 
@@ -131,7 +132,13 @@ def _is_never_active(technique: Technique, space: Possible) -> bool:
 
 
 def load_prepared_data(
-    recipe: Recipe, techniques: Sequence[Technique], space: Possible, data_dir: Path, *, offline: bool
+    recipe: Recipe,
+    techniques: Sequence[Technique],
+    space: Possible,
+    data_dir: Path,
+    *,
+    offline: bool,
+    given: Memory | None = None,
 ) -> Data:
     """Load a recipe's data, and let each technique check the study and prepare the data, in order.
 
@@ -155,6 +162,7 @@ def load_prepared_data(
         "offline": offline,
         "options": spec.options,
         "columns": spec.columns,
+        "given": given,
     }
     if not spec.folds:
         return _prepared(load(spec.dataset, **arguments), techniques, space)

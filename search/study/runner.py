@@ -120,7 +120,8 @@ def validate_run(study: BaseStudy, trials: int | None, options: RunOptions) -> C
     if options.address is not None and engine != "ray":
         raise RequestError(f"address names a Ray cluster, so it needs engine ray, got engine {engine}")
     if engine == "local":
-        return None if workers == 1 else lambda _: LocalEngine(workers, worker.__name__)
+        data = None if study.memory is None else study.data
+        return None if workers == 1 else lambda _: LocalEngine(workers, worker.__name__, data)
     from search.study import ray_task
     from search.workers import cluster
 

@@ -16,11 +16,12 @@ from optuna.trial import FrozenTrial
 from search.choose import asking, pruners, samplers
 from search.choose.claims import claims
 from search.choose.extending.extended import Extended
-from search.data import Data, dataset_name
+from search.data import Data, dataset_name, memory
 from search.errors import RequestError, clip
 from search.recipe import Recipe, compose
 from search.recipe import metrics as own_metrics
 from search.recipe.discovery import select
+from search.recipe.schema import DataSet
 from search.recipe.space import Space
 from search.record import dataset as dataset_record
 from search.record import environment
@@ -44,6 +45,9 @@ from search.train.program import Program
 if TYPE_CHECKING:
     from search.workers.team import Worker
 
+# The fields of a recipe's [data] that are arguments of a study too; its seed is that of the recipe.
+_OF_DATA = DataSet.model_fields.keys() - Recipe.model_fields.keys() - {"dataset", "target"}
+
 # The progress bar reports trials; a line of Optuna's for each would break it up.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -54,7 +58,9 @@ class BaseStudy:
     Args:
         recipe: a name in `studies/`, a path to a .toml file, techniques joined by '+', or a `Recipe`.
         dataset: a data set that replaces the recipe's: a name, or a path relative to the working directory.
-        target: the column of a table to predict.
+        target: the column of a table to predict, or a list of columns.
+        data: the data set itself: a data frame (with `target`), or a pair (x, y) of arrays, tensors or frames; see
+            `search.data.memory`. A mapping is the recipe's table ``[data]``.
         data_dir: the folder of the data sets that torchvision downloads.
         offline: whether to download nothing.
         study_name: the name of the study; by default recipe and data set, ``l2-digits``.
@@ -69,7 +75,8 @@ class BaseStudy:
         metrics: metrics that are also measured each epoch: names, metrics of your own, or paths of files that define
             one. An objective of your own is given here too.
         loaded: the data of the study, if another process has loaded them; by default they are loaded here.
-        changes: other fields of the recipe, such as ``trials=32``, ``set={"lr": 0.01}``, ``sampler="grid"``.
+        changes: other fields of the recipe, such as ``trials=32``, ``set={"lr": 0.01}``, ``sampler="grid"``, or of its
+            table ``[data]``, such as ``folds=5``, ``test=0.1``, ``group="city"``, ``options={"drop": ["id"]}``.
 
     Raises:
         RequestError: the request is wrong. Then nothing has been written.
@@ -82,7 +89,8 @@ class BaseStudy:
         recipe: str | Recipe,
         *,
         dataset: str | Path | None = None,
-        target: str | None = None,
+        target: str | Sequence[str] | None = None,
+        data: Any = None,
         data_dir: Path | str = "data",
         offline: bool = False,
         study_name: str | None = None,
@@ -97,9 +105,16 @@ class BaseStudy:
         **changes: Any,
     ) -> None:
         self.original = Recipe.load(recipe) if isinstance(recipe, str) else recipe
-        given = {"dataset": None if dataset is None else str(dataset), "target": target}
-        if data := {name: value for name, value in given.items() if value is not None}:
-            changes["data"] = data | dict(changes.get("data", {}))
+        self.memory = None if data is None or isinstance(data, Mapping) else memory.of(data)
+        if self.memory is not None and dataset is not None:
+            raise RequestError(f"give either data or dataset {clip(str(dataset))!r}, not both")
+        named = memory.MEMORY if self.memory is not None else None if dataset is None else str(dataset)
+        given = {"dataset": named, "target": target if target is None or isinstance(target, str) else ",".join(target)}
+        given |= {name: changes.pop(name) for name in _OF_DATA & changes.keys()}
+        if fields := {name: value for name, value in given.items() if value is not None}:
+            data = fields | (dict(data) if isinstance(data, Mapping) else {})
+        if isinstance(data, Mapping):
+            changes["data"] = data
         self.recipe = self.original.but(self.original.name, **changes) if changes else self.original
         self.storage, self.tracking_uri = storage, None if tracking_uri == "none" else tracking_uri
         self.chosen = chosen = own_metrics.choose(self.recipe, metrics)
@@ -123,7 +138,7 @@ class BaseStudy:
             "metrics": [one for one in metrics if not isinstance(one, str) or one.endswith(".py")],
         }
         self.data = loaded or compose.load_prepared_data(
-            self.recipe, self.techniques, self.space, Path(data_dir), offline=offline
+            self.recipe, self.techniques, self.space, Path(data_dir), offline=offline, given=self.memory
         )
         self.name = identity.checked_name(study_name or f"{self.recipe.name}-{dataset_name(self.recipe.data.dataset)}")
         self.loss = losses.named(self.recipe.loss, self.data)

@@ -1,14 +1,16 @@
 """A worker, which runs one study until nothing is left of it, and its process, `python -m search.study.worker`.
 
-`search.workers.local` starts the process. The first line of its standard input holds its orders; when that input ends,
-the command that started it has ended, and it ends too. It writes its events to standard output (`workers/events.py`).
-Its exit status is that of a command.
+`search.workers.local` starts the process. The first line of its standard input holds its orders, and the second one the
+data of the study if they are in memory; when that input ends, the command that started it has ended, and it ends too.
+It writes its events to standard output (`workers/events.py`). Its exit status is that of a command.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import pickle
 import sys
 import threading
 import time
@@ -30,12 +32,14 @@ app = application()
 def work() -> int:
     """Run the study of the orders."""
     orders = Orders(**json.loads(sys.stdin.readline()))
+    sent = base64.b64decode(sys.stdin.readline())
     threading.Thread(target=_end_with_input, daemon=True).start()
     # Whatever else writes to standard output, even a C library, must not get between the lines.
     lines = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
 
-    train(orders, lambda line: print(line, file=lines, flush=True))
+    data = pickle.loads(sent) if sent else None
+    train(orders, lambda line: print(line, file=lines, flush=True), data)
     return 0
 
 

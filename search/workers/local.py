@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -13,8 +15,10 @@ from dataclasses import replace
 import torch
 
 from search.cli import child
+from search.data import Data
 from search.train.crew import cores
 from search.workers.orders import Orders
+from search.workers.shipping import portable
 from search.workers.team import Ended
 
 
@@ -24,10 +28,13 @@ class LocalEngine:
     Args:
         workers: the number of workers that share the cores.
         module: the name of the module that a worker runs, as by ``python -m``.
+        data: the data of the study, if a worker cannot read them itself.
     """
 
-    def __init__(self, workers: int, module: str) -> None:
+    def __init__(self, workers: int, module: str, data: Data | None = None) -> None:
         self._module = module
+        # Only this process can write to a worker's input, so the worker may read a pickle there.
+        self._data = "" if data is None else base64.b64encode(pickle.dumps(portable(data))).decode()
         self._workers, self._cores = workers, cores()
         self._processes: dict[int, subprocess.Popen[str]] = {}
 
@@ -47,10 +54,9 @@ class LocalEngine:
             stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C reaches the command only, which ends its workers
         )
-        assert process.stdin is not None
-        with suppress(BrokenPipeError):  # it has died already, which `_read` finds out
-            process.stdin.write(replace(orders, threads=share).line())
-            process.stdin.flush()
+        # A pipe holds less than large data, and the worker reads them only once it has started.
+        lines = f"{replace(orders, threads=share).line()}{self._data}\n"
+        threading.Thread(target=_write, args=(process, lines), daemon=True).start()
         threading.Thread(target=_read, args=(index, process, hear), daemon=True).start()
 
     def stop(self, index: int) -> None:
@@ -68,6 +74,13 @@ class LocalEngine:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _write(process: subprocess.Popen[str], lines: str) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError, ValueError):  # it has died already, or was told to end
+        process.stdin.write(lines)
+        process.stdin.flush()
 
 
 def _read(index: int, process: subprocess.Popen[str], hear: Callable[[str | Ended], None]) -> None:
