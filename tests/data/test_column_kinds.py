@@ -71,6 +71,7 @@ READ: list[tuple[Sequence[Any], Kind, Sequence[Any]]] = [
     ([True, False, None, np.True_], "category", ["True", "False", None, "True"]),
     (["yes", "Yes", "yes", "NO"], "category", ["yes", "yes", "yes", "NO"]),
     (["Y", "1", "no", "false"], "category", ["True", "True", "False", "False"]),
+    (["yes", "1", "No", "0"], "category", ["True", "True", "False", "False"]),
     (["F", "M"], "category", ["F", "M"]),
     (["0", "1"], "number", [0, 1]),
     # Dates.

@@ -148,6 +148,11 @@ CASES: Mapping[str, tuple[str, set[str], str]] = {
     ),
     "a comment": ("# exported 2024\n" + PLAIN, {"a", "b"}, "passed over, line 1 that begins with #"),
     "comments anywhere": ('#"\n#a,b\n' + PLAIN + "# end\n", {"a", "b"}, "passed over, lines 1, 2 that begin with #"),
+    "a comment in the middle": (
+        PLAIN.replace("\n", "\n# here\n", 2),
+        {"a", "b"},
+        "passed over, lines 2, 4 that begin with #",
+    ),
     "names after #": ("#" + PLAIN, {"a", "b"}, "line 1 begins with #, and names the columns all the same"),
     "names of rows, as R writes them": (
         lines(lambda i, a, b, y: (i + 1, a, b, y)),
@@ -220,6 +225,9 @@ def test_a_first_line_of_numbers_is_data() -> None:
     table("".join(f"{a},{b},{y}\n" for a, b, y in ROWS))
     with pytest.raises(RequestError, match="the first line looks like data"):
         load("homes.csv", target="3")
+    table("x,y,z\n" * 2 + "u,v,w\n" * 9)
+    with pytest.raises(RequestError, match="the first line looks like data"):
+        load("homes.csv", target="z")
     # Numbers that count are names.
     table("0,1,2\n" + "".join(f"{a},{b},{y}\n" for a, b, y in rows))
     assert load("homes.csv", target="2").features == 2
@@ -275,6 +283,19 @@ def test_each_decision_can_be_made_otherwise(case: str, asked: dict[str, Any], e
     assert set(read.inputs(["y"])[0]) == expected
     for name, kind in asked.get("columns", {}).items():
         assert kind == "drop" or read.specs[name].kind == kind
+
+
+def test_a_comma_alone_means_what_the_rest_of_the_file_says() -> None:
+    rows = range(1, 40)
+    table("a,y\n" + "".join(f'"1,5{i:02}",{i}\n' for i in rows))
+    assert table_files.read(Path("homes.csv")).columns["a"][0] == 1501
+    table("a;y\n" + "".join(f"1,5{i:02};{i}\n" for i in rows))
+    assert table_files.read(Path("homes.csv")).columns["a"][0] == 1.501
+    # Another column is certainly written with decimal commas, so a point stands between thousands.
+    table("a;b;y\n" + "".join(f"1.5{i:02};0,{i};{i}\n" for i in rows))
+    assert table_files.read(Path("homes.csv")).columns["a"][0] == 1501
+    table("a;b;y\n" + "".join(f"1.5{i:02};0.{i};{i}\n" for i in rows))
+    assert table_files.read(Path("homes.csv")).columns["a"][0] == 1.501
 
 
 def test_the_rows_of_another_file_are_read_as_those_of_the_first() -> None:

@@ -112,6 +112,12 @@ def test_every_format_holds_the_same_table() -> None:
                 np.testing.assert_array_equal(other.columns[name], column)
 
 
+def test_large_keys_stay_apart_beside_missing_ones() -> None:
+    keys = pd.array([2**60 + 1, 2**60 + 2, None] * 10, dtype="Int64")
+    pd.DataFrame({"key": keys, "y": np.arange(30.0)}).to_parquet("own.parquet")
+    assert set(table_files.read(Path("own.parquet")).columns["key"]) == {str(2**60 + 1), str(2**60 + 2), None}
+
+
 def test_new_rows_are_read_as_the_old_ones() -> None:
     """The raw cells of a file, parsed by the specs of another, are its values: one row is enough."""
     people().to_csv("old.csv", index=False)
