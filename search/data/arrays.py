@@ -204,7 +204,7 @@ def read_x(path: Path) -> NDArray[Any]:
         RequestError: the file is of another kind, or it has no array x.
     """
     if path.suffix.lower() != ".npz":
-        raise RequestError(f"{path.name} has an unknown suffix: give a .csv or .parquet for a table, or an .npz")
+        raise RequestError(f"{path.name} has an unknown suffix: give a table, such as a .csv, or an .npz")
     arrays = _load(path, ())
     if "x" not in arrays:
         raise RequestError(f"{path.name} must hold an array x (it has: {clip(', '.join(sorted(arrays)) or 'none')})")

@@ -104,8 +104,11 @@ class ExportedNetwork:
                 f"These lines load it, and predict `rows` of inputs, which `columns` in {self.description} describes:"
             )
         predicts = invocation.command("predict", str(self.file), self.table)
-        columns = listed([spec.name for spec in meta.preprocessor.specs], 40)
-        return f"`{predicts}` predicts a table. These lines load it, and predict `rows` of the columns {columns}:"
+        columns = listed([spec.name for spec in meta.preprocessor.specs], 6)
+        return (
+            f"`{predicts}` predicts a table. These lines load it, and predict `rows` of numbers, in the order of"
+            f" `columns` in {self.description} ({columns}):"
+        )
 
     def _repr_html_(self) -> str:
         return html.block(html.lines(self._summary()), html.code(self.lines))

@@ -24,7 +24,10 @@ app = application()
 def predict(
     stored: Stored,
     rows: Annotated[
-        Path, argument("The rows: a .csv or .parquet with the columns of the training data, or an .npz.", "NEW")
+        Path,
+        argument(
+            "The rows: a table (.csv, .xlsx, .parquet ...) with the columns of the training data, or an .npz.", "NEW"
+        ),
     ],
     output: Annotated[Path, option("The file to write, a .csv or a .parquet.", metavar="FILE")] = Path(
         "predictions.csv"

@@ -24,7 +24,8 @@ from torch import Tensor
 
 from search.data import Data
 from search.errors import RequestError, counted
-from search.train.model_file import SCORES, Model
+from search.train.model_file import Model
+from search.train.model_parts import SCORES
 
 
 def with_scores(model: Model, data: Data) -> Model:

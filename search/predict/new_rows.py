@@ -169,7 +169,7 @@ def _array(array: NDArray[Any], wanted: Wanted, place: str) -> NewRows:
     import pandas as pd
 
     if wanted.from_table:
-        raise RequestError(f"{wanted.title} takes the columns of a table: give a data frame, a .csv or a .parquet")
+        raise RequestError(f"{wanted.title} takes the columns of a table: give a data frame, or a table such as a .csv")
     raw, _ = arrays.as_rows(array, place)
     if raw.shape[1] != wanted.features:
         raise RequestError(

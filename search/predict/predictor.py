@@ -63,8 +63,8 @@ class Predictor:
         the rows stands in ``frame.attrs["notes"]``.
 
         Args:
-            rows: a data frame, or the path of a .csv or .parquet, with the columns of the training data in any order;
-                columns that are not needed are ignored. For other data an array ``rows x features`` or of images, or
+            rows: a data frame, or the path of a table, with the columns of the training data in any order; columns that
+                are not needed are ignored. For other data an array ``rows x features`` or of images, or
                 the path of an .npz with an array x.
             interval: the share of new rows whose true value should lie within `lower` and `upper`, or whose true class
                 should be in `prediction_set`, such as 0.9 (`search.predict.conformal`). None for neither.

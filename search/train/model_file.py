@@ -10,8 +10,7 @@ JSON under "regsearch" in the header of the file (`Meta`).
 A file of an ensemble (format 2) holds several networks. The tensors of network k, from 0, begin with ``members.k.``,
 and `Meta.members` describes it. The prediction is the weighted mean of the probabilities, or of the values.
 
-``validation.scores`` holds how far off the predictions of validation rows were, for prediction intervals
-(`search.predict.conformal`).
+``validation.scores`` holds the errors for the validation rows, for prediction intervals (`search.predict.conformal`).
 
     weights = safetensors.torch.load_file("model.safetensors")
     network = nn.Sequential(nn.Linear(64, 128), nn.LeakyReLU(), nn.Linear(128, 10))
@@ -36,7 +35,7 @@ from torch import Tensor
 from search.data import Feature, Preprocessor, Scaling
 from search.errors import EnvironmentFault, RequestError, clip
 from search.storage.fields import Part
-from search.train.model_parts import Calibration, Member, PlainNetwork, Widths
+from search.train.model_parts import SCORES, Calibration, Member, PlainNetwork, Widths
 
 FORMATS = (1, 2)
 # The fields of version 0.1.0, which every description has. A later field is left out at its default, so that files of
@@ -46,8 +45,6 @@ _ALWAYS = {
     *("study", "trial", "val_loss", "version"),
 }
 _HEADER = "regsearch"
-SCORES = "validation.scores"
-"""The tensor with the scores of the validation rows, ``rows x outputs``; ``rows x 1`` in classification."""
 # The first bytes of what torch.save and pickle write.
 _PICKLES = (b"PK\x03\x04", b"\x80")
 
@@ -66,9 +63,7 @@ class Meta(Part):
     columns: tuple[Feature, ...] = Field(
         default=(), description="for a table, the source of each raw input (`search.data.Feature`)"
     )
-    preprocessor: Preprocessor | None = Field(
-        default=None, description="for a table, what turns its columns into raw inputs"
-    )
+    preprocessor: Preprocessor | None = Field(default=None, description="what turns a table's columns into raw inputs")
     pixel_max: float | None = Field(default=None, description="the largest raw value of a pixel, if rows are images")
     study: str = Field(default="", description="the study that trained the network")
     trial: int | None = None

@@ -13,6 +13,8 @@ from torch import Tensor
 from search.storage.fields import Part
 from search.train.activations import ACTIVATIONS
 
+SCORES = "validation.scores"
+"""The tensor with the scores of the validation rows, ``rows x outputs``; ``rows x 1`` in classification."""
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2)]
 
 

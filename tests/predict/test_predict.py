@@ -111,7 +111,7 @@ def test_the_lines_that_export_prints_predict_the_users_own_file() -> None:
     plain = small(Path(), name="plain", trials=1, data={"dataset": "homes.csv", "target": "price"})
     exported = plain.run(observers=[Quiet()]).export("plain.safetensors")
     assert "predict plain.safetensors homes.csv` predicts a table. These lines load it, and" in str(exported)
-    assert "predict `rows` of the columns a, b:" in str(exported)
+    assert "predict `rows` of numbers, in the order of `columns` in plain.json (a, b):" in str(exported)
     rows = torch.tensor(numbers[["a", "b"]].to_numpy(), dtype=torch.float32)
     spaces = {"rows": rows}
     exec("\n".join(exported.lines), spaces)
