@@ -5,9 +5,11 @@ Nothing here imports torch, so that a recipe is validated before torch is loaded
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
+
+from search.errors import RequestError, unknown
 
 Direction = Literal["minimize", "maximize"]
 """The directions, in Optuna's words."""
@@ -101,6 +103,24 @@ BUILT_IN: Mapping[str, Objective] = {
 """The objectives that every study may name."""
 OF_WEIGHTS = ("sparsity", "weight_norm")
 """Those that measure the weights; they say nothing about predictions, so none of them is a study's first objective."""
+
+
+def validate_names(objectives: Iterable[str], metrics: Iterable[str], own: Iterable[str] = ()) -> None:
+    """Refuse names that no metric has.
+
+    Args:
+        objectives: the names of objectives.
+        metrics: the names of metrics of predictions.
+        own: the names of the user's own metrics.
+
+    Raises:
+        RequestError: a name is unknown.
+    """
+    for kind, wanted in (("objective", objectives), ("metric", metrics)):
+        allowed = {*own, *BUILT_IN} - set(OF_WEIGHTS if kind == "metric" else ())
+        for name in wanted:
+            if name not in allowed:
+                raise RequestError(f"{unknown(kind, name, allowed)}; --metric FILE defines one of your own")
 
 
 def for_task(task: str) -> list[str]:
