@@ -56,6 +56,8 @@ def homes(in_an_empty_folder: Path) -> pd.DataFrame:
     random = np.random.default_rng(0)
     table = pd.DataFrame({"rooms": random.integers(1, 9, 120), "area": np.round(random.normal(90, 20, 120), 3)})
     table["town"] = random.choice(["Bern", "Thun", None], 120)
+    table["code"] = random.choice([3000, 3600], 120)
+    table["lift"] = random.choice([True, False], 120)
     table["price"] = np.where(table.area + 9 * table.rooms > 130, "dear", "cheap")
     table.loc[3, "area"] = np.nan
     table.to_csv(in_an_empty_folder / "homes.csv", index=False)
@@ -70,7 +72,8 @@ def test_the_signature_has_the_users_columns(homes: pd.DataFrame) -> None:
     study = small(Path(), data={"dataset": "homes.csv", "target": "price"}, trials=1, ask_batch=1)
     model = study.run(observers=[Quiet()]).export("model.safetensors").model
     found = registry.signature(model)
-    assert columns(found.inputs) == {"rooms": "double", "area": "double", "town": "string"}
+    types = {"rooms": "long", "area": "double", "town": "string", "code": "long", "lift": "boolean"}
+    assert columns(found.inputs) == types
     probabilities = {"probability_cheap": "double", "probability_dear": "double"}
     assert columns(found.outputs) == {"prediction": "string", **probabilities}
     predicted = search.load("model.safetensors").predict(homes)

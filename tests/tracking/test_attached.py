@@ -85,7 +85,7 @@ def test_the_columns_of_a_table_are_its_schema(tmp_path: Path, uri: str) -> None
     study = small(tmp_path, data=table, trials=2, ask_batch=2).run(observers=[Quiet()])
     (noted,) = synced(study, uri).inputs.dataset_inputs
     columns = {one["name"]: one["type"] for one in json.loads(noted.dataset.schema)["mlflow_colspec"]}
-    assert columns == {"rooms": "double", "area": "double", "town": "string"}
+    assert columns == {"rooms": "long", "area": "double", "town": "string"}
     assert json.loads(noted.dataset.source) == {"uri": str(tmp_path / "homes.csv")}
 
 
