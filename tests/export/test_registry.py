@@ -24,6 +24,7 @@ from search.export import registry
 from search.export.loading import plain_network
 from search.train.model_file import load
 
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 # Of the packages that this one needs, only those that a registered model names may be imported.
 WITHOUT = """
 import sys
@@ -43,7 +44,7 @@ print(search.__file__)
 """
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def uri(in_an_empty_folder: Path, empty_mlflow: Path) -> str:
     """MLflow's, with the whole path, because MLflow keeps connections by the URI."""
     shutil.copy(empty_mlflow, in_an_empty_folder / "mlflow.db")
@@ -78,6 +79,13 @@ def test_the_signature_has_the_users_columns(homes: pd.DataFrame) -> None:
     assert columns(found.outputs) == {"prediction": "string", **probabilities}
     predicted = search.load("model.safetensors").predict(homes)
     assert list(predicted) == list(columns(found.outputs))
+
+
+@pytest.mark.slow
+def test_a_model_file_needs_no_other_packages_than_those_it_names(homes: pd.DataFrame) -> None:
+    study = small(Path(), data={"dataset": "homes.csv", "target": "price"}, trials=1, ask_batch=1)
+    study.run(observers=[Quiet()]).export("model.safetensors")
+    predicted = search.load("model.safetensors").predict(homes)
     subprocess.run([sys.executable, "-c", WITHOUT], check=True)
     pd.testing.assert_frame_equal(pd.read_csv("predicted.csv"), predicted, check_dtype=False, rtol=1e-6)
 
