@@ -145,7 +145,8 @@ class Preprocessor(Part):
         for spec in numbers:
             column = columns[spec.name]
             offset = float(np.round(np.nanmedian(column[rows]))) if is_too_coarse(column) else 0.0
-            encoders.append(Number.fit(spec, column[rows], offset))
+            whole = bool((column == np.floor(column)).all())  # NaN is not
+            encoders.append(Number.fit(spec, column[rows], offset, whole=whole))
         encoders += _indicators(numbers, columns, rows)
         for spec in used:
             if spec.kind == "category":

@@ -45,6 +45,11 @@ def is_missing(column: Column) -> NDArray[np.bool_]:
     return np.isnan(column)
 
 
+def is_whole(text: str) -> bool:
+    """Return whether a text is a whole number as Python writes it, unlike ``07``."""
+    return text.removeprefix("-").isdecimal() and str(int(text)) == text
+
+
 class BaseEncoder(Part):
     """One or more inputs that are made of one column.
 
@@ -74,16 +79,18 @@ class Number(BaseEncoder):
     Attributes:
         median: the median of the training rows; None if all of them miss it, and then the input is always 0.
         offset: what is subtracted before the number becomes float32; 0 except for large numbers that vary little.
+        whole: whether all rows of the table have a whole number.
     """
 
     encoder: Literal["number"] = "number"
     median: float | None
     offset: float = 0.0
+    whole: bool = False
 
     @classmethod
-    def fit(cls, spec: ColumnSpec, column: Column, offset: float = 0.0) -> Number:
+    def fit(cls, spec: ColumnSpec, column: Column, offset: float = 0.0, *, whole: bool = False) -> Number:
         """Fit it to the training rows of a column."""
-        return cls(column=spec, median=_median(column), offset=offset)
+        return cls(column=spec, median=_median(column), offset=offset, whole=whole)
 
     @property
     def features(self) -> tuple[Feature, ...]:

@@ -6,13 +6,11 @@ model is loaded (`mlflow.pyfunc.log_model`, "models from code"). Nothing is pick
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 from mlflow.models import set_model
-from mlflow.pyfunc.model import PythonModel
-
-if TYPE_CHECKING:
-    from mlflow.pyfunc.model import PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 
 class ServedModel(PythonModel):
@@ -24,7 +22,9 @@ class ServedModel(PythonModel):
 
         self._predictor = load(context.artifacts["model"])
 
-    def predict(self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
         """Return a data frame of predictions, with the probability of each class in a classification."""
         del context, params
         return self._predictor.predict(model_input)

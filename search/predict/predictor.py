@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from search.data.encoders import is_whole
 from search.errors import RequestError, clip, counted
 from search.predict import conformal
 from search.predict.new_rows import NewRows, Rows, Wanted, read
@@ -117,8 +118,7 @@ class Predictor:
 
 def class_values(classes: tuple[str, ...]) -> list[int] | list[str]:
     """Return classes that are whole numbers as such, because they were so in the data, and others as text."""
-    whole = all(name.removeprefix("-").isdecimal() and str(int(name)) == name for name in classes)
-    return [int(name) for name in classes] if whole else list(classes)
+    return [int(name) for name in classes] if all(map(is_whole, classes)) else list(classes)
 
 
 def load(path: Path | str) -> Predictor:

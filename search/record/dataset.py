@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from search.data import Data, Preprocessor
+from search.data.encoders import Category, Number, is_whole
 
 DATASET = "dataset"
 """The study attribute that holds what `describe` returns."""
 
-_PLAIN = ("number", ".", "", "")
+_PLAIN = (".", "", "")
 
 
 def describe(data: Data, source: str) -> dict[str, Any]:
@@ -33,11 +35,25 @@ def describe(data: Data, source: str) -> dict[str, Any]:
 
 
 def column_types(preprocessor: Preprocessor) -> dict[str, str]:
-    """Return MLflow's type of each column that a preprocessor reads: "double" for numbers, "string" for all others.
+    """Return MLflow's type of each column that a preprocessor reads, which is that of pandas for the same table.
 
-    Numbers that are written with other signs, such as ``1.234,5``, are text too.
+    Whole numbers without a missing one are "long", other numbers "double", True and False "boolean". All else is
+    "string": dates, text, and numbers that are written with other signs, such as ``1.234,5``.
     """
-    return {
-        spec.name: "double" if (spec.kind, spec.decimal, spec.thousands, spec.currency) == _PLAIN else "string"
-        for spec in preprocessor.specs
-    }
+    types: dict[str, str] = {}
+    for encoder in preprocessor.encoders:
+        spec = encoder.column
+        kind = "string"
+        if isinstance(encoder, Number) and (spec.decimal, spec.thousands, spec.currency) == _PLAIN:
+            kind = "long" if encoder.whole else "double"
+        elif isinstance(encoder, Category):
+            kind = _type_of(encoder.values)
+        # The first encoder of a column is the one that reads its values; the others say where they are missing.
+        types.setdefault(spec.name, kind)
+    return {spec.name: types[spec.name] for spec in preprocessor.specs}
+
+
+def _type_of(values: Sequence[str | None]) -> str:
+    if set(values) == {"True", "False"}:
+        return "boolean"
+    return "long" if all(value is not None and is_whole(value) for value in values) else "string"

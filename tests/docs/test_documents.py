@@ -100,7 +100,7 @@ def test_every_command_exists_and_has_the_options_it_is_given(block: Block) -> N
             given = {word.partition("=")[0] for word in shlex.split(ours[2]) if word.startswith("--")}
             assert given <= options(ours[1]), line
         else:
-            assert line.startswith(("pip install ", "uv run mlflow ui", "uv run mkdocs ", "uvx ")), line
+            assert line.startswith(("pip install ", "uv run mlflow ", "curl ", "uv run mkdocs ", "uvx ")), line
 
 
 def test_the_lists_of_names_in_documents_are_complete() -> None:

@@ -89,3 +89,16 @@ def test_what_cannot_be_refitted_is_refused_before_training(tmp_path: Path) -> N
     tested: Any = SimpleNamespace(name="s", recipe=SimpleNamespace(data=SimpleNamespace(validation="test")))
     with pytest.raises(RequestError, match="those of 's' are its test rows"):
         ExportOptions(tmp_path / "model.safetensors", refit=True).validate_for(tested)
+
+
+def test_a_cross_validation_is_refitted_on_all_its_rows(tmp_path: Path) -> None:
+    fixed = {"epochs": 10, "hidden": "16", "batch_size": 50, "optimizer": "sgd", "momentum": 0.0, "lr": 1.0}
+    study = small(
+        tmp_path, data={"dataset": "wine", "folds": 3}, set=fixed, trials=2, space={"l2": {"choices": [0.0, 0.1]}}
+    )
+    study.run(observers=[Quiet()])
+    curves = study.curves()
+    means = curves[curves.trial == 1].groupby("epoch").val_loss.mean()
+    model = study.export(tmp_path / "model.safetensors", 1, refit=True).model
+    assert model.meta.refit_epochs == means.idxmin()
+    assert len(joined(study.data).x_train) == 178 - len(study.data.x_test)

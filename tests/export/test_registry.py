@@ -24,6 +24,7 @@ from search.export import registry
 from search.export.loading import plain_network
 from search.train.model_file import load
 
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 # Of the packages that this one needs, only those that a registered model names may be imported.
 WITHOUT = """
 import sys
@@ -43,7 +44,7 @@ print(search.__file__)
 """
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def uri(in_an_empty_folder: Path, empty_mlflow: Path) -> str:
     """MLflow's, with the whole path, because MLflow keeps connections by the URI."""
     shutil.copy(empty_mlflow, in_an_empty_folder / "mlflow.db")
@@ -56,6 +57,8 @@ def homes(in_an_empty_folder: Path) -> pd.DataFrame:
     random = np.random.default_rng(0)
     table = pd.DataFrame({"rooms": random.integers(1, 9, 120), "area": np.round(random.normal(90, 20, 120), 3)})
     table["town"] = random.choice(["Bern", "Thun", None], 120)
+    table["code"] = random.choice([3000, 3600], 120)
+    table["lift"] = random.choice([True, False], 120)
     table["price"] = np.where(table.area + 9 * table.rooms > 130, "dear", "cheap")
     table.loc[3, "area"] = np.nan
     table.to_csv(in_an_empty_folder / "homes.csv", index=False)
@@ -70,11 +73,19 @@ def test_the_signature_has_the_users_columns(homes: pd.DataFrame) -> None:
     study = small(Path(), data={"dataset": "homes.csv", "target": "price"}, trials=1, ask_batch=1)
     model = study.run(observers=[Quiet()]).export("model.safetensors").model
     found = registry.signature(model)
-    assert columns(found.inputs) == {"rooms": "double", "area": "double", "town": "string"}
+    types = {"rooms": "long", "area": "double", "town": "string", "code": "long", "lift": "boolean"}
+    assert columns(found.inputs) == types
     probabilities = {"probability_cheap": "double", "probability_dear": "double"}
     assert columns(found.outputs) == {"prediction": "string", **probabilities}
     predicted = search.load("model.safetensors").predict(homes)
     assert list(predicted) == list(columns(found.outputs))
+
+
+@pytest.mark.slow
+def test_a_model_file_needs_no_other_packages_than_those_it_names(homes: pd.DataFrame) -> None:
+    study = small(Path(), data={"dataset": "homes.csv", "target": "price"}, trials=1, ask_batch=1)
+    study.run(observers=[Quiet()]).export("model.safetensors")
+    predicted = search.load("model.safetensors").predict(homes)
     subprocess.run([sys.executable, "-c", WITHOUT], check=True)
     pd.testing.assert_frame_equal(pd.read_csv("predicted.csv"), predicted, check_dtype=False, rtol=1e-6)
 

@@ -85,7 +85,7 @@ def test_the_columns_of_a_table_are_its_schema(tmp_path: Path, uri: str) -> None
     study = small(tmp_path, data=table, trials=2, ask_batch=2).run(observers=[Quiet()])
     (noted,) = synced(study, uri).inputs.dataset_inputs
     columns = {one["name"]: one["type"] for one in json.loads(noted.dataset.schema)["mlflow_colspec"]}
-    assert columns == {"rooms": "double", "area": "double", "town": "string"}
+    assert columns == {"rooms": "long", "area": "double", "town": "string"}
     assert json.loads(noted.dataset.source) == {"uri": str(tmp_path / "homes.csv")}
 
 
@@ -107,7 +107,8 @@ def test_a_folder_that_cannot_be_written_is_one_line(
 
 
 def test_the_load_of_the_machine_is_measured_while_it_trains(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench.tell(bench.ask(), TrialState.COMPLETE)
+    better, worse = bench.ask(), bench.ask()
+    bench.tell(worse, TrialState.COMPLETE)
     sync = StudySync(bench.name, bench.storage, bench.uri, "regsearch", SystemMetrics(every=0.0))
     for _ in range(2):
         sync.go(Live(), ended=False)
@@ -123,8 +124,9 @@ def test_the_load_of_the_machine_is_measured_while_it_trains(bench: Bench, monke
         return history(client, run_id, key, *rest)
 
     monkeypatch.setattr(MlflowClient, "get_metric_history", noting)
-    bench.tell(bench.ask(), TrialState.COMPLETE)
+    bench.tell(better, TrialState.COMPLETE)
     bench.sync()
-    assert "best_value" in bench.runs()[bench.name].data.metrics
+    assert bench.runs()[bench.name].data.metrics["best_value"] == 0.25
+    assert "best_value" in read
     assert not [key for key in read if key.startswith("system/")], "they may be many"
     assert SystemMetrics(every=60.0).points(0) == []
