@@ -72,6 +72,7 @@ from search.run_options import (
     Workers,
 )
 from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING, shown
+from search.train.metrics.objective import validate_names
 
 if TYPE_CHECKING:
     from search.api import Study
@@ -176,7 +177,9 @@ def run(
 
     # The recipe's fields are validated here, before torch is imported.
     recipe = Recipe.load(study)
-    recipe.but(recipe.name, **given(changes))
+    changed = recipe.but(recipe.name, **given(changes))
+    if not metric:
+        validate_names(changed.objective, changed.metrics)
 
     with opening(study):
         from search.api import Study

@@ -15,14 +15,14 @@ from pathlib import Path
 import torch
 
 from search.data import Data
-from search.errors import RequestError, clip, unknown
+from search.errors import RequestError, clip
 from search.recipe import Recipe
 from search.recipe.discovery import run_file
 from search.train import evaluate
 from search.train.batches import Batches
 from search.train.metrics.built_in import METRICS
 from search.train.metrics.metric import Metric
-from search.train.metrics.objective import BUILT_IN, OF_WEIGHTS, Objective, for_task
+from search.train.metrics.objective import BUILT_IN, Objective, for_task, validate_names
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,8 @@ def choose(recipe: Recipe, given: Sequence[Metric | Path | str] = ()) -> Chosen:
         own[metric.name] = metric
         digests[metric.name] = _digest(metric if isinstance(one, Metric) else Path(one))
         names.append(metric.name)
+    validate_names(recipe.objective, names, own)
     known = {**METRICS, **own}
-    for kind, wanted in (("objective", recipe.objective), ("metric", names)):
-        allowed = {*known, "val_loss", *(OF_WEIGHTS if kind == "objective" else ())}
-        for name in wanted:
-            if name not in allowed:
-                error = unknown(kind, name, allowed)
-                raise RequestError(f"{error}; --metric FILE defines one of your own")
     names = [name for name in dict.fromkeys(names) if name not in recipe.objective]
     if tuple(names) != recipe.metrics:
         recipe = recipe.but(recipe.name, metrics=names)

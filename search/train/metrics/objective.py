@@ -5,9 +5,11 @@ Nothing here imports torch, so that a recipe is validated before torch is loaded
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
+
+from search.errors import RequestError, unknown
 
 Direction = Literal["minimize", "maximize"]
 """The directions, in Optuna's words."""
@@ -101,6 +103,24 @@ BUILT_IN: Mapping[str, Objective] = {
 """The objectives that every study may name."""
 OF_WEIGHTS = ("sparsity", "weight_norm")
 """Those that measure the weights; they say nothing about predictions, so none of them is a study's first objective."""
+
+
+def validate_names(objective: Sequence[str], metrics: Sequence[str], own: Iterable[str] = ()) -> None:
+    """Refuse names of metrics that nothing defines.
+
+    Args:
+        objective: the names of the objectives.
+        metrics: the names of the other metrics to measure.
+        own: the names of the user's own metrics.
+
+    Raises:
+        RequestError: a name is unknown; the message lists those that are known, and the nearest.
+    """
+    for kind, names in (("objective", objective), ("metric", metrics)):
+        known = {*BUILT_IN, *own}
+        for name in names:
+            if name not in known:
+                raise RequestError(f"{unknown(kind, name, known)}; --metric FILE defines one of your own")
 
 
 def for_task(task: str) -> list[str]:
