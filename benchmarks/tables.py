@@ -269,7 +269,12 @@ def summary(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for table, part in frame.groupby("table", sort=False):
         wide = part.pivot(index="split", columns="tool", values="score")
         for tool in wide.columns:
-            row: dict[str, Any] = {"table": table, "tool": tool, "score": float(wide[tool].mean()), "splits": int(wide[tool].count())}
+            row: dict[str, Any] = {
+                "table": table,
+                "tool": tool,
+                "score": float(wide[tool].mean()),
+                "splits": int(wide[tool].count()),
+            }
             row["seconds"] = float(part[part.tool == tool].seconds.median())
             if tool != "regsearch" and "regsearch" in wide:
                 row["minus_regsearch"] = interval((wide[tool] - wide["regsearch"]).dropna().to_numpy())

@@ -40,12 +40,13 @@ def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def outcome(study: BaseStudy, *, seconds: float) -> dict[str, Any]:
-    """Return the result of a run as JSON can hold it: study, trials by state, best, epochs trained, seconds, urls."""
+    """Return the result of a run as JSON can hold it: study, objectives, trials, best, epochs trained, seconds, urls."""
     trials = study.optuna_study.get_trials(deepcopy=False)
     trial = study.best
     best_trial = None if trial is None else {"number": trial.number, "value": trial.values[0], "params": trial.params}
     return {
         "study": study.name,
+        "objectives": {one.name: one.direction for one in study.objectives.each},
         "trials": by_state(trials),
         "best": plain(best_trial),
         **({"front": [_point(study, trial) for trial in study.front]} if study.objectives.several else {}),

@@ -48,7 +48,7 @@ def search(
         plain = Asker(study, storage, recipe, resolved, budget, FileClaims(str(folder), "x"))
         asker = ExtendingAsker(plain, Extended(recipe, resolved), validate)
         if (cohort := asker.next_cohort()) is None:
-            extended = Extended.read(recipe, resolved, study.user_attrs)
+            extended = Extended(recipe, resolved).read(study.user_attrs)
             assert (asker.space, asker.budget) == (extended.space, max(budget, extended.budget))
             return study.get_trials(), extended
         for one in cohort[1]:

@@ -22,6 +22,7 @@ from search.recipe import Recipe
 from search.recipe.discovery import discover, select
 from search.recipe.schema import PrunerName, SamplerName
 from search.recipe.space import Space
+from search.train.metrics.objective import BUILT_IN, OF_WEIGHTS
 
 _PATH = re.compile(r"`((?:search|objectives|studies|tests|benchmarks|docs|\.ci)/[\w./*-]*)`")
 _OURS = re.compile(r"(?:^|&& )(?:uv run )?regsearch (\w+)(.*)$")
@@ -110,6 +111,8 @@ def test_the_lists_of_names_in_documents_are_complete() -> None:
     recipes, commands_page = (
         (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("recipes.md", "commands.md")
     )
+    metrics = recipes.partition("## Metrics")[2].partition("\n\nThey equal")[0]
+    assert set(BUILT_IN) - {*OF_WEIGHTS} == set(re.findall(r"`(val_\w+)`", metrics.partition("| metric |")[2]))
     for name in (*get_args(PrunerName), *get_args(SamplerName)):
         assert f"`{name}`" in recipes, name
         assert f"`{name}`" in commands_page, name

@@ -92,11 +92,11 @@ def test_p_is_below_5_percent_exactly_where_the_interval_excludes_0(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("replicates", "of_replicates"), [(10, 0.2), (5, 1.5)])
-def test_intervals_hold_the_truth_95_times_in_100(replicates: int, of_replicates: float) -> None:
+@pytest.mark.parametrize(("replicates", "of_replicates", "least"), [(10, 0.2, 0.92), (5, 1.5, 0.92), (2, 1.5, 0.88)])
+def test_intervals_hold_the_truth_95_times_in_100(replicates: int, of_replicates: float, least: float) -> None:
     """Scores with effects of row, replicate and both; the truth is the mean area over many replicates and rows.
 
-    In the second case replicates vary more than rows do.
+    In the second case replicates vary more than rows do; in the third there are as few as can be.
     """
     rng = np.random.default_rng(3)
     rows, trials = 150, 400
@@ -115,7 +115,7 @@ def test_intervals_hold_the_truth_95_times_in_100(replicates: int, of_replicates
         p = torch.tensor(np.stack([-found, found], -1)).softmax(-1)
         interval = bootstrap(draw(METRICS["val_roc_auc"], torch.tensor(y), p, draws=500, seed=seed)).interval()
         held += interval[0] <= truth <= interval[1]
-    assert 0.92 <= held / trials <= 0.98
+    assert least <= held / trials <= 0.99
 
 
 def test_it_is_told_how_an_interval_is_computed() -> None:
