@@ -17,6 +17,8 @@ Printed, the object is the command's text; a notebook shows it as a table or a f
 
 `load("model.safetensors").predict("new.csv")` predicts by an exported network alone.
 
+`MLPSearchClassifier().fit(X, y)` and `MLPSearchRegressor().fit(X, y)` are searches as estimators of scikit-learn.
+
 A command finds its study in the storage, with every change that the study was run with. So does `load_study("l2")`.
 
 Names are loaded when they are first used (PEP 562), so that a command answers `--help` before torch is imported.
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from search.api import Study, load_study
     from search.compare.studies import compare_studies
     from search.errors import EnvironmentFault, RequestError
+    from search.estimators import MLPSearchClassifier, MLPSearchRegressor
     from search.predict.predictor import load
     from search.recipe import Recipe
     from search.sync import sync_studies
@@ -47,6 +50,8 @@ _HOMES = {
     "load": "search.predict.predictor",
     "compare_studies": "search.compare.studies",
     "sync_studies": "search.sync",
+    "MLPSearchClassifier": "search.estimators",
+    "MLPSearchRegressor": "search.estimators",
     "Recipe": "search.recipe",
     "Technique": "search.technique",
     "Numeric": "search.technique",
@@ -58,6 +63,8 @@ _HOMES = {
 
 __all__ = [
     "EnvironmentFault",
+    "MLPSearchClassifier",
+    "MLPSearchRegressor",
     "Metric",
     "Numeric",
     "Recipe",

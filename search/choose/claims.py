@@ -54,6 +54,13 @@ def claims(url: str, study: str) -> Claims:
     return FileClaims(url, study)
 
 
+def remove_locks(url: str, study: str) -> None:
+    """Remove the files that lock a study of this machine, which nobody will open again."""
+    stem = FileClaims(url, study).stem
+    for path in stem.parent.glob(f"{stem.name}*.lock"):
+        path.unlink(missing_ok=True)
+
+
 class FileClaims:
     """Claims by locks on files in the temporary folder, for processes of one machine.
 
@@ -67,7 +74,8 @@ class FileClaims:
         self._taken: dict[int, FileLock] = {}
 
     @cached_property
-    def _stem(self) -> Path:
+    def stem(self) -> Path:
+        """The path with which the names of its locks begin."""
         path = sqlite_path(self._url)
         place = os.path.realpath(path) if path else self._url  # links to a file share its locks
         digest = hashlib.sha256(f"{place}\x1f{self._study}".encode()).hexdigest()[:24]
@@ -75,7 +83,7 @@ class FileClaims:
 
     @cached_property
     def _turn(self) -> FileLock:
-        return FileLock(f"{self._stem}.lock")
+        return FileLock(f"{self.stem}.lock")
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -85,7 +93,7 @@ class FileClaims:
     def take(self, cohort: int) -> bool:
         if cohort in self._taken:
             return True
-        lock = FileLock(f"{self._stem}-{cohort}.lock", timeout=0)
+        lock = FileLock(f"{self.stem}-{cohort}.lock", timeout=0)
         try:
             lock.acquire()
         except Timeout:
@@ -96,7 +104,7 @@ class FileClaims:
     def finish(self, unwritten: Collection[int] = ()) -> None:
         for cohort in self._taken.keys() - set(unwritten):
             self._taken.pop(cohort).release()
-            Path(f"{self._stem}-{cohort}.lock").unlink(missing_ok=True)
+            Path(f"{self.stem}-{cohort}.lock").unlink(missing_ok=True)
 
     def release(self) -> None:
         for lock in self._taken.values():

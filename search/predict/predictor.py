@@ -82,10 +82,14 @@ class Predictor:
         """Return the same predictions with the rows and the notes; for the arguments see `predict`."""
         reach = None if interval is None else conformal.quantile(self.model, interval)
         new = rows if isinstance(rows, NewRows) else read(rows, self.wanted)
-        outputs = torch.cat([self.model.predict(part) for part in torch.split(new.raw, _AT_ONCE)])
+        outputs = self.outputs(new.raw)
         frame = (self._classes if self.wanted.classes else self._numbers)(outputs, reach, new.table.index)
         said = () if interval is None else (conformal.statement(self.model, interval),)
         return Predictions(frame, new, (*new.notes, *said))
+
+    def outputs(self, raw: Tensor) -> Tensor:
+        """Return probabilities or values, ``rows x outputs``, of raw inputs, ``rows x features``."""
+        return torch.cat([self.model.predict(part) for part in torch.split(raw, _AT_ONCE)])
 
     def __repr__(self) -> str:
         meta = self.model.meta

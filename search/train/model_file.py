@@ -165,13 +165,13 @@ class Model:
 
     @torch.no_grad()
     def outputs(self, x: Tensor) -> Tensor:
-        """Return what `predict` does, of scaled inputs ``rows x features``."""
+        """Return what `predict` does, of scaled inputs ``rows x features``, in their precision."""
         targets = self.targets
         mean = torch.zeros(len(x), self.meta.widths[-1], dtype=torch.float64)
         for network in self.networks:
             outputs = network.forward(x).double()
             mean += network.weight * (outputs.softmax(1) if targets is None else outputs)
-        return mean.float() if targets is None else targets.invert(mean.float())
+        return mean.to(x.dtype) if targets is None else targets.invert(mean.to(x.dtype))
 
     @property
     def inputs(self) -> Scaling:
