@@ -40,7 +40,7 @@ def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def outcome(study: BaseStudy, *, seconds: float) -> dict[str, Any]:
-    """Return the result of a run as JSON can hold it: study, objectives, trials, best, epochs trained, seconds, urls."""
+    """Return the result of a run as JSON can hold it: study, objectives, trials, best, epochs, seconds, addresses."""
     trials = study.optuna_study.get_trials(deepcopy=False)
     trial = study.best
     best_trial = None if trial is None else {"number": trial.number, "value": trial.values[0], "params": trial.params}
