@@ -75,13 +75,13 @@ class AcrossFolds(Scoring):
         return self._interval(arm.scores, 1)
 
     def difference(self, first: Arm, second: Arm, family: int) -> Difference:
-        return self._difference(first.scores - second.scores, family)
+        return self.of_values(first.scores - second.scores, family)
 
     def loss_interval(self, arm: Arm) -> Interval:
         return self._interval(arm.losses, 1)
 
     def loss_difference(self, first: Arm, second: Arm, family: int) -> Difference:
-        return self._difference(first.losses - second.losses, family)
+        return self.of_values(first.losses - second.losses, family)
 
     def counts(self, arm: Arm) -> str:
         return f"{len(arm.scores)} folds"
@@ -95,7 +95,8 @@ class AcrossFolds(Scoring):
             " split is not read",
         ]
 
-    def _difference(self, values: Floats, family: int) -> Difference:
+    def of_values(self, values: Floats, family: int = 1) -> Difference:
+        """Return the mean of the folds' paired differences, ``(folds,)``, with its interval."""
         interval, spread = self._interval(values, family), float(values.std(ddof=1))
         error = self._error(values)
         t = abs(interval.value) / error if error > 0 else 0.0 if interval.value == 0 else np.inf
