@@ -18,6 +18,7 @@ from support.small_studies import Crash, Quiet, small
 import search
 from search import Study, compare_studies
 from search.compare.pairs import Arm, Shared
+from search.compare.scoring import Accuracy
 from search.compare.verdict import Comparison
 from search.replay.result import Difference, Replay
 from search.show import html
@@ -138,7 +139,7 @@ def test_whatever_names_are_made_of_is_shown_as_it_is(tmp_path: Path) -> None:
         in replay.words
     )
     arms = [Arm(name, 0, {"activation": EVIL}, name, 1, 0.5, np.eye(3), np.eye(3), 1) for name in (EVIL, "$\\frac{1$")]
-    compared = Comparison.of("accuracy", arms, {(EVIL, "$\\frac{1$"): Shared([EVIL], EVIL)}, [EVIL], same_loss=True)
+    compared = Comparison.of(Accuracy(), arms, {(EVIL, "$\\frac{1$"): Shared([EVIL], EVIL)}, [EVIL], same_loss=True)
     assert EVIL in [cell for row in page(compared).rows for cell in row]
 
 
