@@ -124,6 +124,22 @@ def test_groups_stay_together() -> None:
     groups = np.repeat([f"group {number}" for number in range(30)], 5)
     fitted = MLPSearchClassifier(**SMALL).fit(X, Y, groups=groups)
     assert any("30 groups" in note for note in fitted.notes_)
+    with pytest.raises(ValueError, match="groups is missing in row 3"):
+        fitted.fit(X, Y, groups=[1, 2, None, *range(147)])
+
+
+def test_notes_name_the_classes() -> None:
+    labels = np.where(np.arange(len(X)) < 15, "rare", "common")
+    assert any("'rare' has 15 rows" in note for note in MLPSearchClassifier(**SMALL).fit(X, labels).notes_)
+
+
+def test_a_space_may_be_words_values_or_tables() -> None:
+    space = {"lr": "1e-3:1e-1:log", "hidden": ["8", "16"], "l2": {"low": 1e-4, "high": 1e-3}}
+    arguments = {**SMALL, "hidden": None, "set": {"batch_size": 32}, "space": space}
+    params = MLPSearchClassifier(**arguments).fit(X, Y).best_params_
+    assert params["hidden"] in ("8", "16")
+    assert 1e-3 <= params["lr"] <= 1e-1
+    assert 1e-4 <= params["l2"] <= 1e-3
 
 
 def test_the_trials_are_a_table_as_those_of_a_grid_search(tmp_path: Path) -> None:
