@@ -133,8 +133,7 @@ def read(
         raise files.no_test_part("data in memory", rules)
     source = (_of_arrays if given.frame is None else _of_frame)(given, target, rules, options, kinds)
     first, *others = source.notes
-    source = replace(source, notes=(first, *given.notes, *others))
-    return replace(source, classes=given.classes) if given.classes else source
+    return replace(source, notes=(first, *given.notes, *others))
 
 
 def _of_frame(
@@ -155,7 +154,7 @@ def _of_frame(
         part: table_files.read_alike(files.expanded(_existing(part, file)), whole, asked)
         for part, file in rules.files.items()
     }
-    return sources.of_tables(whole, parts, names, target or ",".join(names), rules, options)
+    return sources.of_tables(whole, parts, names, target or ",".join(names), rules, options, given.classes)
 
 
 def _existing(part: str, file: str) -> str:

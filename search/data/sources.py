@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ def of_tables(
     target: str,
     rules: Rules,
     options: Mapping[str, Any],
+    classes: tuple[str, ...] = (),
 ) -> Source:
     """Return the data set of a table.
 
@@ -60,6 +62,7 @@ def of_tables(
         target: what the user calls them.
         rules: the rules of the split, which name columns.
         options: those of `files.read`.
+        classes: the names of the classes 0, 1, 2 ... that the target holds; () to take the values themselves.
 
     Raises:
         RequestError: a column does not exist or has two roles, or a target cannot be used.
@@ -84,6 +87,8 @@ def of_tables(
         targets = infer(np.column_stack([columns[name] for name in target_names]), shown, options.get("task"))
     except BadRow as bad:
         raise RequestError(bad.at(where(bad.row))) from None
+    if classes:
+        targets = replace(targets, classes=classes)
     specs = {name: whole.specs[name] for name in inputs}
     reading = {name: options[name] for name in table_files.READING if name in options}
     said = (*whole.notes, *without_target, *left_out, *imbalance(targets, shown))

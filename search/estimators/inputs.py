@@ -95,12 +95,13 @@ def groups_of(groups: Any, rows: int) -> NDArray[np.int64] | None:
     """Return the number of each row's group, ``(rows,)``.
 
     Raises:
-        ValueError: there is not one group for each row.
+        ValueError: there is not one group for each row, or it is missing.
     """
     if groups is None:
         return None
-    names: NDArray[Any] = check_array(groups, ensure_2d=False, dtype=None, input_name="groups")
-    if names.shape != (rows,):
-        raise ValueError(f"groups.shape == {names.shape}, expected {(rows,)}")
-    numbers: NDArray[np.int64] = np.unique(names, return_inverse=True)[1].astype(np.int64)
-    return numbers
+    numbers, _ = pd.factorize(np.asarray(groups).reshape(-1))
+    if numbers.shape != (rows,):
+        raise ValueError(f"groups has {len(numbers)} values, expected one for each of {rows} rows")
+    if (numbers < 0).any():
+        raise ValueError(f"groups is missing in row {int((numbers < 0).argmax()) + 1}")
+    return numbers.astype(np.int64)

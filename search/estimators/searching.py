@@ -102,9 +102,7 @@ def recipe_of(params: Mapping[str, Any], data: Mapping[str, Any], seed: int) -> 
     if fixed:
         changes["set"] = fixed
     if params["space"]:
-        changes["space"] = {
-            name: parse_range(name, one) if isinstance(one, str) else one for name, one in params["space"].items()
-        }
+        changes["space"] = {name: _range(name, one) for name, one in params["space"].items()}
     if params["objective"] is not None:
         changes["objective"] = [params["objective"]] if isinstance(params["objective"], str) else params["objective"]
     if params["sampler"] is not None:
@@ -158,6 +156,13 @@ def trained(study: BaseStudy, ensemble: int, log: Log | None, *, again: bool) ->
 def _digest(study: BaseStudy) -> str:
     fields = identity.describe(study.recipe, study.space, study.data, study.loss)
     return hashlib.sha256(repr(sorted(fields.items())).encode()).hexdigest()[:12]
+
+
+def _range(name: str, values: Any) -> Any:
+    """Return a range as a recipe's table: from "1e-4:1e-1:log", or the values to choose from."""
+    if isinstance(values, str):
+        return parse_range(name, values)
+    return values if isinstance(values, Mapping) else {"choices": [_plain(value) for value in values]}
 
 
 def _plain(value: Any) -> Any:

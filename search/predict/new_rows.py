@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from search.data import Data, Preprocessor, arrays, table_files
+from search.data import Data, Preprocessor, arrays, memory, table_files
 from search.data.column_spec import parse
 from search.data.targets import BadRow
 from search.errors import RequestError, clip, listed, nearest
@@ -108,6 +108,8 @@ def read(rows: Rows, wanted: Wanted) -> NewRows:
         return _file(Path(os.path.expanduser(rows)), wanted)
     if isinstance(rows, np.ndarray | Tensor):
         return _array(np.asarray(rows), wanted, "the array")
+    if memory.is_frame(rows):
+        rows = memory.as_frame(rows)
     if not isinstance(rows, pd.DataFrame):
         try:
             rows = pd.DataFrame(rows)

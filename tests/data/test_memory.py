@@ -12,6 +12,7 @@ import torch
 
 from search import RequestError
 from search.data import Data, load, load_folds, memory
+from search.predict.new_rows import Wanted, read
 
 ROWS = 60
 
@@ -137,6 +138,13 @@ class Foreign:
 def test_frames_of_other_libraries_become_frames_of_pandas(converts: bool) -> None:
     frame = table()
     same(given(Foreign(frame, converts=converts), target="price"), given(frame, target="price"))
+
+
+def test_new_rows_may_be_in_a_frame_of_another_library() -> None:
+    frame = table()
+    wanted = Wanted.by_data("study", given(frame, target="price"))
+    theirs = read(Foreign(frame, converts=True), wanted)
+    assert torch.equal(theirs.raw, read(frame, wanted).raw)
 
 
 def test_a_note_says_that_rows_are_paired_by_their_place() -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
+from optuna.trial import TrialState
 from sklearn.base import clone
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import load_diabetes, load_iris, make_regression
@@ -21,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 import regsearch
 from search import MLPSearchClassifier, MLPSearchRegressor, Study, load
+from search.record.curves import CURVES, Curves
 
 SMALL: dict[str, Any] = {"trials": 2, "epochs": 10, "hidden": 16, "set": {"lr": 0.01, "batch_size": 32}}
 SMALL |= {"random_state": 0, "device": "cpu"}
@@ -124,6 +127,22 @@ def test_groups_stay_together() -> None:
     groups = np.repeat([f"group {number}" for number in range(30)], 5)
     fitted = MLPSearchClassifier(**SMALL).fit(X, Y, groups=groups)
     assert any("30 groups" in note for note in fitted.notes_)
+    with pytest.raises(ValueError, match="groups is missing in row 3"):
+        fitted.fit(X, Y, groups=[1, 2, None, *range(147)])
+
+
+def test_notes_name_the_classes() -> None:
+    labels = np.where(np.arange(len(X)) < 15, "rare", "common")
+    assert any("'rare' has 15 rows" in note for note in MLPSearchClassifier(**SMALL).fit(X, labels).notes_)
+
+
+def test_a_space_may_be_words_values_or_tables() -> None:
+    space = {"lr": "1e-3:1e-1:log", "hidden": ["8", "16"], "l2": {"low": 1e-4, "high": 1e-3}}
+    arguments = {**SMALL, "hidden": None, "set": {"batch_size": 32}, "space": space}
+    params = MLPSearchClassifier(**arguments).fit(X, Y).best_params_
+    assert params["hidden"] in ("8", "16")
+    assert 1e-3 <= params["lr"] <= 1e-1
+    assert 1e-4 <= params["l2"] <= 1e-3
 
 
 def test_the_trials_are_a_table_as_those_of_a_grid_search(tmp_path: Path) -> None:
@@ -137,6 +156,12 @@ def test_the_trials_are_a_table_as_those_of_a_grid_search(tmp_path: Path) -> Non
     assert fitted.best_score_ == table["mean_test_score"].max()
     assert table["params"][fitted.best_index_] == fitted.best_params_
     assert table["param_l2"].tolist() == [params["l2"] for params in table["params"]]
+    names = optuna.get_all_study_names(arguments["storage"])
+    (study,) = (optuna.load_study(study_name=name, storage=arguments["storage"]) for name in names)
+    for row, trial in zip(splits.to_numpy(), study.trials, strict=True):
+        curves = Curves.decode(trial.user_attrs[CURVES]).of("val_accuracy")
+        if trial.state == TrialState.COMPLETE:
+            np.testing.assert_allclose(row, curves[:, curves.mean(axis=0).argmax()])
     again = MLPSearchClassifier(objective="val_accuracy", **arguments).fit(X, Y)
     pd.testing.assert_frame_equal(pd.DataFrame(again.cv_results_), table)
     np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
@@ -184,6 +209,8 @@ def test_columns_are_those_of_the_fit() -> None:
     assert fitted.feature_names_in_.tolist() == list(X.columns)
     with pytest.raises(ValueError, match="feature names"):
         fitted.predict(X[X.columns[::-1]])
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        assert (fitted.predict(X.to_numpy()) == fitted.predict(X)).all()
     odd = X.set_axis(["target", " groups", "", "target "], axis=1)
     np.testing.assert_array_equal(MLPSearchClassifier(**SMALL).fit(odd, Y).predict(odd), fitted.predict(X))
 
