@@ -5,8 +5,8 @@ its best validation epoch, as in a study. Its 90% intervals come from the valida
 and are counted on the test rows. An exact 90% would be 90% of the test rows of all redraws together.
 
 Folds: each redraw draws other rows of the table and cuts them into 5 folds. One setting is compared with itself on
-other replicates, as `regsearch compare` does (`search.compare.across_folds`), on the loss and on the score. At most 5% of
-the redraws may say that one is better.
+other replicates, as `regsearch compare` does (`search.compare.across_folds`), on the loss and on the score. At most 5%
+of the redraws may say that one is better.
 
     python benchmarks/redraws.py TABLE --target COLUMN [--coverage 200] [--folds 400] [--rows 500] [--json FILE]
 
