@@ -1,9 +1,9 @@
 """Choose an ensemble of networks by their common validation loss, greedily and with replacement.
 
-Every replicate of the best trials is a candidate. The ensemble begins with the k best of them, where k <= 5 is the
-number that gives the lowest loss. Then it takes again and again the candidate that gives the lowest loss, until it has
-made N choices. A network that was chosen c times has the weight c / N. The prediction is the weighted mean of
-probabilities, ``sum_i w_i softmax(z_i)``, or of values.
+Every replicate of the best trials is a candidate, and in a study of few replicates more are trained, up to three. The
+ensemble begins with the k best candidates, where k <= 5 is the number that gives the lowest loss. Then it takes again
+and again the candidate that gives the lowest loss, until it has made N choices. A network that was chosen c times has
+the weight c / N. The prediction is the weighted mean of probabilities, ``sum_i w_i softmax(z_i)``, or of values.
 
 Both the choice and the loss that is reported are of the same validation rows, so the loss is optimistic.
 
@@ -27,7 +27,7 @@ from search.errors import RequestError, counted
 from search.record.curves import CURVES, Curves
 from search.study.model import Chosen
 from search.study.progress import Log
-from search.study.retrain import Retrained, Retraining, retrain
+from search.study.retrain import Retrained, Retraining, complete_trial, retrain
 from search.train.losses import REGRESSION
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 TRIALS = 20
 """The number of best trials whose replicates are candidates."""
+_REPLICATES = 3
 _START = 5
 Loss = Callable[[Tensor], float]
 
@@ -67,16 +68,12 @@ def choose(study: BaseStudy, count: int, log: Log | None = None) -> Ensemble:
         log: gets lines on the progress; by default they are shown on stderr.
 
     Raises:
-        RequestError: there are not two networks to choose from.
+        RequestError: the study has no complete trial, or all networks diverge.
     """
+    complete_trial(study, None)  # which raises an error if there is none
     trials = candidates(study)
     retrainings = [Retraining.of(study, one.number, one.params, _replicates(study, one)) for one in trials]
     networks = sum(len(one.replicates) for one in retrainings)
-    if networks < 2:
-        raise RequestError(
-            f"an ensemble needs two networks or more, but study {study.name!r} has"
-            f" {counted(len(trials), 'complete trial')} with {counted(networks, 'network')}"
-        )
     of = "best trial" if len(trials) == 1 else f"{len(trials)} best trials"
     what = f"training {counted(networks, 'network')} of the {of} again"
     found = sorted(retrain(retrainings, what, log), key=lambda one: (one.val_loss, one.trial, one.replicate))
@@ -140,9 +137,13 @@ def loss_of(data: Data, name: str) -> Loss:
 
 
 def _replicates(study: BaseStudy, trial: FrozenTrial) -> list[int]:
-    """Return a trial's replicates; in a cross-validation those of the first fold, because all need the same rows."""
-    count = Curves.decode(trial.user_attrs[CURVES]).replicates
-    return [replicate for replicate in range(count) if study.batches.fold(replicate) == 0]
+    """Return a trial's replicates, at least three; in a cross-validation those of the first fold.
+
+    The networks of other folds have learned from the rows that choose.
+    """
+    folds = len(study.batches.folds)
+    own = Curves.decode(trial.user_attrs[CURVES]).replicates // folds
+    return [folds * number for number in range(max(own, _REPLICATES))]
 
 
 def _predicted(study: BaseStudy, one: Retrained) -> Tensor:

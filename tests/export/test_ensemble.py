@@ -97,6 +97,7 @@ def test_an_ensemble_predicts_the_mean_of_its_networks(study: Study, capsys: pyt
     loss = F.nll_loss(mean.log(), study.data.y_val).item()
     assert said["val_loss"] == pytest.approx(loss, rel=1e-5)
     of_all = {(one.trial, one.replicate): one.val_loss for one in retrain(_every(study), "all")}
+    assert len(of_all) == 18
     best = min(of_all.values())
     assert min(one["val_loss"] for one in members) == best
     (text,) = [note for note in said["notes"] if note.startswith("validation loss")]
@@ -118,7 +119,7 @@ def test_an_ensemble_predicts_the_mean_of_its_networks(study: Study, capsys: pyt
 
 
 def _every(study: Study) -> list[Retraining]:
-    return [Retraining.of(study, trial.number, trial.params, [0, 1]) for trial in study.optuna_study.trials]
+    return [Retraining.of(study, trial.number, trial.params, [0, 1, 2]) for trial in study.optuna_study.trials]
 
 
 def test_an_ensemble_of_a_regression_averages_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,7 +170,7 @@ def test_members_of_a_cross_validation_share_the_first_fold(tmp_path: Path) -> N
         observers=[Quiet()]
     )
     model = study.export(tmp_path / "model.safetensors", ensemble=5).model
-    assert {member.replicate for member in model.meta.members} <= {0, 3}, "the others have learned from these rows"
+    assert {member.replicate for member in model.meta.members} <= {0, 3, 6}, "the others have learned from these rows"
     assert model.meta.val_loss == pytest.approx(
         F.nll_loss(model.predict(study.data.inputs.invert(study.data.x_val)).log(), study.data.y_val).item(), rel=1e-4
     )
@@ -196,10 +197,17 @@ def test_what_is_no_ensemble(study: Study, tmp_path: Path, capsys: pytest.Captur
     assert re.search("holds trial .* of small-wine, not an ensemble of small-wine", capsys.readouterr().err)
 
 
-def test_one_network_is_no_ensemble(tmp_path: Path) -> None:
-    alone = small(tmp_path, trials=1, ask_batch=1).run(observers=[Quiet()])
-    with pytest.raises(RequestError, match="needs two networks or more, but study 'small-wine' has 1 complete trial"):
+def test_more_replicates_are_trained_where_there_are_few(tmp_path: Path) -> None:
+    alone = small(tmp_path, trials=1, ask_batch=1)
+    with pytest.raises(RequestError, match="study 'small-wine' has no complete trial"):
         alone.export(tmp_path / "model.safetensors", ensemble=3)
+    exported = alone.run(observers=[Quiet()]).export(tmp_path / "model.safetensors", ensemble=9)
+    assert "chosen from 3 networks of the best trial" in exported.notes[0]
+    (trial,) = alone.optuna_study.trials
+    losses = {one.replicate: one.val_loss for one in retrain([Retraining.of(alone, 0, trial.params, range(3))], "all")}
+    best = min(losses, key=losses.__getitem__)
+    assert best in {one.replicate for one in exported.model.meta.members if one.val_loss == losses[best]}
+    assert best > 0, "a replicate that the search has not trained"
 
 
 def test_the_members_of_a_file_are_checked_and_refused_as_a_start(study: Study, tmp_path: Path) -> None:
