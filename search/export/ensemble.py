@@ -29,6 +29,7 @@ from search.study.model import Chosen
 from search.study.progress import Log
 from search.study.retrain import Retrained, Retraining, complete_trial, retrain
 from search.train.losses import REGRESSION
+from search.train.metrics.objective import VAL_LOSS
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -47,14 +48,18 @@ class Ensemble:
     Attributes:
         members: its networks, the most often chosen first.
         val_loss: its validation loss.
-        best_val_loss: the validation loss of the best single candidate.
+        objective: the name of the metric that it was chosen by, the study's first objective.
+        value: this metric of the ensemble for the validation rows.
+        best_value: the same of the best single candidate.
         candidates: the number of networks to choose from.
         trials: the number of their trials.
     """
 
     members: Sequence[Chosen]
     val_loss: float
-    best_val_loss: float
+    objective: str
+    value: float
+    best_value: float
     candidates: int
     trials: int
 
@@ -76,18 +81,20 @@ def choose(study: BaseStudy, count: int, log: Log | None = None) -> Ensemble:
     networks = sum(len(one.replicates) for one in retrainings)
     of = "best trial" if len(trials) == 1 else f"{len(trials)} best trials"
     what = f"training {counted(networks, 'network')} of the {of} again"
-    found = sorted(retrain(retrainings, what, log), key=lambda one: (one.val_loss, one.trial, one.replicate))
+    aim = study.objectives.first
+    retrained = retrain(retrainings, what, log)
+    found = sorted(retrained, key=lambda one: (aim.loss(one.objective), one.trial, one.replicate))
     if not found:
         raise RequestError(f"the best trials of study {study.name!r} diverge when they are trained again")
-    loss = loss_of(study.data, study.loss)
+    loss, measure = loss_of(study.data, study.loss), objective_of(study)
     predicted = [_predicted(study, one) for one in found]
-    counts = Counter(select(predicted, loss, count))
+    counts = Counter(select(predicted, lambda one: aim.loss(measure(one)), count))
     mean = sum((predicted[index] * times for index, times in counts.items()), torch.zeros(())) / count
     members = [
         Chosen(found[index].trial, found[index].replicate, found[index].network, found[index].val_loss, count=times)
         for index, times in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     ]
-    return Ensemble(members, loss(mean), loss(predicted[0]), len(found), len(trials))
+    return Ensemble(members, loss(mean), aim.name, measure(mean), measure(predicted[0]), len(found), len(trials))
 
 
 def candidates(study: BaseStudy) -> list[FrozenTrial]:
@@ -102,7 +109,7 @@ def select(predictions: Sequence[Tensor], loss: Loss, count: int) -> list[int]:
 
     Args:
         predictions: each candidate's probabilities or values, ``rows x outputs``, the best candidate first.
-        loss: the loss of a prediction.
+        loss: the loss of a prediction, or its objective with the sign that makes it one.
         count: the number of choices.
     """
     best_first: list[tuple[float, int]] = []
@@ -118,6 +125,21 @@ def select(predictions: Sequence[Tensor], loss: Loss, count: int) -> list[int]:
         chosen.append(losses.index(min(losses)))
         total += predictions[chosen[-1]]
     return chosen
+
+
+def objective_of(study: BaseStudy) -> Loss:
+    """Return the study's first objective of predictions for the validation rows; they are as in `loss_of`."""
+    name, data = study.objectives.first.name, study.data
+    if name == VAL_LOSS.name:
+        return loss_of(data, study.loss)
+    metric = next(one for one in study.metrics if one.name == name)
+    weights = None if data.w_val is None else data.w_val.double().cpu()
+    if data.targets is None:
+        y = data.y_val.cpu()
+        return lambda probabilities: float(metric(y, probabilities[None], weights)[0])
+    in_units = data.targets.invert
+    y = in_units(data.y_val.double().cpu())
+    return lambda values: float(metric(y, in_units(values)[None], weights)[0])
 
 
 def loss_of(data: Data, name: str) -> Loss:

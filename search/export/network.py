@@ -175,7 +175,7 @@ def _on(found: selection.Ensemble, count: int, folds: int) -> list[str]:
     fold = " (those of the first fold)" if folds > 1 else ""
     return [
         f"chosen from {of}{fold}, with weights in {count}ths: {chosen}",
-        f"validation loss: best single network {found.best_val_loss:.4g}, ensemble {found.val_loss:.4g}"
+        f"{found.objective}: best single network {found.best_value:.4g}, ensemble {found.value:.4g}"
         " (both were chosen on these rows, so both are optimistic)",
     ]
 

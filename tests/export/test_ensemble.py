@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 from support.small_studies import SMALL, Quiet, small
 from torch.nn import functional as F
 
@@ -100,7 +101,7 @@ def test_an_ensemble_predicts_the_mean_of_its_networks(study: Study, capsys: pyt
     assert len(of_all) == 18
     best = min(of_all.values())
     assert min(one["val_loss"] for one in members) == best
-    (text,) = [note for note in said["notes"] if note.startswith("validation loss")]
+    (text,) = [note for note in said["notes"] if note.startswith("val_loss")]
     assert f"best single network {best:.4g}, ensemble {loss:.4g}" in text
     assert "optimistic" in text
     # The printed lines, without this package; the model as plain modules; ONNX; and the model itself.
@@ -217,3 +218,24 @@ def test_the_members_of_a_file_are_checked_and_refused_as_a_start(study: Study, 
     assert model.digest == load(tmp_path / "model.safetensors").digest
     with pytest.raises(RequestError, match="holds an ensemble, of which no one network can be trained on"):
         small(tmp_path, techniques=["fine_tune"], set={"source": str(tmp_path / "model.safetensors")}, space={})
+
+
+@pytest.mark.usefixtures("in_an_empty_folder")
+def test_an_ensemble_is_chosen_by_the_objective(tmp_path: Path) -> None:
+    made = small(tmp_path, objective=["val_roc_auc"], pruner={"name": "none"}).run(observers=())
+    chosen = ensemble.choose(made, 5, log=lambda _line: None)
+    assert chosen.objective == "val_roc_auc"
+
+    def auc(probabilities: torch.Tensor) -> float:
+        truth = made.data.y_val.numpy()
+        return float(roc_auc_score(truth, probabilities.numpy(), multi_class="ovr", labels=[0, 1, 2]))
+
+    mean = torch.zeros(len(made.data.x_val), 3, dtype=torch.float64)
+    singles = []
+    for one in chosen.members:
+        found = one.network.predict(made.batches.x_val)[0, :, :3].double().softmax(1)
+        mean += one.count / 5 * found
+        singles.append(auc(found))
+    assert chosen.value == pytest.approx(auc(mean), abs=1e-6)
+    assert chosen.best_value == pytest.approx(max(singles), abs=1e-6)
+    assert chosen.value >= chosen.best_value - 1e-9, "the first choice is the best network or better"
