@@ -5,6 +5,7 @@
 From Python, start with `Study`. Each command has a method or a function of the same name, which returns an object.
 Printed, the object is the command's text; a notebook shows it as a table or a figure; its attributes are the numbers.
 
+    regsearch data homes.csv        describe_data("homes.csv")
     regsearch run l2                study = Study("l2"); study.run(); study.best, study.trials(), study.curves()
     regsearch run l2 --check        study.check()
     regsearch report l2             study.report()
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from search.api import Study, load_study
     from search.compare.studies import compare_studies
+    from search.data.card import describe_data
     from search.errors import EnvironmentFault, RequestError
     from search.estimators import MLPSearchClassifier, MLPSearchRegressor
     from search.predict.predictor import load
@@ -49,6 +51,7 @@ _HOMES = {
     "load_study": "search.api",
     "load": "search.predict.predictor",
     "compare_studies": "search.compare.studies",
+    "describe_data": "search.data.card",
     "sync_studies": "search.sync",
     "MLPSearchClassifier": "search.estimators",
     "MLPSearchRegressor": "search.estimators",
@@ -73,6 +76,7 @@ __all__ = [
     "Study",
     "Technique",
     "compare_studies",
+    "describe_data",
     "load",
     "load_study",
     "sync_studies",

@@ -29,9 +29,9 @@ def data(
     options = {name: parse_values(value) for name, value in pairs("--data", data or ()).items()}
     columns = pairs("--column", column or (), "NAME=KIND")
     with opening(file):
-        from search.data.card import describe
+        from search.data.card import describe_data
 
-        card = describe(file, target, options, columns)
+        card = describe_data(file, target, options, columns)
     print(json.dumps(card.outcome(), allow_nan=False) if json_ else card)
 
 

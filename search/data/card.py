@@ -118,9 +118,9 @@ class DataCard:
         return f"{self.file}: {counted(self.rows, 'row')}, {what}, {counted(self.inputs, 'input')}"
 
 
-def describe(
+def describe_data(
     dataset: str,
-    target: str | None,
+    target: str | None = None,
     options: Mapping[str, Any] | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> DataCard:

@@ -15,7 +15,7 @@ from search import __main__ as program
 from search import run
 from search.data import __main__ as command
 from search.data import leaks, load
-from search.data.card import describe
+from search.data.card import describe_data
 from search.errors import RequestError
 from search.recipe import Recipe
 
@@ -40,7 +40,7 @@ def loans() -> pd.DataFrame:
 
 def test_the_card_says_what_each_column_is_and_becomes() -> None:
     loans().to_csv("loans.csv", index=False)
-    card = describe("loans.csv", "state")
+    card = describe_data("loans.csv", "state")
     data = load("loans.csv", target="state")
     assert {column.name: (column.kind, column.role) for column in card.columns} == {
         "id": ("number", "left out"),
@@ -60,7 +60,7 @@ def test_the_card_says_what_each_column_is_and_becomes() -> None:
 
 def test_a_column_that_gives_the_target_away_is_suspicious() -> None:
     loans().to_csv("loans.csv", index=False)
-    card = describe("loans.csv", "state")
+    card = describe_data("loans.csv", "state")
     assert card.suspicious == ("reminders",)
     scores = {column.name: column.alone for column in card.columns}
     assert scores["reminders"] == 1.0
@@ -70,9 +70,9 @@ def test_a_column_that_gives_the_target_away_is_suspicious() -> None:
     assert "suspicious: reminders nearly predicts the target alone: would it be known before" in str(card)
     frame = loans().assign(price=lambda one: one["amount"].fillna(0) * 3 + 1)
     frame.to_csv("loans.csv", index=False)
-    assert describe("loans.csv", "price").suspicious == ("amount",)
+    assert describe_data("loans.csv", "price").suspicious == ("amount",)
     # Without them nothing is suspicious.
-    assert describe("loans.csv", "state", {"drop": "reminders"}).suspicious == ()
+    assert describe_data("loans.csv", "state", {"drop": "reminders"}).suspicious == ()
 
 
 def test_the_score_of_a_column_is_its_balanced_accuracy() -> None:
@@ -93,11 +93,11 @@ def test_rows_without_a_target_and_several_targets() -> None:
     frame.loc[:9, "state"] = None
     frame.to_csv("loans.csv", index=False)
     with pytest.raises(RequestError, match=r"is missing in line 2 .10 rows in all"):
-        describe("loans.csv", "state")
-    card = describe("loans.csv", "state", {"missing_target": "drop"})
+        describe_data("loans.csv", "state")
+    card = describe_data("loans.csv", "state", {"missing_target": "drop"})
     assert card.rows == sum(card.classes.values()) == 110
     loans().fillna(0).to_csv("loans.csv", index=False)
-    both = describe("loans.csv", "amount, reminders")
+    both = describe_data("loans.csv", "amount, reminders")
     assert [column.name for column in both.columns if column.role == "target"] == ["amount", "reminders"]
     assert both.classes == {}
 
@@ -108,7 +108,7 @@ def test_the_command_prints_the_card(capsys: pytest.CaptureFixture[str]) -> None
     words = ["loans.csv", "--target", "state", "--column", "zip=number", "--data", "dates=drop"]
     assert command.main([*words, "--json"]) == 0
     outcome = json.loads(capsys.readouterr().out)
-    assert outcome == describe("loans.csv", "state", {"dates": "drop"}, {"zip": "number"}).outcome() | {
+    assert outcome == describe_data("loans.csv", "state", {"dates": "drop"}, {"zip": "number"}).outcome() | {
         "columns": outcome["columns"],
         "notes": outcome["notes"],
         "suspicious": ["reminders"],

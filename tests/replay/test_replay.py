@@ -216,15 +216,15 @@ def test_other_data_is_refused(said: Said, monkeypatch: pytest.MonkeyPatch) -> N
     read = tables.read
 
     def changed(*given: Any) -> Any:
-        raw = read(*given)
-        raw.train.x[0, 0] += 1
-        return raw
+        source = read(*given)
+        source.inputs.x[:, 0] += 1
+        return source
 
     monkeypatch.setattr(tables, "read", changed)
     out, (line,) = said("small-wine", 0, status=2)
     assert out == ""
     assert "study 'small-wine' exists and differs in data: " in line
-    assert line.endswith("give the data, and the --technique files, that it was run with")
+    assert line.endswith("give the data, and the --technique and --metric files, that it was run with")
 
 
 def test_what_cant_be_replayed_is_refused_in_one_line(folder: Path, said: Said) -> None:

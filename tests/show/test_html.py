@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -211,10 +210,10 @@ def test_each_command_has_a_twin_in_python(folder: Path, monkeypatch: pytest.Mon
         for path in places
         if "= application()" in path.read_text()
     }
-    assert commands == {"run", "report", "export", "compare", "replay", "uncertainty", "sync"}
+    assert commands == {"data", "run", "report", "export", "predict", "compare", "replay", "uncertainty", "sync"}
     for name in commands:
-        twin: Callable[..., Any] | None = getattr(Study, name, None) or getattr(search, f"{name}_studies", None)
-        assert callable(twin), name
+        twins = getattr(Study, name, None), *(getattr(search, f, None) for f in (f"{name}_studies", f"describe_{name}"))
+        assert any(callable(twin) for twin in twins), name
         assert f"regsearch {name} " in (search.__doc__ or "")
     monkeypatch.chdir(folder)
     loaded = search.load_study("small-wine", storage="sqlite:///study.db")

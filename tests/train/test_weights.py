@@ -12,7 +12,6 @@ from torch import Tensor
 
 from search.data import Data
 from search.recipe.discovery import discover
-from search.train.compiled import network as compiled_network
 from search.train.engine import Engine
 
 MakeData = Callable[..., Data]
@@ -71,8 +70,8 @@ def test_a_weight_is_a_number_of_rows(make_data: MakeData, engine: Engine, loss:
 @needs_kernels
 def test_weights_where_several_threads_share_a_slot(make_data: MakeData, monkeypatch: pytest.MonkeyPatch) -> None:
     both = weighted_and_repeated(make_data(60, 13, 3))
-    monkeypatch.setattr(compiled_network, "share", lambda: 3)
-    monkeypatch.setattr(compiled_network, "_SHARED", 0)
+    monkeypatch.setattr("search.train.compiled.network.share", lambda: 3)
+    monkeypatch.setattr("search.train.compiled.network._SHARED", 0)
     assert_same(
         *(train_pack(make_pack(data, [adam(), adam(1e-2)], dtype=torch.float64, batch_size=1000)) for data in both)
     )
