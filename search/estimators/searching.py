@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -148,9 +148,7 @@ def trained(study: BaseStudy, ensemble: int, log: Log | None, *, again: bool) ->
         members = [retrained(study, number, log)]
     if again:
         members, loss = refit(study, members, log), None
-    model = with_scores(model_of(study, members[0]) if ensemble == 1 else ensemble_of(study, members, loss), study.data)
-    # A view would be pickled with all of the tensor that it is a part of.
-    return replace(model, tensors={name: tensor.clone() for name, tensor in model.tensors.items()})
+    return with_scores(model_of(study, members[0]) if ensemble == 1 else ensemble_of(study, members, loss), study.data)
 
 
 def _digest(study: BaseStudy) -> str:
