@@ -127,8 +127,7 @@ def trained(study: BaseStudy, ensemble: int, log: Log | None, *, again: bool) ->
 
     Args:
         study: the study.
-        ensemble: the number of choices for an ensemble (`search.export.ensemble`); 1 for a single network. If there is
-            only one network, it is taken.
+        ensemble: the number of choices for an ensemble (`search.export.ensemble`); 1 for a single network.
         log: gets lines on what is trained; by default they are shown on stderr.
         again: whether to train on training and validation rows (`search.export.refit`).
 
@@ -136,8 +135,6 @@ def trained(study: BaseStudy, ensemble: int, log: Log | None, *, again: bool) ->
         RequestError: see `search.export.network.export`.
     """
     loss: float | None = None
-    if len(selection.candidates(study)) * study.recipe.replicates < 2:
-        ensemble = 1  # the pruner has left a single network
     if ensemble > 1:
         found = selection.choose(study, ensemble, log)
         members, loss = list(found.members), found.val_loss
