@@ -221,13 +221,13 @@ def _pair(x: pd.DataFrame, y: Any) -> Memory:
         notes.append("data frame: x and y have different indexes, so row 1 of x belongs to row 1 of y, and so on")
     every = headers.clean([*map(str, x.columns), *map(str, targets.columns)]).names
     both = pd.concat([x.reset_index(drop=True), targets.reset_index(drop=True)], axis=1)
-    both.columns = pd.Index(every)
     return Memory(frame=both, target_names=every[len(x.columns) :], notes=tuple(notes))
 
 
 def _array(data: Any, name: str) -> NDArray[Any]:
     if isinstance(data, Tensor):
-        return data.detach().cpu().numpy()
+        own = data.detach().cpu()
+        return own.float().numpy() if own.dtype == torch.bfloat16 else own.numpy()  # numpy has no bfloat16
     if is_frame(data):
         data = as_frame(data)
     if data is None or isinstance(data, str | bytes | Mapping):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +127,7 @@ def trained(study: BaseStudy, ensemble: int, log: Log | None, *, again: bool) ->
 
     Args:
         study: the study.
-        ensemble: the number of choices for an ensemble (`search.export.ensemble`); 1 for a single network. If there is
-            only one network, it is taken.
+        ensemble: the number of choices for an ensemble (`search.export.ensemble`); 1 for a single network.
         log: gets lines on what is trained; by default they are shown on stderr.
         again: whether to train on training and validation rows (`search.export.refit`).
 
@@ -136,8 +135,6 @@ def trained(study: BaseStudy, ensemble: int, log: Log | None, *, again: bool) ->
         RequestError: see `search.export.network.export`.
     """
     loss: float | None = None
-    if len(selection.candidates(study)) * study.recipe.replicates < 2:
-        ensemble = 1  # the pruner has left a single network
     if ensemble > 1:
         found = selection.choose(study, ensemble, log)
         members, loss = list(found.members), found.val_loss
@@ -148,9 +145,7 @@ def trained(study: BaseStudy, ensemble: int, log: Log | None, *, again: bool) ->
         members = [retrained(study, number, log)]
     if again:
         members, loss = refit(study, members, log), None
-    model = with_scores(model_of(study, members[0]) if ensemble == 1 else ensemble_of(study, members, loss), study.data)
-    # A view would be pickled with all of the tensor that it is a part of.
-    return replace(model, tensors={name: tensor.clone() for name, tensor in model.tensors.items()})
+    return with_scores(model_of(study, members[0]) if ensemble == 1 else ensemble_of(study, members, loss), study.data)
 
 
 def _digest(study: BaseStudy) -> str:

@@ -198,12 +198,6 @@ def test_an_ensemble_is_chosen_from_the_best_trials(refit: bool) -> None:
     assert not np.array_equal(fitted.predict(x), MLPSearchRegressor(**arguments).fit(x, y).predict(x))
 
 
-def test_an_ensemble_of_the_only_network_is_that_network() -> None:
-    arguments = {**SMALL, "trials": 1}
-    one, alone = (MLPSearchClassifier(ensemble=count, **arguments).fit(X, Y) for count in (4, 1))
-    np.testing.assert_array_equal(one.predict_proba(X), alone.predict_proba(X))
-
-
 def test_columns_are_those_of_the_fit() -> None:
     fitted = MLPSearchClassifier(**SMALL).fit(X, Y)
     assert fitted.feature_names_in_.tolist() == list(X.columns)
