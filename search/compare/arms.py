@@ -66,9 +66,21 @@ def measure(study: BaseStudy, trial: FrozenTrial, label: str, networks: Sequence
 
 
 def _examples(network: Pack) -> tuple[Floats, Floats, Tensor]:
-    """Return loss and score of each test example, ``(examples,)``, and the predictions, ``1 x examples x outputs``."""
+    """Return loss and score of each test example, ``(examples,)``, and the predictions, ``1 x examples x outputs``.
+
+    With weights, they are those numbers of each example that have the weighted mean m, to first order:
+    ``m + w / mean(w) * (value - m)``.
+    """
     program, batches = network.program, network.batches
     with products(program.precision, batches.device):
         predictions = network.predict(batches.x_test)
         loss, score = evaluate.per_example(program, batches, predictions, batches.y_test)
+    if batches.w_test is not None:
+        loss, score = (_weighted(values, batches.w_test.double()) for values in (loss, score))
     return loss[0].cpu().numpy(), score[0].cpu().numpy(), evaluate.readable(batches, predictions).cpu()
+
+
+def _weighted(values: Tensor, weights: Tensor) -> Tensor:
+    share = weights / weights.mean()
+    middle = (values * share).mean()
+    return middle + share * (values - middle)

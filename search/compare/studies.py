@@ -228,8 +228,6 @@ def _reason(a: _Entry, b: _Entry) -> str:
 def _notes(entries: Sequence[_Entry], arms: Sequence[Arm], replicates: int) -> list[str]:
     notes = [f"{entry.study.name}: {note}" for entry in entries for note in entry.study.recipe.notes()]
     split = entries[0].study.recipe.data
-    if split.weights is not None and not split.folds:
-        notes.append(f"each test example counts once: the weights in {split.weights} are not used here")
     if split.group is not None and not split.folds:
         notes.append(
             f"test examples of one group in {split.group} are alike, but the intervals treat them as independent:"

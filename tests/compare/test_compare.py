@@ -25,6 +25,7 @@ from search.compare.studies import FRESH, validate_studies
 from search.compare.verdict import Comparison
 from search.recipe import Recipe
 from search.record.readings import READINGS
+from search.study.retrain import Retraining, retrain
 
 SET = {"epochs": 6, "hidden": "16", "batch_size": 50, "l2": 0.0}
 GOOD: dict[str, Any] = {"name": "good", "set": SET, "space": {"lr": {"low": 0.01, "high": 0.02}}}
@@ -290,12 +291,29 @@ def test_no_bound_is_rounded_to_another_verdict(values: tuple[float, ...], shown
 
 def test_what_the_intervals_leave_out_is_said() -> None:
     rng = np.random.default_rng(0)
-    rows = "".join(f"{rng.random()},{row // 5},1.5,{'ab'[row % 2]}\n" for row in range(100))
+    rows = "".join(f"{rng.random()},{row // 5},{1 + row % 3},{'ab'[row % 2]}\n" for row in range(100))
     Path("visits.csv").write_text("x,who,mass,y\n" + rows)
     data = {"dataset": "visits.csv", "target": "y", "group": "who", "weights": "mass"}
     for recipe in (GOOD, POOR):
         study(Path(), recipe | {"data": data}).run(observers=())
-    lines = compared(Path(), GOOD | {"data": data}, POOR | {"data": data}, replicates=2).remarks()
-    assert "each test example counts once: the weights in mass are not used here" in lines
+    found = compared(Path(), GOOD | {"data": data}, POOR | {"data": data}, replicates=2)
+    lines = found.remarks()
     assert any("test examples of one group in who are alike" in line for line in lines)
     assert not any("--folds" in line for line in lines)
+
+
+def test_test_examples_count_by_their_weights(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = "".join(f"{rng.random()},{1 + row % 3},{'ab'[int(rng.random() < 0.7)]}\n" for row in range(200))
+    Path("visits.csv").write_text("x,mass,y\n" + rows)
+    data = {"dataset": "visits.csv", "target": "y", "weights": "mass"}
+    made = [study(tmp_path, recipe | {"data": data}).run(observers=()) for recipe in (GOOD, POOR)]
+    found = compare_studies(*made, replicates=3, log=lambda _line: None)
+    for arm, one in zip(found.arms, made, strict=True):
+        best = one.best
+        assert best is not None
+        again = Retraining.of(one, best.number, best.params, range(FRESH, FRESH + 3))
+        scores = [network.network.score(one.batches.x_test, one.batches.test) for network in retrain([again], "again")]
+        loss, accuracy = (float(np.mean([float(score[which][0]) for score in scores])) for which in (0, 1))
+        assert arm.losses.mean() == pytest.approx(loss, rel=1e-6)
+        assert found.score(arm).value == pytest.approx(100 * accuracy, rel=1e-6)
