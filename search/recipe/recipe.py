@@ -97,9 +97,7 @@ class Recipe(Part):
     @field_validator("objective")
     @classmethod
     def _begins_with_predictions(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if not names:
-            raise ValueError("names no metric")
-        if names[0] in OF_WEIGHTS:
+        if not names or names[0] in OF_WEIGHTS:
             # The first objective decides which epoch is the best, on which the other objectives are measured.
             raise ValueError("must begin with a metric of predictions, such as val_loss, which chooses the best epoch")
         return names
@@ -120,12 +118,11 @@ class Recipe(Part):
         if "sampler" in self.model_fields_set and self.sampler != "grid":
             raise ValueError(f"settings need sampler grid, got sampler {self.sampler!r}")
         for number, setting in enumerate(self.settings, 1):
-            for watch, metrics in WATCHED.items():
-                for name in setting.published:
-                    if name.partition("_")[2] in metrics and watch not in self.watch:
-                        raise ValueError(f"setting {number} publishes {name}, which needs watch = [{watch!r}]")
             for name in setting.published:
                 metric = name.partition("_")[2]
+                for watch, metrics in WATCHED.items():
+                    if metric in metrics and watch not in self.watch:
+                        raise ValueError(f"setting {number} publishes {name}, which needs watch = [{watch!r}]")
                 if metric.startswith("val_") and metric not in (*ALWAYS, *self.objective, *self.metrics):
                     raise ValueError(f"setting {number} publishes {name}, which needs metrics = [{metric!r}]")
         self._default(sampler="grid", ask_batch=len(self.settings), pruner=Pruner(name="none"))
@@ -171,8 +168,8 @@ class Recipe(Part):
     @property
     def described_networks(self) -> str:
         """What the networks of a trial are, such as ``5 folds x 2 replicates``; "" if it has only one."""
-        counts = ((self.data.folds, "folds"), (self.data.repeats, "repeats"), (self.replicates, "replicates"))
-        return " x ".join(f"{count} {name}" for count, name in counts if count > 1)
+        counts = {"folds": self.data.folds, "repeats": self.data.repeats, "replicates": self.replicates}
+        return " x ".join(f"{count} {name}" for name, count in counts.items() if count > 1)
 
     def notes(self) -> list[str]:
         """Return a warning for each way in which the test rows take part in choosing."""
