@@ -229,7 +229,7 @@ def test_a_front_is_not_extended(tmp_path: Path) -> None:
     ("changes", "told"),
     [
         ({"objective": ["sparsity"]}, "objective must begin with a metric of predictions"),
-        ({"objective": []}, "objective names no metric"),
+        ({"objective": []}, "objective must begin with a metric of predictions"),
         ({"objective": ["val_loss", "val_loss"]}, "names a metric twice"),
         ({"objective": ["val_loss", "sparsitty"]}, "did you mean 'sparsity'"),
         ({"sampler": "cmaes"}, "cmaes takes one objective"),
