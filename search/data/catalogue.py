@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from search.data import files, memory, synthetic, table_files, tables, vision
+from search.data import files, memory_source, synthetic, table_files, tables, vision
 from search.data import folds as splits
 from search.data.dataset import Data
 from search.data.inputs import Inputs
@@ -153,7 +153,7 @@ def resolve_paths(data: Mapping[str, Any], folder: Path | None = None) -> dict[s
     if isinstance(data.get("dataset"), str):
         resolved["dataset"] = resolve_dataset(data["dataset"], folder)
     for part in ("val", "test"):
-        if isinstance(data.get(part), str):
+        if isinstance(data.get(part), str) and data[part] != MEMORY:
             path = files.expanded(data[part])
             resolved[part] = os.path.abspath(path) if folder is None else str(folder / path)
     return resolved
@@ -179,7 +179,7 @@ def _read(
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
     if dataset == MEMORY:
-        return _checked(dataset, memory.read(given, target, rules, options or {}, columns or {}), rules)
+        return _checked(dataset, memory_source.read(given, target, rules, options or {}, columns or {}), rules)
     own = is_path(dataset)
     options = options or {}
     if not own and dataset not in DATASETS:

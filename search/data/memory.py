@@ -1,17 +1,16 @@
 """Data in memory: a data frame with its target columns, or a pair (x, y) of arrays, tensors or frames.
 
-    of(data)  -->  Memory  --read-->  Source
+    of(data)  -->  Memory  --memory_source.read-->  Source
 
 A frame of another library than pandas, such as polars, becomes one of pandas by its method `to_pandas`, or by the data
-frame interchange protocol. Frames are read as tables are (`search.data.frames`), arrays as those of an .npz file are
-(`search.data.arrays`).
+frame interchange protocol.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,12 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from search.data import arrays, files, frames, headers, sources, table_files
-from search.data.inputs import Numbers
-from search.data.rules import Rules
-from search.data.source import Source
-from search.data.targets import infer
-from search.errors import RequestError, clip, counted, listed, unknown
+from search.data import headers
+from search.errors import RequestError, clip
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +27,6 @@ if TYPE_CHECKING:
 MEMORY = "memory"
 """The name of a data set that somebody has in memory: no other process can read it."""
 _TAKES = "data takes a data frame and target='COLUMN', or a pair (x, y) of arrays, tensors or frames"
-_ALONE = ("task",)
-_OF_FRAMES = (*_ALONE, "missing_target", "drop", "missing", "keep", "dates")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +38,7 @@ class Memory:
         target_names: the columns of the table to predict, if they are known from a pair (x, y).
         x, y: its arrays, ``rows x features`` or of images, and ``(rows,)`` or ``rows x outputs``, if it has any.
         classes: the names of the classes 0, 1, 2 ... that the target holds; () to take the values themselves.
+        parts: its validation and test rows, "val" and "test", if they are given as data in memory too.
         notes: what is to be said about it, a line each.
     """
 
@@ -53,15 +47,22 @@ class Memory:
     x: NDArray[Any] | None = None
     y: NDArray[Any] | None = None
     classes: tuple[str, ...] = ()
+    parts: Mapping[str, Memory] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-def of(data: object) -> Memory:
+def of(data: object, parts: Mapping[str, object] | None = None) -> Memory:
     """Return data as somebody has given them.
+
+    Args:
+        data: a frame, or a pair (x, y).
+        parts: the same for the validation and the test rows, "val" and "test", where they are given too.
 
     Raises:
         RequestError: they are neither a frame nor a pair, or the rows of a pair do not match.
     """
+    if parts:
+        return replace(of(data), parts={part: of(rows) for part, rows in parts.items()})
     if isinstance(data, Memory):
         return data
     if is_frame(data):
@@ -77,6 +78,11 @@ def of(data: object) -> Memory:
         _validate_lengths(inputs.shape, targets.shape)
         return Memory(x=inputs, y=targets)
     return _pair(as_frame(x), y)
+
+
+def is_data(data: object) -> bool:
+    """Return whether this looks like data in memory, not like a number or a path."""
+    return is_frame(data) or isinstance(data, tuple | list | Memory)
 
 
 def is_frame(data: object) -> bool:
@@ -102,101 +108,6 @@ def as_frame(data: Any) -> pd.DataFrame:
     if not isinstance(frame, pd.DataFrame):
         raise RequestError(f"{_TAKES}, got {_kind(data)}, whose to_pandas() returns {type(frame).__name__}")
     return frame
-
-
-def read(
-    given: Memory | None, target: str | None, rules: Rules, options: Mapping[str, Any], kinds: Mapping[str, str]
-) -> Source:
-    """Read a data set in memory.
-
-    Args:
-        given: the data set; None if this process does not have it.
-        target: the column of a frame to predict. Several, joined by commas, make a regression with several outputs.
-        rules: the rules of the split, which name columns of the frame.
-        options: "task", which is otherwise inferred (see `targets`); for a frame also "missing_target", which may be
-            "drop", and drop, missing, keep and dates of `table_files.OPTIONS`.
-        kinds: for a frame, the kind of some columns, by name; see `table.KINDS`.
-
-    Raises:
-        RequestError: there are no data, or they are not as they should be.
-    """
-    if given is None:
-        raise RequestError(
-            "the data of this study were given in memory, so no command can read them: in Python, give them again, as"
-            " in Study('l2', data=...) or load_study('l2-memory', data=...)"
-        )
-    allowed = _OF_FRAMES if given.frame is not None else _ALONE
-    for option in options:
-        if option not in allowed:
-            raise unknown(f"option of {'a data frame' if given.frame is not None else 'arrays'}", option, allowed)
-    if rules.validation != "train":
-        raise files.no_test_part("data in memory", rules)
-    source = (_of_arrays if given.frame is None else _of_frame)(given, target, rules, options, kinds)
-    first, *others = source.notes
-    return replace(source, notes=(first, *given.notes, *others))
-
-
-def _of_frame(
-    given: Memory, target: str | None, rules: Rules, options: Mapping[str, Any], kinds: Mapping[str, str]
-) -> Source:
-    assert given.frame is not None
-    if target is None and not given.target_names:
-        known = listed(list(map(str, given.frame.columns)))
-        raise RequestError(f"a data frame needs target='COLUMN', or give a pair data=(x, y) (it has: {known})")
-    if target is not None and given.target_names:
-        raise RequestError(f"target {clip(target)!r} has no place: the pair (x, y) has its target in y")
-    asked = sources.asked_of(options, rules)
-    whole = frames.read(given.frame, asked, kinds)
-    names = list(given.target_names)
-    if target is not None:
-        names = sources.target_columns(whole, target)
-    parts = {
-        part: table_files.read_alike(files.expanded(_existing(part, file)), whole, asked)
-        for part, file in rules.files.items()
-    }
-    return sources.of_tables(whole, parts, names, target or ",".join(names), rules, options, given.classes)
-
-
-def _existing(part: str, file: str) -> str:
-    if table_files.suffix(files.expanded(file)) not in table_files.SUFFIXES or not os.path.isfile(files.expanded(file)):
-        raise RequestError(
-            f"{part} {clip(file, 200)!r} is no table in a file: for a data frame it takes one with the same columns,"
-            " or a fraction of the rows"
-        )
-    return file
-
-
-def _of_arrays(
-    given: Memory, target: str | None, rules: Rules, options: Mapping[str, Any], kinds: Mapping[str, str]
-) -> Source:
-    assert given.x is not None
-    assert given.y is not None
-    columns = {"target": target, **rules.roles, **rules.files, "columns": next(iter(kinds), None)}
-    for name, asked in columns.items():
-        if asked is not None:
-            raise RequestError(
-                f"{name} {clip(str(asked))!r} names a {'file' if name in rules.files else 'column'}, which arrays do"
-                " not have: give a data frame"
-            )
-    if given.x.dtype.kind == "f" and (missing := np.argwhere(np.isnan(given.x))).size:
-        raise RequestError(
-            f"x is missing in row {missing[0][0] + 1}, feature {missing[0][1] + 1}: give x as a data frame, whose"
-            " missing cells are filled"
-        )
-    x, shape = arrays.as_rows(given.x, "x")
-    targets = infer(given.y, "y", options.get("task"))
-    pixels = x.dtype == torch.uint8
-    return sources.joined(
-        "arrays",
-        {},
-        [len(x)],
-        targets,
-        inputs=Numbers(x),
-        image_shape=shape,
-        pixel_max=255 if pixels else None,
-        channels=(shape[0] if shape else 1) if pixels else None,
-        notes=(f"arrays: {targets.summary}; {counted(x.shape[1], 'input')}",),
-    )
 
 
 def _pair(x: pd.DataFrame, y: Any) -> Memory:

@@ -101,27 +101,41 @@ def read_alike(path: Path, like: Table, options: Mapping[str, Any]) -> Table:
         EnvironmentFault, RequestError: as for `read`, or the table lacks a column, has another, or has a cell that is
             not of its column's kind.
     """
-    frame, place_of_row = cells_with_places(path, options)
+    return alike(path.name, *cells_with_places(path, options), like)
+
+
+def alike(place: str, frame: pd.DataFrame, place_of_row: Callable[[int], str], like: Table) -> Table:
+    """Read the raw cells of another table by the specs of one that has been read.
+
+    Args:
+        place: the name of the table in notes and errors.
+        frame: its cells.
+        place_of_row: the words for a row, counted from 0.
+        like: the table that has been read.
+
+    Raises:
+        RequestError: as for `read_alike`.
+    """
     names = list(frame.columns)
     missing = [name for name in like.columns if name not in names]
     others = [name for name in names if name not in like.columns and name not in like.unread]
     if missing or others:
         faults = [f"it has no {listed(missing)}"] * bool(missing) + [f"it has also {listed(others)}"] * bool(others)
-        raise RequestError(f"{path.name} must have the columns of {like.place}: {'; '.join(faults)}")
+        raise RequestError(f"{place} must have the columns of {like.place}: {'; '.join(faults)}")
     if not len(frame):
-        raise RequestError(f"{path.name} has no rows")
+        raise RequestError(f"{place} has no rows")
     columns = {}
     for name, spec in like.specs.items():
         try:
             columns[name] = parse(spec, frame[name].to_numpy())
         except BadRow as bad:
-            raise RequestError(f"{path.name}: {bad.at(place_of_row(bad.row))}") from None
+            raise RequestError(f"{place}: {bad.at(place_of_row(bad.row))}") from None
         if spec.kind == "category" and _are_other_numbers(columns[name], like.columns[name]):
             raise RequestError(
-                f"{path.name}: column {clip(name)!r} holds numbers, but text in {like.place}: write it the same way in"
+                f"{place}: column {clip(name)!r} holds numbers, but text in {like.place}: write it the same way in"
                 f" both, or leave it out with --data drop={clip(name)}"
             )
-    return dataclasses.replace(like, place=path.name, columns=columns, notes=(), place_of_row=place_of_row)
+    return dataclasses.replace(like, place=place, columns=columns, notes=(), place_of_row=place_of_row)
 
 
 def _are_other_numbers(column: NDArray[Any], known: NDArray[Any]) -> bool:

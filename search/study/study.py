@@ -76,7 +76,8 @@ class BaseStudy:
             one. An objective of your own is given here too.
         loaded: the data of the study, if another process has loaded them; by default they are loaded here.
         changes: other fields of the recipe, such as ``trials=32``, ``set={"lr": 0.01}``, ``sampler="grid"``, or of its
-            table ``[data]``, such as ``folds=5``, ``test=0.1``, ``group="city"``, ``options={"drop": ["id"]}``.
+            table ``[data]``, such as ``folds=5``, ``test=0.1``, ``group="city"``, ``options={"drop": ["id"]}``. With
+            `data`, `val` and `test` may be data in memory too.
 
     Raises:
         RequestError: the request is wrong. Then nothing has been written.
@@ -105,7 +106,12 @@ class BaseStudy:
         **changes: Any,
     ) -> None:
         self.original = Recipe.load(recipe) if isinstance(recipe, str) else recipe
-        self.memory = None if data is None or isinstance(data, Mapping) else memory.of(data)
+        # Not only a fraction or a path: rows too may be given as data in memory.
+        parts = {name: changes[name] for name in ("val", "test") if memory.is_data(changes.get(name))}
+        self.memory = None if data is None or isinstance(data, Mapping) else memory.of(data, parts)
+        if parts and self.memory is None:
+            raise RequestError(f"{next(iter(parts))} is given in memory, so data must be too")
+        changes |= dict.fromkeys(parts, memory.MEMORY)
         if self.memory is not None and dataset is not None:
             raise RequestError(f"give either data or dataset {clip(str(dataset))!r}, not both")
         named = memory.MEMORY if self.memory is not None else None if dataset is None else str(dataset)

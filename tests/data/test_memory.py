@@ -33,8 +33,9 @@ def table(seed: int = 0) -> pd.DataFrame:
     return frame
 
 
-def given(data: object, **arguments: Any) -> Data:
-    return load(memory.MEMORY, given=memory.of(data), **arguments)
+def given(data: object, parts: dict[str, Any] | None = None, **arguments: Any) -> Data:
+    arguments |= dict.fromkeys(parts or {}, memory.MEMORY)
+    return load(memory.MEMORY, given=memory.of(data, parts), **arguments)
 
 
 def same(here: Data, there: Data) -> None:
@@ -77,6 +78,47 @@ def test_the_test_rows_of_a_frame_may_be_in_a_file(tmp_path: Path) -> None:
     data = given(table(), target="price", test=str(tmp_path / "later.csv"))
     assert data.targets is not None
     np.testing.assert_allclose(data.targets.invert(data.y_test)[:, 0], frame["price"], rtol=1e-5, atol=1e-5)
+
+
+def test_parts_in_memory_are_those_of_files(tmp_path: Path) -> None:
+    frames = {name: table(seed) for seed, name in enumerate(("own", "val", "test"))}
+    for name, frame in frames.items():
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    paths = {part: str(tmp_path / f"{part}.csv") for part in ("val", "test")}
+    there = load(str(tmp_path / "own.csv"), target="price", **paths)
+    own, *others = frames.values()
+    same(given(own, dict(zip(paths, others, strict=True)), target="price"), there)
+    pairs = [(frame.drop(columns="price"), frame["price"]) for frame in frames.values()]
+    same(given(pairs[0], dict(zip(paths, pairs[1:], strict=True))), there)
+
+
+def test_parts_of_arrays_are_those_of_files(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pairs = [(rng.normal(size=(rows, 4)), rng.integers(0, 3, rows)) for rows in (ROWS, 20, 10)]
+    for name, (x, y) in zip(("own", "val", "test"), pairs, strict=True):
+        np.savez(tmp_path / f"{name}.npz", x=x, y=y)
+    paths = {part: str(tmp_path / f"{part}.npz") for part in ("val", "test")}
+    same(
+        given(pairs[0], dict(zip(paths, pairs[1:], strict=True))),
+        load(str(tmp_path / "own.npz"), **paths),
+    )
+
+
+@pytest.mark.parametrize(
+    ("own", "part", "words"),
+    [
+        (table(), table().drop(columns="day"), "test must have the columns of data frame: it has no day"),
+        (table(), (np.zeros((3, 2)), np.arange(3)), "test holds arrays: give a data frame"),
+        ((np.zeros((4, 2)), np.arange(4)), (table(), table()["price"]), "test is a data frame: give a pair"),
+        ((np.zeros((4, 2)), np.arange(4)), (np.zeros((3, 1)), np.arange(3)), "1 feature of float32 here, 2 of"),
+        ((np.zeros((4, 2)), np.arange(4)), (np.zeros((3, 2)), np.eye(3)), "test: y differs"),
+        ((np.zeros((4, 2)), np.arange(4)), (np.full((3, 2), np.nan), np.eye(3)), "test is missing in row 1"),
+    ],
+)
+def test_a_part_that_differs_is_refused(own: Any, part: Any, words: str) -> None:
+    arguments = {"target": "price"} if isinstance(own, pd.DataFrame) else {}
+    with pytest.raises(RequestError, match=words):
+        given(own, {"test": part}, **arguments)
 
 
 def test_a_pair_with_a_frame_is_the_frame_with_its_target() -> None:

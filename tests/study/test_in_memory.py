@@ -55,6 +55,17 @@ def test_the_rules_of_the_split_are_arguments(frame: pd.DataFrame) -> None:
     assert {feature.column for feature in study.data.columns} == {"a"}
 
 
+def test_test_rows_are_given_in_memory_too(tmp_path: Path, frame: pd.DataFrame) -> None:
+    arguments = {"data": frame[:40], "test": frame[40:], "storage": f"sqlite:///{tmp_path}/optuna.db"}
+    study = Study("l2", target="price", **arguments, **SMALL).run(observers=[Quiet()])
+    assert len(study.data.x_test) == 20
+    assert load_study("l2-memory", **arguments).best == study.best
+    with pytest.raises(RequestError, match=r"the test rows .* were given in memory: give them again"):
+        load_study("l2-memory", **{**arguments, "test": None})
+    with pytest.raises(RequestError, match="test is given in memory, so data must be too"):
+        Study("l2", dataset="wine", test=frame)
+
+
 def test_a_mapping_is_still_the_table_of_the_recipe() -> None:
     study = Study("l2", dataset="wine", data={"seed": 3, "scale": "none"}, **SMALL)
     assert (study.recipe.data.dataset, study.recipe.data.seed, study.recipe.data.scale) == ("wine", 3, "none")
