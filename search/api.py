@@ -102,6 +102,7 @@ class Study(BaseStudy):
         ensemble: int | None = None,
         refit: bool = False,
         calibrate: bool = False,
+        threshold: str | None = None,
     ) -> ExportedNetwork:
         """Train the network of a trial again and save it: `search.export.network.export`.
 
@@ -112,25 +113,35 @@ class Study(BaseStudy):
             ensemble: the number of choices for an ensemble of the best trials' networks: `search.export.ensemble`.
             refit: whether to train on training and validation rows: `search.export.refit`.
             calibrate: whether to fit a temperature on the validation rows: `search.export.calibrate`.
+            threshold: the metric for which to choose a threshold between two classes on the validation rows:
+                `search.predict.threshold`.
         """
         from search.export.network import export
         from search.export.options import ExportOptions
 
-        return export(self, ExportOptions(Path(path), trial, one_se, ensemble, refit, calibrate))
+        options = ExportOptions(Path(path), trial, one_se, ensemble, refit, calibrate, threshold=threshold)
+        return export(self, options)
 
-    def predictor(self, trial: int | None = None, *, one_se: bool = False) -> Predictor:
+    def predictor(self, trial: int | None = None, *, one_se: bool = False, threshold: str | None = None) -> Predictor:
         """Train the network of a trial again, to predict new rows: `search.export.predictor.predictor`.
 
         Args:
             trial: the number of the trial; by default the best one.
             one_se: whether to take the most strongly regularised trial within one standard error of the best.
+            threshold: the metric for which to choose a threshold between two classes: `search.predict.threshold`.
         """
         from search.export.predictor import predictor
 
-        return predictor(self, trial, one_se=one_se)
+        return predictor(self, trial, one_se=one_se, threshold=threshold)
 
     def predict(
-        self, rows: Rows, trial: int | None = None, *, one_se: bool = False, interval: float | None = None
+        self,
+        rows: Rows,
+        trial: int | None = None,
+        *,
+        one_se: bool = False,
+        interval: float | None = None,
+        threshold: str | None = None,
     ) -> pd.DataFrame:
         """Train the network of a trial again and predict new rows: `search.predict.predictor.Predictor.predict`.
 
@@ -139,6 +150,7 @@ class Study(BaseStudy):
             trial: the number of the trial; by default the best one.
             one_se: whether to take the most strongly regularised trial within one standard error of the best.
             interval: the share of new rows whose truth the prediction intervals should hold; None for no intervals.
+            threshold: the metric for which to choose a threshold between two classes: `search.predict.threshold`.
         """
         from search.predict import conformal, new_rows
 
@@ -146,7 +158,7 @@ class Study(BaseStudy):
         new = new_rows.read(rows, new_rows.Wanted.by_data(self.name, self.data))
         if interval is not None:
             conformal.rank(len(self.data.y_val), interval)
-        return self.predictor(trial, one_se=one_se).predict(new, interval=interval)
+        return self.predictor(trial, one_se=one_se, threshold=threshold).predict(new, interval=interval)
 
     def report(self, folder: Path | str | None = None, *, training: bool | None = None) -> Report:
         """Write a page of figures with statements on them into a folder, report-NAME: `search.report.build.write`."""

@@ -36,6 +36,15 @@ def export(
     calibrate: Annotated[
         bool, flag("Calibrate the probabilities by a temperature that fits the validation rows.", "--calibrate")
     ] = False,
+    threshold: Annotated[
+        str | None,
+        option(
+            "Decide between two classes by the threshold that is best for this metric of the validation rows: accuracy,"
+            " balanced_accuracy, f1 or mcc.",
+            metavar="METRIC",
+            default="the more probable class",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, option("The file to write.", metavar="FILE", default="model.safetensors or model.onnx")
     ] = None,
@@ -62,7 +71,7 @@ def export(
         from search.export import network, registry
         from search.export.options import ExportOptions
 
-        options = ExportOptions(file, trial, one_se, ensemble, refit, calibrate, force)
+        options = ExportOptions(file, trial, one_se, ensemble, refit, calibrate, force, threshold)
         options.validate()
         if register is not None:
             database.validate_databases(stored["storage"], tracking_uri)
@@ -75,12 +84,16 @@ def export(
     if json_:
         meta = json.loads(result.model.meta.stored())
         outcome = {"study": study.name, "trial": meta["trial"], "val_loss": meta["val_loss"], "file": str(file)}
-        outcome |= {name: meta[name] for name in ("members", "refit_epochs", "calibration") if name in meta}
+        outcome |= {
+            name: meta[name] for name in ("members", "refit_epochs", "calibration", "threshold") if name in meta
+        }
         print(json.dumps(outcome | {"notes": list(result.notes), "registered": uri, "lines": result.lines}))
         return
     print(result)
     if uri is not None:
         print(f"\nregistered: {registry.loader(result.model)}({uri!r}), now models:/{register}@champion")
+        if threshold is not None and result.model.meta.preprocessor is None:
+            print("the registered model returns logits, so the threshold is not part of it")
 
 
 def main(words: list[str] | None = None) -> int:

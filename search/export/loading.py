@@ -17,13 +17,16 @@ def loading_code(model: Model, file: str) -> list[str]:
     """Return the lines that load a file without this package, and predict raw `rows`.
 
     ``outputs`` are probabilities or values in the units of the data; of a single network for classes in a safetensors
-    file, they are logits. `rows` is a float32 tensor, for ONNX an array.
+    file, they are logits. `rows` is a float32 tensor, for ONNX an array. With a threshold, ``decided`` are the class
+    numbers.
     """
+    threshold = model.meta.threshold
     if file.endswith(".onnx"):
         return [
             "import onnxruntime",
             f"session = onnxruntime.InferenceSession({file!r})",
             f'outputs = session.run(None, {{"{INPUT}": rows}})[0]',
+            *([] if threshold is None else [f"decided = (outputs[:, 1] > {threshold.value!r}).astype(int)"]),
         ]
     lines = ["import safetensors.torch, torch", f"weights = safetensors.torch.load_file({file!r})"]
     networks = [_modules(network) for network in model.networks]
@@ -49,7 +52,11 @@ def loading_code(model: Model, file: str) -> list[str]:
         ]
     if model.meta.task == "regression":
         result += ' * weights["targets.scale"] + weights["targets.shift"]'
-    return [*lines, f"outputs = {result}"]
+    lines.append(f"outputs = {result}")
+    if threshold is not None:
+        probabilities = "outputs" if model.meta.members else "outputs.softmax(1)"
+        lines.append(f"decided = ({probabilities}[:, 1] > {threshold.value!r}).long()")
+    return lines
 
 
 def plain_network(model: Model) -> nn.Module:

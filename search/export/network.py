@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from search.export.loading import loading_code
 from search.export.one_se import one_standard_error
 from search.export.options import ExportOptions
 from search.export.refit import refit, validate_refit
+from search.predict import threshold as deciding
 from search.predict.conformal import with_scores
 from search.show import html
 from search.storage.database import DEFAULT_TRACKING
@@ -25,7 +26,9 @@ from search.study.model import Chosen, ensemble_of, model_of
 from search.study.progress import Log
 from search.study.retrain import complete_trial, retrained
 from search.train.crew import one_thread
-from search.train.model_file import Meta, Model, ensemble_title, load, save, trial_title
+from search.train.model_file import Meta, Model, load, save
+from search.train.model_parts import Threshold
+from search.train.model_titles import ensemble_title, trial_title
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -145,15 +148,28 @@ def export(study: BaseStudy, options: ExportOptions, log: Log | None = None) -> 
         members, val_loss = [retrained(study, number, log)], None
         if options.ensemble is not None:
             notes.append("an ensemble of 1 is a single network: that of the best trial")
+    alone = options.ensemble in (None, 1)
+    decision: Threshold | None = None
+    if options.refit and options.threshold is not None:
+        # Afterwards, no rows are left to choose it on.
+        known = deciding.with_threshold(_model(study, members, val_loss, alone=alone), study.data, options.threshold)
+        assert known.meta.threshold is not None
+        decision = known.meta.threshold.model_copy(update={"before_refit": True})
     if options.refit:
         before = members[0].val_loss if val_loss is None else val_loss
         members, val_loss = refit(study, members, log), None
         rows = len(study.data.x_train) + len(study.data.x_val)
         notes.append(_on_refit(members, rows, before))
-    model = _model(study, members, val_loss, alone=options.ensemble in (None, 1))
+    model = _model(study, members, val_loss, alone=alone)
     if options.calibrate:
         model = calibrated(model, study.data)
         notes.append(_on_calibration(model))
+    if decision is not None:
+        model = replace(model, meta=model.meta.model_copy(update={"threshold": decision}))
+    elif options.threshold is not None:
+        model = deciding.with_threshold(model, study.data, options.threshold)
+    if options.threshold is not None:
+        notes += _on_threshold(model, options.format)
     model = with_scores(model, study.data)
     (onnx_file.save if options.format == "onnx" else save)(options.file, model)
     description = options.file.with_suffix(".json")
@@ -197,6 +213,16 @@ def _on_calibration(model: Model) -> str:
         f" error {done.error_before:.4f} before, {done.error:.4f} after; val_loss {done.loss_before:.4g} before,"
         f" {done.loss:.4g} after"
     )
+
+
+def _on_threshold(model: Model, format_: str) -> list[str]:
+    """Return lines on the threshold between two classes."""
+    lines = [deciding.statement(model)]
+    if format_ == "onnx":
+        lines.append(
+            "the graph returns probabilities, so the threshold is not part of it: the last line below applies it"
+        )
+    return lines
 
 
 def _validate_overwrite(options: ExportOptions, title: str) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from search.errors import RequestError, clip
 from search.export import onnx_file
+from search.predict import threshold as deciding
+from search.train.metrics.decided import decided_metric
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -28,6 +30,7 @@ class ExportOptions:
         refit: whether to train on training and validation rows (`search.export.refit`).
         calibrate: whether to fit a temperature on the validation rows (`search.export.calibrate`).
         force: whether to overwrite files that hold something else.
+        threshold: the metric for which to choose a threshold between two classes (`search.predict.threshold`).
     """
 
     file: Path
@@ -37,6 +40,7 @@ class ExportOptions:
     refit: bool = False
     calibrate: bool = False
     force: bool = True
+    threshold: str | None = None
 
     @property
     def format(self) -> str:
@@ -68,6 +72,8 @@ class ExportOptions:
                 "give either --refit or --calibrate: a temperature is fitted on validation rows that the network was"
                 " not trained on"
             )
+        if self.threshold is not None:
+            decided_metric(self.threshold)
         if self.format == "onnx":
             onnx_file.validate_installed()
 
@@ -75,12 +81,15 @@ class ExportOptions:
         """Refuse what is wrong with this study.
 
         Raises:
-            RequestError: a temperature is asked for in a regression, or the validation rows are the test rows.
+            RequestError: a temperature is asked for in a regression, a threshold cannot be chosen, or the validation
+                rows are the test rows.
         """
         if self.calibrate and study.data.task == "regression":
             raise RequestError(
                 f"calibrate fits the temperature of probabilities, but {study.data.name} is a regression"
             )
+        if self.threshold is not None:
+            deciding.validate(self.threshold, study.data)
         if self.refit and study.recipe.data.validation == "test":
             raise RequestError(
                 f"refit trains on the validation rows too, but those of {study.name!r} are its test rows"

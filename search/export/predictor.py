@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from search.errors import RequestError
 from search.export.one_se import one_standard_error
+from search.predict import threshold as deciding
 from search.predict.conformal import with_scores
 from search.predict.predictor import Predictor
 from search.study.model import model_of
@@ -17,19 +18,27 @@ if TYPE_CHECKING:
 
 
 @one_thread()
-def predictor(study: BaseStudy, trial: int | None = None, *, one_se: bool = False) -> Predictor:
+def predictor(
+    study: BaseStudy, trial: int | None = None, *, one_se: bool = False, threshold: str | None = None
+) -> Predictor:
     """Train the network of a trial again, and return it with everything that turns new rows into its inputs.
 
     Args:
         study: the study of the trial.
         trial: the number of the trial; by default the best one.
         one_se: whether to take the most strongly regularised trial within one standard error of the best.
+        threshold: the metric for which to choose a threshold between two classes (`search.predict.threshold`).
 
     Raises:
-        RequestError: there is no such trial, its network is more than a model file can hold, or the trial is chosen in
-            two ways.
+        RequestError: there is no such trial, its network is more than a model file can hold, the trial is chosen in
+            two ways, or the threshold cannot be chosen.
     """
     if one_se and trial is not None:
         raise RequestError(f"give either trial {trial} or one_se, not both")
+    if threshold is not None:
+        deciding.validate(threshold, study.data)
     number = one_standard_error(study) if one_se else complete_trial(study, trial).number
-    return Predictor(with_scores(model_of(study, retrained(study, number)), study.data))
+    model = model_of(study, retrained(study, number))
+    if threshold is not None:
+        model = deciding.with_threshold(model, study.data, threshold)
+    return Predictor(with_scores(model, study.data))

@@ -12,6 +12,7 @@ from search.cli.opening import opening
 from search.cli.options import Force, Json, application, argument, command, flag, option
 from search.cli.stored import Stored, is_model_file, on_stored_study_or_model
 from search.errors import RequestError, counted
+from search.train.metrics.decided import decided_metric
 
 if TYPE_CHECKING:
     from search.predict.predictor import Predictor
@@ -47,6 +48,15 @@ def predict(
             metavar="SHARE",
         ),
     ] = None,
+    threshold: Annotated[
+        str | None,
+        option(
+            "Decide between two classes by the threshold that is best for this metric of the validation rows: accuracy,"
+            " balanced_accuracy, f1 or mcc.",
+            metavar="METRIC",
+            default="the more probable class",
+        ),
+    ] = None,
     trial: Annotated[int | None, option("The number of the trial.", default="the best")] = None,
     one_se: Annotated[
         bool, flag("Take the most strongly regularised trial within one standard error of the best.", "--one-se")
@@ -60,13 +70,15 @@ def predict(
     """
     if one_se and trial is not None:
         raise RequestError(f"give either --trial {trial} or --one-se, not both")
+    if threshold is not None:
+        decided_metric(threshold)
     with opening(stored["study"]):
         from search.predict import conformal, new_rows
         from search.predict import output as writing
 
         writing.validate_output(output, rows, force=force)
         if is_model_file(stored["study"]):
-            predictor, study = _of_file(stored["study"], trial, one_se=one_se), None
+            predictor, study = _of_file(stored["study"], trial, one_se=one_se, threshold=threshold), None
             wanted = predictor.wanted
         else:
             from search.api import load_study
@@ -80,7 +92,7 @@ def predict(
         kept = writing.columns_to_keep(keep_columns, new.table, wanted.predicted(intervals=interval is not None))
     if predictor is None:
         assert study is not None
-        predictor = study.predictor(trial, one_se=one_se)
+        predictor = study.predictor(trial, one_se=one_se, threshold=threshold)
     predictions = predictor.predictions(new, interval=interval)
     writing.write(predictions, output, kept)
     meta = predictor.model.meta
@@ -93,13 +105,18 @@ def predict(
     print(f"{output}: {counted(len(predictions.frame), 'row')} predicted by {meta.title}")
 
 
-def _of_file(file: str, trial: int | None, *, one_se: bool) -> Predictor:
+def _of_file(file: str, trial: int | None, *, one_se: bool, threshold: str | None) -> Predictor:
     """Read a model file, which holds the network of one trial."""
     from search.predict.predictor import load
 
     if trial is not None or one_se:
         given = "--one-se" if one_se else f"--trial {trial}"
         raise RequestError(f"{given} chooses a trial of a study, but {file} is a model file, which holds one network")
+    if threshold is not None:
+        raise RequestError(
+            f"--threshold {threshold} is chosen on validation rows, which the model file {file} does not hold:"
+            " export it again with --threshold"
+        )
     return load(file)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from search.data.encoders import is_whole
 from search.errors import RequestError, clip, counted
-from search.predict import conformal
+from search.predict import conformal, threshold
 from search.predict.new_rows import NewRows, Rows, Wanted, read
 from search.show import html
 from search.train import model_file
@@ -32,7 +32,7 @@ class Predictions:
     Attributes:
         frame: the predictions, a row for each row (`Predictor.predict`).
         rows: the rows that they are for.
-        notes: what a person should know about the rows and the intervals, a line each.
+        notes: what a person should know about the rows, the threshold and the intervals, a line each.
     """
 
     frame: pd.DataFrame
@@ -59,6 +59,8 @@ class Predictor:
         """Predict new rows.
 
         A classification has the columns `prediction`, the most probable class, and `probability_CLASS` for each class.
+        A model with a threshold (`search.predict.threshold`) predicts the second class where its probability is above
+        it.
         Classes that are whole numbers are whole numbers in `prediction`. A regression has `prediction`, in the units of
         the data, or `prediction_TARGET` for each of several targets. The index is that of the rows. What is unusual in
         the rows stands in ``frame.attrs["notes"]``.
@@ -84,12 +86,21 @@ class Predictor:
         new = rows if isinstance(rows, NewRows) else read(rows, self.wanted)
         outputs = self.outputs(new.raw)
         frame = (self._classes if self.wanted.classes else self._numbers)(outputs, reach, new.table.index)
-        said = () if interval is None else (conformal.statement(self.model, interval),)
-        return Predictions(frame, new, (*new.notes, *said))
+        notes = [*new.notes]
+        if self.model.meta.threshold is not None:
+            notes.append(threshold.statement(self.model))
+        if interval is not None:
+            notes.append(conformal.statement(self.model, interval))
+        return Predictions(frame, new, tuple(notes))
 
     def outputs(self, raw: Tensor) -> Tensor:
         """Return probabilities or values, ``rows x outputs``, of raw inputs, ``rows x features``."""
         return torch.cat([self.model.predict(part) for part in torch.split(raw, _AT_ONCE)])
+
+    def decide(self, probabilities: Tensor) -> Tensor:
+        """Return the numbers of the classes that are predicted, ``(rows,)``, of probabilities ``rows x classes``."""
+        chosen = self.model.meta.threshold
+        return probabilities.argmax(dim=1) if chosen is None else chosen.decide(probabilities)
 
     def __repr__(self) -> str:
         meta = self.model.meta
@@ -102,7 +113,7 @@ class Predictor:
         import pandas as pd
 
         classes = self.wanted.classes
-        columns = [np.array(class_values(classes))[outputs.argmax(dim=1)], *outputs.numpy().T]
+        columns = [np.array(class_values(classes))[self.decide(outputs)], *outputs.numpy().T]
         if reach is not None:
             every, within = np.array(classes, dtype=object), (1 - outputs <= reach).numpy()
             columns.append(np.array([" | ".join(every[row]) for row in within], dtype=object))

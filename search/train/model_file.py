@@ -35,7 +35,8 @@ from torch import Tensor
 from search.data import Feature, Preprocessor, Scaling
 from search.errors import EnvironmentFault, RequestError, clip
 from search.storage.fields import Part
-from search.train.model_parts import SCORES, Calibration, Member, PlainNetwork, Widths
+from search.train.model_parts import SCORES, Calibration, Member, PlainNetwork, Threshold, Widths
+from search.train.model_titles import ensemble_title, trial_title
 
 FORMATS = (1, 2)
 # The fields of version 0.1.0, which every description has. A later field is left out at its default, so that files of
@@ -74,6 +75,7 @@ class Meta(Part):
     )
     members: tuple[Member, ...] = Field(default=(), description="the networks of an ensemble")
     calibration: Calibration | None = None
+    threshold: Threshold | None = None
     target_names: tuple[str, ...] = Field(default=(), description="for a table, the columns that it predicts")
     scored_rows: int = Field(default=0, ge=0, description="the number of validation rows in `validation.scores`")
 
@@ -94,6 +96,12 @@ class Meta(Part):
             raise ValueError(f"members should each have {ends[0]} inputs and {ends[1]} outputs")
         return self
 
+    @model_validator(mode="after")
+    def _threshold_is_of_two_classes(self) -> Meta:
+        if self.threshold is not None and (self.task, len(self.classes)) != ("classification", 2):
+            raise ValueError(f"threshold should be of two classes, got {len(self.classes)}")
+        return self
+
     @property
     def title(self) -> str:
         """What the file holds: ``trial 3 of l2-digits``, or ``an ensemble of l2-digits``."""
@@ -108,16 +116,6 @@ class Meta(Part):
             if getattr(self, name) == fields[name].get_default(call_default_factory=True)
         }
         return self.model_dump_json(exclude=absent, indent=indent)
-
-
-def trial_title(study: str, trial: int | None) -> str:
-    """Return the title of a trial's network."""
-    return f"trial {trial} of {study}"
-
-
-def ensemble_title(study: str) -> str:
-    """Return the title of an ensemble."""
-    return f"an ensemble of {study}"
 
 
 @dataclass(frozen=True, eq=False)

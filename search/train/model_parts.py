@@ -41,6 +41,22 @@ class Calibration(Part):
     loss: float = Field(description="the validation loss with the temperature")
 
 
+class Threshold(Part):
+    """The probability above which a row is of the second of two classes, and what it changed on the validation rows."""
+
+    value: float = Field(gt=0, lt=1, description="the probability of the second class above which a row is of it")
+    metric: str = Field(description="the metric of the validation rows for which it was chosen")
+    rows: int = Field(description="the number of validation rows")
+    score: float = Field(description="the metric with the threshold")
+    score_at_half: float = Field(description="the metric with 0.5, where the more probable class is taken")
+    second: int = Field(description="the number of validation rows that are taken for the second class")
+    before_refit: bool = Field(default=False, description="whether the network was refitted afterwards")
+
+    def decide(self, probabilities: Tensor) -> Tensor:
+        """Return the numbers of the decided classes ``(rows,)``, of probabilities ``rows x 2``."""
+        return (probabilities[:, 1].double() > self.value).long()
+
+
 @dataclass(frozen=True, eq=False)
 class PlainNetwork:
     """A network of linear layers, with an activation after every layer but the last.

@@ -18,6 +18,8 @@ from torch import Tensor
 from search.errors import EnvironmentFault, RequestError
 from search.train.model_file import Meta, Model, load, save
 
+THRESHOLD = {"value": 0.3, "metric": "val_f1", "rows": 9, "score": 0.8, "score_at_half": 0.7, "second": 4}
+
 
 def model(**meta: Any) -> Model:
     generator = torch.Generator().manual_seed(0)
@@ -118,6 +120,11 @@ class Trap:
         (lambda path: save_file({}, path, {"regsearch": "[" * 10**5}), "its description of the network is damaged"),
         (header(format=3), "has format 3; this version of regsearch reads 1 and 2"),
         (header(format=2), r"its description: members should be of an ensemble, format 2, got 0 in 2"),
+        (header(threshold={"value": 1.5}), "threshold.value: input should be less than 1, got 1.5"),
+        (
+            header(widths=(3, 4, 2), classes=("a", "b", "c"), threshold=THRESHOLD),
+            "threshold should be of two classes, got 3",
+        ),
         (header(format=None), "has format None; this version"),
         (header(widths=[3]), "its description: widths"),
         (header(widths=[3, 4, 10**12]), r"its tensor 2.weight should be 1000000000000 x 4, but is 2 x 4"),
