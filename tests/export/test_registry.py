@@ -137,7 +137,7 @@ def test_a_registered_table_is_served(
     words = ["l2-homes", "--register", "homes"]
     for _ in range(2):
         assert registered(capsys, uri, *words, "--ensemble", "3", "--calibrate") == "models:/homes/1"
-    assert registered(capsys, uri, *words, "--refit", "--force") == "models:/homes/2"
+    assert registered(capsys, uri, *words, "--refit", "--threshold", "f1", "--force") == "models:/homes/2"
     import mlflow
 
     client = mlflow.MlflowClient(uri)
