@@ -21,6 +21,7 @@ events data" (Political Analysis, 2001); ``torch.nn.CrossEntropyLoss(weight=w, r
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -35,21 +36,30 @@ def check(context: StudyContext) -> None:
         raise ValueError(f"it needs classification, but {context.data.name!r} is {context.data.task}")
 
 
-def weights(sizes: list[float], exponent: float) -> list[float]:
-    """Return the weight of each class; a class without training rows has weight 0."""
-    # Shares instead of sizes give the same weights. One number at a time, because `pow` rounds a tensor's by its place.
+def weights(sizes: Sequence[float], exponents: Tensor) -> Tensor:
+    """Return the weight of each class in each slot, float64 ``slots x padded outputs``; 0 in the padding.
+
+    A class without training rows has weight 0.
+
+    Args:
+        sizes: the number of training rows of each class.
+        exponents: the exponent of each slot, ``(slots,)``.
+    """
     total = math.fsum(sizes)
-    raw = [(size / total) ** -exponent if size > 0 else 0.0 for size in sizes]
-    mean = math.fsum(one * size for one, size in zip(raw, sizes, strict=True)) / total
-    return [one / mean for one in raw]
+    # Shares instead of sizes give the same weights. The width is padded, so `pow` rounds alike in every place.
+    shares = [size / total for size in sizes] + [0.0] * (padded(len(sizes)) - len(sizes))
+    share = torch.tensor(shares, dtype=torch.float64, device=exponents.device).expand(len(exponents), -1)
+    exponent = exponents.double()[:, None].expand_as(share)
+    raw = torch.where(share > 0, torch.pow(share.contiguous(), -exponent.contiguous()), 0.0)
+    mean = torch.zeros_like(raw[:, 0])
+    for number, each in enumerate(shares):
+        mean = mean + each * raw[:, number]
+    return raw / mean[:, None]
 
 
 def start(values: Values) -> dict[str, Tensor]:
-    """Return the weight of each class in each slot, ``slots x outputs``; 0 in the padding."""
-    sizes = list(values.class_sizes)
-    padding = [0.0] * (padded(len(sizes)) - len(sizes))
-    rows = [weights(sizes, exponent) + padding for exponent in values["class_weight"].tolist()]
-    return {"weights": torch.tensor(rows, dtype=values.dtype, device=values.device)}
+    """Return the weight of each class in each slot, ``slots x padded outputs``."""
+    return {"weights": weights(values.class_sizes, values["class_weight"]).to(values.dtype)}
 
 
 def targets(y: Tensor, values: Values) -> Tensor:

@@ -39,8 +39,10 @@ class OneBatch(Batches):
         self.train_rows = len(x) * steps
 
     def gather(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Targets]:
-        """Return the batch once for each group, whichever rows are chosen."""
-        return self.x_train.expand(len(chosen), -1, -1), Targets(self.y_train.expand(len(chosen), -1, -1))
+        """Return the batch for each group and each of the steps, whichever rows are chosen."""
+        steps = len(chosen[0]) // self.rows
+        x, y = (part.repeat(steps, 1).expand(len(chosen), -1, -1) for part in (self.x_train, self.y_train))
+        return x, Targets(y)
 
     def least_loss(self, loss: LossFunction, groups: Tensor) -> float:
         """Return the least mean loss of predictions that are equal within each group; groups ``(rows,)`` from 0."""

@@ -100,3 +100,18 @@ def test_what_is_pixels_has_a_largest_value() -> None:
 def test_a_wrong_request_is_refused_by_name(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         load(**{"dataset": "wine", **arguments})
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("line", "baf43b813c1dbb55"),
+        ("polynomial", "2de0824c6de289fb"),
+        ("digits", "729008ccf39038a8"),
+        ("wine", "6eb3b4f87404143f"),
+        ("diabetes", "3da4a7e61faffcea"),
+    ],
+)
+def test_the_rows_are_those_of_earlier_versions(name: str, known: str) -> None:
+    """Otherwise, studies of these data could not go on."""
+    assert load(name).fingerprint() == known
