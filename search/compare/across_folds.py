@@ -25,6 +25,7 @@ from search.compare.crossed import CONFIDENCE, Floats
 from search.compare.pairs import Arm, Difference, Interval, Pair
 from search.compare.scoring import Scoring
 from search.data import Data
+from search.data.folds import overlap
 from search.train import evaluate
 from search.train.metrics.built_in import METRICS
 from search.train.metrics.metric import Metric
@@ -52,7 +53,7 @@ class AcrossFolds(Scoring):
         self._factor = 100.0 if of.name == "accuracy" else 1.0
         folds = data.folds
         self._folds = len(folds)
-        self._overlap = float(np.mean([len(fold.x_val) / len(fold.x_train) for fold in folds]))
+        self._overlap = overlap(data)
 
     def of_folds(self, networks: Sequence[Pack]) -> tuple[Floats, Floats]:
         """Return the metric and the loss of each fold, ``(folds,)``, means over the fold's networks."""

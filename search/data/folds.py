@@ -3,7 +3,8 @@
 default        every row validates in one fold of a repeat; stratified by class (scikit-learn's `StratifiedKFold`,
                or `KFold` for a regression)
 with groups    the same, and a group never has training and validation rows (`blocks.assign`)
-with times     fold k trains on the rows before its validation rows (`TimeSeriesSplit`), so that time never flows back
+with times     a fold trains on the rows before its validation rows (`TimeSeriesSplit`), so that time never flows back;
+               the first fold is the latest, which trains on the most rows
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from search.data import blocks
+from search.data.dataset import Data
 from search.data.rules import Rules
 from search.data.source import Source
 from search.data.split import ordered, too_few_times, unlearnt
@@ -117,5 +119,15 @@ def _in_time(source: Source, pool: Tensor, rules: Rules) -> Iterator[Fold]:
         raise RequestError(f"{source.place}: {words}")
     begins = [int(held[0]) for _, held in TimeSeriesSplit(rules.folds).split(order)]
     begins = blocks.cut(begins, allowed)
-    for begin, end in zip(begins, [*begins[1:], len(order)], strict=True):
+    for begin, end in reversed(list(zip(begins, [*begins[1:], len(order)], strict=True))):
         yield torch.from_numpy(order[:begin]), torch.from_numpy(order[begin:end])
+
+
+def overlap(data: Data) -> float:
+    """Return validation rows by training rows of a fold, on average; 0 for data without folds.
+
+    Two folds share training rows, so the variance of a mean over K folds is about ``(1 / K + overlap) s^2``: Nadeau and
+    Bengio, "Inference for the generalization error" (Machine Learning 52, 2003).
+    """
+    shares = [len(fold.x_val) / len(fold.x_train) for fold in data.folds]
+    return sum(shares) / len(shares) if shares else 0.0

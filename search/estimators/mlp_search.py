@@ -24,7 +24,36 @@ from search.predict.predictor import Predictor
 
 
 class _MLPSearch(BaseEstimator):
-    """What both estimators share."""
+    """What both estimators share.
+
+    `fit` searches the hyperparameters of a recipe on a split, or on folds, of the rows that it is given, and trains the
+    chosen setting. Text, dates and missing cells in a data frame become inputs as in a table.
+
+    Args:
+        recipe: the name of a recipe, the path of one, or a list of techniques, such as ``["l2", "dropout"]``.
+        trials: the number of trials.
+        epochs, hidden: the epochs of a trial and the widths of the hidden layers; by default the recipe's.
+        objective: the metric to optimise, such as "val_roc_auc"; by default the validation loss.
+        folds: the folds of a cross-validation; 0 for one split.
+        validation_fraction: the share of rows that validates without folds.
+        refit: whether the chosen setting trains on all rows at the end.
+        ensemble: the number of choices for an ensemble of the best networks; 1 for a single network.
+        timeout: the seconds after which the search stops.
+        set, space: hyperparameters to fix, and ranges to search, as for `search.Study`.
+        sampler, pruner: those of Optuna or of this package by name; by default the recipe's.
+        device: "auto", "cpu" or "cuda".
+        random_state: the seed of the split, the search and the training.
+        storage: the URL of an Optuna database that keeps the study; by default nothing is kept.
+        verbose: 0 for no output, 1 for notes and progress.
+
+    Attributes:
+        best_params_: the hyperparameters of the chosen trial.
+        best_score_: its value of the objective; as in scikit-learn, larger is better, so a loss is negative.
+        cv_results_: a dict of arrays with a row for each trial, as in scikit-learn's searches.
+        model_: the trained network, or ensemble, with its preprocessing.
+        notes_: what was decided about the data.
+        n_features_in_, feature_names_in_: the columns of X.
+    """
 
     _task = "regression"
 
@@ -139,7 +168,9 @@ class _MLPSearch(BaseEstimator):
 
 class MLPSearchClassifier(ClassifierMixin, _MLPSearch):
     __doc__ = (_MLPSearch.__doc__ or "").replace(
-        "What both estimators share.", "A search for an MLP that classifies.", 1
+        "What both estimators share.",
+        "A search for a multilayer perceptron that classifies.",
+        1,
     )
 
     _task = "classification"
@@ -188,7 +219,7 @@ class MLPSearchClassifier(ClassifierMixin, _MLPSearch):
 
 class MLPSearchRegressor(RegressorMixin, _MLPSearch):
     __doc__ = (_MLPSearch.__doc__ or "").replace(
-        "What both estimators share.", "A search for an MLP that predicts numbers.", 1
+        "What both estimators share.", "A search for a multilayer perceptron that predicts numbers.", 1
     )
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:

@@ -9,7 +9,6 @@ from search.errors import RequestError
 from search.report import record, replicates, statistics
 from search.report.strength import strengths
 from search.study.progress import Log
-from search.train.metrics.objective import VAL_LOSS
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -53,7 +52,7 @@ def one_standard_error(study: BaseStudy, log: Log | None = None) -> int:
         aim = study.objectives.first
         say(
             f"trial {choice.chosen.number} is within one standard error of the best trial, {choice.best.number}: its"
-            f" {'loss' if aim == VAL_LOSS else aim.name} is {choice.difference:.3g} {aim.comparative}, with a standard"
+            f" {'loss' if aim.is_loss else aim.name} is {choice.difference:.3g} {aim.comparative}, with a standard"
             f" error of {choice.error:.3g} over {choice.replicates} replicates"
         )
     return choice.chosen.number

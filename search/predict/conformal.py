@@ -36,13 +36,19 @@ def with_scores(model: Model, data: Data) -> Model:
         data: the data on which it was trained.
     """
     meta = model.meta
-    if meta.refit_epochs is not None or any(member.refit_epochs is not None for member in meta.members):
+    if _refitted(model):
         return model
     outputs, y = model.outputs(data.x_val.cpu()), data.y_val.cpu()
     targets = model.targets
     scores = 1 - outputs.gather(1, y[:, None]) if targets is None else (targets.invert(y) - outputs).abs()
     tensors = {**model.tensors, SCORES: scores.sort(dim=0).values.contiguous()}
     return replace(model, meta=meta.model_copy(update={"scored_rows": len(scores)}), tensors=tensors)
+
+
+def _refitted(model: Model) -> bool:
+    """Return whether the validation rows have trained the model too."""
+    epochs = [model.meta.refit_epochs, *(member.refit_epochs for member in model.meta.members)]
+    return any(one is not None for one in epochs)
 
 
 def validate_level(level: float) -> float:
@@ -83,8 +89,8 @@ def quantile(model: Model, level: float) -> Tensor:
     validate_level(level)
     rows = model.meta.scored_rows
     if not rows:
-        trained = model.meta.refit_epochs is not None or model.meta.members
-        why = "it was trained on them too" if trained else "it was exported by an older version: export it again"
+        older = "it was exported by an older version: export it again"
+        why = "it was trained on them too" if _refitted(model) else older
         raise RequestError(f"interval needs the errors for validation rows, which the model does not hold: {why}")
     return model.tensors[SCORES][rank(rows, level) - 1]
 

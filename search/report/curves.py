@@ -15,7 +15,6 @@ from search.report.drawing import CaptionedFigure
 from search.report.record import Entry, Record
 from search.report.strength import by_strength, strength, strengths, weakest
 from search.show import figure_style as style
-from search.train.metrics.objective import VAL_LOSS as LOSS
 
 _LINES = (
     ("train_loss", "training", style.BLUE, "-", "", 1.3),
@@ -34,7 +33,7 @@ def draw(record: Record) -> CaptionedFigure:
     shown, how = _chosen(record)
     figure = _panels(record, shown)
     dot = "the lowest validation loss"
-    if record.aim != LOSS:
+    if not record.aim.is_loss:
         dot = f"the validation loss at the best epoch, that of the {record.aim.superlative} {record.aim.shown}"
     caption = f"A dot marks {dot}. {_MEASURED} {how}"
     if record.replicates > 1:
@@ -163,7 +162,7 @@ def _curves(panel: Axes, entry: Entry, lines: Sequence[tuple[str, str, str, str,
 def _best(entry: Entry, losses: NDArray[np.float64]) -> int:
     """Return the epoch, from 0, of the best mean objective over the replicates, where the mean loss is finite."""
     assert entry.curves is not None
-    if entry.aim == LOSS:
+    if entry.aim.is_loss:
         return int(np.nanargmin(losses))
     values = entry.aim.loss(entry.curves.mean(entry.aim.name))
     usable = np.where(np.isfinite(losses) & np.isfinite(values), values, np.inf)

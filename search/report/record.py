@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,10 +15,11 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from search.choose import pruners
+from search.data.folds import overlap
 from search.record import added, summary
 from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
 from search.record.objectives import VAL_LOSS, Objectives, front, reported
-from search.study.results import tally
+from search.report.facts import describe
 from search.technique import Hyperparameter, Value
 from search.train.constant import constant_value
 from search.train.metrics.objective import VAL_LOSS as LOSS
@@ -126,6 +126,7 @@ class Record:
         fixed_ends: the ends of ranges, as (name, end), that a search with ``--extend`` does not move.
         shared: whether the validation and the test split are the same rows.
         watched: whether the test split was measured in each epoch.
+        overlap: validation rows by training rows of a fold, on average; 0 without folds.
     """
 
     study: str
@@ -146,6 +147,7 @@ class Record:
     fixed_ends: Collection[tuple[str, str]] = ()
     shared: bool = False
     watched: bool = False
+    overlap: float = 0.0
 
     @cached_property
     def complete(self) -> list[Entry]:
@@ -197,7 +199,7 @@ class Record:
     @property
     def value_label(self) -> str:
         """The label of an axis: the first objective and its unit."""
-        return f"validation {self.loss_label}" if self.aim.name == LOSS.name else self.aim.shown
+        return f"validation {self.loss_label}" if self.aim.is_loss else self.aim.shown
 
     @property
     def loss_label(self) -> str:
@@ -218,7 +220,13 @@ def read(study: BaseStudy) -> Record:
         entries=entries,
         searched=space.searched,
         declared=space.declared,
-        facts=_facts(study, entries, trials, attributes.get(ENVIRONMENT, {})),
+        facts=describe(
+            study,
+            Counter(entry.state for entry in entries),
+            sum(entry.epochs for entry in entries),
+            trials,
+            attributes.get(ENVIRONMENT, {}),
+        ),
         replicates=recipe.networks,
         loss=study.loss,
         metric="val_accuracy" if study.data.task == "classification" else "val_rmse",
@@ -232,6 +240,7 @@ def read(study: BaseStudy) -> Record:
         fixed_ends=study.extended.fixed_ends,
         shared=recipe.data.validation == "test",
         watched="test" in recipe.watch,
+        overlap=overlap(study.data),
     )
 
 
@@ -254,47 +263,3 @@ def _entry(trial: FrozenTrial, labels: Sequence[str], objectives: Objectives) ->
         label=labels[cell] if labels and cell is not None else "",
         aim=objectives.first,
     )
-
-
-def _facts(
-    study: BaseStudy, entries: Sequence[Entry], trials: Sequence[FrozenTrial], environment: Mapping[str, str]
-) -> dict[str, str]:
-    recipe, data, space = study.recipe, study.data, study.space
-    rows = " / ".join(f"{len(x):,}" for x in (data.x_train, data.x_val, data.x_test))
-    trained = sum(entry.epochs for entry in entries)
-    epochs = f"{trained:,}" if recipe.networks == 1 else f"{trained:,} x {recipe.described_networks}"
-    starts = [trial.datetime_start for trial in trials if trial.datetime_start is not None]
-    ends = [trial.datetime_complete for trial in trials if trial.datetime_complete is not None]
-    pruner = recipe.pruner.name
-    return {
-        "recipe": f"{recipe.name}{f': {recipe.title}' if recipe.title else ''}",
-        "techniques": " + ".join(recipe.techniques) or "none",
-        "data": f"{data.name}, {data.task}; {rows} rows for training / validation / test; scaling: {recipe.data.scale}",
-        "trials": tally(Counter(entry.state for entry in entries)) or "none",
-        "epochs trained": epochs,
-        "searched": ", ".join(space.searched) or "nothing",
-        "fixed": ", ".join(
-            f"{name} = {space.fixed[name]}"
-            for name in ("optimizer", "lr", "batch_size", "epochs", "hidden", "activation")
-            if name in space.fixed
-        ),
-        "search": f"sampler {recipe.sampler}, pruner {pruner}, cohorts of {recipe.ask_batch}",
-        "objective": _objective(study),
-        "seed": f"{recipe.seed} (seed of the split: {recipe.data.seed})",
-        "run": _span(starts, ends),
-        "environment": ", ".join(f"{name} {value}" for name, value in environment.items()) or "not recorded",
-    }
-
-
-def _objective(study: BaseStudy) -> str:
-    first, *others = study.objectives.each
-    what = f"validation {study.loss} without penalties" if first == LOSS else f"{first.name} ({first.direction})"
-    parts = [f"{what} at the best epoch, averaged over replicates"]
-    return "; ".join([*parts, *(f"{one.name} ({one.direction})" for one in others)])
-
-
-def _span(starts: Sequence[datetime], ends: Sequence[datetime]) -> str:
-    if not starts:
-        return "not yet"
-    last = max(ends, default=max(starts))
-    return f"{min(starts):%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"

@@ -47,10 +47,12 @@ def train(study: BaseStudy, record: Record, log: Log | None = None) -> Record:
     wanted = lacking(record)
     if not wanted:
         return record
-    found = {one.number: np.full(MORE, np.inf) for one in wanted}
-    added_numbers = range(FIRST, FIRST + MORE)
+    folds = len(study.batches.folds)
+    more = -(-MORE // folds) * folds  # as many of each fold
+    found = {one.number: np.full(more, np.inf) for one in wanted}
+    added_numbers = range(FIRST, FIRST + more)
     retrainings = [Retraining.of(study, one.number, one.params, added_numbers) for one in wanted]
-    what = f"training the {len(wanted)} best trials on {MORE} more replicates each"
+    what = f"training the {len(wanted)} best trials on {more} more replicates each"
     for one in retrain(retrainings, what, log):
         found[one.trial][one.replicate - FIRST] = one.objective
     with database.faults(study.storage):

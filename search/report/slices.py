@@ -12,7 +12,6 @@ from search.report import drawing
 from search.report.drawing import CaptionedFigure, groups
 from search.report.record import Entry, Record
 from search.show import figure_style as style
-from search.train.metrics.objective import VAL_LOSS as LOSS
 
 
 def draw(record: Record) -> CaptionedFigure:
@@ -67,7 +66,7 @@ def _points(
 
 
 def _caption(record: Record) -> str:
-    is_loss = record.aim == LOSS
+    is_loss = record.aim.is_loss
     what = "validation loss without penalties" if is_loss else record.aim.shown
     caption = f"The figure shows the {what} at the best epoch."
     if record.replicates > 1:

@@ -23,7 +23,6 @@ from search.report.statistics import (
     saved,
 )
 from search.report.strength import strengths
-from search.train.metrics.objective import VAL_LOSS as LOSS
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ def _chosen(record: Record, choice: Choice) -> list[str]:
 
 def _short(record: Record) -> str:
     """Return what sentences call the objective once they have named it."""
-    return "loss" if record.aim == LOSS else record.aim.shown
+    return "loss" if record.aim.is_loss else record.aim.shown
 
 
 def _edge(record: Record, edge: Edge) -> Statement:

@@ -136,6 +136,8 @@ def one_standard_error(record: Record) -> Choice | None:
 
     The standard error is that of the paired difference, because all trials of a replicate share initialisation and
     batches. In a study with fewer than three replicates those that were added count too, also in choosing the best.
+    In a cross-validation the error allows for the training rows that folds share: Nadeau and Bengio, "Inference for the
+    generalization error" (Machine Learning 52, 2003).
 
     None is returned if the best trial lacks replicates with a finite loss, or if no searched hyperparameter has a
     direction of regularisation.
@@ -156,7 +158,7 @@ def one_standard_error(record: Record) -> Choice | None:
         difference = losses[entry.number] - losses[best.number]
         if entry is best or not np.isfinite(difference).all() or not no_weaker(record, entry, best):
             continue
-        mean, error = float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(count))
+        mean, error = float(difference.mean()), float(difference.std(ddof=1) * math.sqrt(1 / count + record.overlap))
         if mean <= error:
             within.append(Choice(best, entry, mean, error, count))
     strongest = by_strength(record, [choice.chosen for choice in within])[-1]

@@ -12,6 +12,7 @@ from search.choose import pruners
 from search.choose.asking import Asker
 from search.choose.extending.asker import ExtendingAsker
 from search.recipe import compose
+from search.recipe.space import Space
 from search.record import environment
 from search.record.observer import Observer, Stop
 from search.storage import away, database
@@ -48,7 +49,7 @@ def run_in_process(
 
 def _search(study: BaseStudy, budget: int, observer: Observer, *, extend: bool) -> None:
     assert study.backend is not None
-    validate = partial(compose.validate_study, study.techniques, study.techniques, study.data) if extend else None
+    validate = partial(_validate, study) if extend else None
     asker = Asker(study.optuna_study, study.backend, study.recipe, study.space, budget, study.claims, study.objectives)
     pruner = pruners.of(study.recipe, study.space, study.objectives, study.batches, study.loss, study.metrics)
     made_by = study.optuna_study.user_attrs[identity.IDENTITY] | study.environment()
@@ -63,3 +64,9 @@ def _search(study: BaseStudy, budget: int, observer: Observer, *, extend: bool) 
         checkpoints=Checkpoints(folder, f"{study.storage}/{study.name}", made_by),
         observer=observer,
     )
+
+
+def _validate(study: BaseStudy, space: Space) -> None:
+    """Let the techniques check a space on every fold of the data."""
+    for data in study.data.folds or (study.data,):
+        compose.validate_study(study.techniques, study.techniques, data, space)

@@ -9,6 +9,7 @@ import numpy as np
 from optuna.trial import TrialState
 
 from search.errors import RequestError, counted
+from search.recipe.schema import DataSet
 from search.record.curves import CELL, CURVES, Curves
 from search.record.summary import by_replicate
 from search.show.sheet import Sheet
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from search.study.study import BaseStudy
 
-_DATA = ("dataset", "target", "scale", "split", "val", "test", "group", "time", "weights", "validation", "options")
+_DATA = tuple(DataSet.model_fields)
 _SHARES = ("test_accuracy", *(name for name, one in BUILT_IN.items() if one.best == 1))
 _RULE = (
     "agrees: theirs lies within 2 SD + 0.02 of ours (accuracy and other metrics that are at best 1), or within"

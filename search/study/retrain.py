@@ -71,8 +71,10 @@ class Retraining:
         Raises:
             RequestError: the trial lacks a hyperparameter of the study.
         """
-        values = {**complete_values(study, trial, params), **changes}
-        epoch = None if changes or not study.objectives.common else _common_epoch(study, trial)
+        own = complete_values(study, trial, params)
+        values = {**own, **changes}
+        # At other values, each replicate is taken at its own best epoch: no record says which one is the best for all.
+        epoch = _common_epoch(study, trial) if values == own and study.objectives.common else None
         return cls(study, trial, study.program(values), study.numeric(values), tuple(replicates), epoch)
 
 

@@ -90,11 +90,13 @@ class MlflowMirror:
         first = -1 if number in self._least else 0
         least = self._least.get(number, [math.inf] * values.shape[1])
         for epoch, of_epoch in zip(self._aim.loss(values[first:]).tolist(), losses[first:].tolist(), strict=True):
-            # NaN is not less.
-            least = [
-                value if value < old and math.isfinite(loss) else old
-                for value, loss, old in zip(epoch, of_epoch, least, strict=True)
+            known = [
+                value if math.isfinite(value) and math.isfinite(loss) else math.inf
+                for value, loss in zip(epoch, of_epoch, strict=True)
             ]
+            if self._aim.common:
+                known = [_mean(known)] * len(known)
+            least = list(map(min, known, least))
         self._least[number] = least
         return self._aim.loss(_mean(least))
 

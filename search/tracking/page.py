@@ -47,7 +47,7 @@ def study_view(
     shown = [f"best_{name}" for name in curves if name != "train_loss"] + ["best_epoch"]
     # The filter leaves out trials without an objective. Other objectives than losses may be negative; MLflow's filters
     # know no exponents.
-    least = "0" if aim == VAL_LOSS else f"-{10**12}"
+    least = "0" if aim.is_loss else f"-{10**12}"
     columns = [f"metrics.`{name}`" for name in shown if name in metrics] + [f"params.`{name}`" for name in names]
     state = {
         "searchFilter": f"{tagged(STUDY_TAG, study)} and metrics.{objective} >= {least}",

@@ -65,7 +65,7 @@ def best_networks(
             if name not in stopped and finite and chosen:
                 best[name] = Best(Pack.gather([pack], [(0, index)]), loss, value)
         stopped |= {(slot.trial, slot.replicate) for slot in pack.stopped}
-        if len(stopped) == len(slots):
+        if len(stopped) == len(slots) or all(pack.epoch >= epochs.get(slot.trial, program.epochs) for slot in slots):
             break
         yield None
     for name in sorted(best):

@@ -116,10 +116,10 @@ def test_time_never_flows_back(times: list[int], folds: int) -> None:
     clock = np.array(times, np.float64)
     pairs = divide(source(len(times), times=clock), torch.arange(len(times)), Rules(time="t", folds=folds))
     assert len(pairs) == folds
-    for number, (train, val) in enumerate(pairs):
+    for number, (train, val) in enumerate(pairs[::-1]):  # the latest is the first
         assert clock[train].max() < clock[val].min()
         if number:
-            before = torch.cat(pairs[number - 1])
+            before = torch.cat(pairs[::-1][number - 1])
             assert sorted(train.tolist()) == sorted(before.tolist()), "a fold trains on all rows before its own"
 
 
@@ -127,7 +127,7 @@ def test_folds_in_time_are_those_of_scikit_learn_where_all_times_differ() -> Non
     clock = np.random.default_rng(0).permutation(53).astype(np.float64)
     pairs = divide(source(53, times=clock), torch.arange(53), Rules(time="t", folds=5))
     order = np.argsort(clock)
-    for (train, val), (known_train, known_val) in zip(pairs, TimeSeriesSplit(5).split(order), strict=True):
+    for (train, val), (known_train, known_val) in zip(pairs[::-1], TimeSeriesSplit(5).split(order), strict=True):
         assert train.tolist() == order[known_train].tolist()
         assert val.tolist() == order[known_val].tolist()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -52,28 +53,37 @@ def test_the_trials_are_listed_by_their_objective_the_highest_first(tmp_path: Pa
     assert parent.data.metrics["best_value"] == max(values.values())
 
 
-def test_the_best_so_far_is_the_same_live_and_in_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second replicate's highest value belongs to a loss that is not finite."""
+@pytest.mark.parametrize(
+    ("folds", "values", "best"),
+    [
+        (0, [[0.25, 0.5], [0.125, 1.0], [0.75, 0.5]], [0.375, 0.375, 0.625]),
+        (2, [[0.25, 0.75], [0.75, 1.0], [0.5, 0.625]], [0.5, 0.5, 0.5625]),
+    ],
+)
+def test_the_best_so_far_is_the_same_live_and_in_the_record(
+    folds: int, values: list[list[float]], best: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second replicate's highest value belongs to a loss that is not finite. Folds share their best epoch."""
     losses = np.array([[3.0, 5.0], [2.0, np.inf], [1.0, 4.0]])  # epochs x replicates
-    values = np.array([[0.25, 0.5], [0.125, 1.0], [0.75, 0.5]])
     link = Mock()
     monkeypatch.setattr("search.tracking.mirror.WriterLink", Mock(return_value=link))
     study = optuna.create_study(direction="maximize")
-    study.set_user_attr(record.RECIPE, {"objective": ["val_gain"]})  # the user's own, known by the study's direction
+    recipe = {"objective": ["val_gain"], "data": {"folds": folds}}  # the user's own, known by the study's direction
+    study.set_user_attr(record.RECIPE, recipe)
     asked = study.ask()
     asked.set_user_attr("epochs", 3)
     member = Member(0, SimpleNamespace(epochs=3), {}, replicates=2)  # type: ignore[arg-type]
     with MlflowMirror("s", "sqlite://", "sqlite://") as mirror:
         mirror.asked([SimpleNamespace(trial=asked)])  # type: ignore[list-item]
         for epoch in range(3):
-            both = {r: {"val_loss": losses[epoch, r], "val_gain": values[epoch, r]} for r in (0, 1)}
+            both = {r: {"val_loss": losses[epoch, r], "val_gain": values[epoch][r]} for r in (0, 1)}
             member.add_epoch(both, epoch)
             mirror.epoch([member])
     said = [call.args[3] for call in link.epoch.call_args_list]
-    assert [metrics["best_val_gain"][0] for metrics in said] == [0.375, 0.375, 0.625]
+    assert [metrics["best_val_gain"][0] for metrics in said] == best
     assert next(iter(said[0])) == "best_val_gain"
-    curves = record.Curves(("val_loss", "val_f1"), np.stack([losses.T, values.T]))
+    curves = record.Curves(("val_loss", "val_f1"), np.stack([losses.T, np.array(values).T]))
     trial = create_trial(value=0.625, user_attrs={record.CURVES: curves.encode()})
-    points = plan_trial("s", trial, {}, {}, BUILT_IN["val_f1"]).points()
-    assert [point.value for point in points if point.key == "best_val_f1"] == [0.375, 0.375, 0.625]
+    points = plan_trial("s", trial, {}, {}, replace(BUILT_IN["val_f1"], common=folds > 0)).points()
+    assert [point.value for point in points if point.key == "best_val_f1"] == best
     assert points[0].key == "best_val_f1"

@@ -5,7 +5,7 @@ Shapes: `targets` are class numbers, int64 ``(rows,)``; `predictions` are probab
 first, as by `numpy.argmax`.
 
 `weights` are those of the rows, ``(rows,)``, scikit-learn's ``sample_weight``. They may also be ``draws x 1 x rows``;
-then the result is ``draws x slots``, the metric under each of many weightings (`search.compare.bootstrap`).
+then the result is ``draws x slots``, the metric under each of many weightings (`search.train.metrics.bootstrap`).
 """
 
 from __future__ import annotations

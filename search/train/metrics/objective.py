@@ -41,6 +41,11 @@ class Objective:
     common: bool = False
 
     @property
+    def is_loss(self) -> bool:
+        """Whether it is the validation loss."""
+        return self.name == "val_loss"
+
+    @property
     def sign(self) -> float:
         """What a value is multiplied by to become a loss: 1, or -1 if it is to be maximised."""
         return -1.0 if self.direction == "maximize" else 1.0

@@ -4,7 +4,7 @@ Shapes: `targets` are float64 ``rows x outputs``, `predictions` ``slots x rows x
 several outputs each metric is the mean over outputs (scikit-learn's ``uniform_average``), except the RMSE.
 
 `weights` are those of the rows, ``(rows,)``, scikit-learn's ``sample_weight``, or ``draws x 1 x rows`` for a result
-``draws x slots`` (`search.compare.bootstrap`).
+``draws x slots`` (`search.train.metrics.bootstrap`).
 """
 
 from __future__ import annotations

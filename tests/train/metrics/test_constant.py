@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +48,23 @@ def test_of_numbers_it_is_the_better_of_mean_and_median(make_data: MakeData) -> 
     assert value(odd, "val_rmse") == pytest.approx(sk.root_mean_squared_error(y, mean))
     assert value(odd, "val_mae") == pytest.approx(sk.mean_absolute_error(y, median))
     assert value(odd, "val_r2") == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["val_loss", "val_rmse", "val_mae", "val_accuracy", "val_brier"])
+def test_a_weight_is_a_number_of_rows_and_folds_are_averaged(make_data: MakeData, name: str) -> None:
+    task = BUILT_IN[name].task or "regression"
+    both = []
+    for seed in (0, 1):
+        data = make_data(50, 4, 3 if task == "classification" else 1, task=task, seed=seed)
+        weights = torch.tensor([1, 0, 3, 1]).repeat(10)  # whose sum is even: the least weighted median counts
+        repeated = {f"{part}_val": getattr(data, f"{part}_val").repeat_interleave(weights, 0) for part in "xy"}
+        both.append((replace(data, w_val=weights.float()), replace(data, **repeated)))
+    (one, alone), (other, its) = both
+    known, its_own = value(alone, name), value(its, name)
+    assert known is not None
+    assert its_own is not None
+    assert value(one, name) == pytest.approx(known, rel=1e-6)
+    assert value(replace(one, folds=(one, other)), name) == pytest.approx((known + its_own) / 2, rel=1e-6)
 
 
 def test_a_sum_has_the_same_bits_alone_where_torchs_is_cut_among_threads() -> None:
