@@ -7,6 +7,7 @@ study.best, study.trials(), study.curves()
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,8 +71,12 @@ class Study(BaseStudy):
             workers: the number of processes that share the work.
             engine: where they run, "local" or "ray".
             address: the address of the Ray cluster.
-            observers: the observers of the run; by default a progress bar. The MLflow writer observes in any case.
+            observers: the observers of the run; by default a progress bar, and notes on the data and the search are
+                printed. The MLflow writer observes in any case.
         """
+        if observers is None:
+            for note in self.notes():
+                print(f"note: {note}", file=sys.stderr)
         run_study(self, trials, RunOptions(timeout, extend, workers, engine, address), observers)
         return self
 

@@ -249,8 +249,6 @@ def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_js
     """Run the study, then print its results."""
     from search.study import published, results
 
-    for note in study.notes():
-        print(f"note: {note}", file=sys.stderr)
     before = results.count_finished(study)
     study.run(budget, **asdict(options))
     if before >= study.budget(budget):

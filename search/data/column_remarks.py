@@ -46,10 +46,21 @@ def reading(spec: ColumnSpec, cells: NDArray[Any], values: NDArray[Any], texts: 
                 f"numbers with {' and '.join(said)}{either}", spec, cells, values, lambda value: f"{value:.10g}"
             )
     elif spec.kind == "date":
-        what = "dates; --data dates=drop leaves them out, --column NAME=KIND decides otherwise"
+        what = (
+            f"dates{_order(spec.date_format)}; --data dates=drop leaves them out, --column NAME=KIND decides otherwise"
+        )
         yield from _example(what, spec, cells, values, spec.shown)
     elif spec.kind == "time":
         yield from _example("times of the day; --column NAME=KIND decides otherwise", spec, cells, values, spec.shown)
+
+
+def _order(date_format: str) -> str:
+    """Return the words for the order of day and month, where a format has both as numbers and not the year first."""
+    day, month = date_format.find("%d"), date_format.find("%m")
+    if min(day, month) < 0 or date_format.find("%Y") == 0:
+        return ""
+    other = "month" if day < month else "day"
+    return f", {'day' if day < month else 'month'} first (--data dates={other}-first reads them otherwise)"
 
 
 def possible_times(name: str, values: NDArray[np.float64]) -> Iterator[Remark]:
@@ -60,13 +71,21 @@ def possible_times(name: str, values: NDArray[np.float64]) -> Iterator[Remark]:
         yield Remark(what, name, f"{values[0]:.0f}")
 
 
+def _late_days(seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which times, in seconds from 1970, are after the twelfth day of a month."""
+    days = np.floor(seconds / 86_400).astype(np.int64).astype("datetime64[D]")
+    late: NDArray[np.bool_] = (days - days.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64) >= 12
+    return late
+
+
 def _example(
     what: str, spec: ColumnSpec, cells: NDArray[Any], values: NDArray[Any], shown: Callable[[float], str]
 ) -> Iterator[Remark]:
     known = np.flatnonzero(~np.isnan(values))[:50]
     if known.size:
         texts = [as_text(item).strip() for item in as_objects(cells[known])]
-        # The longest text shows most.
-        number = max(range(len(texts)), key=lambda number: len(texts[number]))
+        # The longest text shows most, and of dates one whose day cannot be a month.
+        late = _late_days(values[known]) if spec.kind == "date" else np.zeros(known.size, dtype=bool)
+        number = max(range(len(texts)), key=lambda number: (late[number], len(texts[number])))
         example = f"{clip(texts[number], _SHOWN)!r} is {shown(float(values[known[number]]))}"
         yield Remark(what, spec.name, example)

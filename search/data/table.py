@@ -118,6 +118,8 @@ class Table:
         rows = counted(int(lost.sum()), "row")
         if missing == DROP and len(kept):
             return self.take(kept), (f"{self.place}: left out, {rows} without a target",)
+        if missing == DROP:
+            raise RequestError(f"{shown} is missing in all {rows}: no row is left to learn from")
         words = [word for name in names for word in self.missing_words.get(name, ())]
         keeps = f"; --data keep={words[0]} makes {words[0]!r} a value" if words else ""
         first = self.place_of_row(int(np.flatnonzero(lost)[0]))

@@ -185,12 +185,14 @@ def _model(study: BaseStudy, members: Sequence[Chosen], val_loss: float | None, 
 
 def _on(found: selection.Ensemble, count: int, folds: int) -> list[str]:
     """Return lines on the choice of an ensemble."""
-    chosen = ", ".join(f"trial {one.trial} replicate {one.replicate} x {one.count}" for one in found.members)
+    chosen = ", ".join(f"{one.count} times trial {one.trial} (replicate {one.replicate})" for one in found.members)
+    if len(found.members) == 1:
+        chosen += ": no other network improves on it, so the ensemble is this network alone"
     best = "best trial" if found.trials == 1 else f"{found.trials} best trials"
     of = f"{counted(found.candidates, 'network')} of the {best}"
     fold = " (those of the first fold)" if folds > 1 else ""
     return [
-        f"chosen from {of}{fold}, with weights in {count}ths: {chosen}",
+        f"{counted(count, 'choice')} from {of}{fold}: {chosen}",
         f"{found.objective}: best single network {found.best_value:.4g}, ensemble {found.value:.4g}"
         " (both were chosen on these rows, so both are optimistic)",
     ]

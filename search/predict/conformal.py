@@ -57,8 +57,8 @@ def validate_level(level: float) -> float:
     Raises:
         RequestError: it is not.
     """
-    if not 0 < level < 1:
-        raise RequestError(f"interval takes a share between 0 and 1, such as 0.9, got {level:g}")
+    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
+        raise RequestError(f"interval takes a share between 0 and 1, such as 0.9, got {level!r}")
     return level
 
 
@@ -90,7 +90,8 @@ def quantile(model: Model, level: float) -> Tensor:
     rows = model.meta.scored_rows
     if not rows:
         older = "it was exported by an older version: export it again"
-        why = "it was trained on them too" if _refitted(model) else older
+        refitted = "it was trained on them too: export it without --refit, or predict by the study"
+        why = refitted if _refitted(model) else older
         raise RequestError(f"interval needs the errors for validation rows, which the model does not hold: {why}")
     return model.tensors[SCORES][rank(rows, level) - 1]
 

@@ -27,7 +27,9 @@ def few_validation_rows(data: Data, spec: DataSet) -> list[str]:
     else:
         error = f"a mean squared error has a standard error of about {100 * math.sqrt(2 / rows):.0f}%"
     every = rows + len(data.x_train)
-    return [
-        f"{counted(rows, 'validation row')} decide which trial is best: on so few, {error};"
-        f" --folds 5 validates on all {every:,} rows outside the test split"
-    ]
+    remedy = f"--folds 5 (in Python folds=5) validates on all {every:,} rows outside the test split"
+    if spec.time is not None:
+        remedy = "--folds 5 (in Python folds=5) validates on more of them, each fold after the rows that train it"
+    elif spec.group is not None:
+        remedy = "--folds K (in Python folds=K) validates on all groups outside the test split, at least one a fold"
+    return [f"{counted(rows, 'validation row')} decide which trial is best: on so few, {error}; {remedy}"]

@@ -31,6 +31,7 @@ from search.record.objectives import Objectives
 from search.storage import away, database
 from search.study import identity
 from search.study.advice import few_validation_rows
+from search.study.arguments import as_fields, as_target
 from search.study.lookup import recipe_fields
 from search.study.progress import EpochCount
 from search.study.width import largest_slot
@@ -90,7 +91,7 @@ class BaseStudy:
         recipe: str | Recipe,
         *,
         dataset: str | Path | None = None,
-        target: str | Sequence[str] | None = None,
+        target: str | int | Sequence[str] | None = None,
         data: Any = None,
         data_dir: Path | str = "data",
         offline: bool = False,
@@ -115,7 +116,8 @@ class BaseStudy:
         if self.memory is not None and dataset is not None:
             raise RequestError(f"give either data or dataset {clip(str(dataset))!r}, not both")
         named = memory.MEMORY if self.memory is not None else None if dataset is None else str(dataset)
-        given = {"dataset": named, "target": target if target is None or isinstance(target, str) else ",".join(target)}
+        changes = as_fields(changes)
+        given = {"dataset": named, "target": as_target(target)}
         given |= {name: changes.pop(name) for name in _OF_DATA & changes.keys()}
         if fields := {name: value for name, value in given.items() if value is not None}:
             data = fields | (dict(data) if isinstance(data, Mapping) else {})

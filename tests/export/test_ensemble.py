@@ -203,7 +203,7 @@ def test_more_replicates_are_trained_where_there_are_few(tmp_path: Path) -> None
     with pytest.raises(RequestError, match="study 'small-wine' has no complete trial"):
         alone.export(tmp_path / "model.safetensors", ensemble=3)
     exported = alone.run(observers=[Quiet()]).export(tmp_path / "model.safetensors", ensemble=9)
-    assert "chosen from 3 networks of the best trial" in exported.notes[0]
+    assert "9 choices from 3 networks of the best trial" in exported.notes[0]
     (trial,) = alone.optuna_study.trials
     losses = {one.replicate: one.val_loss for one in retrain([Retraining.of(alone, 0, trial.params, range(3))], "all")}
     best = min(losses, key=losses.__getitem__)
