@@ -60,7 +60,8 @@ CASES: Mapping[str, tuple[str, set[str], str]] = {
     "days first": (
         lines(lambda i, _a, b, y: (f"{days(i)}-01-2024", b, y)),
         {"a", "b"},
-        "--data dates=drop leaves them out, --column NAME=KIND decides otherwise: a ('01-01-2024' is 2024-01-01)",
+        "dates, day first (--data dates=month-first reads them otherwise); --data dates=drop leaves them out, --column"
+        " NAME=KIND decides otherwise: a ('13-01-2024' is 2024-01-13)",
     ),
     "days first or months first": (
         lines(lambda i, _a, b, y: (f"0{i % 9 + 1}-01-2024", b, y)),
@@ -75,7 +76,7 @@ CASES: Mapping[str, tuple[str, set[str], str]] = {
     "dates in words": (
         lines(lambda i, _a, b, y: (f'"Jan {i % 28 + 1}, 2024"', b, y)),
         {"a", "b"},
-        "a ('Jan 10, 2024' is 2024-01-10)",
+        "a ('Jan 13, 2024' is 2024-01-13)",
     ),
     "times": (
         lines(lambda i, _a, b, y: (f"{i % 24:02}:{i:02}", b, y)),
