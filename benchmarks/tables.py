@@ -2,7 +2,7 @@
 
     regsearch   a search of l2+dropout with a learning rate, then a refitted ensemble of 8 networks
     xgboost     XGBoost, tuned by Optuna's TPE on a validation split, then fitted to all rows
-    realmlp     RealMLP-TD of pytabkit at its defaults, an ensemble of 8; its time is what it takes
+    realmlp     RealMLP-TD of pytabkit at its defaults, one network; its time is what it takes
     mlp         scikit-learn's MLPClassifier or MLPRegressor, tuned like XGBoost
 
 Every table is split into 80% and 20% of its rows several times. Each tool gets the larger part as a .csv file and so
@@ -155,7 +155,7 @@ def realmlp(train: Path, test: pd.DataFrame, target: str, _seconds: float, seed:
 
     frame = pd.read_csv(train)
     kind = RealMLP_TD_Regressor if train.stem in NUMBERS else RealMLP_TD_Classifier
-    model = kind(device="cpu", random_state=seed, n_cv=_MEMBERS, n_refit=0, n_threads=2, verbosity=0)
+    model = kind(device="cpu", random_state=seed, n_threads=2, verbosity=0)
     target_values = frame.pop(target)
     model.fit(_categories(frame), target_values if train.stem in NUMBERS else target_values.astype(str))
     return np.asarray(model.predict(_categories(test)))
