@@ -147,7 +147,7 @@ def test_listed_settings_are_compared_with_published_figures(
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_keeps_everything_and_goes_on(tmp_path: Path, how: signal.Signals) -> None:
-    words = [*WORDS, "--set", "lr=0.002", "--epochs", "100", "--pruner", "none", "--tracking-uri", "none"]
+    words = [*WORDS, "--set", "lr=0.002", "--epochs", "800", "--pruner", "none", "--tracking-uri", "none"]
     process = subprocess.Popen(command(*words), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     while "training trials 4" not in process.stderr.readline():
@@ -163,4 +163,4 @@ def test_interrupted_it_keeps_everything_and_goes_on(tmp_path: Path, how: signal
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["trials"] == {"complete": 8}
-    assert said["epochs"] == 4 * 100  # the first cohort is not trained again
+    assert said["epochs"] == 4 * 800  # the first cohort is not trained again
