@@ -43,6 +43,7 @@ FRESH = 1000
 REPLICATES = 10
 _FEW = 5
 _ROUNDING = 1e-4
+_PARTS = [f"{kind}_{part}" for part in ("train", "val", "test") for kind in "xyw"]
 
 
 @dataclass(frozen=True)
@@ -138,16 +139,23 @@ def _difference(first: DataSet, mine: Data, second: DataSet, theirs: Data) -> st
     if mine.fingerprint() == theirs.fingerprint():
         return None
     # Some techniques scale the data in their own way (`augmentation`, `fine_tune`), so the unscaled rows are compared.
-    for name in ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test"):
-        a, b = _unscaled(mine, name), _unscaled(theirs, name)
-        if a.shape != b.shape or not torch.allclose(a, b, rtol=_ROUNDING, atol=_ROUNDING * float(a.abs().max())):
-            return f"{name} (data {mine.fingerprint()} and {theirs.fingerprint()})"
+    for one, other in zip(mine.folds or (mine,), theirs.folds or (theirs,), strict=True):
+        for name in _PARTS:
+            a, b = _unscaled(one, name), _unscaled(other, name)
+            if a.shape != b.shape or not torch.allclose(a, b, rtol=_ROUNDING, atol=_ROUNDING * _largest(a)):
+                return f"{name} (data {mine.fingerprint()} and {theirs.fingerprint()})"
     return None
 
 
+def _largest(rows: Tensor) -> float:
+    return float(rows.abs().max()) if rows.numel() else 0.0
+
+
 def _unscaled(data: Data, name: str) -> Tensor:
-    scaling = data.inputs if name.startswith("x") else data.targets
-    rows: Tensor = getattr(data, name)
+    rows: Tensor | None = getattr(data, name)
+    if rows is None:
+        return torch.zeros(0, dtype=torch.float64)
+    scaling = {"x": data.inputs, "y": data.targets, "w": None}[name[0]]
     return rows.double() if scaling is None else scaling.invert(rows).double()
 
 

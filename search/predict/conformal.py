@@ -8,7 +8,8 @@ With n validation rows, let q be their k-th smallest score, k = ceil((n + 1) * l
 
 holds the truth of a new row with a probability of at least `level`, and of k / (n + 1) exactly if no scores are equal.
 This is so for any network and any distribution, as long as the new row and the validation rows are exchangeable. Here
-the validation rows also chose the trial and its best epoch, so the coverage may be a little lower.
+the validation rows also chose the trial and its best epoch, so the coverage may be a little lower. Rows count equally,
+whatever their weights.
 
 Sources: Vovk, Gammerman and Shafer, "Algorithmic learning in a random world" (2005); Lei et al., "Distribution-free
 predictive inference for regression" (JASA 2018), theorem 2.2.

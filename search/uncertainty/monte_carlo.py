@@ -3,7 +3,8 @@
     trial --> train again, to its best epoch --> T passes --> mean, spread --> how well they agree with the truth
 
 The networks are those that the study saw, or their counterparts with another activation. They predict the validation
-rows; the test split is not read.
+rows, which count equally, whatever their weights; in a cross-validation, they are the networks and rows of the first
+fold. The test split is not read.
 """
 
 from __future__ import annotations
