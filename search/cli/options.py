@@ -168,6 +168,19 @@ TrackingUriOrNone = Annotated[
 ]
 Json = Annotated[bool, flag("Print one JSON object on stdout instead of text.", "--json", RECORDS)]
 Force = Annotated[bool, flag("Overwrite a file that holds something else.", "--force", RECORDS)]
+TrialNumber = Annotated[int | None, option("The number of the trial.", default="the best")]
+OneStandardError = Annotated[
+    bool, flag("Take the most strongly regularised trial within one standard error of the best.", "--one-se")
+]
+ThresholdMetric = Annotated[
+    str | None,
+    option(
+        "Decide between two classes by the threshold that is best for this metric of the validation rows: accuracy,"
+        " balanced_accuracy, f1 or mcc.",
+        metavar="METRIC",
+        default="the more probable class",
+    ),
+]
 StudyWord = Annotated[
     str,
     argument("A study's name, such as l2-digits, or the recipe that it was run with.", "STUDY", names.complete_study),

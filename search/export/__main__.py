@@ -9,7 +9,18 @@ from typing import Annotated
 
 from search.cli.command import leave, serve
 from search.cli.opening import opening
-from search.cli.options import Force, Json, TrackingUri, application, command, flag, option
+from search.cli.options import (
+    Force,
+    Json,
+    OneStandardError,
+    ThresholdMetric,
+    TrackingUri,
+    TrialNumber,
+    application,
+    command,
+    flag,
+    option,
+)
 from search.cli.stored import Stored, on_stored_study
 from search.errors import RequestError, clip
 from search.storage import database
@@ -22,10 +33,8 @@ FORMATS = ("safetensors", "onnx")  # those of `search.export.options`, which imp
 @on_stored_study
 def export(
     stored: Stored,
-    trial: Annotated[int | None, option("The number of the trial.", default="the best")] = None,
-    one_se: Annotated[
-        bool, flag("Take the most strongly regularised trial within one standard error of the best.", "--one-se")
-    ] = False,
+    trial: TrialNumber = None,
+    one_se: OneStandardError = False,
     ensemble: Annotated[
         int | None,
         option("Average networks of the best trials, chosen this many times on the validation rows.", metavar="N"),
@@ -36,15 +45,7 @@ def export(
     calibrate: Annotated[
         bool, flag("Calibrate the probabilities by a temperature that fits the validation rows.", "--calibrate")
     ] = False,
-    threshold: Annotated[
-        str | None,
-        option(
-            "Decide between two classes by the threshold that is best for this metric of the validation rows: accuracy,"
-            " balanced_accuracy, f1 or mcc.",
-            metavar="METRIC",
-            default="the more probable class",
-        ),
-    ] = None,
+    threshold: ThresholdMetric = None,
     output: Annotated[
         Path | None, option("The file to write.", metavar="FILE", default="model.safetensors or model.onnx")
     ] = None,

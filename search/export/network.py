@@ -22,6 +22,7 @@ from search.predict import threshold as deciding
 from search.predict.conformal import with_scores
 from search.show import html
 from search.storage.database import DEFAULT_TRACKING
+from search.storage.files import write_whole
 from search.study.model import Chosen, ensemble_of, model_of
 from search.study.progress import Log
 from search.study.retrain import complete_trial, retrained
@@ -173,7 +174,7 @@ def export(study: BaseStudy, options: ExportOptions, log: Log | None = None) -> 
     model = with_scores(model, study.data)
     (onnx_file.save if options.format == "onnx" else save)(options.file, model)
     description = options.file.with_suffix(".json")
-    description.write_text(model.meta.stored(indent=2) + "\n")
+    write_whole(description, (model.meta.stored(indent=2) + "\n").encode())
     examples = study.data.inputs.invert(study.data.x_train[:_EXAMPLES])
     table = "" if study.data.preprocessor is None else "new.csv" if study.memory else study.recipe.data.dataset
     return ExportedNetwork(options.file, description, model, examples, notes, table)

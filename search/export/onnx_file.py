@@ -14,14 +14,14 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from search.errors import EnvironmentFault, RequestError, clip
+from search.errors import EnvironmentFault, RequestError
+from search.storage.files import write_whole
 from search.train.activations import SLOPE
 from search.train.model_file import Meta, Model
 from search.train.model_parts import PlainNetwork
@@ -42,14 +42,7 @@ def save(path: Path, model: Model) -> None:
     Raises:
         EnvironmentFault: the library onnx is missing, or the file cannot be written.
     """
-    content = graph(model).SerializeToString(deterministic=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise EnvironmentFault(f"cannot write {clip(str(path), 200)}: {error.strerror}") from None
+    write_whole(path, graph(model).SerializeToString(deterministic=True))
 
 
 def described(path: Path) -> Meta:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 from search.cli.command import leave, serve
 from search.cli.opening import opening
-from search.cli.options import Force, Json, application, argument, command, flag, option
+from search.cli.options import (
+    Force,
+    Json,
+    OneStandardError,
+    ThresholdMetric,
+    TrialNumber,
+    application,
+    argument,
+    command,
+    option,
+)
 from search.cli.stored import Stored, is_model_file, on_stored_study_or_model
 from search.errors import RequestError, counted
 from search.train.metrics.decided import decided_metric
@@ -48,19 +58,9 @@ def predict(
             metavar="SHARE",
         ),
     ] = None,
-    threshold: Annotated[
-        str | None,
-        option(
-            "Decide between two classes by the threshold that is best for this metric of the validation rows: accuracy,"
-            " balanced_accuracy, f1 or mcc.",
-            metavar="METRIC",
-            default="the more probable class",
-        ),
-    ] = None,
-    trial: Annotated[int | None, option("The number of the trial.", default="the best")] = None,
-    one_se: Annotated[
-        bool, flag("Take the most strongly regularised trial within one standard error of the best.", "--one-se")
-    ] = False,
+    threshold: ThresholdMetric = None,
+    trial: TrialNumber = None,
+    one_se: OneStandardError = False,
     force: Force = False,
     json_: Json = False,
 ) -> None:

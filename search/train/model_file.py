@@ -33,8 +33,9 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from search.data import Feature, Preprocessor, Scaling
-from search.errors import EnvironmentFault, RequestError, clip
+from search.errors import RequestError, clip
 from search.storage.fields import Part
+from search.storage.files import write_whole
 from search.train.model_parts import SCORES, Calibration, Member, PlainNetwork, Threshold, Widths
 from search.train.model_titles import ensemble_title, trial_title
 
@@ -203,14 +204,7 @@ def save(path: Path | str, model: Model) -> None:
 
     tensors = {name: tensor.contiguous() for name, tensor in model.tensors.items()}
     # Other readers of safetensors require "format".
-    content = serialised(tensors, {"format": "pt", _HEADER: model.meta.stored()})
-    partial = Path(f"{path}.{os.getpid()}.part")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise EnvironmentFault(f"cannot write {clip(str(path), 200)}: {error.strerror}") from None
+    write_whole(Path(path), serialised(tensors, {"format": "pt", _HEADER: model.meta.stored()}))
 
 
 def load(path: Path | str) -> Model:

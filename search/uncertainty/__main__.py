@@ -9,7 +9,7 @@ from typing import Annotated
 
 from search.cli.command import leave, serve
 from search.cli.opening import opening
-from search.cli.options import Force, Json, application, command, option
+from search.cli.options import Force, Json, TrialNumber, application, command, option
 from search.cli.stored import Stored, on_stored_study
 from search.show import figure_file
 
@@ -20,7 +20,7 @@ app = application()
 @on_stored_study
 def uncertainty(
     stored: Stored,
-    trial: Annotated[int | None, option("The number of the trial.", default="the best")] = None,
+    trial: TrialNumber = None,
     passes: Annotated[int, option("The number of Monte Carlo passes.")] = 100,
     activation: Annotated[
         str | None, option("Activations to train the trial with instead of its own.", metavar="A,B,C")

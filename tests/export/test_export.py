@@ -152,6 +152,17 @@ def test_another_trials_files_are_not_overwritten(tmp_path: Path, capsys: pytest
     assert json.loads(Path("model.json").read_text())["trial"] == 0
 
 
+def test_a_description_that_cannot_be_written_is_an_error_of_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small(tmp_path, pruner={"name": "none"}).run(1, observers=[Quiet()])
+    Path("model.json").mkdir()
+    capsys.readouterr()
+    assert export.main(["small-wine", "--storage", "sqlite:///study.db", "--device", "cpu", "--force"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].endswith("cannot write model.json: Is a directory")
+    assert not list(tmp_path.glob("*.part"))
+
+
 @pytest.mark.slow
 def test_mlflow_serves_what_is_registered(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["l2", "--dataset", "wine", "--trials", "2", "--epochs", "3", "--hidden", "8", "--device", "cpu"]
