@@ -16,10 +16,14 @@ Known = dict[str, dict[int, float]]
 
 @dataclass
 class RunState:
-    """The state of one run, as far as it is known; `known` is None until its histories have been read."""
+    """The state of one run, as far as it is known; `known` is None until its histories have been read.
+
+    `end_ms` is its end in ms since the Unix epoch, None if it has not ended.
+    """
 
     run_id: str
     status: str
+    end_ms: int | None
     tags: dict[str, str]
     params: dict[str, str]
     latest: dict[str, float]
@@ -54,5 +58,5 @@ def rank(run: Run) -> tuple[int, str]:
 
 def state_of(run: Run) -> RunState:
     """Return the state of a run that was searched for."""
-    data = run.data
-    return RunState(run.info.run_id, run.info.status, dict(data.tags), dict(data.params), dict(data.metrics))
+    info, data = run.info, run.data
+    return RunState(info.run_id, info.status, info.end_time, dict(data.tags), dict(data.params), dict(data.metrics))

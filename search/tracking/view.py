@@ -1,8 +1,8 @@
 """MLflow's view of a study: one run for each trial, under one parent run, made equal to the record.
 
 Nothing that was remembered is trusted after an error: after `forget`, everything is read from the store again. A run
-that was made equal carries a digest of its record as a tag, which is written after its points, and its final status,
-which is set last. So one search checks a thousand finished trials.
+that was made equal carries a digest of its record as a tag, which is written after its points, and its final status and
+end, which are set last. So one search checks a thousand finished trials.
 """
 
 from __future__ import annotations
@@ -118,7 +118,10 @@ class MlflowView:
         """
         run = self._runs.get(plan.number)
         tags = plan.tags | {PARENT_TAG: self._parent_id}
-        if run is not None and run.tags.get(RECORD_TAG) == plan.digest and run.status == plan.status:
+        # The end tells a complete run from one that was marked as killed while its trial was unfinished, if this was cut
+        # short later between the tags and the status.
+        complete = plan.digest, plan.status, plan.end_ms
+        if run is not None and (run.tags.get(RECORD_TAG), run.status, run.end_ms) == complete:
             # The tags of its environment stay: they say where and when it was trained.
             self._log(run, (), {}, {PARENT_TAG: self._parent_id})
             return False
@@ -130,7 +133,7 @@ class MlflowView:
             run = self._runs[plan.number] = self._create(plan.name, plan.start_ms, tags)
         self._log(run, points, plan.params, tags | {RECORD_TAG: plan.digest})
         self._api.set_terminated(run.run_id, plan.status, plan.end_ms)  # last, so that a run cut short is done again
-        run.status = plan.status
+        run.status, run.end_ms = plan.status, plan.end_ms
         run.known = None  # the points of a thousand trials would fill the memory
         # These are the keys whose histories are read if this run is ever looked at again.
         run.latest = {point.key: point.value for point in points}
@@ -140,8 +143,8 @@ class MlflowView:
         """Mark a run as killed because its trial is unfinished in Optuna (`state`) and nobody trains it."""
         run = self._runs[number]
         self._log(run, (), {}, {STATE_TAG: state})
-        self._api.set_terminated(run.run_id, "KILLED", time.time_ns() // 1_000_000)
-        run.status = "KILLED"
+        run.status, run.end_ms = "KILLED", time.time_ns() // 1_000_000
+        self._api.set_terminated(run.run_id, run.status, run.end_ms)
 
     def describe(self, params: Mapping[str, str], tags: Mapping[str, str], best: tuple[float, int] | None) -> None:
         """Bring the parent run up to date: the recipe, counts, and the best value by the number of finished trials."""
@@ -227,7 +230,7 @@ class MlflowView:
 
     def _create(self, name: str, start_ms: int, tags: Mapping[str, str]) -> RunState:
         run = self._api.create_run(self._experiment_id, start_time=start_ms, tags=dict(tags), run_name=name)
-        return RunState(run.info.run_id, "RUNNING", dict(tags), {}, {}, known={})
+        return RunState(run.info.run_id, "RUNNING", None, dict(tags), {}, {}, known={})
 
     def _known(self, run: RunState) -> Known:
         """Return the values that the run holds; they are read from the store the first time."""

@@ -263,6 +263,29 @@ def test_a_run_cut_short_is_never_taken_for_complete(
     bench.assert_equal(0)
 
 
+def test_a_killed_run_whose_end_was_not_corrected_is_never_taken_for_complete(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow has one status, KILLED, for a pruned trial and for one that was interrupted before."""
+    trial = bench.ask()
+    bench.sync(live_of(bench, trial, range(1, 11)))
+    assert bench.run(0).info.status == "KILLED"
+    bench.tell(trial, TrialState.PRUNED, epochs=17)
+
+    def cut(*_: object) -> None:
+        raise MlflowException("cut short")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_terminated", cut)
+        with pytest.raises(MlflowException):
+            StudySync(bench.name, bench.storage, bench.uri, "regsearch").go(Live(), ended=True)
+    assert RECORD_TAG in bench.run(0).data.tags
+    bench.sync()
+    bench.assert_equal(0)
+    true = bench.study.get_trials()[0].datetime_complete
+    assert bench.run(0).info.end_time == round(true.timestamp() * 1000)
+
+
 def test_a_trial_costs_one_call_for_a_thousand_points(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.tell(bench.ask(), TrialState.COMPLETE)
     log_batch, logged = MlflowClient.log_batch, []
