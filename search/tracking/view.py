@@ -118,8 +118,8 @@ class MlflowView:
         """
         run = self._runs.get(plan.number)
         tags = plan.tags | {PARENT_TAG: self._parent_id}
-        # The end tells a complete run from one that was marked as killed while its trial was unfinished, if this was cut
-        # short later between the tags and the status.
+        # Without the end, a run that was marked as killed while its trial was unfinished would be taken for complete if
+        # its correction was cut short between the tags and the status.
         complete = plan.digest, plan.status, plan.end_ms
         if run is not None and (run.tags.get(RECORD_TAG), run.status, run.end_ms) == complete:
             # The tags of its environment stay: they say where and when it was trained.
