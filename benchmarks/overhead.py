@@ -45,9 +45,10 @@ import torch
 from search import Study
 from search.choose.asking import Asker
 from search.choose.extending.asker import ExtendingAsker
-from search.choose.peers import COHORT, TICKET, PeerPruner
+from search.choose.peers import PeerPruner
 from search.record import summary
 from search.record.curves import ENVIRONMENT, EPOCHS, RECIPE, Curves
+from search.record.own import COHORT, TICKET
 from search.study.identity import IDENTITY
 from search.tracking.mirror import MlflowMirror
 from search.train.member import Member

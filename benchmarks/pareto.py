@@ -33,9 +33,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search import Study
 from search.choose.pareto import ParetoPruner
-from search.choose.peers import COHORT
 from search.record.curves import CURVES, Curves
 from search.record.objectives import hypervolume
+from search.record.own import COHORT
 from search.train.constant import constant_loss
 
 TRIALS, EPOCHS, COHORT_SIZE = 48, 60, 8

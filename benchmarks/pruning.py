@@ -36,9 +36,10 @@ from optuna.trial import FrozenTrial, TrialState
 from pruning_rules import AmongAllPruner, DominatedPruner, HalfTimePruner, RemainingPruner, SchedulePruner
 from pruning_studies import STUDIES, TPE_COHORT, TRIALS, JudgedStudy, Portion
 
-from search.choose.peers import COHORT, TICKET, PeerPruner
+from search.choose.peers import PeerPruner
 from search.choose.pruners import build
 from search.recipe.schema import Pruner
+from search.record.own import COHORT, TICKET
 
 COHORTS = (8, 16, 32)
 

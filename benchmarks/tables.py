@@ -4,7 +4,8 @@
                 most 8 networks. Below 500 validation rows it searches on 5 folds, as its own note advises
     xgboost     XGBoost, tuned by Optuna's TPE on a validation split, then fitted to all rows; the weights of classes
                 are searched as well
-    realmlp     RealMLP-TD of pytabkit at its defaults, one network; its time is what it takes
+    realmlp     RealMLP-TD of pytabkit at its defaults, one network; its time is what it takes. It takes no missing
+                numbers, so they become medians
     mlp         scikit-learn's MLPClassifier or MLPRegressor, tuned like XGBoost
 
 Every table is split into 80% and 20% of its rows several times. Each tool gets the larger part as a .csv file and so
@@ -159,6 +160,8 @@ def realmlp(train: Path, test: pd.DataFrame, target: str, _seconds: float, seed:
     from pytabkit import RealMLP_TD_Classifier, RealMLP_TD_Regressor
 
     frame = pd.read_csv(train)
+    medians = frame.drop(columns=target).median(numeric_only=True)
+    frame, test = frame.fillna(medians), test.fillna(medians)
     kind = RealMLP_TD_Regressor if train.stem in NUMBERS else RealMLP_TD_Classifier
     model = kind(device="cpu", random_state=seed, n_threads=2, verbosity=0)
     target_values = frame.pop(target)

@@ -31,6 +31,7 @@ class Commands(LazyGroup):
         "predict": ("search.predict.__main__", _ANSWERS),
         "uncertainty": ("search.uncertainty.__main__", _ANSWERS),
         "data": ("search.data.__main__", _DATA),
+        "ui": ("search.ui", _ANSWERS),
         "sync": ("search.sync", _RECORDS),
     }
 

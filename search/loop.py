@@ -81,7 +81,7 @@ def search(
                 for one in asked
             ]
             cohort = Cohort(members, batches, width, checkpoints.load(index, {one.number: one for one in members}))
-            run = _Run(asker, index, {one.number: one.trial for one in asked}, observer)
+            run = _Run(asker, index, {one.number: one.trial for one in asked}, observer, pruner.rungs())
             # Another process may have adopted the cohort, and told its trials first.
             with suppress(UpdateFinishedTrialError):
                 observer.asked(asked)
@@ -97,6 +97,7 @@ class _Run:
     index: int
     trials: Mapping[int, optuna.Trial]
     observer: Observer
+    rungs: Collection[int]
     finished: set[int] = field(default_factory=set)
 
     def through(self, cohort: Cohort, pruner: PeerPruner, checkpoints: Checkpoints) -> None:
@@ -151,6 +152,8 @@ class _Run:
             finite = bool(np.isfinite(values).all())
             outcome, violated = (state, None) if finite else (TrialState.PRUNED, INFEASIBLE)
             aim = self.asker.objectives.first
-            result = Result(self.trials[number], self.index, curves, member.times, outcome, values, violated, aim)
+            rungs = None if self.asker.objectives.several else self.rungs
+            trial, times = self.trials[number], member.times
+            result = Result(trial, self.index, curves, times, outcome, values, violated, aim, rungs)
             self.asker.recorder.add(result)
             self.finished.add(number)

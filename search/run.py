@@ -20,6 +20,7 @@ from search.cli.options import (
     DataDir,
     DataOptions,
     Device,
+    Experiment,
     Json,
     MetricFiles,
     Offline,
@@ -70,8 +71,10 @@ from search.run_options import (
     Val,
     Weights,
     Workers,
+    in_options,
 )
-from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING, shown
+from search.storage.database import DEFAULT_STORAGE, shown
+from search.storage.tracking import AUTO
 from search.train.metrics.objective import validate_names
 
 if TYPE_CHECKING:
@@ -129,7 +132,8 @@ def run(
     checkpoint: Checkpoint = False,
     study_name: StudyName = None,
     storage: Storage = DEFAULT_STORAGE,
-    tracking_uri: TrackingUriOrNone = DEFAULT_TRACKING,
+    tracking_uri: TrackingUriOrNone = AUTO,
+    experiment: Experiment = None,
     json_: Json = False,
 ) -> int:
     """Search for the best hyperparameters of a study.
@@ -177,7 +181,10 @@ def run(
 
     # The recipe's fields are validated here, before torch is imported.
     recipe = Recipe.load(study)
-    changed = recipe.but(recipe.name, **given(changes))
+    try:
+        changed = recipe.but(recipe.name, **given(changes))
+    except RequestError as error:
+        raise RequestError(in_options(str(error), recipe.name)) from None
     if not metric:
         validate_names(changed.objective, changed.metrics)
 
@@ -192,6 +199,7 @@ def run(
         study_name=study_name,
         storage=storage,
         tracking_uri=tracking_uri,
+        experiment=experiment,
         device=device,
         slots=parse_slots(slots),
         checkpoint=checkpoint,
@@ -247,6 +255,7 @@ def _open(study: Study, words: Sequence[str]) -> None:
 
 def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_json: bool) -> None:
     """Run the study, then print its results."""
+    from search.record.own import own_trials
     from search.study import published, results
 
     before = results.count_finished(study)
@@ -263,7 +272,7 @@ def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_js
         print(results.render(study, outcome))
         if figures := published.render(study):
             print(f"\n{figures}")
-    for line in study.extended.warnings(study.optuna_study.get_trials(deepcopy=False)):
+    for line in study.extended.warnings(own_trials(study.optuna_study)):
         print(f"warning: {line}", file=sys.stderr)
 
 

@@ -24,6 +24,35 @@ def _default(field: str, table: type[Part] = Recipe) -> str:
     return _or(getattr(value, "name", None) or (",".join(value) if isinstance(value, tuple) else value))
 
 
+_FIELDS = {
+    "data.dataset": "--dataset",
+    "data.target": "--target",
+    "data.seed": "--split-seed",
+    "data.folds": "--folds",
+    "data.repeats": "--repeats",
+    "data.columns.": "--column ",
+    "data.options.": "--data ",
+    "replicates": "--replicates",
+    "ask_batch": "--ask-batch",
+    "grid_points": "--grid-points",
+    "seed": "--seed",
+}
+
+
+def in_options(message: str, recipe: str) -> str:
+    """Return an error about a field that an option has changed, with the option in place of the field.
+
+    >>> in_options("l2: data.seed: input should be greater than or equal to 0, got -1", "l2")
+    '--split-seed: input should be greater than or equal to 0, got -1'
+    """
+    said = message.removeprefix(f"{recipe}: ")
+    for field, option_ in _FIELDS.items():
+        for before in ("", "unknown "):
+            if said.startswith(before + field):
+                return before + option_ + said.removeprefix(before + field)
+    return message
+
+
 RecipeWord = Annotated[
     str, argument("A recipe's name, the path of a .toml file, or techniques joined by '+'.", "STUDY", names.recipes)
 ]
@@ -158,7 +187,15 @@ Check = Annotated[
 Slots = Annotated[str, option("The largest number of networks that train as one, or auto.", MACHINE, metavar="N|auto")]
 Workers = Annotated[int, option("Processes that share the work. Each takes a GPU or a share of the cores.", MACHINE)]
 Engine = Annotated[str, option("Where the workers run: on this machine or in a Ray cluster.", MACHINE, choices=ENGINES)]
-Address = Annotated[str | None, option("The address of the Ray cluster.", MACHINE, metavar="HOST:PORT", default="auto")]
+Address = Annotated[
+    str | None,
+    option(
+        "The address of the Ray cluster, or auto for the one that this machine belongs to.",
+        MACHINE,
+        metavar="HOST:PORT",
+        default="auto, or Ray is started here",
+    ),
+]
 Checkpoint = Annotated[
     bool,
     flag("Save the trials in training at each rung, in checkpoints/, to resume them.", "--checkpoint", MACHINE),

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from search.cli.command import leave, serve
 from search.cli.names import studies
-from search.cli.options import Json, Storage, TrackingUri, application, argument, command
+from search.cli.options import Experiment, Json, Storage, TrackingUri, application, argument, command
 from search.cli.stored import validate_words
 from search.errors import RequestError, counted
 from search.storage import database
-from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING
+from search.storage.database import DEFAULT_STORAGE
+from search.storage.tracking import AUTO, required_uri, resolved_experiment
 
 if TYPE_CHECKING:
     from search.tracking.catch_up import Caught
@@ -34,7 +35,8 @@ def sync(
         ),
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
-    tracking_uri: TrackingUri = DEFAULT_TRACKING,
+    tracking_uri: TrackingUri = AUTO,
+    experiment: Experiment = None,
     json_: Json = False,
 ) -> int:
     """Bring MLflow up to date with a study.
@@ -52,11 +54,12 @@ def sync(
     words = [] if study is None else [study]
     database.validate_present(storage)
     validate_words(words, storage, "study")
-    results = sync_studies(*words, storage=storage, tracking_uri=tracking_uri, log=log)
+    uri = required_uri(tracking_uri)
+    results = sync_studies(*words, storage=storage, tracking_uri=uri, experiment=experiment, log=log)
     # The list ends early if MLflow does not answer.
     equal = bool(results) and all(result.equal for result in results)
     if json_:
-        urls = {"storage": database.shown(storage), "tracking": database.shown(tracking_uri)}
+        urls = {"storage": database.shown(storage), "tracking": database.shown(uri)}
         seconds = round(time.monotonic() - started, 3)
         outcome = {"equal": equal, "studies": [asdict(result) for result in results], "seconds": seconds, "urls": urls}
         print(json.dumps(outcome))
@@ -66,7 +69,8 @@ def sync(
 def sync_studies(
     *studies: str,
     storage: str = DEFAULT_STORAGE,
-    tracking_uri: str = DEFAULT_TRACKING,
+    tracking_uri: str = AUTO,
+    experiment: str | None = None,
     log: Callable[[Caught], None] = lambda _result: None,
 ) -> list[Caught]:
     """Bring MLflow up to date with studies: each finished trial gets one run, with all its points, tags and times.
@@ -76,7 +80,8 @@ def sync_studies(
     Args:
         studies: names of studies, ``l2-digits``, or the recipes they were run with; by default all in the storage.
         storage: the URL of the Optuna database.
-        tracking_uri: the tracking URI of MLflow.
+        tracking_uri: the tracking URI of MLflow; by default MLFLOW_TRACKING_URI, or else a file ``mlflow.db``.
+        experiment: MLflow's experiment; by default MLFLOW_EXPERIMENT_NAME, or else ``regsearch``.
         log: a function that is called with each study's result as soon as it is known.
 
     Raises:
@@ -85,15 +90,14 @@ def sync_studies(
     from search.study.lookup import find, ours
     from search.tracking.catch_up import catch_up
 
-    if tracking_uri == "none":
-        raise RequestError("tracking-uri takes sqlite:///FILE, http://SERVER or another database's URL, got 'none'")
+    uri = required_uri(tracking_uri)
     database.validate_present(storage)
     names = [find(storage, study)[0] for study in studies] or list(ours(storage))
     if not names:
         raise RequestError(f"storage: {database.shown(storage)} has no study that regsearch made")
-    database.validate_databases(storage, tracking_uri)
+    database.validate_databases(storage, uri)
     results = []
-    for result in catch_up(names, storage, tracking_uri):
+    for result in catch_up(names, storage, uri, experiment=resolved_experiment(experiment)):
         results.append(result)
         log(result)
     return results

@@ -14,14 +14,15 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.choose import pruners, samplers
 from search.choose.claims import Claims
-from search.choose.peers import COHORT, TICKET
+from search.choose.others import ENQUEUED, as_drawn
 from search.choose.replica import Replica
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.space import Space
-from search.record.curves import CELL, EPOCHS
+from search.record.curves import CELL, EPOCHS, REFUSED
 from search.record.objectives import Objectives, reported
 from search.record.observer import Asked
+from search.record.own import COHORT, TICKET, is_own, own
 from search.record.recorder import Recorder
 from search.technique import Value
 
@@ -71,13 +72,11 @@ class Asker:
         objectives: Objectives | None = None,
     ) -> None:
         self.study, self.objectives = study, objectives or Objectives(recipe.objective)
-        self.recorder = Recorder(study)
+        self.recorder = Recorder(study, storage)
         self._storage, self._recipe, self._claims = storage, recipe, claims
         self._mine: set[int] = set()  # the cohorts that this process has trained
         self._study_id = storage.get_study_id_from_name(study.study_name)
-        self._rung = min(
-            pruners.build(recipe.pruner, space.longest(), objectives=self.objectives).rungs(), default=None
-        )
+        self._rungs = pruners.build(recipe.pruner, space.longest(), objectives=self.objectives).rungs()
         self.ask_from(space, budget)
 
     def ask_from(self, space: Space, budget: int, regions: Sequence[Region] = ()) -> None:
@@ -91,7 +90,7 @@ class Asker:
         self.space, self.budget, self._regions = space, budget, tuple(regions)
         self._cells = list(space.cells()) if self._recipe.sampler == "grid" else []
         in_storage = self._recipe.sampler in samplers.IN_STORAGE
-        self._replica = None if in_storage else Replica(self.study.directions, self._rung, space.moved)
+        self._replica = None if in_storage else Replica(self.study.directions, self._rungs, space.moved)
 
     def next_cohort(self) -> tuple[int, list[Asked]] | None:
         """Return the index of the next cohort and its trials that are still to be trained, or None at the end.
@@ -150,7 +149,7 @@ class Asker:
         if self._replica is None or enqueued:
             self.recorder.drain()  # the sampler reads the storage
             return [self._ask_stored(cohort, ticket) for ticket in tickets]
-        self._replica.follow(everyone)
+        self._replica.follow(self._known(everyone))
         return [self._ask_replica(self._replica, cohort, ticket) for ticket in tickets]
 
     def _ask_replica(self, replica: Replica, cohort: int, ticket: int) -> Asked:
@@ -173,14 +172,47 @@ class Asker:
 
     def _ask_stored(self, cohort: int, ticket: int) -> Asked:
         space = self._region(ticket).space
-        self.study.sampler = self._sampler(ticket, space)
-        if self._cells:
-            self._enqueue_cell()
-        trial = self.study.ask()
-        values = space.suggest(trial)
+        while True:
+            self.study.sampler = self._sampler(ticket, space)
+            if self._cells:
+                self._enqueue_cell()
+            wanted = self._mark_next({COHORT: cohort, TICKET: ticket})
+            trial = self.study.ask()
+            try:
+                values = space.suggest(trial)
+                for name in wanted & trial.params.keys():
+                    space.declared[name].validate(name, trial.params[name])
+                break
+            except ValueError as error:
+                if not wanted:
+                    raise
+                trial.set_user_attr(REFUSED, str(error))
+                self.study.tell(trial, state=TrialState.FAIL)
         for name, value in _attributes(cohort, ticket, values).items():
             trial.set_user_attr(name, value)
         return Asked(trial, values)
+
+    def _mark_next(self, attributes: Mapping[str, int]) -> set[str]:
+        """Mark the trial that `Study.ask` will take from the queue as the study's own; enqueue one if there is none.
+
+        So a trial is the study's own as soon as it runs, also if this process dies before it has all its values.
+
+        Returns:
+            The names of the hyperparameters that were enqueued with it.
+        """
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if not waiting:
+            self.study.enqueue_trial({}, user_attrs=dict(attributes))
+            return set()
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, waiting[0].number)
+        for name, value in attributes.items():
+            self._storage.set_trial_user_attr(trial_id, name, value)
+        return set(waiting[0].system_attrs.get(ENQUEUED, ()))
+
+    def _known(self, everyone: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+        """Return the trials that samplers learn from: the study's own ones, and those of other programs that fit it."""
+        known = (trial if is_own(trial) else as_drawn(trial, self.space) for trial in everyone)
+        return [trial for trial in known if trial is not None]
 
     def _region(self, ticket: int) -> Region:
         """Return what the trial of this ticket is drawn from: a region, or the whole space."""
@@ -198,17 +230,20 @@ class Asker:
     def _without_unsound(self) -> list[FrozenTrial]:
         """Return all trials, after failing those that lack parameters or have the ticket of another trial.
 
-        The asking of the former was cut off; the latter were asked by a process that had lost its turn.
+        The asking of the former was cut off; the latter were asked by a process that had lost its turn. What a user has
+        enqueued is enqueued again.
         """
         trials = self.recorder.trials()
         unsound, tickets = [], set()
-        for trial in trials:
+        for trial in asked_trials(trials):
             if trial.state == TrialState.RUNNING and (not self._is_asked(trial) or trial.user_attrs[TICKET] in tickets):
-                unsound.append(trial.number)
-            elif trial.state not in (TrialState.FAIL, TrialState.WAITING):
+                unsound.append(trial)
+            else:
                 tickets.add(trial.user_attrs[TICKET])
-        for number in unsound:
-            self.study.tell(number, state=TrialState.FAIL)
+        for trial in unsound:
+            if (wanted := trial.system_attrs.get(ENQUEUED)) and CELL not in trial.user_attrs:
+                self.study.enqueue_trial(wanted)
+            self.study.tell(trial.number, state=TrialState.FAIL)
         return self.recorder.trials() if unsound else trials
 
     def _is_asked(self, trial: FrozenTrial) -> bool:
@@ -225,8 +260,8 @@ class Asker:
 
 
 def asked_trials(everyone: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials that count towards the budget: those that have not failed and are not waiting in the queue."""
-    return [trial for trial in everyone if trial.state not in (TrialState.FAIL, TrialState.WAITING)]
+    """Return the trials that count towards the budget: the study's own ones that have not failed."""
+    return [trial for trial in own(everyone) if trial.state != TrialState.FAIL]
 
 
 def handle(study: optuna.Study, storage: RDBStorage, number: int) -> optuna.Trial:

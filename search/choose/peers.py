@@ -17,12 +17,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from search.record.objectives import reported
+from search.record.own import COHORT
 from search.train.metrics.objective import VAL_LOSS, Objective
-
-COHORT = "cohort"
-"""Trial attribute: the index of the trial's cohort."""
-TICKET = "ticket"
-"""Trial attribute: the trial's rank among those that have not failed."""
 
 
 class PeerPruner(BasePruner):

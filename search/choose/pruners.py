@@ -19,12 +19,13 @@ from optuna.trial import FrozenTrial
 
 from search.choose.forecast import CurvePruner, ForecastPruner
 from search.choose.pareto import ParetoPruner
-from search.choose.peers import TICKET, PeerPruner, worst_of_best
+from search.choose.peers import PeerPruner, worst_of_best
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.schema import Pruner
 from search.recipe.space import Space
 from search.record.objectives import VAL_LOSS, Objectives
+from search.record.own import TICKET
 from search.train import streams
 from search.train.batches import Batches
 from search.train.constant import constant_value

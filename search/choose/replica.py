@@ -29,7 +29,8 @@ class Replica:
 
     Args:
         directions: the directions of the stored study.
-        rung: the first rung; None if there is no pruner, and complete trials compare by value.
+        rungs: the epochs at which the pruner judges, ascending; none without a pruner, where complete trials compare by
+            value.
         moved: the ranges that were widened after trials were drawn from them. All trials are shown with these ranges:
             samplers do not learn jointly about a hyperparameter that has more than one range.
     """
@@ -37,10 +38,10 @@ class Replica:
     def __init__(
         self,
         directions: Sequence[optuna.study.StudyDirection],
-        rung: int | None,
+        rungs: Sequence[int],
         moved: Mapping[str, BaseDistribution],
     ) -> None:
-        self._directions, self._rung, self._moved = directions, rung, moved
+        self._directions, self._rungs, self._moved = directions, rungs, moved
         self._begin()
 
     def _begin(self) -> None:
@@ -70,13 +71,15 @@ class Replica:
 
     def _ranked(self, trial: FrozenTrial) -> FrozenTrial:
         """Return the trial as a sampler should rank it."""
-        if self._rung is None or DIVERGED_AT not in trial.user_attrs or trial.state != TrialState.COMPLETE:
+        if not self._rungs or DIVERGED_AT not in trial.user_attrs or trial.state != TrialState.COMPLETE:
             return trial
         stopped = copy.copy(trial)
         stopped.state = TrialState.PRUNED
-        if not trial.intermediate_values and len(self._directions) == 1:
+        judged = {epoch: value for epoch, value in trial.intermediate_values.items() if epoch in self._rungs}
+        if not judged and len(self._directions) == 1:
             assert trial.value is not None
-            stopped.intermediate_values = {self._rung: trial.value}
+            judged = {self._rungs[0]: trial.value}
+        stopped.intermediate_values = judged
         return stopped
 
     def _update(self, trial: FrozenTrial) -> None:

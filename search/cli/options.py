@@ -162,9 +162,29 @@ StudyName = Annotated[
     ),
 ]
 Storage = Annotated[str, option("The URL of Optuna's database.", RECORDS, "--storage", metavar="URL")]
-TrackingUri = Annotated[str, option("The tracking URI of MLflow.", RECORDS, "--tracking-uri", metavar="URI")]
+_TRACKING = "MLFLOW_TRACKING_URI, or sqlite:///mlflow.db"
+TrackingUri = Annotated[
+    str, option("The tracking URI of MLflow.", RECORDS, "--tracking-uri", metavar="URI", default=_TRACKING)
+]
 TrackingUriOrNone = Annotated[
-    str, option("The tracking URI of MLflow, or none for no MLflow.", RECORDS, "--tracking-uri", metavar="URI")
+    str,
+    option(
+        "The tracking URI of MLflow, or none for no MLflow.",
+        RECORDS,
+        "--tracking-uri",
+        metavar="URI",
+        default=_TRACKING,
+    ),
+]
+Experiment = Annotated[
+    str | None,
+    option(
+        "MLflow's experiment for the runs.",
+        RECORDS,
+        "--experiment",
+        metavar="NAME",
+        default="MLFLOW_EXPERIMENT_NAME, or regsearch",
+    ),
 ]
 Json = Annotated[bool, flag("Print one JSON object on stdout instead of text.", "--json", RECORDS)]
 Force = Annotated[bool, flag("Overwrite a file that holds something else.", "--force", RECORDS)]

@@ -114,6 +114,8 @@ def _validate_study(study: str, study_name: str | None, storage: str) -> None:
     """
     database.validate_present(storage)
     known = names.studies(storage)
+    if study_name is None and study not in (known or ()) and not study.endswith(".toml") and Path(study).is_file():
+        raise RequestError(f"{study!r} is a file where the name of a study is expected: the study comes first")
     if known is None or (study_name or study) in known:
         return
     if study_name is not None:

@@ -29,9 +29,11 @@ from search.cli.options import (
     option,
 )
 from search.cli.stored import validate_words
+from search.compare.page import validate_page
 from search.errors import RequestError
 from search.show import figure_file
-from search.storage.database import DEFAULT_STORAGE, DEFAULT_TRACKING
+from search.storage.database import DEFAULT_STORAGE
+from search.storage.tracking import AUTO
 
 app = application()
 
@@ -53,6 +55,10 @@ def compare(
         ),
     ] = None,
     figure: Annotated[Path | None, option("A .png or .svg file of all intervals.", metavar="FILE")] = None,
+    page: Annotated[
+        Path | None,
+        option("An .html file, to write the result as a page.", None, "--html", metavar="FILE"),
+    ] = None,
     dataset: Annotated[
         str | None, option("The data set of the recipes.", DATA, metavar="NAME|PATH", default="the recipe's")
     ] = None,
@@ -63,7 +69,7 @@ def compare(
     metric: MetricFiles = None,
     device: Device = "auto",
     storage: Storage = DEFAULT_STORAGE,
-    tracking_uri: TrackingUriOrNone = DEFAULT_TRACKING,
+    tracking_uri: TrackingUriOrNone = AUTO,
     force: Force = False,
     json_: Json = False,
 ) -> None:
@@ -77,6 +83,8 @@ def compare(
     if figure is not None:
         figure_file.validate_figure_file(figure)
         figure_file.validate_replaceable(figure, force=force)
+    if page is not None:
+        validate_page(page, force=force)
     if replicates < 2:
         raise RequestError(f"replicates must be >= 2, got {replicates}: one says nothing about how they vary")
     if len(studies) < 2:
@@ -110,6 +118,9 @@ def compare(
     if figure is not None:
         result.draw(figure)
         print(f"figure: {figure}", file=sys.stderr)
+    if page is not None:
+        result.page(page)
+        print(f"page: {page}", file=sys.stderr)
     if json_:
         print(json.dumps(result.outcome() | {"seconds": round(time.monotonic() - started, 3)}, allow_nan=False))
     else:

@@ -27,6 +27,7 @@ from search.compare.scoring import Scoring
 from search.show import figure_file, html
 from search.show.sheet import Sheet
 from search.show.text import number, plain, trial_name
+from search.storage.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,6 +126,26 @@ class Comparison:
             head = f"no significant difference between {names}: {value} {unit}"
         return f"{head}, {self.confidence} {low} to {high}, {self._counts}"
 
+    def headline(self) -> str:
+        """Say in one line which trials beat others, if any do."""
+        beaten: dict[str, list[str]] = {}
+        for pair in self.pairs:
+            if pair.score.interval.excludes_zero:
+                better = self._better(pair)
+                worse = pair.second if better is pair.first else pair.first
+                beaten.setdefault(better.study, []).append(worse.study)
+        count = len(self.arms)
+        if not beaten:
+            which = "the two" if count == 2 else f"none of the {count}"
+            return f"{which} {'cannot' if count == 2 else 'can'} be told apart in {self.label}"
+        parts = [
+            f"{study} beats {'all others' if len(others) == count - 1 > 1 else ', '.join(others)}"
+            for study, others in sorted(beaten.items(), key=lambda item: -len(item[1]))
+        ]
+        rest = len(self.pairs) - sum(map(len, beaten.values()))
+        pairs = "" if not rest else f"; {rest} other pair{'' if rest == 1 else 's'} cannot be told apart"
+        return f"{'; '.join(parts)} in {self.label}{pairs}"
+
     @property
     def confidence(self) -> str:
         """The name of the pairs' intervals."""
@@ -146,7 +167,8 @@ class Comparison:
 
     def __repr__(self) -> str:
         verdicts = [line for pair in self.pairs for line in (self.sentence(pair), f"    {self.details(pair)}")]
-        return f"{self.table()}" + "\n".join([*verdicts, "", *(f"- {line}" for line in self.remarks())])
+        head = f"{self.headline()}\n\n{self.table()}"
+        return head + "\n".join([*verdicts, "", *(f"- {line}" for line in self.remarks())])
 
     def table(self) -> Sheet:
         """Return a table with a row for each chosen trial."""
@@ -169,7 +191,8 @@ class Comparison:
     def _repr_html_(self) -> str:
         pairs = [html.detailed(self.sentence(pair), self.details(pair)) for pair in self.pairs]
         picture = html.picture(self.figure(), "every trial and every difference with its interval")
-        return html.block(html.table(self.table()), picture, *pairs, html.bullets(self.remarks()))
+        head = html.lines([self.headline()])
+        return html.block(head, html.table(self.table()), picture, *pairs, html.bullets(self.remarks()))
 
     def figure(self) -> Figure:
         """Draw every trial and every difference with its interval."""
@@ -193,6 +216,16 @@ class Comparison:
         figure_file.validate_figure_file(Path(file))
         figure_file.save(self.figure(), Path(file), [(arm.study, arm.trial) for arm in self.arms])
 
+    def page(self, file: Path | str) -> None:
+        """Save the comparison as an HTML page that opens offline.
+
+        Raises:
+            EnvironmentFault: the file cannot be written.
+        """
+        from search.compare.page import render
+
+        write_whole(Path(file), render(self).encode())
+
     def trials(self) -> pd.DataFrame:
         """Return one row per chosen trial: study, trial, its hyperparameters, metric and loss with their intervals."""
         import pandas as pd
@@ -209,6 +242,7 @@ class Comparison:
         """Return all results, as JSON can hold them."""
         return {
             "metric": self.metric,
+            "headline": self.headline(),
             "replicates": self.replicates,
             "test_examples": self.examples,
             "trials": [plain(self._arm(arm)) for arm in self.arms],

@@ -91,7 +91,8 @@ def of_tables(
         targets = replace(targets, classes=classes)
     specs = {name: whole.specs[name] for name in inputs}
     reading = {name: options[name] for name in table_files.READING if name in options}
-    said = (*whole.notes, *without_target, *left_out, *imbalance(targets, shown))
+    again = joining.repeated(columns, tables)
+    said = (*whole.notes, *without_target, *left_out, *again, *imbalance(targets, shown))
     return joined(
         place,
         {part: table.place for part, table in parts.items()},

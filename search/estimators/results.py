@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 
 from search.record import summary
 from search.record.curves import CURVES, Curves
+from search.record.own import own_trials
 from search.study.study import BaseStudy
 
 
@@ -31,8 +32,7 @@ class Results:
 
 def of(study: BaseStudy) -> Results:
     """Return the results of a study that has a complete trial."""
-    states = (TrialState.COMPLETE, TrialState.PRUNED)
-    trials = study.optuna_study.get_trials(deepcopy=False, states=states)
+    trials = own_trials(study.optuna_study, [TrialState.COMPLETE, TrialState.PRUNED])
     splits = np.stack([_scores(study, trial) for trial in trials])
     means = splits.mean(axis=1)
     table: dict[str, Any] = {f"split{number}_test_score": scores for number, scores in enumerate(splits.T)}

@@ -23,7 +23,7 @@ from search.cli.options import (
 )
 from search.cli.stored import Stored, on_stored_study
 from search.errors import RequestError, clip
-from search.storage import database
+from search.storage import database, tracking
 
 app = application()
 FORMATS = ("safetensors", "onnx")  # those of `search.export.options`, which imports torch
@@ -56,7 +56,7 @@ def export(
     register: Annotated[
         str | None, option("Register the network as a model in MLflow too, under this name.", metavar="NAME")
     ] = None,
-    tracking_uri: TrackingUri = database.DEFAULT_TRACKING,
+    tracking_uri: TrackingUri = tracking.AUTO,
     json_: Json = False,
 ) -> None:
     """Train a trial again and save its network, with its scaling, and its description as JSON.
@@ -75,7 +75,7 @@ def export(
         options = ExportOptions(file, trial, one_se, ensemble, refit, calibrate, force, threshold)
         options.validate()
         if register is not None:
-            database.validate_databases(stored["storage"], tracking_uri)
+            database.validate_databases(stored["storage"], tracking.required_uri(tracking_uri))
         study = load_study(**stored)
     there = file.exists()
     result = network.export(study, options)

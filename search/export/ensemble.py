@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from search.data import Data
 from search.errors import RequestError, counted
 from search.record.curves import CURVES, Curves
+from search.record.own import own_trials
 from search.study.model import Chosen
 from search.study.progress import Log
 from search.study.retrain import Retrained, Retraining, complete_trial, retrain
@@ -99,7 +100,7 @@ def choose(study: BaseStudy, count: int, log: Log | None = None) -> Ensemble:
 
 def candidates(study: BaseStudy) -> list[FrozenTrial]:
     """Return the complete trials with the best first objective, at most `TRIALS`, the best first."""
-    complete = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    complete = own_trials(study.optuna_study, [TrialState.COMPLETE])
     aim = study.objectives.first
     return sorted(complete, key=lambda trial: (aim.loss(trial.values[0]), trial.number))[:TRIALS]
 

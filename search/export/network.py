@@ -21,8 +21,8 @@ from search.export.refit import refit, validate_refit
 from search.predict import threshold as deciding
 from search.predict.conformal import with_scores
 from search.show import html
-from search.storage.database import DEFAULT_TRACKING
 from search.storage.files import write_whole
+from search.storage.tracking import AUTO, required_uri
 from search.study.model import Chosen, ensemble_of, model_of
 from search.study.progress import Log
 from search.study.retrain import complete_trial, retrained
@@ -78,9 +78,9 @@ class ExportedNetwork:
         preprocessor = self.model.meta.preprocessor
         return preprocessor is not None and not preprocessor.is_plain
 
-    def register(self, name: str, tracking_uri: str = DEFAULT_TRACKING) -> str:
+    def register(self, name: str, tracking_uri: str = AUTO) -> str:
         """Register it as a model in MLflow too, and return its URI: `search.export.registry.register`."""
-        return registry.register(self.model, name, tracking_uri, self.rows)
+        return registry.register(self.model, name, required_uri(tracking_uri), self.rows)
 
     def __repr__(self) -> str:
         code = [f"    {line}" for line in self.lines]

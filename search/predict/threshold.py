@@ -123,7 +123,11 @@ def statement(model: Model) -> str:
         result = f"no other one is better than {threshold.score:.4g}"
     else:
         result = f"{threshold.score_at_half:.4g} at 0.5, {threshold.score:.4g} at {threshold.value:.4g}"
+    only = ""
+    if threshold.second in (0, threshold.rows):
+        decided = model.meta.classes[1 if threshold.second else 0]
+        only = f", so that every row is {decided!r}: choose it for another metric, or train a better network"
     return (
         f"a row is {name!r} where its probability is above {threshold.value:.4g}, {chosen}{before}: {result}"
-        f" (optimistic, because the same rows chose it); {threshold.second:,} of them are {name!r} then"
+        f" (optimistic, because the same rows chose it); {threshold.second:,} of them are {name!r} then{only}"
     )

@@ -115,7 +115,10 @@ VAL_LOSS = Objectives()
 
 
 def reported(trial: FrozenTrial) -> dict[int, list[float]]:
-    """Return a trial's values at each rung that it has reached."""
+    """Return a trial's values at each rung that it has reached; of a finished trial also at some other epochs.
+
+    Those are `summary.shown_curve`, which nothing is judged by.
+    """
     values = {rung: [value] for rung, value in trial.intermediate_values.items()}
     for name, stored in trial.user_attrs.items():
         if name.startswith(_RUNG):

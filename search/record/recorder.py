@@ -15,14 +15,16 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search.record.curves import DIVERGED_AT, Curves
 from search.record.observer import Stop
-from search.record.summary import diverged_at, keep
+from search.record.summary import diverged_at, keep, shown_curve
 from search.train.metrics.objective import VAL_LOSS, Objective
 
 Told = Callable[[int, TrialState, float | None], object]
@@ -42,6 +44,8 @@ class Result:
         values: the values of the objectives; they are told if the trial is complete.
         violated: the name of the constraint that the trial violates, if any.
         aim: the first objective of the study.
+        rungs: the epochs at which the pruner judges; None if the study has several objectives, for which Optuna stores
+            no curve.
     """
 
     trial: optuna.Trial
@@ -52,6 +56,7 @@ class Result:
     values: Sequence[float]
     violated: str | None = None
     aim: Objective = VAL_LOSS
+    rungs: Collection[int] | None = ()
 
     @property
     def number(self) -> int:
@@ -63,9 +68,16 @@ class Result:
         """The first value, if it is finite."""
         return self.values[0] if math.isfinite(self.values[0]) else None
 
-    def write(self, study: optuna.Study) -> bool:
-        """Write the record, then tell the state; return False if another process has told the trial before."""
+    def write(self, study: optuna.Study, show: Callable[[int, float], object]) -> bool:
+        """Write the record, then tell the state; return False if another process has told the trial before.
+
+        Args:
+            study: the Optuna study.
+            show: stores an intermediate value of the trial, given the epoch and the value.
+        """
         try:
+            for epoch, value in self._shown().items():
+                show(epoch, value)
             keep(self.trial, self.curves, self.times, self.aim)
             # The constraint is set already if a process died just before `tell`.
             if self.violated is not None and self.violated not in self.trial.constraints:
@@ -75,6 +87,9 @@ class Result:
         values = list(self.values) if self.state == TrialState.COMPLETE else None
         study.tell(self.trial, values, self.state, skip_if_finished=True)
         return True
+
+    def _shown(self) -> dict[int, float]:
+        return {} if self.rungs is None else shown_curve(self.curves, self.aim, self.rungs)
 
     def foreseen(self, running: FrozenTrial) -> FrozenTrial:
         """Return the stored trial, which still runs, as it will be; without the record, which nobody asks or judges by.
@@ -103,10 +118,12 @@ class Recorder:
 
     Args:
         study: the Optuna study.
+        storage: its storage.
     """
 
-    def __init__(self, study: optuna.Study) -> None:
-        self._study = study
+    def __init__(self, study: optuna.Study, storage: RDBStorage) -> None:
+        self._study, self._storage = study, storage
+        self._study_id = storage.get_study_id_from_name(study.study_name)
         self._queue: deque[Result | Callable[[], object]] = deque()
         self._unwritten: dict[int, Result] = {}
         self._written: deque[Result] = deque()
@@ -237,12 +254,14 @@ class Recorder:
 
     def _write_first(self) -> None:
         first = self._queue[0]
-        if not isinstance(first, Result):
-            first()
-        elif first.write(self._study):
-            self._written.append(first)
         if isinstance(first, Result):
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, first.number)
+            # Unlike `Trial.report`, this takes a value again that was written before a process died.
+            if first.write(self._study, partial(self._storage.set_trial_intermediate_value, trial_id)):
+                self._written.append(first)
             del self._unwritten[first.number]
+        else:
+            first()
         self._queue.popleft()
 
     def _raise(self) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.recipe.schema import MEASURED, WATCHED
-from search.record.curves import CURVES, DIVERGED_AT, SUMMARY, TIMES, Curves, encode_times
+from search.record.curves import CURVES, DIVERGED_AT, SUMMARY, TIMES, Curves, encode_times, logged_epochs
 from search.train.metrics.objective import VAL_LOSS, Objective
 
 if TYPE_CHECKING:
     import optuna
 
+_SHOWN = 8  # each value that Optuna stores takes a transaction
 _SUMMARISED = {*MEASURED, *chain.from_iterable(WATCHED.values())}
 
 
@@ -66,6 +67,16 @@ def objective_so_far(curves: Curves, aim: Objective) -> NDArray[np.float64]:
     return so_far
 
 
+def shown_curve(curves: Curves, aim: Objective, rungs: Collection[int]) -> dict[int, float]:
+    """Return some values of the objective so far, by epoch, at which Optuna's dashboard and plots draw a trial's curve.
+
+    Rungs are left out: there the study has reported the objective itself, which pruners and samplers read.
+    """
+    values = objective_so_far(curves, aim)
+    steps = (int(epoch) for epoch in logged_epochs(curves.epochs, _SHOWN))
+    return {step: float(values[step - 1]) for step in steps if step not in rungs and np.isfinite(values[step - 1])}
+
+
 def diverged_at(curves: Curves) -> int | None:
     """Return the first epoch, from 1, at which a replicate's validation loss is not finite; None if there is none."""
     broken = ~np.isfinite(curves.of(VAL_LOSS.name)).all(0)
@@ -111,8 +122,9 @@ def summarise(curves: Curves, aim: Objective) -> dict[str, float]:
 
 def keep(trial: optuna.Trial, curves: Curves, times: Sequence[int], aim: Objective) -> None:
     """Store a trial's record with it: its curves, their summary, and the time at the end of each epoch (ms)."""
-    trial.set_user_attr(CURVES, curves.encode())
-    trial.set_user_attr(TIMES, encode_times(np.array(times, dtype=np.int64)))
+    # Programs that list attributes do so in this order: what a person can read comes first.
     trial.set_user_attr(SUMMARY, summarise(curves, aim))
     if (epoch := diverged_at(curves)) is not None:
         trial.set_user_attr(DIVERGED_AT, epoch)
+    trial.set_user_attr(CURVES, curves.encode())
+    trial.set_user_attr(TIMES, encode_times(np.array(times, dtype=np.int64)))

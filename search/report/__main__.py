@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
 from search.cli.command import leave, serve
 from search.cli.opening import opening
-from search.cli.options import Json, application, command, option
+from search.cli.options import Json, application, command, flag, option
 from search.cli.stored import Stored, on_stored_study
 
 app = application()
@@ -29,6 +30,7 @@ def report(
             default="only if quick",
         ),
     ] = None,
+    open_: Annotated[bool, flag("Open the page in a browser.", "--open")] = False,
     json_: Json = False,
 ) -> None:
     """Write a page with a study's figures and conclusions, and save each figure as PNG and SVG.
@@ -44,6 +46,8 @@ def report(
         study = load_study(**stored)
     result = build.write(study, output, training=training)
     print(json.dumps(build.outcome(study, result), allow_nan=False) if json_ else result)
+    if open_:
+        webbrowser.open(result.page.absolute().as_uri())
 
 
 def main(words: list[str] | None = None) -> int:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from search.errors import counted
 from search.record.readings import count_reading, readings
 from search.report import (
@@ -20,6 +18,7 @@ from search.report import (
     parallel,
     path,
     pruning,
+    ranked,
     replicates,
     slices,
     weights,
@@ -28,13 +27,10 @@ from search.report.drawing import CaptionedFigure
 from search.report.folder import fill, folder_name, ready
 from search.report.networks import CHEAP, HeldOut, read_test, seconds, train
 from search.report.page import Section, render
-from search.report.record import Entry, Record, read
+from search.report.record import Record, read
 from search.report.statements import Statement, summarise, too_few
 from search.show import figure_file, html
-from search.show.figure_style import number
-from search.show.sheet import Sheet
 from search.study.progress import Steps
-from search.study.results import evenly
 from search.train.crew import one_thread
 
 if TYPE_CHECKING:
@@ -54,6 +50,7 @@ TITLES = {
     "importance": "Importance of the hyperparameters",
     "pruning": "Pruning timeline",
     "test": "The best trial on the test split",
+    "ranked": "How the test rows of each class are ranked",
 }
 """The name of each figure's files and its heading, in the order of the page."""
 DRAWN_FROM_THE_RECORD: dict[str, Callable[[Record], CaptionedFigure]] = {
@@ -67,9 +64,8 @@ DRAWN_FROM_THE_RECORD: dict[str, Callable[[Record], CaptionedFigure]] = {
     "importance": importance.draw,
     "pruning": pruning.draw,
 }
-_NEED_NETWORKS = ("weights", "test")
+_NEED_NETWORKS = ("weights", "test", "ranked")
 _EARLIER_NAMES = {"rows"}  # the figures of version 0.1.0 that have another name now
-_BEST = 10
 
 
 @dataclass(frozen=True)
@@ -127,6 +123,7 @@ def write(study: BaseStudy, folder: Path | str | None = None, *, training: bool 
 def _write(study: BaseStudy, folder: Path, training: bool | None) -> Report:
     record = read(study)
     drawn: dict[str, CaptionedFigure] = {}
+    held_out = None
     if len(record.complete) >= 2:
         quick = training or (training is None and replicates.seconds(record) <= replicates.QUICK)
         # The reader chooses among the trials of a front, so there is no choice to train replicates for.
@@ -151,7 +148,7 @@ def _write(study: BaseStudy, folder: Path, training: bool | None) -> Report:
             sections.append(Section(name, TITLES[name], drawn[name].caption, png))
             steps.advance()
     # The page comes last: whenever it is there, the files of its figures are there too.
-    files[PAGE] = render(record, _best_trials(record), statements, sections).encode()
+    files[PAGE] = render(record, statements, sections, held_out).encode()
     # Figures of an earlier report that this one leaves out would contradict it.
     left_behind = (TITLES.keys() | _EARLIER_NAMES) - figures.keys()
     fill(folder, files, [f"{name}.{kind}" for name in left_behind for kind in ("png", "svg")])
@@ -191,9 +188,10 @@ def _draw_networks(
     drawn = {"weights": weights.draw(record, networks)}
     if not len(study.data.x_test):
         reason = "This study has no test split (test = 0): no rows are left that had no part in a choice."
-        return drawn | {"test": CaptionedFigure(None, reason)}, None
+        return drawn | dict.fromkeys(("test", "ranked"), CaptionedFigure(None, reason)), None
     held_out = read_test(study, networks.best, count_reading(study.optuna_study))
-    return drawn | {"test": heldout.draw(record, held_out, study.data.classes)}, held_out
+    drawn |= {"test": heldout.draw(record, held_out, study.data.classes), "ranked": ranked.draw(record, held_out)}
+    return drawn, held_out
 
 
 def pictures(drawn: CaptionedFigure) -> tuple[bytes, bytes]:
@@ -203,38 +201,6 @@ def pictures(drawn: CaptionedFigure) -> tuple[bytes, bytes]:
     # The figure has been laid out by now, and doing so again would take as long.
     drawn.figure.set_layout_engine("none")
     return png, figure_file.drawn(drawn.figure, "svg", dpi=110, metadata={"Date": None})
-
-
-def _best_trials(record: Record) -> Sheet:
-    """Return the table of the best trials, or of the front if there are several objectives."""
-    others = record.objectives.names[1:]
-    ranked = [*record.complete, *sorted(record.pruned, key=lambda entry: entry.loss)][:_BEST]
-    if others:
-        ranked = evenly(record.front)
-    named = any(entry.label for entry in ranked)
-    names = [] if named else [name for name in record.searched if any(name in entry.params for entry in ranked)]
-    several = record.replicates > 1
-    headings = ["trial", *(["setting"] if named else []), record.aim.name, *(["SD"] if several else []), *others]
-    headings += [*record.shown_metrics, *names, "best epoch", "epochs", "state"]
-    return Sheet(headings, [_cells(record, entry, names, named, several) for entry in ranked])
-
-
-def _cells(record: Record, entry: Entry, names: Sequence[str], named: bool, several: bool) -> list[str]:
-    deviation = float(np.std(entry.objectives, ddof=1)) if len(entry.objectives) > 1 else float("nan")
-    best_epoch = f"{entry.best_epochs.mean():.4g}" if entry.epochs else ""
-    state = entry.state + (f", diverged at {entry.diverged_at}" if entry.diverged_at else "")
-    metrics = (*record.objectives.names[1:], *record.shown_metrics)
-    return [
-        str(entry.number),
-        *([entry.label] if named else []),
-        f"{entry.value:.4g}",
-        *([f"{deviation:.2g}"] if several else []),
-        *(f"{entry.at_best(name).mean():.4g}" for name in metrics),
-        *(number(entry.params.get(name, "")) for name in names),
-        best_epoch,
-        str(entry.epochs),
-        state,
-    ]
 
 
 def outcome(study: BaseStudy, report: Report) -> dict[str, object]:

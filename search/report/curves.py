@@ -23,7 +23,7 @@ _LINES = (
     ("val_objective", "validation with penalty", style.VERMILLION, ":", "", 1.8),
 )
 
-_MEASURED = (
+MEASURED = (
     "The training loss is the mean over the minibatches of an epoch while they train, with noise such as dropout's."
 )
 
@@ -35,7 +35,7 @@ def draw(record: Record) -> CaptionedFigure:
     dot = "the lowest validation loss"
     if not record.aim.is_loss:
         dot = f"the validation loss at the best epoch, that of the {record.aim.superlative} {record.aim.shown}"
-    caption = f"A dot marks {dot}. {_MEASURED} {how}"
+    caption = f"A dot marks {dot}. {MEASURED} {how}"
     if record.replicates > 1:
         caption += f" Lines are means over {record.replicates} replicates. Bands extend from the lowest to the highest"
         caption += " replicate's loss without penalty."
@@ -85,9 +85,10 @@ def draw_noise(record: Record) -> CaptionedFigure:
         caption = f"The best trial is the one with the least {name}; the other panel shows the one with the most."
     else:
         shown = {f"least {name}": least, "best": record.best}
-        caption = f"The figure shows the complete trial with the least {name} and the best trial, without penalties."
-    figure = _panels(record, shown, names=record.noisy, lines=_LINES[0::2])
-    return CaptionedFigure(figure, f"{caption} {_MEASURED}")
+        caption = f"The figure shows the complete trial with the least {name} and the best trial."
+    # Only the validation loss is measured in one mode in both: without the noise that training has.
+    figure = _panels(record, shown, names=record.noisy, lines=_LINES[2:3])
+    return CaptionedFigure(figure, f"{caption} The validation loss is measured without the noise of {name}.")
 
 
 def _panels(

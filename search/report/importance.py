@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import optuna
@@ -49,13 +50,28 @@ def _fits(record: Record, entry: Entry) -> bool:
     return all(drawing.having(record, name, [entry]) for name in record.searched if name in entry.params)
 
 
+@lru_cache(maxsize=1)
+def shares(record: Record) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the importances over all finished trials, and over their better half."""
+    ranked = _ranked(record)
+    return importances(record, ranked), importances(record, _half(ranked))
+
+
+def _ranked(record: Record) -> list[Entry]:
+    return sorted(record.finished, key=lambda entry: (entry.loss, entry.number))
+
+
+def _half(ranked: Sequence[Entry]) -> Sequence[Entry]:
+    return ranked[: -(-len(ranked) // 2)]
+
+
 def draw(record: Record) -> CaptionedFigure:
     """Draw two bars for each hyperparameter."""
     if len(record.searched) < 2:
         return CaptionedFigure(None, "Only one hyperparameter was searched, so there is nothing to rank.")
-    ranked = sorted(record.finished, key=lambda entry: (entry.loss, entry.number))
-    half = ranked[: -(-len(ranked) // 2)]
-    everyone, better = importances(record, ranked), importances(record, half)
+    ranked = _ranked(record)
+    half = _half(ranked)
+    everyone, better = shares(record)
     if not everyone:
         return CaptionedFigure(
             None,
@@ -67,8 +83,8 @@ def draw(record: Record) -> CaptionedFigure:
     bars = [(everyone, 0.2, style.BLUE, "", f"all {len(ranked)} trials")]
     if better:
         bars.append((better, -0.2, style.ORANGE, "//", f"the better half ({len(half)})"))
-    for shares, shift, colour, hatch, label in bars:
-        widths = [shares.get(name, 0.0) for name in names]
+    for explained, shift, colour, hatch, label in bars:
+        widths = [explained.get(name, 0.0) for name in names]
         places = [at + (shift if better else 0) for at in range(len(names))]
         boxes = panel.barh(places, widths, 0.38, color=colour, hatch=hatch, edgecolor="white", label=label)
         panel.bar_label(boxes, [f"{width:.2f}" for width in widths], padding=3, fontsize="small")

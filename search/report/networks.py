@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from search.report.strength import strengths, weakest
 from search.study.retrain import Retraining, retrain
 from search.train import evaluate
 from search.train.metrics.bootstrap import Bootstrapped, bootstrap, draw
+from search.train.metrics.built_in import METRICS
+from search.train.metrics.metric import Metric
 from search.train.pack import Pack
 
 if TYPE_CHECKING:
@@ -48,6 +51,9 @@ class HeldOut:
         truth: the classes ``(rows,)``, or the targets ``rows x outputs`` in the units of the data.
         predicted: the predictions of the first replicate, in the same form.
         readings: how many times the test split has been read, this time included.
+        interval: the 95% interval of the mean score, over rows and replicates.
+        classes: the names of the classes; () in regression.
+        probabilities: the probabilities of the first replicate, ``rows x classes``; None in regression.
         objective: the first objective on the test split with its interval; None where it is the loss or the score.
     """
 
@@ -56,6 +62,9 @@ class HeldOut:
     truth: NDArray[np.generic]
     predicted: NDArray[np.generic]
     readings: int
+    interval: tuple[float, float] = (math.nan, math.nan)
+    classes: Sequence[str] = ()
+    probabilities: Floats | None = None
     objective: Bootstrapped | None = None
 
     @property
@@ -109,20 +118,29 @@ def read_test(study: BaseStudy, packs: Sequence[Pack], count: int) -> HeldOut:
     first = packs[0]
     data = study.data.of(first.slots[0].replicate)
     outputs = first.predict(first.batches.x_test)[0, :, : data.outputs].double().cpu()
-    truth, predicted = data.y_test, outputs
+    truth, predicted, probabilities = data.y_test, outputs, None
     if data.targets is None:
-        predicted = outputs.argmax(1)
+        predicted, probabilities = outputs.argmax(1), outputs.softmax(1).numpy()
     else:
         truth, predicted = (data.targets.invert(one.double().cpu()) for one in (truth, outputs))
-    return HeldOut(loss, score, truth.cpu().numpy(), predicted.numpy(), count, _objective(study, packs))
+    aim = study.objectives.first.name
+    own = next((one for one in study.metrics if one.name == aim != data.metric), None)
+    return HeldOut(
+        loss,
+        score,
+        truth.cpu().numpy(),
+        predicted.numpy(),
+        count,
+        interval=_bootstrapped(packs, METRICS[data.metric]).interval(),
+        classes=data.classes,
+        probabilities=probabilities,
+        objective=None if own is None else _bootstrapped(packs, own),
+    )
 
 
-def _objective(study: BaseStudy, packs: Sequence[Pack]) -> Bootstrapped | None:
-    """Return the first objective on the test split, with its interval; None if that is the loss or the score."""
-    aim, first = study.objectives.first, packs[0].batches
-    if aim.name in ("val_loss", study.data.metric):
-        return None
-    metric = next(one for one in study.metrics if one.name == aim.name)
+def _bootstrapped(packs: Sequence[Pack], metric: Metric) -> Bootstrapped:
+    """Return a metric of the test split, with its interval."""
+    first = packs[0].batches
     # The folds of a cross-validation may be scaled differently.
     predicted = [evaluate.readable(pack.batches, pack.predict(pack.batches.x_test)).cpu() for pack in packs]
     targets, weights = evaluate.truth(first, first.test.values).cpu(), first.test.weights

@@ -20,6 +20,10 @@ _ABSENT = -0.12
 def draw(record: Record) -> CaptionedFigure:
     """Draw an axis for each hyperparameter, over its range on the scale it was searched on, and one for the value."""
     names = list(record.searched)
+    if len(names) < 2:
+        return CaptionedFigure(
+            None, "Parallel coordinates of one hyperparameter show no more than the values against it."
+        )
     values = np.array([entry.value for entry in record.complete])
     low, high = float(values.min()), float(values.max())
     norm = LogNorm(low, high) if low > 0 and high > 8 * low else Normalize(low, high)

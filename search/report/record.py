@@ -19,6 +19,7 @@ from search.data.folds import overlap
 from search.record import added, summary
 from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
 from search.record.objectives import VAL_LOSS, Objectives, front, reported
+from search.record.own import own_trials
 from search.report.facts import describe
 from search.technique import Hyperparameter, Value
 from search.train.constant import constant_value
@@ -119,7 +120,8 @@ class Record:
         noisy: the searched hyperparameters of techniques that take part in Monte Carlo passes, such as dropout.
         rungs: the epochs at which the pruner judges.
         objectives: the metrics that the study minimises or maximises.
-        constant: the first objective of the best constant predictor; None in a study of one objective.
+        title: the question that the recipe asks; "" if it asks none.
+        constant: the first objective of the best constant predictor; None if it is not finite.
         metrics: the other metrics that the recipe has measured each epoch.
         slots: the number of slots of a cohort.
         added: the objectives of trials on replicates that were added after the search, by the trial's number.
@@ -140,6 +142,7 @@ class Record:
     noisy: Sequence[str] = ()
     rungs: Sequence[int] = ()
     objectives: Objectives = VAL_LOSS
+    title: str = ""
     constant: float | None = None
     metrics: Sequence[str] = ()
     slots: int = 1
@@ -209,10 +212,11 @@ class Record:
 
 def read(study: BaseStudy) -> Record:
     """Read a study's record from its storage."""
-    trials = study.optuna_study.get_trials(deepcopy=False)
+    trials = own_trials(study.optuna_study)
     attributes, space, recipe = study.optuna_study.user_attrs, study.space, study.recipe
     labels = [setting.label for setting in recipe.settings]
-    entries = [_entry(trial, labels, study.objectives) for trial in trials]
+    rungs = pruners.build(recipe.pruner, space.longest(), objectives=study.objectives).rungs()
+    entries = [_entry(trial, labels, study.objectives, rungs) for trial in trials]
     first = study.objectives.first
     noisy = {name for one in study.techniques if one.monte_carlo for name in one.hyperparameters}
     return Record(
@@ -231,9 +235,10 @@ def read(study: BaseStudy) -> Record:
         loss=study.loss,
         metric="val_accuracy" if study.data.task == "classification" else "val_rmse",
         noisy=[name for name in space.searched if name in noisy],
-        rungs=pruners.build(recipe.pruner, space.longest(), objectives=study.objectives).rungs(),
+        rungs=rungs,
         objectives=study.objectives,
-        constant=constant_value(study.batches, study.loss, first, study.metrics) if study.objectives.several else None,
+        title=recipe.title,
+        constant=constant_value(study.batches, study.loss, first, study.metrics),
         metrics=recipe.metrics,
         slots=recipe.ask_batch * recipe.networks,
         added=added.noted(attributes),
@@ -244,7 +249,7 @@ def read(study: BaseStudy) -> Record:
     )
 
 
-def _entry(trial: FrozenTrial, labels: Sequence[str], objectives: Objectives) -> Entry:
+def _entry(trial: FrozenTrial, labels: Sequence[str], objectives: Objectives, rungs: Sequence[int]) -> Entry:
     attributes = trial.user_attrs
     curves = Curves.decode(attributes[CURVES]) if CURVES in attributes else None
     times = decode_times(attributes[TIMES]) if TIMES in attributes else np.empty(0)
@@ -255,7 +260,7 @@ def _entry(trial: FrozenTrial, labels: Sequence[str], objectives: Objectives) ->
         state=trial.state.name.lower(),
         value=objective if objective is not None and math.isfinite(objective) else None,
         params=trial.params,
-        reported={rung: values[0] for rung, values in reported(trial).items()},
+        reported={rung: values[0] for rung, values in reported(trial).items() if rung in rungs},
         curves=curves,
         planned=int(attributes.get(EPOCHS, 0)),
         diverged_at=attributes.get(DIVERGED_AT),

@@ -176,8 +176,6 @@ def _validation_and_test(record: Record, held_out: HeldOut) -> Statement:
         text += f" {high:.4g} ({found.method}), and {best.objective:.4g} on the validation split."
         if low == high:
             text += " No draw differs, which says nothing of rows that the test split does not have."
-        if low == high:
-            text += " No draw differs, which says nothing of rows that the test split does not have."
     if record.shared:
         text += " Validation and test are the same rows in this study, so these differences say nothing."
     else:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.errors import EnvironmentFault, RequestError, clip, nearest
+from search.storage.patience import patience
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -20,23 +21,6 @@ if TYPE_CHECKING:
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
 _OPTUNA_TABLES = {"studies", "trials", "version_info"}
-# Seconds of silence before a keepalive probe is sent, seconds between two probes, and how many may go unanswered.
-_IDLE, _INTERVAL, _COUNT = 30, 10, 3
-# No probe is sent while data are not acknowledged: without this limit, waiting for that takes a quarter of an hour.
-_UNACKNOWLEDGED = 1000 * (_IDLE + _INTERVAL * _COUNT)  # milliseconds
-_OF_SERVER = {
-    "tcp_keepalives_idle": _IDLE,
-    "tcp_keepalives_interval": _INTERVAL,
-    "tcp_keepalives_count": _COUNT,
-    "tcp_user_timeout": _UNACKNOWLEDGED,
-}
-_OF_CLIENT = {
-    "keepalives_idle": _IDLE,
-    "keepalives_interval": _INTERVAL,
-    "keepalives_count": _COUNT,
-    "tcp_user_timeout": _UNACKNOWLEDGED,
-    "connect_timeout": 30,
-}
 # The stores that MLflow can track to. Its plain-file store no longer accepts new runs.
 _TRACKING = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
 
@@ -47,6 +31,14 @@ def sqlite_path(url: str) -> Path | None:
     if parts is None or parts.get_backend_name() != "sqlite" or parts.query.get("uri"):
         return None
     return None if parts.database in (None, "", ":memory:") else Path(parts.database).absolute()
+
+
+def absolute(url: str) -> str:
+    """Return a URL whose file, if it names one, has an absolute path, so that it is the same in any folder."""
+    path, parts = sqlite_path(url), _parsed(url)
+    if path is None or parts is None or not str(path).isprintable():
+        return url
+    return parts.set(database=str(path)).render_as_string(hide_password=False)
 
 
 def backend(url: str) -> str | None:
@@ -81,7 +73,7 @@ def validate_databases(storage: str, tracking_uri: str | None) -> None:
     scheme = tracking_uri.partition("://")[0].partition("+")[0]
     if scheme not in _TRACKING or ("://" not in tracking_uri and scheme != "databricks"):
         raise RequestError(
-            f"tracking-uri takes none, sqlite:///FILE, http://SERVER or the URL of another database,"
+            f"{_source(tracking_uri)} takes none, sqlite:///FILE, http://SERVER or the URL of another database,"
             f" got {clip(shown(tracking_uri))!r}{nearest(scheme, _TRACKING)}"
         )
     validate_sqlite(tracking_uri, "tracking-uri", ours=False)
@@ -91,6 +83,12 @@ def validate_databases(storage: str, tracking_uri: str | None) -> None:
             f"storage and tracking-uri both name {shown(storage)}: Optuna and MLflow each need a database of their own,"
             " such as sqlite:///optuna.db and sqlite:///mlflow.db"
         )
+
+
+def _source(tracking_uri: str) -> str:
+    """Return what a tracking URI was given by, for an error."""
+    variable = "MLFLOW_TRACKING_URI"
+    return f"{variable} (see --tracking-uri)" if os.environ.get(variable) == tracking_uri else "tracking-uri"
 
 
 def validate_present(storage: str) -> None:
@@ -208,37 +206,18 @@ def cause(error: Exception) -> BaseException:
 
 
 def shown(url: str) -> str:
-    """Return a URL without its password, even if the URL is mistyped."""
+    """Return a URL as a person should see it: without its password, and with a relative path for a file in this folder.
+
+    A mistyped URL shows no password either.
+    """
+    path = sqlite_path(url)
+    if path is not None and "?" not in url and path.is_relative_to(Path.cwd()):
+        return f"{url.partition(':')[0]}:///{path.relative_to(Path.cwd())}"
     scheme, slashes, rest = url.partition("://")
     credentials, at, place = rest.rpartition("@")
     if not slashes and "@" in url:
         return f"...@{url.rpartition('@')[2]}"
     return re.sub(r"([?&]password=)[^&]*", r"\1...", f"{scheme}{slashes}{credentials.partition(':')[0]}{at}{place}")
-
-
-def patience(url: str) -> dict[str, Any]:
-    """Return engine options that make PostgreSQL and its client notice within a minute that the other one has vanished.
-
-    With the operating system's defaults, the server would keep the locks of a vanished client, and a client would wait
-    for a vanished server, for between a quarter of an hour and two hours.
-
-    Sources: PostgreSQL, "TCP settings", section 20.3.2, and "Parameter key words", section 34.1.2.
-    """
-    parts = _parsed(url)
-    if parts is None or parts.get_backend_name() != "postgresql":
-        return {}
-    options: dict[str, Any] = {"pool_events": [(_set_patience, "connect")]}
-    if parts.get_driver_name().startswith("psycopg"):  # the names are libpq's; the URL takes precedence
-        options["connect_args"] = {name: value for name, value in _OF_CLIENT.items() if name not in parts.query}
-    return options
-
-
-def _set_patience(connection: Any, _: object) -> None:
-    # libpq's "options" could set these too, but some poolers refuse them.
-    settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _OF_SERVER.items())
-    with closing(connection.cursor()) as cursor:
-        cursor.execute(f"SELECT {settings}")
-    connection.commit()  # a rollback would undo the settings
 
 
 def connect(url: str) -> RDBStorage:

@@ -1,7 +1,7 @@
 """Locks for processes on many machines: PostgreSQL's advisory locks, which end with the connection that holds them.
 
 A killed process closes its connection, which frees its locks at once. If a whole machine vanishes, the server closes
-its connections after a minute without an answer (`search.storage.database.patience`). A machine that vanished while it
+its connections after a minute without an answer (`search.storage.patience`). A machine that vanished while it
 waited for a lock may still be given that lock, for another minute. A restarted server has forgotten all locks: a
 process that goes on takes its own again, unless another process has taken them first.
 
@@ -17,7 +17,7 @@ from contextlib import suppress
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.storage.database import patience
+from search.storage.patience import patience
 
 
 class AdvisoryLocks:

@@ -2,11 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from search.data import memory
+from search.errors import RequestError, clip
+from search.recipe import Recipe
+from search.recipe.schema import DataSet
 
 _SHORT = ("hidden", "batch_size", "epochs")
 """The hyperparameters that may be given by name, as on the command line, and not only in `set`."""
+
+# The fields of a recipe's [data] that are arguments of a study too; its seed is that of the recipe.
+_OF_DATA = DataSet.model_fields.keys() - Recipe.model_fields.keys() - {"dataset", "target"}
+
+
+def changed(
+    recipe: Recipe,
+    dataset: str | Path | None,
+    target: str | int | Sequence[str] | None,
+    data: Any,
+    changes: Mapping[str, Any],
+) -> tuple[Recipe, memory.Memory | None]:
+    """Return a recipe as the arguments of `Study` change it, and the data that were given in memory, if any.
+
+    Raises:
+        RequestError: the arguments contradict each other, or the changed recipe is not valid.
+    """
+    # Not only a fraction or a path: rows too may be given as data in memory.
+    parts = {name: changes[name] for name in ("val", "test") if memory.is_data(changes.get(name))}
+    given = None if data is None or isinstance(data, Mapping) else memory.of(data, parts)
+    if parts and given is None:
+        raise RequestError(f"{next(iter(parts))} is given in memory, so data must be too")
+    if given is not None and dataset is not None:
+        raise RequestError(f"give either data or dataset {clip(str(dataset))!r}, not both")
+    named = memory.MEMORY if given is not None else None if dataset is None else str(dataset)
+    fields = as_fields({**changes, **dict.fromkeys(parts, memory.MEMORY)})
+    of_data = {"dataset": named, "target": as_target(target)}
+    of_data |= {name: fields.pop(name) for name in _OF_DATA & fields.keys()}
+    table = {name: value for name, value in of_data.items() if value is not None}
+    if isinstance(data, Mapping):
+        table |= data
+    if table or isinstance(data, Mapping):
+        fields["data"] = table
+    return recipe.but(recipe.name, **fields) if fields else recipe, given
 
 
 def as_fields(changes: Mapping[str, Any]) -> dict[str, Any]:

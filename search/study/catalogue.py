@@ -13,6 +13,7 @@ import optuna
 from search.data import DATASETS
 from search.recipe import Recipe, packaged
 from search.record.objectives import Objectives
+from search.record.own import own_trials
 from search.record.stored import stored_recipe
 from search.show.sheet import Sheet
 from search.show.text import number, plain
@@ -112,7 +113,7 @@ def _studies(storage: str) -> Iterator[StoredStudy]:
         backend = database.connect(storage)
         for name, attributes in stored.items():
             study = optuna.load_study(study_name=name, storage=backend)
-            trials, recipe = study.get_trials(deepcopy=False), stored_recipe(attributes)
+            trials, recipe = own_trials(study), stored_recipe(attributes)
             first = Objectives.stored(recipe, study.directions).first
             values = [trial.values[0] for trial in trials if trial.state.name == "COMPLETE" and trial.values]
             best = min(values, key=first.loss, default=None)

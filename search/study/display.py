@@ -7,11 +7,11 @@ lines are rare, because a file keeps them all.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress as Bar
-from rich.progress import ProgressColumn
+from rich.console import Console, RenderableType
+from rich.progress import Progress, ProgressColumn
 from rich.text import Text
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -29,6 +29,7 @@ class Display:
 
     Attributes:
         live: whether there is a bar. Elsewhere the caller shows a line about the state of the work when `is_due`.
+        lines: the lines below the bar.
     """
 
     def __init__(self, *columns: ProgressColumn, transient: bool = False) -> None:
@@ -36,7 +37,7 @@ class Display:
         # In a notebook rich draws with ipywidgets, which may not be installed and are not saved with the notebook.
         self._notebook = _NotebookLine() if self._console.is_jupyter else None
         self.live = self._console.is_terminal and self._notebook is None
-        self._bar = Bar(
+        self._bar = _Bar(
             *columns, console=self._console, disable=not self.live, refresh_per_second=5, transient=transient
         )
         self._between, self._share = _SECONDS_BETWEEN_LINES, _SHARE_BETWEEN_LINES
@@ -53,6 +54,14 @@ class Display:
     def seconds(self) -> float:
         """The seconds since this object was made."""
         return time.monotonic() - self._start
+
+    @property
+    def lines(self) -> Sequence[str]:
+        return self._bar.lines
+
+    @lines.setter
+    def lines(self, lines: Sequence[str]) -> None:
+        self._bar.lines = lines
 
     def begin(self, what: str, total: int, done: int = 0) -> None:
         """Show the bar."""
@@ -80,6 +89,17 @@ class Display:
             self._console.print(Text(line), soft_wrap=True)
         else:
             self._notebook.show(line)
+
+
+class _Bar(Progress):
+    """A bar with lines below it, each cut where the terminal ends."""
+
+    lines: Sequence[str] = ()
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        for line in self.lines:
+            yield Text(line, no_wrap=True, overflow="ellipsis")
 
 
 class _NotebookLine:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from search.record.curves import CURVES, Curves
+from search.record.own import own_trials
 from search.record.rows import trial_rows
 from search.study.published import PublishedFigure, compare
 
@@ -22,13 +23,13 @@ def trials(study: BaseStudy) -> pd.DataFrame:
     With several objectives, the value is the first one, each has a column of its own, and `front` is true for the
     trials of the Pareto front.
     """
-    return pd.DataFrame(trial_rows(study.optuna_study.get_trials(deepcopy=False), study.objectives))
+    return pd.DataFrame(trial_rows(own_trials(study.optuna_study), study.objectives))
 
 
 def curves(study: BaseStudy) -> pd.DataFrame:
     """Return every trial's curves in long form: trial, replicate, epoch (from 1) and one column per metric."""
     parts = []
-    for trial in study.optuna_study.get_trials(deepcopy=False):
+    for trial in own_trials(study.optuna_study):
         if CURVES not in trial.user_attrs:
             continue
         record = Curves.decode(trial.user_attrs[CURVES])

@@ -53,7 +53,7 @@ def _search(study: BaseStudy, budget: int, observer: Observer, *, extend: bool) 
     asker = Asker(study.optuna_study, study.backend, study.recipe, study.space, budget, study.claims, study.objectives)
     pruner = pruners.of(study.recipe, study.space, study.objectives, study.batches, study.loss, study.metrics)
     made_by = study.optuna_study.user_attrs[identity.IDENTITY] | study.environment()
-    folder = CHECKPOINTS if study.given["checkpoint"] else None
+    folder = study.folder / CHECKPOINTS if study.given["checkpoint"] else None
     loop.search(
         ExtendingAsker(asker, study.extended, validate),
         study,

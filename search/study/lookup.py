@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -66,10 +67,15 @@ def ours(storage: str) -> dict[str, dict[str, Any]]:
     return {study.study_name: study.user_attrs for study in studies if RECIPE in study.user_attrs}
 
 
-def recipe_fields(recipe: Recipe) -> dict[str, Any]:
-    """Return the fields of a recipe as the storage holds them: a path to data is absolute, for use in any folder."""
+def recipe_fields(recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """Return the fields of a recipe as the storage holds them: a path to data is absolute, for use in any folder.
+
+    Args:
+        recipe: the recipe.
+        folder: what a relative path is relative to.
+    """
     fields = recipe.model_dump(mode="json")
-    fields["data"] = resolve_paths(fields["data"])
+    fields["data"] = resolve_paths(fields["data"], folder)
     return fields
 
 

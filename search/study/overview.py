@@ -9,6 +9,7 @@ from search.errors import EnvironmentFault, RequestError
 from search.recipe import Recipe
 from search.recipe.distributions import as_text
 from search.recipe.space import Space
+from search.record.own import own_trials
 from search.show import html, text
 from search.storage import database
 from search.study import results
@@ -35,7 +36,7 @@ def study_html(study: BaseStudy) -> str:
     try:
         optuna_study = _peek(study)
         with database.faults(study.storage):
-            trials = [] if optuna_study is None else optuna_study.get_trials(deepcopy=False)
+            trials = [] if optuna_study is None else own_trials(optuna_study)
             extended = study.extended if optuna_study is None else study.extended_in(optuna_study)
         facts["searched"] = _searched(extended.space)
         budget = max(study.budget(), extended.budget, len(results.finished(trials)))

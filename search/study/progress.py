@@ -11,26 +11,29 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 import optuna
-from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from search.record.extensions import Extension
 from search.record.observer import Asked, Observer, Stop, Trained
+from search.record.own import own_trials
 from search.study.display import Display
+from search.study.status import Status
+from search.train.metrics.objective import VAL_LOSS, Objective
 
 Log = Callable[[str], None]
 """A function that takes lines for a person to read."""
 
 
 class Progress:
-    """Shows the number of finished trials, the epochs per second and the best value.
+    """Shows the state of a search (`search.study.status`): below a bar on a terminal, and in lines elsewhere.
 
     Args:
         study: the Optuna study; its finished trials count as done.
         budget: the total number of trials.
         epochs: the largest number of epochs of a trial.
         width: the largest number of slots in a pack.
+        aim: the first objective.
         extensions: returns the extensions of the study so far.
     """
 
@@ -40,41 +43,38 @@ class Progress:
         budget: int,
         epochs: int,
         width: int,
+        aim: Objective = VAL_LOSS,
         extensions: Callable[[], Sequence[Extension]] = tuple,
     ) -> None:
-        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        self._budget, self._longest, self._width = budget, epochs, width
+        self._status = Status(own_trials(study, [TrialState.COMPLETE, TrialState.PRUNED]), epochs, aim)
+        self._budget, self._width = budget, width
         self._extensions, self._announced = extensions, len(extensions())
-        self._done = len(finished)
-        self._maximize = study.directions[0] == StudyDirection.MAXIMIZE
-        self._best: float | None = None
-        for trial in finished:
-            self._improve(trial.state, trial.values[0] if trial.values else None)
-        self._pruned = sum(t.state == TrialState.PRUNED for t in finished)
-        self._in_flight: dict[int, float] = {}
         self._display = Display(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
         )
-        self.epochs = 0
         self._waiting = False
 
     def __enter__(self) -> Progress:
-        self._display.begin("searching", self._budget, self._done)
+        self._display.begin("searching", self._budget, self._status.done)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._display.live and self.epochs:
+        if not self._display.live and self._status.epochs:
             self._display.show(self._line())
         self._display.end()
 
     def asked(self, cohort: Sequence[Asked]) -> None:
-        if not self._in_flight and not self.epochs:
+        if not self._status.epochs and not self._status.within():
             self._display.show(f"at most {self._width} slots train together")
         self._follow_extensions()
-        asked = dict.fromkeys((one.number for one in cohort), 0.0)
-        self._in_flight |= asked
+        asked = [one.number for one in cohort]
+        self._status.asked(asked)
         if not self._display.live:
             first, last = min(asked), max(asked)
             which = f"trials {first} to {last}" if first < last else f"trial {first}"
@@ -93,38 +93,20 @@ class Progress:
         if not members and not self._waiting:
             self._waiting = True
             self._display.show("another process trains what is left: waiting for it")
-        self.epochs += sum(member.replicates for member in members)
-        for member in members:
-            self._in_flight[member.number] = member.epoch / self._longest
+        self._status.epoch(members)
         if self._display.live:
-            self._display.update(completed=int(self._done + sum(self._in_flight.values())), description=self._status())
+            self._display.update(completed=int(self._status.progress))
+            self._display.lines = self._status.lines(self._display.seconds)
         elif self._display.is_due():
             self._display.show(self._line())
 
     def told(self, number: int, state: TrialState, value: float | None) -> None:
-        self._in_flight.pop(number, None)
-        self._done += 1
-        self._pruned += state == TrialState.PRUNED
-        self._improve(state, value)
-
-    def _improve(self, state: TrialState, value: float | None) -> None:
-        """Keep the value of a trial if it is complete and the best so far."""
-        if state == TrialState.COMPLETE and value is not None:
-            better = max if self._maximize else min
-            self._best = value if self._best is None else better(self._best, value)
-
-    def _status(self) -> str:
-        best = "" if self._best is None else f"best {self._best:.4g}, "
-        rate = self.epochs / max(self._display.seconds, 1e-9)
-        shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
-        return f"{best}{self._pruned} pruned, {shown} epochs/s"
+        self._status.told(number, state, value)
 
     def _line(self) -> str:
-        within = ""
-        if any(self._in_flight.values()):
-            low, high = (round(end(self._in_flight.values()) * self._longest) for end in (min, max))
-            within = f"the next ones at epoch {f'{low:,} to ' if low < high else ''}{high:,}, "
-        return f"{self._done} of {self._budget} trials done, {within}{self._status()}"
+        within = f"the next ones at epoch {reached}, " if (reached := self._status.within()) else ""
+        summary = self._status.summary(self._display.seconds)
+        return f"{self._status.done} of {self._budget} trials done, {within}{summary}"
 
 
 class Steps:

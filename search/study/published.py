@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from search.errors import RequestError, counted
 from search.recipe.schema import DataSet
 from search.record.curves import CELL, CURVES, Curves
+from search.record.own import own_trials
 from search.record.summary import by_replicate
 from search.show.sheet import Sheet
 from search.show.text import number, plain
@@ -54,7 +55,7 @@ class PublishedFigure:
 
 def compare(study: BaseStudy) -> list[PublishedFigure]:
     """Return every published figure of a study's recipe, setting by setting."""
-    trials = study.optuna_study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trials = own_trials(study.optuna_study, [TrialState.COMPLETE])
     aim = study.objectives.first
     measured = {t.user_attrs.get(CELL): by_replicate(Curves.decode(t.user_attrs[CURVES]), aim) for t in trials}
     return [

@@ -10,10 +10,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.errors import counted
 from search.record.curves import CELL, DIVERGED_AT, SUMMARY
+from search.record.own import added_trials, own_trials
 from search.show.sheet import Sheet
 from search.show.text import number, plain
 from search.storage.database import shown
 from search.tracking import address
+from search.train.constant import constant_value
+from search.train.metrics.built_in import METRICS
+from search.train.metrics.objective import BUILT_IN, OF_WEIGHTS
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -31,7 +35,7 @@ STATES = {
 
 def count_finished(study: BaseStudy) -> int:
     """Return the number of trials that are complete or pruned."""
-    return len(finished(study.optuna_study.get_trials(deepcopy=False)))
+    return len(finished(own_trials(study.optuna_study)))
 
 
 def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -41,7 +45,7 @@ def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 def outcome(study: BaseStudy, *, seconds: float) -> dict[str, Any]:
     """Return the result of a run as JSON can hold it: study, objectives, trials, best, epochs, seconds, addresses."""
-    trials = study.optuna_study.get_trials(deepcopy=False)
+    trials = own_trials(study.optuna_study)
     trial = study.best
     best_trial = None if trial is None else {"number": trial.number, "value": trial.values[0], "params": trial.params}
     return {
@@ -49,7 +53,9 @@ def outcome(study: BaseStudy, *, seconds: float) -> dict[str, Any]:
         "objectives": {one.name: one.direction for one in study.objectives.each},
         "trials": by_state(trials),
         "best": plain(best_trial),
+        "constant": plain(constants(study)),
         **({"front": [_point(study, trial) for trial in study.front]} if study.objectives.several else {}),
+        **({"added": added} if (added := len(added_trials(study.optuna_study))) else {}),
         "epochs": study.epochs_trained,
         **({"workers": [one.outcome() for one in study.team]} if study.team else {}),
         "seconds": round(seconds, 3),
@@ -93,6 +99,22 @@ def best(study: BaseStudy, trials: Sequence[FrozenTrial]) -> Sheet:
     return Sheet(headings, rows, ("setting", "state"), f"{study.name}: {title}")
 
 
+def constants(study: BaseStudy) -> dict[str, float]:
+    """Return what the best constant prediction reaches in each metric of predictions that the table shows.
+
+    It ignores the inputs: of classes, it is their shares or the most frequent one.
+    """
+    names = dict.fromkeys((*study.objectives.names, study.data.metric, *study.recipe.metrics))
+    known = {**BUILT_IN, **{one.name: one.objective for one in study.metrics}}
+    metrics = [*study.metrics, *METRICS.values()]
+    found = {
+        name: constant_value(study.batches, study.loss, known[name], metrics)
+        for name in names
+        if name not in OF_WEIGHTS
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def evenly(front: Sequence[Item], most: int = _FRONT_ROWS) -> list[Item]:
     """Return at most so many trials of a front, evenly spaced, with both ends."""
     if len(front) <= most:
@@ -113,9 +135,17 @@ def tally(states: Mapping[str, int]) -> str:
 def render(study: BaseStudy, outcome: dict[str, Any]) -> str:
     """Return the best trials as text, and where to see the curves."""
     lines = [f"{tally(outcome['trials'])}; {counted(outcome['epochs'], 'epoch')} trained in {outcome['seconds']:.1f} s"]
+    if outcome["constant"]:
+        reached = ", ".join(f"{name} {number(value)}" for name, value in outcome["constant"].items())
+        lines.insert(0, f"for comparison, the best constant prediction, which ignores the inputs: {reached}")
+    if added := outcome.get("added"):
+        lines.append(
+            f"{counted(added, 'trial')} of another program in the study: samplers learn from such trials, but they have"
+            " no curves and do not count"
+        )
     if study.tracking_uri is not None:
-        lines += address.lines(study.tracking_uri, study.name)
-    return f"{best(study, study.optuna_study.get_trials(deepcopy=False))}" + "\n".join(lines)
+        lines += address.lines(study.tracking_uri, study.name, study.experiment)
+    return f"{best(study, own_trials(study.optuna_study))}" + "\n".join(lines)
 
 
 def _ranked(study: BaseStudy, trials: Sequence[FrozenTrial]) -> tuple[str, list[FrozenTrial]]:

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.errors import RequestError, counted
 from search.record.curves import CURVES, Curves
+from search.record.own import is_own
 from search.record.summary import best_epochs
 from search.study.model import Chosen
 from search.study.progress import Log, Steps
@@ -200,12 +201,17 @@ def numbered_trial(study: BaseStudy, number: int) -> FrozenTrial:
     """Return a trial by its number, whatever its state.
 
     Raises:
-        RequestError: there is no such trial.
+        RequestError: there is no such trial, or the study has not asked it.
     """
     trials = study.optuna_study.get_trials(deepcopy=False)
     for trial in trials:
-        if trial.number == number:
+        if trial.number == number and (is_own(trial) or trial.state == TrialState.WAITING):
             return trial
+        if trial.number == number:
+            raise RequestError(
+                f"trial {number} of study {study.name!r} was added by another program: it has no curves, and can't be"
+                " trained again"
+            )
     raise RequestError(
         f"study {study.name!r} has no trial {number}: it has {counted(len(trials), 'trial')}, numbered from 0"
     )

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from search.choose import asking
 from search.errors import RequestError, counted, unknown
 from search.record.observer import Observer, Stop
+from search.record.own import own_trials
 from search.storage import away, database
 from search.study import worker
 from search.study.in_process import run_in_process
@@ -80,11 +81,19 @@ def run_study(
         opened, budget = study.optuna_study, study.budget(trials)
         watching: list[Observer] = [*(observers or ())]
         if study.tracking_uri is not None:
-            watching.append(stack.enter_context(MlflowMirror(study.name, study.storage, study.tracking_uri)))
+            mirror = MlflowMirror(study.name, study.storage, study.tracking_uri, study.experiment)
+            watching.append(stack.enter_context(mirror))
         if observers is None:
             watching.append(
                 stack.enter_context(
-                    Progress(opened, budget, study.space.longest(), study.width, study.follow_extensions)
+                    Progress(
+                        opened,
+                        budget,
+                        study.space.longest(),
+                        study.width,
+                        study.objectives.first,
+                        study.follow_extensions,
+                    )
                 )
             )
         if make_engine is None:
@@ -144,7 +153,7 @@ def _run_by_workers(
 def _is_finished(opened: optuna.Study, budget: int, *, extend: bool) -> bool:
     """Return whether no work is left. Where ranges may be extended, only the workers can tell."""
     with suppress(*away.FAULTS):
-        trials = opened.get_trials(deepcopy=False, states=(TrialState.RUNNING, *_COUNTED))
+        trials = own_trials(opened, [TrialState.RUNNING, *_COUNTED])
         return not extend and len(trials) >= budget and all(trial.state in _COUNTED for trial in trials)
     return False
 
@@ -162,7 +171,7 @@ def _orders(study: BaseStudy, budget: int, options: RunOptions) -> Orders:
                 raise RequestError(f"workers take {kind}s as paths of files, got the {kind} {one.name!r}")
         given[f"{kind}s"] = [str(Path(one).absolute()) for one in given[f"{kind}s"]]
     return Orders(
-        recipe=recipe_fields(study.recipe),
+        recipe=recipe_fields(study.recipe, study.folder),
         name=study.name,
         storage=study.storage,
         budget=budget,

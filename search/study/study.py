@@ -5,33 +5,34 @@ The `Study` that users hold (`search.api`) adds how to run it and what can be as
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial
 
 from search.choose import asking, pruners, samplers
 from search.choose.claims import claims
 from search.choose.extending.extended import Extended
-from search.data import Data, dataset_name, memory
+from search.data import Data, dataset_name
 from search.errors import RequestError, clip
 from search.recipe import Recipe, compose
 from search.recipe import metrics as own_metrics
 from search.recipe.discovery import select
-from search.recipe.schema import DataSet
 from search.recipe.space import Space
 from search.record import dataset as dataset_record
 from search.record import environment
 from search.record.curves import ENVIRONMENT, RECIPE
 from search.record.extensions import Extension
 from search.record.objectives import Objectives
-from search.storage import away, database
-from search.study import identity
+from search.record.own import own_trials
+from search.storage import away, database, tracking
+from search.study import arguments, identity
 from search.study.advice import few_validation_rows
-from search.study.arguments import as_fields, as_target
 from search.study.lookup import recipe_fields
 from search.study.progress import EpochCount
 from search.study.width import largest_slot
@@ -46,8 +47,7 @@ from search.train.program import Program
 if TYPE_CHECKING:
     from search.workers.team import Worker
 
-# The fields of a recipe's [data] that are arguments of a study too; its seed is that of the recipe.
-_OF_DATA = DataSet.model_fields.keys() - Recipe.model_fields.keys() - {"dataset", "target"}
+T = TypeVar("T")
 
 # The progress bar reports trials; a line of Optuna's for each would break it up.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -66,7 +66,9 @@ class BaseStudy:
         offline: whether to download nothing.
         study_name: the name of the study; by default recipe and data set, ``l2-digits``.
         storage: the URL of the Optuna database, which holds the truth about the study.
-        tracking_uri: MLflow's tracking URI, under which a view of the study is kept; None or "none" for no MLflow.
+        tracking_uri: MLflow's tracking URI, under which a view of the study is kept; None or "none" for no MLflow. By
+            default it is MLflow's own, MLFLOW_TRACKING_URI, or else a file ``mlflow.db``.
+        experiment: MLflow's experiment for the runs; by default MLFLOW_EXPERIMENT_NAME, or else ``regsearch``.
         device: "auto" (CUDA if it is available), "cpu" or "cuda".
         slots: the largest number of slots that train together, or "auto". It changes the time that a study
             takes, not its results.
@@ -97,7 +99,8 @@ class BaseStudy:
         offline: bool = False,
         study_name: str | None = None,
         storage: str = database.DEFAULT_STORAGE,
-        tracking_uri: str | None = database.DEFAULT_TRACKING,
+        tracking_uri: str | None = tracking.AUTO,
+        experiment: str | None = None,
         device: str = "auto",
         slots: int | str = "auto",
         checkpoint: bool = False,
@@ -107,24 +110,11 @@ class BaseStudy:
         **changes: Any,
     ) -> None:
         self.original = Recipe.load(recipe) if isinstance(recipe, str) else recipe
-        # Not only a fraction or a path: rows too may be given as data in memory.
-        parts = {name: changes[name] for name in ("val", "test") if memory.is_data(changes.get(name))}
-        self.memory = None if data is None or isinstance(data, Mapping) else memory.of(data, parts)
-        if parts and self.memory is None:
-            raise RequestError(f"{next(iter(parts))} is given in memory, so data must be too")
-        changes |= dict.fromkeys(parts, memory.MEMORY)
-        if self.memory is not None and dataset is not None:
-            raise RequestError(f"give either data or dataset {clip(str(dataset))!r}, not both")
-        named = memory.MEMORY if self.memory is not None else None if dataset is None else str(dataset)
-        changes = as_fields(changes)
-        given = {"dataset": named, "target": as_target(target)}
-        given |= {name: changes.pop(name) for name in _OF_DATA & changes.keys()}
-        if fields := {name: value for name, value in given.items() if value is not None}:
-            data = fields | (dict(data) if isinstance(data, Mapping) else {})
-        if isinstance(data, Mapping):
-            changes["data"] = data
-        self.recipe = self.original.but(self.original.name, **changes) if changes else self.original
-        self.storage, self.tracking_uri = storage, None if tracking_uri == "none" else tracking_uri
+        self.recipe, self.memory = arguments.changed(self.original, dataset, target, data, changes)
+        # All paths are resolved now, because the working directory may be another one when the study runs.
+        self.storage, self.tracking_uri = database.absolute(storage), tracking.resolved_uri(tracking_uri)
+        self.experiment, self._tracking_notes = tracking.resolved_experiment(experiment), tracking.note(tracking_uri)
+        self.folder = Path.cwd()
         self.chosen = chosen = own_metrics.choose(self.recipe, metrics)
         self.recipe, self.metrics = chosen.recipe, chosen.measured
         self.objectives = Objectives(self.recipe.objective, chosen.objectives, self.recipe.data.folds > 0)
@@ -140,10 +130,10 @@ class BaseStudy:
             "device": device,
             "slots": slots,
             "checkpoint": checkpoint,
-            "data_dir": str(data_dir),
+            "data_dir": str(Path(data_dir).absolute()),
             "offline": offline,
-            "techniques": list(techniques),
-            "metrics": [one for one in metrics if not isinstance(one, str) or one.endswith(".py")],
+            "techniques": [_absolute(one) for one in techniques],
+            "metrics": [_absolute(one) for one in metrics if not isinstance(one, str) or one.endswith(".py")],
         }
         self.data = loaded or compose.load_prepared_data(
             self.recipe, self.techniques, self.space, Path(data_dir), offline=offline, given=self.memory
@@ -221,7 +211,10 @@ class BaseStudy:
                 directions = self.objectives.directions
                 identity.claim(study, self.recipe, self.space, self.data, self.loss, directions)
                 if RECIPE not in study.user_attrs:
-                    fields = recipe_fields(self.recipe)
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore", ExperimentalWarning)
+                        study.set_metric_names(list(self.objectives.names))
+                    fields = recipe_fields(self.recipe, self.folder)
                     noted = dataset_record.describe(self.data, fields["data"]["dataset"])
                     study.set_user_attr(dataset_record.DATASET, noted)
                     study.set_user_attr(RECIPE, fields)
@@ -262,7 +255,7 @@ class BaseStudy:
         """Return what the user should know before the study runs, a line each."""
         few = few_validation_rows(self.data, self.recipe.data)
         notes = [*self.data.notes, *few, *samplers.notes(self.recipe, self.space), *self.recipe.notes()]
-        notes += self._metric_notes
+        notes += [*self._metric_notes, *self._tracking_notes]
         if self._optuna is not None and ENVIRONMENT in self._optuna.user_attrs:
             there = self._optuna.user_attrs[ENVIRONMENT]
             notes += environment.changed_metrics(there, self.environment())
@@ -296,4 +289,9 @@ class BaseStudy:
     @property
     def front(self) -> list[FrozenTrial]:
         """The complete trials that no other dominates, by the first objective; for one, the best trial alone."""
-        return self.objectives.front(self.optuna_study.get_trials(deepcopy=False))
+        return self.objectives.front(own_trials(self.optuna_study))
+
+
+def _absolute(given: T) -> T | Path:
+    """Return the path of a file as an absolute one, and anything else unchanged."""
+    return Path(given).absolute() if isinstance(given, str | Path) else given

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from search.storage.tracking import EXPERIMENT
 from search.tracking.live import Live
-from search.tracking.plan import EXPERIMENT
 from search.tracking.reach import unreachable
 from search.tracking.said import say
 from search.tracking.turn import Turn

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.cli import child
+from search.storage.tracking import EXPERIMENT
 from search.tracking.live import AGAIN
-from search.tracking.plan import EXPERIMENT
 
 _LINES = 2000  # lines that may wait before epochs are dropped: some 10 MB, several seconds of the fastest training
 

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from search.record.objectives import Objectives
 from search.record.stored import stored_recipe
 from search.show.text import trial_name
+from search.storage.tracking import EXPERIMENT
 from search.tracking.link import WriterLink
 from search.tracking.plan import setting_name, so_far
 from search.train.metrics.objective import VAL_LOSS
@@ -32,10 +33,16 @@ class MlflowMirror:
         study: the name of the Optuna study.
         storage: the URL of its storage.
         tracking_uri: the URI of MLflow.
+        experiment: MLflow's experiment for the runs.
     """
 
-    def __init__(self, study: str, storage: str, tracking_uri: str) -> None:
-        self._arguments = {"study": study, "storage": storage, "tracking_uri": tracking_uri}
+    def __init__(self, study: str, storage: str, tracking_uri: str, experiment: str = EXPERIMENT) -> None:
+        self._arguments = {
+            "study": study,
+            "storage": storage,
+            "tracking_uri": tracking_uri,
+            "experiment": experiment,
+        }
         self._aim = VAL_LOSS
         self._least: dict[
             int, list[float]

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from optuna.trial import FrozenTrial
 
-EXPERIMENT = "regsearch"
-"""The name of MLflow's experiment for the runs of all studies, unless another is given."""
 KEY_TAG = "regsearch.key"
 STUDY_TAG = "regsearch.study"
 TRIAL_TAG = "regsearch.trial"
@@ -92,6 +90,9 @@ class TrialPlan:
             points = list(_curve_points(attributes, self.end_ms, self.aim))
         except ValueError as error:
             raise EnvironmentFault(f"the record of trial {self.number} in the study cannot be read: {error}") from error
+        # A trial that another program has added to the study has a value and no curves.
+        if record.CURVES not in attributes and self.trial.values:
+            points.append(Point(so_far(self.aim.name), self.trial.values[0], self.end_ms, 0))
         curves = {point.key for point in points}
         for name, value in attributes.get(record.SUMMARY, {}).items():
             key = clean_key(name)

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from search.errors import EnvironmentFault
 from search.record import curves as record
 from search.record.objectives import VAL_LOSS, Objectives
+from search.record.own import is_own, own
 from search.record.stored import stored_recipe
 from search.storage.database import connect
 from search.tracking.attached import recipe_text, trials_text
@@ -171,7 +172,9 @@ class StudySync:
         for number in sorted(pending, key=lambda number: (self._stumbles[number], number)):
             self._stumbles[number] += 1
             try:
-                if self._view.reconcile(plan_trial(self._name, trials[number], recipe, environment, aim)):
+                # Where and when a trial of another program was trained is not known.
+                known = environment if is_own(trials[number]) else {}
+                if self._view.reconcile(plan_trial(self._name, trials[number], recipe, known, aim)):
                     self.progressed = True
                     self.written.add(number)
             except EnvironmentFault as fault:
@@ -192,7 +195,7 @@ class StudySync:
             tags[NOTE_TAG] = as_text(recipe["title"])
         best: tuple[float, int] | None = None
         objectives = self._objectives
-        if front := objectives.front([trials[number] for number in sorted(trials)]):
+        if front := objectives.front(own(trials[number] for number in sorted(trials))):
             tags["best_trial"] = str(front[0].number)
             best = front[0].values[0], sum(1 for one in trials.values() if one.state.is_finished())
             if objectives.several:

@@ -19,8 +19,8 @@ import time
 import warnings
 from typing import TYPE_CHECKING
 
+from search.storage.tracking import EXPERIMENT
 from search.tracking.live import AGAIN, Lines, Live
-from search.tracking.plan import EXPERIMENT
 from search.tracking.reach import StorageAway, reason
 from search.tracking.said import say
 from search.tracking.turn import Turn

@@ -11,6 +11,7 @@ import queue
 import re
 import signal
 import socket
+import sys
 import threading
 
 from search.errors import EnvironmentFault, RequestError, clip
@@ -27,15 +28,16 @@ def join(address: str | None) -> None:
 
     Args:
         address: ``HOST:PORT`` of the head node, or "auto", the cluster that this machine belongs to. By default the
-            environment variable RAY_ADDRESS is used, or else "auto".
+            environment variable RAY_ADDRESS is used, or else the cluster that this machine belongs to; if it belongs
+            to none, Ray is started on this machine, as by `ray.init()`.
 
     Raises:
         RequestError: the address is malformed, or this process belongs to another cluster already.
         EnvironmentFault: nothing answers there, or the cluster runs another version of Ray.
     """
     global _joined
-    what, given = ("address", address) if address else ("RAY_ADDRESS", os.environ.get("RAY_ADDRESS") or "auto")
-    given = given.strip()
+    what, given = ("address", address) if address else ("RAY_ADDRESS", os.environ.get("RAY_ADDRESS", ""))
+    chosen, given = bool(given.strip()), given.strip() or "auto"
     there = _PLACE.fullmatch(given)
     if given != "auto" and (there is None or int(there["port"]) > 65535):
         client = ": Ray Client (ray://) is not supported" if given.startswith("ray://") else ""
@@ -52,7 +54,10 @@ def join(address: str | None) -> None:
     try:
         if there is not None:  # otherwise Ray looks for a cluster
             socket.create_connection((there["host"].strip("[]"), int(there["port"])), timeout=5).close()
-        _init(given)
+        if chosen:
+            _init(given)
+        else:
+            _init_here()
         _joined = given
     except RuntimeError as error:
         raise EnvironmentFault(f"Ray at {what} {given}: {sentence(error)}; {AGREE}") from None
@@ -65,7 +70,16 @@ def join(address: str | None) -> None:
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
 
 
-def _init(address: str) -> None:
+def _init_here() -> None:
+    """Join the cluster that this machine belongs to, or start Ray on this machine."""
+    try:
+        _init("auto")
+    except ConnectionError:
+        print("there is no Ray cluster here: starting Ray on this machine (--address joins one)", file=sys.stderr)
+        _init(None)
+
+
+def _init(address: str | None) -> None:
     """Call `ray.init` in a thread of its own: on the main one it would wait for minutes and take over SIGTERM."""
     import ray
 

@@ -12,12 +12,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.choose.asking import Asker
 from search.choose.claims import FileClaims
-from search.choose.peers import COHORT, TICKET
 from search.loop import INFEASIBLE
 from search.recipe import Recipe
 from search.recipe.discovery import select
 from search.recipe.space import Space
 from search.record.curves import DIVERGED_AT, EPOCHS
+from search.record.own import COHORT, TICKET
 
 DIVERGES = 1e-2
 RECIPE = Recipe.parse(

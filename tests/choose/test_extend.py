@@ -133,7 +133,7 @@ def test_whoever_reads_the_study_sees_the_wider_range(
     assert read(extended).searched["lr"].high == 1e-1
     assert report.main([*where, "--no-training", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert {"slices", "parallel"} <= said["figures"].keys()
+    assert {"slices", "history"} <= said["figures"].keys()
     warned = [one["text"] for one in said["statements"] if one["about"] == "edge of lr"]
     # No end is moved more than three times, so the warning names another remedy.
     assert all("--space lr=1e-05:1:log" in text for text in warned)

@@ -14,8 +14,8 @@ from support.small_studies import Crash, Quiet, outcome, small
 
 from search import RequestError
 from search.choose.pareto import ParetoPruner
-from search.choose.peers import COHORT
 from search.record.objectives import Objectives, hypervolume
+from search.record.own import COHORT, TICKET
 from search.study.results import best
 from search.train.constant import constant_loss
 
@@ -188,6 +188,7 @@ def test_where_all_are_pruned_or_the_loss_is_shared_it_is_shown_all_the_same(tmp
     for values in ({"best_val_loss": 0.5, "best_val_accuracy": 0.75}, {"best_val_loss": 0.25}):
         trial = study.optuna_study.ask({"l1_prox": study.space.searched["l1_prox"]})
         trial.set_user_attr("summary", values)
+        trial.set_user_attr(TICKET, trial.number)
         study.optuna_study.tell(trial, state=TrialState.PRUNED)
     assert study.best is None
     shown = best(study, study.optuna_study.trials)
@@ -195,7 +196,9 @@ def test_where_all_are_pruned_or_the_loss_is_shared_it_is_shown_all_the_same(tmp
     assert shown.rows[1][shown.headings.index("val_accuracy")] == "0.75"
     assert "<td" in study._repr_html_()
     for sparsity in (0.5, 0.75):
-        study.optuna_study.tell(study.optuna_study.ask(), [0.125, sparsity])
+        trial = study.optuna_study.ask()
+        trial.set_user_attr(TICKET, trial.number)
+        study.optuna_study.tell(trial, [0.125, sparsity])
     assert study.best is not None
     assert study.best.values == [0.125, 0.75]  # not the other, which it dominates
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 from support.frozen_trials import frozen
 
-from search.choose.peers import COHORT
 from search.choose.pruners import (
     HalvingPruner,
     HyperbandPruner,
@@ -20,6 +19,7 @@ from search.choose.pruners import (
     build,
 )
 from search.recipe.schema import Pruner
+from search.record.own import COHORT
 
 
 def test_halving_keeps_the_best_share_of_its_cohort_and_of_earlier_ones() -> None:

@@ -34,7 +34,7 @@ def python(source: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_command_is_in_the_program() -> None:
     answers = {path.parent.name for path in (ROOT / "search").glob("*/__main__.py")}
-    assert {*program.Commands.modules} == answers | {"run", "sync"}
+    assert {*program.Commands.modules} == answers | {"run", "sync", "ui"}
 
 
 def test_help_of_any_command_imports_nothing_heavy_and_fits_80_columns() -> None:

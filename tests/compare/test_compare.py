@@ -24,6 +24,7 @@ from search.compare.pairs import format_figures
 from search.compare.studies import FRESH, validate_studies
 from search.compare.verdict import Comparison
 from search.recipe import Recipe
+from search.record.own import TICKET
 from search.record.readings import READINGS
 from search.study.retrain import Retraining, retrain
 
@@ -268,7 +269,9 @@ def test_a_trial_that_diverges_has_no_network(folder: Path) -> None:
     space = {"lr": {"low": 1e-2, "high": 1e20, "log": True}}
     wild = study(folder, GOOD | {"name": "wild", "set": SET | {"optimizer": "sgd"}, "space": space})
     wild.optuna_study.add_trial(
-        optuna.trial.create_trial(params={"lr": 1e20}, distributions=dict(wild.space.searched), value=0.5)
+        optuna.trial.create_trial(
+            params={"lr": 1e20}, distributions=dict(wild.space.searched), value=0.5, user_attrs={TICKET: 0}
+        )
     )
     with pytest.raises(RequestError, match=r"the chosen lr=1e20 \(wild-wine, trial 0\) diverges on 2 of 2 fresh"):
         compare_studies(study(folder, GOOD), wild, replicates=2)

@@ -144,7 +144,7 @@ def test_a_study_takes_the_kinds_of_columns(capsys: pytest.CaptureFixture[str]) 
     assert run.main(words) == 2
     assert "exists and differs in data" in capsys.readouterr().err
     assert run.main([*words, "--column", "zip=numbr"]) == 2
-    assert "unknown data.columns.zip 'numbr': did you mean 'number'" in capsys.readouterr().err
+    assert "unknown --column zip 'numbr': did you mean 'number'" in capsys.readouterr().err
     table(
         'techniques = ["l2"]\n[data]\ndataset = "loans.csv"\ntarget = "state"\ncolumns = { zip = "number" }\n'
         "[space]\nl2 = { low = 1e-5, high = 1e-2, log = true }\n",

@@ -192,6 +192,19 @@ def test_parts_in_files_of_their_own() -> None:
     assert "own.csv: 3 folds of 60 rows, split at random" in folds[0].notes
 
 
+def test_a_part_that_repeats_rows_of_the_table_is_told() -> None:
+    whole = frame()
+    whole.to_csv("own.csv", index=False)
+    again = "last.csv: 3 of its 7 rows are also in own.csv, cell for cell: scores on rows that were learnt from are too"
+    mixed = pd.concat([whole.iloc[[5, 2, 2]], frame(4).assign(row=range(100, 104))])
+    mixed.to_csv("last.csv", index=False)
+    for part in ("test", "val"):
+        notes = load("own.csv", target="y", **{part: "last.csv"}).notes
+        assert f"{again} good" in notes
+    mixed.iloc[3:].to_csv("last.csv", index=False)
+    assert not [note for note in load("own.csv", target="y", test="last.csv").notes if "cell for cell" in note]
+
+
 def test_arrays_and_folders_take_a_test_part_from_another() -> None:
     rng = np.random.default_rng(0)
     np.savez("own.npz", x=rng.random((30, 2)), y=np.arange(30) % 3, who=np.arange(30) // 5)

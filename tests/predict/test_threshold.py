@@ -241,6 +241,18 @@ def test_rows_of_one_class_have_no_threshold() -> None:
 
 
 @pytest.mark.usefixtures("ill")
+def test_a_threshold_that_takes_all_rows_for_one_class_is_told() -> None:
+    study_of().export("model.safetensors", threshold="f1")
+    model = load("model.safetensors")
+    assert model.meta.threshold is not None
+    assert "every row" not in threshold.statement(model)
+    for second, name in ((0, "no"), (model.meta.threshold.rows, "yes")):
+        chosen = model.meta.threshold.model_copy(update={"second": second})
+        told = threshold.statement(replace(model, meta=model.meta.model_copy(update={"threshold": chosen})))
+        assert f", so that every row is {name!r}: choose it for another metric" in told
+
+
+@pytest.mark.usefixtures("ill")
 def test_the_command_lines(capsys: pytest.CaptureFixture[str]) -> None:
     study = study_of()
     assert export.main([study.name, "--threshold", "balanced_accuracy", "--json", *STORED]) == 0
@@ -248,6 +260,8 @@ def test_the_command_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert said["threshold"]["metric"] == decided_metric("balanced_accuracy").name
     assert predict.main(["model.safetensors", "ill.csv", "--threshold", "f1", *STORED]) == 2
     assert "the model file model.safetensors does not hold: export it again with" in capsys.readouterr().err
+    assert predict.main(["ill.csv", study.name, *STORED]) == 2
+    assert "'ill.csv' is a file where the name of a study is expected: the study comes first" in capsys.readouterr().err
     for command in (export.main, predict.main):
         rows = ["ill.csv"] if command is predict.main else []
         assert command([study.name, *rows, "--threshold", "brier", *STORED]) == 2

@@ -50,7 +50,7 @@ def results(study: optuna.Study) -> list[Result]:
             trial.report(float("nan"), 1)
             state, violated = TrialState.PRUNED, "diverged"
         value = float(np.where(np.isfinite(curve), curve, np.inf).min())
-        found.append(Result(trial, 0, curves, [1, 2], state, [value], violated))
+        found.append(Result(trial, 0, curves, [1, 2], state, [value], violated, rungs=(1, 2)))
     return found
 
 
@@ -70,8 +70,9 @@ def seen(trials: list[optuna.trial.FrozenTrial]) -> list[tuple[Any, ...]]:
 
 
 def test_a_result_counts_at_once_as_it_does_once_it_is_written(tmp_path: Path) -> None:
-    study = optuna.create_study(storage=RDBStorage(f"sqlite:///{tmp_path}/study.db"))
-    recorder, told = Recorder(study), []
+    storage = RDBStorage(f"sqlite:///{tmp_path}/study.db")
+    study = optuna.create_study(storage=storage)
+    recorder, told = Recorder(study, storage), []
     with recorder.running(lambda *given: told.append(given)):
         with recorder.pause():
             for result in results(study):

@@ -19,6 +19,7 @@ from support.small_studies import Quiet, small
 from search import Study
 from search.data import tables
 from search.record.curves import CURVES, DIVERGED_AT, ENVIRONMENT, Curves
+from search.record.own import TICKET
 from search.replay import __main__ as replay
 from search.replay.replay import differences
 
@@ -229,10 +230,11 @@ def test_other_data_is_refused(said: Said, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_what_cant_be_replayed_is_refused_in_one_line(folder: Path, said: Said) -> None:
     study = optuna.load_study(study_name="small-wine", storage=f"sqlite:///{folder}/study.db")
-    study.ask()
-    study.tell(study.ask(), state=TrialState.FAIL)
-    study.enqueue_trial({"l2": 0.1})
-    study.tell(study.ask(), state=TrialState.PRUNED)  # takes the one that waits
+    own = [study.ask() for _ in range(3)]
+    for trial in own:
+        trial.set_user_attr(TICKET, trial.number)
+    study.tell(own[1], state=TrialState.FAIL)
+    study.tell(own[2], state=TrialState.PRUNED)
     study.enqueue_trial({"l2": 0.1})
     rewrite(folder, 0, CURVES, {"metrics": [], "shape": [0, 3, 0], "data": "eJwDAAAAAAE="})
     for words, says, status in [

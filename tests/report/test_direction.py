@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.records import entry, record
+from support.records import entry, record, with_rate
 
 from search.record.curves import Curves
 from search.record.objectives import Objectives
@@ -68,7 +68,7 @@ def test_added_replicates_that_diverged_are_the_worst() -> None:
 def test_what_is_said_names_the_metric_and_its_direction() -> None:
     _, scores = pair()
     found = Draws(np.array([0.9]), np.full((2000, 1), 0.9), np.ones((2000, 1), dtype=np.int64), 40)
-    held = HeldOut(np.array([0.5]), np.array([0.75]), np.zeros(40), np.zeros(40), 1, bootstrap(found))
+    held = HeldOut(np.array([0.5]), np.array([0.75]), np.zeros(40), np.zeros(40), 1, objective=bootstrap(found))
     said = {one.about: one.text for one in summarise(scores, held)}
     assert "has the highest validation macro F1, 0.9531." in said["best trial"]
     assert "its validation macro F1 is 0.00521 lower, and the standard error" in said["one standard error"]
@@ -94,6 +94,6 @@ def test_figures_show_the_metric() -> None:
     line = next(one for one in figure.figure.axes[0].lines if one.get_label() == "validation")
     assert line.get_markevery() == [3]
     assert "that of the highest validation macro F1" in figure.caption
-    shown = parallel.draw(scores).figure
+    shown = parallel.draw(with_rate(scores)).figure
     assert shown is not None
     assert shown.axes[0].collections[0].get_cmap().name == "viridis_r"

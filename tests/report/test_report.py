@@ -21,7 +21,6 @@ from search.report import build, heldout, page, weights
 from search.report.networks import HeldOut, Networks
 from search.report.record import Record, read
 from search.report.statements import Statement
-from search.show.sheet import Sheet
 from search.technique import Numeric
 
 RECORDED = ("history", "slices", "curves", "path", "parallel", "pruning")
@@ -61,7 +60,6 @@ class Page(HTMLParser):
 def parsed(path: Path) -> Page:
     found = Page(path.read_text(encoding="utf-8"))
     assert not found.open
-    assert "script" not in found.tags
     for link in found.links:
         assert link.startswith("data:image/png;base64,") or link.removeprefix("#") in found.anchors, link
     return found
@@ -88,11 +86,13 @@ def test_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(folder, "--json", "--training") == 0
     told: dict[str, Any] = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert told["page"] == "report-small-wine/report.html"
-    assert set(told["figures"]) == {*RECORDED, "importance", "weights", "test"}
+    assert set(told["figures"]) == {*RECORDED, "importance", "weights", "test", "ranked"}
     assert set(told["left_out"]) == {"settings", "dropout"}
     assert told["test_readings"] == before + 1
     found = parsed(Path(told["page"]))
-    assert found.tags.count("img") == len(told["figures"])
+    assert found.tags.count("img") == len(set(told["figures"]) - set(page.DRAWN_BY_THE_PAGE)) == 2
+    for name in told["figures"]:
+        assert f"figure-{name}" in found.anchors
     for png, svg in told["figures"].values():
         with Image.open(png) as image:
             image.verify()
@@ -182,7 +182,7 @@ def test_hostile_names(tmp_path: Path) -> None:
             png, svg = build.pictures(shown)
             assert b"<script>" not in svg
         sections.append(page.Section(name, HOSTILE, HOSTILE, png))
-    html = page.render(of, Sheet([HOSTILE], [[HOSTILE]]), [Statement(HOSTILE, HOSTILE)], sections)
+    html = page.render(of, [Statement(HOSTILE, HOSTILE)], sections)
     (tmp_path / "page.html").write_text(html, encoding="utf-8")
     assert HOSTILE in " ".join(parsed(tmp_path / "page.html").words)
 
@@ -225,7 +225,8 @@ def test_odd_studies(kind: str, tmp_path: Path) -> None:
         if shown.figure is not None:
             shown.figure.savefig(tmp_path / f"{name}.png", dpi=30)
             drawn.add(name)
-    assert {"history", "slices", "curves", "parallel"} <= drawn
+    assert {"history", "slices", "curves"} <= drawn
+    assert ("parallel" in drawn) == (len(of.searched) > 1)
     assert ("settings" in drawn) == (kind == "settings")
     assert ("dropout" in drawn) == (kind == "conditional")
     assert ("path" in drawn) == (kind != "words")

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from optuna.distributions import FloatDistribution
-from support.records import entry, record
+from support.records import entry, record, with_rate
 
 from search.report import curves, heldout, parallel, path, pruning, slices, weights
 from search.report.drawing import CaptionedFigure
@@ -101,17 +101,17 @@ def test_why_one_network_is_shown_alone() -> None:
 def test_values_that_hardly_differ_are_told_apart(last: float) -> None:
     """No label of an axis is there twice, nor is anything to be added to it."""
     of = record([strong(0, 1e-3, 0.12167), strong(1, 1e-2, last)])
-    main, bar = panels(parallel.draw(of))
+    main, bar = panels(parallel.draw(with_rate(of)))
     assert len(set(ticks(bar))) == len(ticks(bar)) > 1
     assert not bar.yaxis.get_offset_text().get_text()
     written = [text.get_text() for text in main.texts]
-    assert len(set(written)) == len(written) == 4
+    assert len(set(written)) == len(written) == 6
     (panel,) = panels(slices.draw(of))
     assert not panel.yaxis.get_offset_text().get_text()
 
 
 def test_one_value_has_no_scale() -> None:
-    shown = parallel.draw(record([strong(0, 1e-3, 0.1), strong(1, 1e-2, 0.1 + 1e-12)]))
+    shown = parallel.draw(with_rate(record([strong(0, 1e-3, 0.1), strong(1, 1e-2, 0.1 + 1e-12)])))
     (main,) = panels(shown)
     assert [text.get_text() for text in main.texts].count("0.1") == 2  # the value, and the end of l2's range
     assert "of the same value" in shown.caption

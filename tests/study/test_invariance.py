@@ -10,7 +10,7 @@ import torch
 from optuna.trial import TrialState
 from support.small_studies import Crash, Quiet, outcome, small
 
-from search.choose.peers import COHORT
+from search.record.own import COHORT
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from optuna.trial import TrialState
 from sklearn import metrics as sk
+from sklearn.dummy import DummyRegressor
 from support.small_studies import Quiet, outcome, small
 
 from search import Metric, Study
@@ -110,6 +111,30 @@ def test_the_tables_begin_with_the_objective_and_rank_by_it(classes: Study) -> N
     assert list(sheet.headings[1:4]) == ["val_roc_auc", "val_accuracy", "val_average_precision"]
     complete = [row for row in sheet.rows if row[-1] == "complete"]
     assert [float(row[1]) for row in complete] == sorted((float(row[1]) for row in complete), reverse=True)
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_the_result_says_what_a_constant_prediction_reaches(kind: str, request: pytest.FixtureRequest) -> None:
+    """The dummies of scikit-learn know the targets that are predicted, as the constant prediction does."""
+    from search.study import results
+
+    study = request.getfixturevalue(kind)
+    found, truth = results.constants(study), study.data.y_val.numpy()
+    if kind == "classes":
+        majority = np.bincount(truth).argmax()
+        shares = np.bincount(truth) / len(truth)
+        assert found["val_accuracy"] == pytest.approx(sk.accuracy_score(truth, np.full(len(truth), majority)))
+        dummy = np.tile(shares, (len(truth), 1))
+        assert found["val_brier"] == pytest.approx(sk.brier_score_loss(truth, dummy))
+        assert found["val_roc_auc"] == 0.5
+    else:
+        truth = study.data.targets.invert(study.data.y_val.double()).numpy()
+        dummy = DummyRegressor().fit(truth, truth)
+        assert found["val_rmse"] == pytest.approx(sk.root_mean_squared_error(truth, dummy.predict(truth)), rel=1e-5)
+        assert found["val_r2"] == pytest.approx(0, abs=1e-6)
+    outcome = results.outcome(study, seconds=1.0)
+    line = next(line for line in results.render(study, outcome).splitlines() if "constant prediction" in line)
+    assert f"{study.data.metric} {outcome['constant'][study.data.metric]:.4g}" in line
 
 
 @pytest.mark.parametrize(

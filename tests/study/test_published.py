@@ -16,6 +16,7 @@ from search.recipe import Recipe
 from search.recipe.space import Space
 from search.record.curves import CELL, CURVES, Curves
 from search.record.objectives import Objectives
+from search.record.own import TICKET
 from search.study import published
 
 
@@ -24,10 +25,10 @@ def study(settings: list[dict[str, Any]], *trials: tuple[int, TrialState, dict[s
     original = Recipe.parse({"name": "x", "settings": settings, "watch": ["test"], "set": {"hidden": "64, 64"}}, "test")
     recipe = original.but("test", **fields)
     made = optuna.create_study()
-    for cell, state, metrics in trials:
+    for ticket, (cell, state, metrics) in enumerate(trials):
         curves = Curves(tuple(metrics), np.array(list(metrics.values()), dtype=np.float32)).encode()
         value = 1.0 if state == TrialState.COMPLETE else None
-        made.add_trial(create_trial(state=state, value=value, user_attrs={CELL: cell, CURVES: curves}))
+        made.add_trial(create_trial(state=state, value=value, user_attrs={TICKET: ticket, CELL: cell, CURVES: curves}))
     space = Space.resolve(recipe, [])
     return SimpleNamespace(
         optuna_study=made, recipe=recipe, original=original, space=space, objectives=Objectives(recipe.objective)

@@ -53,6 +53,7 @@ class Browser:
     def __init__(self, profile: Path, width: int = 1400, height: int = 900) -> None:
         self._profile, self._size = profile, (width, height)
         self._count = 0
+        self.errors: list[str] = []  # of scripts, and what pages write to the console as errors
         self._unread = b""
         self._session = ""
 
@@ -73,7 +74,8 @@ class Browser:
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         width, height = self._size
-        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self._call("Runtime.enable")
+        self.resize(width, height)
         return self
 
     def __exit__(
@@ -81,6 +83,21 @@ class Browser:
     ) -> None:
         os.killpg(self._process.pid, signal.SIGKILL)  # Chromium and its child processes
         self._process.communicate()
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the window another size."""
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def prefer(self, scheme: str) -> None:
+        """Prefer the colour scheme "light" or "dark"."""
+        self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def go_offline(self) -> None:
+        """Cut off the network."""
+        self._call("Network.enable")
+        self._call(
+            "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0
+        )
 
     def open(self, url: str) -> None:
         """Go to a page, without waiting for what it shows."""
@@ -125,13 +142,33 @@ class Browser:
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def point(self, x: float, y: float) -> None:
+        """Move the pointer to a place in the window."""
+        self._call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def drag(self, x: float, y: float, to_x: float, to_y: float) -> None:
+        """Press at a place, move to another one, and release there."""
+        self.point(x, y)
+        self._call("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, button="left", clickCount=1)
+        for share in (0.5, 1):
+            between = {"x": x + share * (to_x - x), "y": y + share * (to_y - y)}
+            self._call("Input.dispatchMouseEvent", type="mouseMoved", button="left", buttons=1, **between)
+        self._call("Input.dispatchMouseEvent", type="mouseReleased", x=to_x, y=to_y, button="left", clickCount=1)
+
     def type(self, text: str) -> None:
         """Type at the cursor, where the last click has put it."""
         self._call("Input.insertText", text=text)
 
-    def screenshot(self, path: Path) -> None:
-        """Write what the window shows to a PNG file."""
-        path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
+    def screenshot(self, path: Path, *, whole: bool = False) -> None:
+        """Write what the window shows, or the whole page, to a PNG file."""
+        found = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=whole, **self._clip(whole))
+        path.write_bytes(base64.b64decode(found["data"]))
+
+    def _clip(self, whole: bool) -> dict[str, Any]:
+        if not whole:
+            return {}
+        size = self._call("Page.getLayoutMetrics")["cssContentSize"]
+        return {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}}
 
     def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
         self._count += 1
@@ -143,11 +180,20 @@ class Browser:
         end = time.monotonic() + PATIENCE
         while True:
             answer = json.loads(self._line(end))
+            self._note(answer)
             if answer.get("id") == self._count:  # other messages are events
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']}")
                 result: dict[str, Any] = answer["result"]
                 return result
+
+    def _note(self, event: dict[str, Any]) -> None:
+        given = event.get("params", {})
+        if event.get("method") == "Runtime.exceptionThrown":
+            details = given["exceptionDetails"]
+            self.errors.append(details.get("exception", {}).get("description") or details["text"])
+        if event.get("method") == "Runtime.consoleAPICalled" and given["type"] in ("error", "assert"):
+            self.errors.append(" ".join(str(one.get("value", one.get("description"))) for one in given["args"]))
 
     def _line(self, end: float) -> bytes:
         assert self._process.stdout is not None

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.choose.peers import COHORT, TICKET
+from search.record.own import COHORT, TICKET
 
 
 def frozen(

@@ -15,6 +15,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 from search.record import curves as record
+from search.record.own import TICKET
 from search.tracking.live import Live
 from search.tracking.sync import StudySync
 
@@ -46,6 +47,7 @@ class Bench:
     def ask(self) -> optuna.Trial:
         trial = self.study.ask(SPACE)
         trial.set_user_attr(record.EPOCHS, self.planned)
+        trial.set_user_attr(TICKET, trial.number)
         shape = (len(METRICS), self.replicates, self.planned)
         self.values[trial.number] = self.rng.random(shape, dtype=np.float32)
         self.times[trial.number] = 1_700_000_000_000 + 10_000 * trial.number + 37 * np.arange(1, self.planned + 1)

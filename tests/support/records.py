@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,3 +41,9 @@ def entry(number: int, losses: Sequence[float], *, state: str = "complete", epoc
 def record(entries: Sequence[Entry], searched: Mapping[str, BaseDistribution] | None = None, **more: Any) -> Record:
     """Return a study of such trials, which searches L2 by default."""
     return Record("a study", entries, searched or {"l2": L2}, DECLARED, **more)
+
+
+def with_rate(of: Record) -> Record:
+    """Return the same study with a learning rate beside L2, because some figures need two hyperparameters."""
+    entries = [replace(one, params={**one.params, "lr": 0.02}) for one in of.entries]
+    return replace(of, entries=entries, searched={**of.searched, "lr": FloatDistribution(0.01, 0.03)})

@@ -16,8 +16,8 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from search.choose.peers import TICKET
 from search.record.curves import CURVES, ENVIRONMENT, EPOCHS, SUMMARY, TIMES, Curves
+from search.record.own import TICKET
 
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
 

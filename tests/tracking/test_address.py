@@ -35,28 +35,30 @@ def offer(client: MlflowClient, study: str) -> tuple[str, str]:
 
 def test_the_line_serves_the_store_and_the_address_opens_the_view(client: MlflowClient) -> None:
     number, key = offer(client, "l2-digits")
-    command, page = address.lines("sqlite:///mlflow.db", "l2-digits")
+    command, page = address.lines("sqlite:///mlflow.db", "l2-digits", "regsearch")
     assert command.endswith("mlflow ui")
     assert page == f"then open http://127.0.0.1:5000/#/experiments/{number}/runs?viewStateShareKey={key}"
     # A study without a view, and a store without the experiment.
-    assert address.lines("sqlite:///mlflow.db", "other")[1].endswith(f"/#/experiments/{number}/runs")
+    assert address.lines("sqlite:///mlflow.db", "other", "regsearch")[1].endswith(f"/#/experiments/{number}/runs")
     client.rename_experiment(number, "mine")
-    assert address.lines("sqlite:///mlflow.db", "l2-digits")[1] == "then open http://127.0.0.1:5000"
+    assert address.lines("sqlite:///mlflow.db", "l2-digits", "regsearch")[1] == "then open http://127.0.0.1:5000"
 
 
 def test_another_store_is_named(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
     del client
-    command, page = address.lines("sqlite:///other.db", "l2-digits")
+    command, page = address.lines("sqlite:///other.db", "l2-digits", "regsearch")
     assert command.endswith("mlflow ui --backend-store-uri sqlite:///other.db")
     assert page == "then open http://127.0.0.1:5000"
     assert not Path("other.db").exists()
     Path("mlruns/0").mkdir(parents=True)
-    assert "--backend-store-uri" not in address.lines("sqlite:///mlflow.db", "x")[0], "files alone are no store"
+    assert "--backend-store-uri" not in address.lines("sqlite:///mlflow.db", "x", "regsearch")[0], (
+        "files alone are no store"
+    )
     Path("mlruns/0/meta.yaml").touch()
-    assert "--backend-store-uri sqlite:///mlflow.db" in address.lines("sqlite:///mlflow.db", "x")[0]
+    assert "--backend-store-uri sqlite:///mlflow.db" in address.lines("sqlite:///mlflow.db", "x", "regsearch")[0]
     shutil.rmtree("mlruns")
     monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "sqlite:///third.db")
-    assert "--backend-store-uri sqlite:///mlflow.db" in address.lines("sqlite:///mlflow.db", "x")[0]
+    assert "--backend-store-uri sqlite:///mlflow.db" in address.lines("sqlite:///mlflow.db", "x", "regsearch")[0]
 
 
 def test_a_server_is_asked(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +77,7 @@ def test_a_server_is_asked(client: MlflowClient, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(requests, "get", get)
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
-    (line,) = address.lines("https://me:secret@mlflow.example.org/", "l2-digits")
+    (line,) = address.lines("https://me:secret@mlflow.example.org/", "l2-digits", "regsearch")
     assert line.endswith(f"mlflow.example.org/#/experiments/7/runs?viewStateShareKey={key}")
     assert "secret" not in line
     ((url, given),) = asked
@@ -83,6 +85,6 @@ def test_a_server_is_asked(client: MlflowClient, monkeypatch: pytest.MonkeyPatch
     assert (given["params"], given["auth"]) == ({"experiment_name": "regsearch"}, ("me", "secret"))
 
 
-def test_a_server_that_does_not_answer_is_named_all_the_same() -> None:
+def test_no_page_of_a_server_that_does_not_answer_is_named() -> None:
     uri = f"http://127.0.0.1:{free_port()}"
-    assert address.lines(uri, "l2-digits") == [f"curves: {uri}"]
+    assert address.lines(uri, "l2-digits", "regsearch") == []

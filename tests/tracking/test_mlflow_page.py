@@ -42,7 +42,9 @@ def test_a_study_is_found_opened_and_compared(tmp_path: Path, empty_mlflow: Path
         page.click(element("a", "regsearch"))
         _finds_the_trials_under_their_study(page, study.name, best_first)
         _opens_a_view_of_the_study(page, study.name, best_first)
-        _opens_the_address_that_a_run_prints(page, address_of.lines(address, study.name)[0], best_first)
+        _opens_the_address_that_a_run_prints(
+            page, address_of.lines(address, study.name, study.experiment)[0], best_first
+        )
         _overlays_its_curves(page, study, best_first)
         _compares_its_trials(page, best_first)
         _opens_a_trial(page, best_first[0], study.name)

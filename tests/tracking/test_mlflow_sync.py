@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from support.record_studies import Bench
 
 from search.record import curves as record
+from search.record.own import TICKET
 from search.tracking.live import Live
 from search.tracking.sync import StudySync
 from search.tracking.view import RECORD_TAG
@@ -78,8 +79,10 @@ def test_the_parent_carries_the_recipe_the_counts_and_the_best(bench: Bench) -> 
 def test_of_several_objectives_the_parent_names_the_front(bench: Bench) -> None:
     study = optuna.create_study(study_name="several", storage=bench.storage, directions=["minimize", "maximize"])
     study.set_user_attr(record.RECIPE, {"seed": 7, "objective": ["val_loss", "sparsity"]})
-    for values in ([0.5, 0.5], [0.75, 0.25], [0.25, 0.0], [1.0, 0.75]):
-        study.tell(study.ask(), values)
+    for ticket, values in enumerate(([0.5, 0.5], [0.75, 0.25], [0.25, 0.0], [1.0, 0.75])):
+        trial = study.ask()
+        trial.set_user_attr(TICKET, ticket)
+        study.tell(trial, values)
     study.tell(study.ask(), state=TrialState.PRUNED)
     assert StudySync("several", bench.storage, bench.uri, "regsearch").go(Live(), ended=True)
     parent = bench.runs()["several"]

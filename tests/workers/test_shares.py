@@ -39,7 +39,7 @@ def threads() -> Iterator[None]:
 def orders(folder: Path, cores: int = 1) -> Orders:
     study = small(folder, **ALONE, sampler="grid")
     return Orders(
-        recipe=recipe_fields(study.recipe),
+        recipe=recipe_fields(study.recipe, folder),
         name=study.name,
         storage=study.storage,
         budget=2,
