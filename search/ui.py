@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import sys
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -80,7 +81,8 @@ def _serve_mlflow(uri: str, study: str | None, experiment: str, port: int | None
     local = f"http://{serving.HOST}:{serving.free_port(port or _MLFLOW)}"
     words = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1"]
     words += ["--host", serving.HOST, "--port", local.rpartition(":")[2]]
-    _serve(words, f"{local}/health", address.page(uri, study or "", experiment, local) or local, browse=browse)
+    # A study that has just begun gets its view while the server starts.
+    _serve(words, f"{local}/health", lambda: address.page(uri, study or "", experiment, local) or local, browse=browse)
 
 
 def _serve_dashboard(storage: str, study: str | None, port: int | None, *, browse: bool) -> None:
@@ -95,15 +97,15 @@ def _serve_dashboard(storage: str, study: str | None, port: int | None, *, brows
         with database.faults(storage):
             page += f"/studies/{database.connect(storage).get_study_id_from_name(study)}"
     words = [program, storage, "--host", serving.HOST, "--port", local.rpartition(":")[2]]
-    _serve(words, f"{local}/api/meta", page, browse=browse)
+    _serve(words, f"{local}/api/meta", lambda: page, browse=browse)
 
 
-def _serve(words: list[str], health: str, page: str, *, browse: bool) -> None:
+def _serve(words: list[str], health: str, page: Callable[[], str], *, browse: bool) -> None:
     from search.tracking import serving
 
     print("starting the page ...", file=sys.stderr, flush=True)
     with contextlib.suppress(KeyboardInterrupt), serving.serving(words, health) as server:
-        _show(page, browse=browse)
+        _show(page(), browse=browse)
         print("press Ctrl-C to end", file=sys.stderr, flush=True)
         server.wait()
         raise EnvironmentFault(f"the server has ended, with status {server.returncode}")

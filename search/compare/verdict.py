@@ -134,17 +134,17 @@ class Comparison:
                 better = self._better(pair)
                 worse = pair.second if better is pair.first else pair.first
                 beaten.setdefault(better.study, []).append(worse.study)
-        count = len(self.arms)
+        count, metric = len(self.arms), self.label.partition(",")[0]
         if not beaten:
             which = "the two" if count == 2 else f"none of the {count}"
-            return f"{which} {'cannot' if count == 2 else 'can'} be told apart in {self.label}"
+            return f"{which} {'cannot' if count == 2 else 'can'} be told apart in {metric}"
         parts = [
             f"{study} beats {'all others' if len(others) == count - 1 > 1 else ', '.join(others)}"
             for study, others in sorted(beaten.items(), key=lambda item: -len(item[1]))
         ]
         rest = len(self.pairs) - sum(map(len, beaten.values()))
         pairs = "" if not rest else f"; {rest} other pair{'' if rest == 1 else 's'} cannot be told apart"
-        return f"{'; '.join(parts)} in {self.label}{pairs}"
+        return f"{'; '.join(parts)} in {metric}{pairs}"
 
     @property
     def confidence(self) -> str:

@@ -23,7 +23,7 @@ from search.storage.database import connect
 from search.tracking.attached import recipe_text, trials_text
 from search.tracking.live import Live
 from search.tracking.page import NOTE_TAG, study_view
-from search.tracking.plan import as_text, clean_key, params_text, plan_trial, trial_times
+from search.tracking.plan import as_text, clean_key, params_text, plan_trial, so_far, trial_times
 from search.tracking.reach import StorageAway, answering
 from search.tracking.system import SystemMetrics
 from search.tracking.view import MlflowView
@@ -204,10 +204,10 @@ class StudySync:
         self._view.note_dataset(attributes)
         params = dict.fromkeys(name for trial in trials.values() for name in trial.params)
         metrics = {name for trial in trials.values() for name in trial.user_attrs.get(record.SUMMARY, {})}
-        view = (
-            study_view(self._name, list(params), metrics, _study_start(trials), objectives.first) if metrics else None
-        )
-        if view is not None:
+        # Before a trial has finished, the view has the one metric that trials in training have too.
+        metrics = metrics or {so_far(objectives.first.name)}
+        view = study_view(self._name, list(params), metrics, _study_start(trials), objectives.first)
+        if params and view is not None:
             self._view.offer(*view)
 
 
