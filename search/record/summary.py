@@ -19,7 +19,7 @@ from search.train.metrics.objective import VAL_LOSS, Objective
 if TYPE_CHECKING:
     import optuna
 
-_SHOWN = 8  # each value that Optuna stores takes a transaction
+_SHOWN = 6  # each value that Optuna stores takes a transaction of a millisecond
 _SUMMARISED = {*MEASURED, *chain.from_iterable(WATCHED.values())}
 
 
