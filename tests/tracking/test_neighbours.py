@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import mlflow
@@ -96,6 +98,39 @@ def test_a_wrong_variable_is_named(uri: str, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(RequestError, match=r"MLFLOW_TRACKING_URI \(see --tracking-uri\) takes none, sqlite:///FILE"):
         searched()
     assert not Path("optuna.db").exists()
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server that is no MLflow, or asks for a password."""
+
+    status = 401
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"no")
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_server_that_refuses_is_told_in_a_line(status: int, capfd: pytest.CaptureFixture[str]) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Refusing,), {"status": status}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    uri = f"http://127.0.0.1:{server.server_port}"
+    words = ["l2", "--dataset", "wine", "--epochs", "1", "--trials", "2", "--hidden", "8", "--device", "cpu"]
+    try:
+        assert run.main([*words, "--tracking-uri", uri]) == 0, "the study is whole all the same"
+    finally:
+        server.shutdown()
+    out, err = capfd.readouterr()
+    assert "curves:" not in out
+    (line,) = [line for line in err.splitlines() if uri in line]
+    assert str(status) in line
+    assert "Traceback" not in err
 
 
 def test_no_line_points_to_a_server_that_is_not_there(
