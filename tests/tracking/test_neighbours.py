@@ -105,13 +105,17 @@ class Refusing(BaseHTTPRequestHandler):
 
     status = 401
 
-    def do_GET(self) -> None:
+    def answer(self) -> None:
         self.send_response(self.status)
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"no")
 
-    do_POST = do_GET
+    def do_GET(self) -> None:
+        self.answer()
+
+    def do_POST(self) -> None:
+        self.answer()
 
     def log_message(self, *_: object) -> None: ...
 
