@@ -52,8 +52,9 @@ def regsearch(train: Path, test: pd.DataFrame, target: str, seconds: float, seed
         tracking_uri=None,
     )
     study.run(timeout=seconds * _SEARCHING)
-    while study.best is None:  # its first trials take longer on this table
-        study.run(timeout=1)
+    while study.best is None:  # its first trials take longer on this table, and begin again
+        seconds *= 2
+        study.run(timeout=seconds)
     exported = study.export(train.parent / "model.safetensors", ensemble=_MEMBERS, refit=True)
     found = search.load(exported.file).predict(test)["prediction"]
     return found.to_numpy() if numbers else found.astype(str).to_numpy()

@@ -15,6 +15,7 @@ from search.report import (
     heldout,
     history,
     importance,
+    learning_curve,
     parallel,
     path,
     pruning,
@@ -49,6 +50,7 @@ TITLES = {
     "parallel": "Parallel coordinates",
     "importance": "Importance of the hyperparameters",
     "pruning": "Pruning timeline",
+    "learning_curve": "What more training rows would do",
     "test": "The best trial on the test split",
     "ranked": "How the test rows of each class are ranked",
 }
@@ -64,7 +66,7 @@ DRAWN_FROM_THE_RECORD: dict[str, Callable[[Record], CaptionedFigure]] = {
     "importance": importance.draw,
     "pruning": pruning.draw,
 }
-_NEED_NETWORKS = ("weights", "test", "ranked")
+_NEED_NETWORKS = ("weights", "learning_curve", "test", "ranked")
 _EARLIER_NAMES = {"rows"}  # the figures of version 0.1.0 that have another name now
 
 
@@ -185,7 +187,8 @@ def _draw_networks(
     if not networks.best:
         reason = "The best trial diverges when it is trained again."
         return dict.fromkeys(_NEED_NETWORKS, CaptionedFigure(None, reason)), None
-    drawn = {"weights": weights.draw(record, networks)}
+    learnt = learning_curve.draw(record, learning_curve.train(study, record))
+    drawn = {"weights": weights.draw(record, networks), "learning_curve": learnt}
     if not len(study.data.x_test):
         reason = "This study has no test split (test = 0): no rows are left that had no part in a choice."
         return drawn | dict.fromkeys(("test", "ranked"), CaptionedFigure(None, reason)), None

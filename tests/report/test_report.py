@@ -86,11 +86,11 @@ def test_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(folder, "--json", "--training") == 0
     told: dict[str, Any] = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert told["page"] == "report-small-wine/report.html"
-    assert set(told["figures"]) == {*RECORDED, "importance", "weights", "test", "ranked"}
+    assert set(told["figures"]) == {*RECORDED, "importance", "weights", "learning_curve", "test", "ranked"}
     assert set(told["left_out"]) == {"settings", "dropout"}
     assert told["test_readings"] == before + 1
     found = parsed(Path(told["page"]))
-    assert found.tags.count("img") == len(set(told["figures"]) - set(page.DRAWN_BY_THE_PAGE)) == 2
+    assert found.tags.count("img") == len(set(told["figures"]) - set(page.DRAWN_BY_THE_PAGE)) == 3
     for name in told["figures"]:
         assert f"figure-{name}" in found.anchors
     for png, svg in told["figures"].values():
