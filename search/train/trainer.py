@@ -198,6 +198,7 @@ class Trainer:
         """Do what `_by_autograd` does."""
         assert self._direct is not None
         self._direct(x, y, loss_sum)
+        self._moment.forward += 1
         self._added.add(extra_sum)
 
     def _pass(self, x: Tensor) -> Tensor:
