@@ -119,7 +119,7 @@ def test_each_record_is_written_before_its_result_and_the_results_in_order(
     watcher = Quiet()
     trials = small(tmp_path, pruner={"name": "none"}).run(observers=[watcher]).optuna_study.trials
     assert [(trial, what) for trial, what, _ in written] == [
-        (trial, what) for trial in range(1, 13) for what in (CURVES, TIMES, SUMMARY, "COMPLETE")
+        (trial, what) for trial in range(1, 13) for what in (SUMMARY, CURVES, TIMES, "COMPLETE")
     ]
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 12
     assert watcher.told_numbers == list(range(12))
