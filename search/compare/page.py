@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ from search.show import page_files, template
 
 if TYPE_CHECKING:
     from search.compare.pairs import Interval
-    from search.compare.verdict import Comparison
+    from search.show.sheet import Sheet
 
 
 _MARK = "regsearch compare"
@@ -35,44 +37,61 @@ def validate_page(file: Path, *, force: bool) -> None:
         )
 
 
-def render(comparison: Comparison) -> str:
+@dataclass(frozen=True)
+class Line:
+    """An interval of the page's figures: its name, and what the pointer shows beside it."""
+
+    name: str
+    interval: Interval
+    told: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the page says.
+
+    Attributes:
+        names: the names of the studies.
+        headline: the result in one line.
+        confidence: the name of the differences' intervals.
+        labels: the labels of the axes of trials and of differences.
+        table: the chosen trials.
+        trials: the interval of each chosen trial alone.
+        differences: the interval of each difference, with a sentence on it.
+        details: more on each difference.
+        remarks: what a reader should know besides.
+    """
+
+    names: Sequence[str]
+    headline: str
+    confidence: str
+    labels: tuple[str, str]
+    table: Sheet
+    trials: Sequence[Line]
+    differences: Sequence[Line]
+    details: Sequence[str]
+    remarks: Sequence[str]
+
+
+def render(content: Content) -> str:
     """Return the whole document."""
+    drawn = {
+        "label": content.labels[0],
+        "pairLabel": content.labels[1],
+        "trials": [_drawn(line) for line in content.trials],
+        "pairs": [_drawn(line) for line in content.differences],
+    }
     return template.load(__package__, "page.html").render(
         mark=_MARK,
-        names=[arm.study for arm in comparison.arms],
-        headline=comparison.headline(),
-        confidence=comparison.confidence,
-        table=comparison.table(),
-        pairs=[(comparison.sentence(pair), comparison.details(pair)) for pair in comparison.pairs],
-        remarks=comparison.remarks(),
+        content=content,
         style=page_files.style(),
         scripts=page_files.libraries(),
         own_script=page_files.scripts(Path(__file__).parent / "assets", ["compare.js"]),
-        data=page_files.data(_data(comparison)),
+        data=page_files.data(drawn),
     )
 
 
-def _data(comparison: Comparison) -> dict[str, Any]:
-    side = "right" if comparison.scoring.higher else "left"
-    return {
-        "label": comparison.label,
-        "pairLabel": f"difference, {comparison.scoring.axis} (the first is better to the {side})",
-        "trials": [
-            _row(arm.study, comparison.score(arm), f"{arm.label}: {comparison.score(arm)}") for arm in comparison.arms
-        ],
-        "pairs": [
-            _row(f"{pair.first.study} minus {pair.second.study}", pair.score.interval, comparison.sentence(pair))
-            for pair in comparison.pairs
-        ],
-    }
-
-
-def _row(name: str, interval: Interval, told: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "value": interval.value,
-        "low": interval.low,
-        "high": interval.high,
-        "significant": interval.excludes_zero,
-        "told": told,
-    }
+def _drawn(line: Line) -> dict[str, Any]:
+    found = line.interval
+    ends = {"value": found.value, "low": found.low, "high": found.high, "significant": found.excludes_zero}
+    return {"name": line.name, "told": line.told} | ends

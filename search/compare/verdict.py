@@ -14,7 +14,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.compare import remarks
+from search.compare import page, remarks
 from search.compare.figure import Row, draw_intervals
 from search.compare.pairs import (
     Arm,
@@ -222,9 +222,22 @@ class Comparison:
         Raises:
             EnvironmentFault: the file cannot be written.
         """
-        from search.compare.page import render
-
-        write_whole(Path(file), render(self).encode())
+        side = "right" if self.scoring.higher else "left"
+        content = page.Content(
+            [arm.study for arm in self.arms],
+            self.headline(),
+            self.confidence,
+            (self.label, f"difference, {self.scoring.axis} (the first is better to the {side})"),
+            self.table(),
+            [page.Line(arm.study, self.score(arm), f"{arm.label}: {self.score(arm)}") for arm in self.arms],
+            [
+                page.Line(f"{pair.first.study} minus {pair.second.study}", pair.score.interval, self.sentence(pair))
+                for pair in self.pairs
+            ],
+            [self.details(pair) for pair in self.pairs],
+            self.remarks(),
+        )
+        write_whole(Path(file), page.render(content).encode())
 
     def trials(self) -> pd.DataFrame:
         """Return one row per chosen trial: study, trial, its hyperparameters, metric and loss with their intervals."""
