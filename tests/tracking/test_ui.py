@@ -77,7 +77,7 @@ def test_mlflows_page_shows_the_runs_of_a_running_study(searching: Path, tmp_pat
             page.open(url)
             return _matching(page) > first
 
-        until(grown, 120)
+        until(grown, 240)
     assert served.returncode == 0
 
 
@@ -93,10 +93,15 @@ def test_optunas_dashboard_shows_curves_the_objective_and_attributes(searching: 
         page.open(url)
         page.until("document.body.innerText.includes('Intermediate values')")
         page.until("[...document.querySelectorAll('.ytitle')].some(e => e.textContent === 'val_loss')")
-        page.open(f"{url}/trials?numbers=1")
-        page.until("document.body.innerText.includes('User Attributes')")
+
+        def finished() -> bool:
+            page.open("about:blank")
+            page.open(f"{url}/trials?numbers=1")
+            page.until("document.body.innerText.includes('User Attributes')")
+            return "summary {" in page.text()
+
+        until(finished, 240)
         told = page.text()
-        assert "summary {" in told
         values = told.partition("Intermediate Values")[2].partition("Parameter")[0].split("\n")
         assert len([line for line in values if line.strip()]) >= 4
     assert served.returncode == 0
