@@ -12,7 +12,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow import MlflowClient
-from support.mlflow_server import free_port, serving
+from support.mlflow_server import serving
 from support.small_studies import SMALL, Quiet
 
 from search import RequestError, Study, run
@@ -120,7 +120,7 @@ class Refusing(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-@pytest.mark.parametrize("status", [401, 404])
+@pytest.mark.parametrize("status", [401, pytest.param(404, marks=pytest.mark.slow)])
 def test_a_server_that_refuses_is_told_in_a_line(status: int, capfd: pytest.CaptureFixture[str]) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Refusing,), {"status": status}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -135,13 +135,3 @@ def test_a_server_that_refuses_is_told_in_a_line(status: int, capfd: pytest.Capt
     (line,) = [line for line in err.splitlines() if uri in line]
     assert str(status) in line
     assert "Traceback" not in err
-
-
-def test_no_line_points_to_a_server_that_is_not_there(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    uri = f"http://127.0.0.1:{free_port()}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    words = ["l2", "--dataset", "wine", "--epochs", "1", "--trials", "2", "--hidden", "8", "--device", "cpu"]
-    assert run.main(words) == 0
-    assert "curves:" not in capsys.readouterr().out
