@@ -16,7 +16,7 @@ function points(some, x, y) {
   const plain = (state) => of(state).filter(isChosen);
   const marked = seen.filter((trial) => trial === page.marked);
   return [
-    seen.length > DENSE ? Plot.density(seen, { x, y, stroke: "currentColor", strokeOpacity: 0.25, thresholds: 8 }) : null,
+    seen.length > DENSE ? Plot.density(seen, { x, y, stroke: "currentColor", strokeOpacity: 0.25, thresholds: 8, clip: true }) : null,
     ...["pruned", "complete"].flatMap((state) => [
       Plot.dot(faded(state), { x, y, r, ...look[state], opacity: 0.12 }),
       Plot.dot(plain(state), { x, y, r, ...look[state] }),
