@@ -174,9 +174,7 @@ class Asker:
         space = self._region(ticket).space
         while True:
             self.study.sampler = self._sampler(ticket, space)
-            if self._cells:
-                self._enqueue_cell()
-            wanted = self._mark_next({COHORT: cohort, TICKET: ticket})
+            wanted = self._queue_next({COHORT: cohort, TICKET: ticket})
             trial = self.study.ask()
             try:
                 values = space.suggest(trial)
@@ -192,22 +190,29 @@ class Asker:
             trial.set_user_attr(name, value)
         return Asked(trial, values)
 
-    def _mark_next(self, attributes: Mapping[str, int]) -> set[str]:
+    def _queue_next(self, attributes: Mapping[str, int]) -> set[str]:
         """Mark the trial that `Study.ask` will take from the queue as the study's own; enqueue one if there is none.
 
-        So a trial is the study's own as soon as it runs, also if this process dies before it has all its values.
+        So a trial is the study's own as soon as it runs, also if this process dies before it has all its values. In a
+        grid search, the first cell is enqueued that has no trial, or only failed ones.
 
         Returns:
             The names of the hyperparameters that were enqueued with it.
         """
-        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        if not waiting:
-            self.study.enqueue_trial({}, user_attrs=dict(attributes))
-            return set()
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, waiting[0].number)
-        for name, value in attributes.items():
-            self._storage.set_trial_user_attr(trial_id, name, value)
-        return set(waiting[0].system_attrs.get(ENQUEUED, ()))
+        trials = [t for t in self.study.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
+        waiting = next((t for t in trials if t.state == TrialState.WAITING), None)
+        if waiting is not None:
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, waiting.number)
+            for name, value in attributes.items():
+                self._storage.set_trial_user_attr(trial_id, name, value)
+            return set(waiting.system_attrs.get(ENQUEUED, ()))
+        enqueued, marks = {}, dict(attributes)
+        if self._cells:
+            asked = {trial.user_attrs.get(CELL) for trial in trials}
+            marks[CELL] = next(index for index in range(len(self._cells)) if index not in asked)
+            enqueued = self._cells[marks[CELL]]
+        self.study.enqueue_trial(enqueued, user_attrs=marks)
+        return set(enqueued)
 
     def _known(self, everyone: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Return the trials that samplers learn from: the study's own ones, and those of other programs that fit it."""
@@ -248,15 +253,6 @@ class Asker:
 
     def _is_asked(self, trial: FrozenTrial) -> bool:
         return EPOCHS in trial.user_attrs and self.space.complete(trial.params) is not None
-
-    def _enqueue_cell(self) -> None:
-        """Enqueue the first cell that has no trial, or only failed ones: `Study.ask` takes it from the queue."""
-        trials = [t for t in self.study.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
-        if any(trial.state == TrialState.WAITING for trial in trials):
-            return  # a process died between enqueueing and asking
-        asked = {trial.user_attrs.get(CELL) for trial in trials}
-        index = next(index for index in range(len(self._cells)) if index not in asked)
-        self.study.enqueue_trial(self._cells[index], user_attrs={CELL: index})
 
 
 def asked_trials(everyone: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -115,8 +115,7 @@ class Comparison:
         interval, unit = pair.score.interval, self.scoring.unit
         if interval.excludes_zero:
             # The better trial comes first, and the numbers are positive.
-            better = self._better(pair)
-            worse = pair.second if better is pair.first else pair.first
+            better, worse = self._ranked(pair)
             bounds = sorted((abs(interval.low), abs(interval.high)))
             value, low, high = format_figures(abs(interval.value), *bounds)
             head = f"the chosen {better.label} beats the chosen {worse.label} by {value} {unit}"
@@ -131,8 +130,7 @@ class Comparison:
         beaten: dict[str, list[str]] = {}
         for pair in self.pairs:
             if pair.score.interval.excludes_zero:
-                better = self._better(pair)
-                worse = pair.second if better is pair.first else pair.first
+                better, worse = self._ranked(pair)
                 beaten.setdefault(better.study, []).append(worse.study)
         count, metric = len(self.arms), self.label.partition(",")[0]
         if not beaten:
@@ -203,11 +201,7 @@ class Comparison:
             )
             for pair in self.pairs
         ]
-        side = "right" if self.scoring.higher else "left"
-        labels = (
-            self.scoring.axis if self.metric == "rmse" else self.label,
-            f"difference, {self.scoring.axis} (the first is better to the {side})",
-        )
+        labels = (self.scoring.axis if self.metric == "rmse" else self.label, self._difference_label)
         whole = f"{self._counts}; pairs: filled = significant, open = not significant"
         return draw_intervals(trials, pairs, labels, ("each alone, 95% CI", f"pairs, {self.confidence}", whole))
 
@@ -222,12 +216,11 @@ class Comparison:
         Raises:
             EnvironmentFault: the file cannot be written.
         """
-        side = "right" if self.scoring.higher else "left"
         content = page.Content(
             [arm.study for arm in self.arms],
             self.headline(),
             self.confidence,
-            (self.label, f"difference, {self.scoring.axis} (the first is better to the {side})"),
+            (self.label, self._difference_label),
             self.table(),
             [page.Line(arm.study, self.score(arm), f"{arm.label}: {self.score(arm)}") for arm in self.arms],
             [
@@ -266,9 +259,15 @@ class Comparison:
             "notes": list(self.notes),
         }
 
-    def _better(self, pair: Pair) -> Arm:
-        """Return the better trial of two that differ: the one with the higher score, or with the lower error."""
-        return pair.first if (pair.score.interval.value > 0) == self.scoring.higher else pair.second
+    @property
+    def _difference_label(self) -> str:
+        side = "right" if self.scoring.higher else "left"
+        return f"difference, {self.scoring.axis} (the first is better to the {side})"
+
+    def _ranked(self, pair: Pair) -> tuple[Arm, Arm]:
+        """Return two trials that differ, the better one first: that with the higher score, or with the lower error."""
+        first_is_better = (pair.score.interval.value > 0) == self.scoring.higher
+        return (pair.first, pair.second) if first_is_better else (pair.second, pair.first)
 
     def _arm(self, arm: Arm) -> dict[str, Any]:
         head = {"study": arm.study, "trial": arm.trial, "params": dict(arm.params), "searched": arm.searched}
@@ -281,7 +280,7 @@ class Comparison:
         row["variance_of_examples"] = pair.score.example_share
         if pair.loss is not None:
             row |= _columns("loss", pair.loss.interval) | {"loss_p": pair.loss.p, "loss_effect": pair.loss.effect}
-        better = self._better(pair).study if pair.score.interval.excludes_zero else None
+        better = self._ranked(pair)[0].study if pair.score.interval.excludes_zero else None
         return row | {"better": better, "sentence": self.sentence(pair)}
 
 

@@ -124,6 +124,8 @@ def read_test(study: BaseStudy, packs: Sequence[Pack], count: int) -> HeldOut:
         predicted, probabilities = outputs.argmax(1), outputs.softmax(1).numpy()
     else:
         truth, predicted = (data.targets.invert(one.double().cpu()) for one in (truth, outputs))
+    # The folds of a cross-validation may be scaled differently.
+    readable = [evaluate.readable(pack.batches, pack.predict(pack.batches.x_test)).cpu() for pack in packs]
     aim = study.objectives.first.name
     own = next((one for one in study.metrics if one.name == aim != data.metric), None)
     return HeldOut(
@@ -132,17 +134,15 @@ def read_test(study: BaseStudy, packs: Sequence[Pack], count: int) -> HeldOut:
         truth.cpu().numpy(),
         predicted.numpy(),
         count,
-        interval=_bootstrapped(packs, METRICS[data.metric]).interval(),
+        interval=_bootstrapped(METRICS[data.metric], first, readable).interval(),
         classes=data.classes,
         probabilities=probabilities,
-        objective=None if own is None else _bootstrapped(packs, own),
+        objective=None if own is None else _bootstrapped(own, first, readable),
     )
 
 
-def _bootstrapped(packs: Sequence[Pack], metric: Metric) -> Bootstrapped:
-    """Return a metric of the test split, with its interval."""
-    first = packs[0].batches
-    # The folds of a cross-validation may be scaled differently.
-    predicted = [evaluate.readable(pack.batches, pack.predict(pack.batches.x_test)).cpu() for pack in packs]
-    targets, weights = evaluate.truth(first, first.test.values).cpu(), first.test.weights
+def _bootstrapped(metric: Metric, pack: Pack, predicted: list[torch.Tensor]) -> Bootstrapped:
+    """Return a metric of the test split, which is that of the pack, with its interval."""
+    batches = pack.batches
+    targets, weights = evaluate.truth(batches, batches.test.values).cpu(), batches.test.weights
     return bootstrap(draw(metric, targets, torch.cat(predicted), None if weights is None else weights.double().cpu()))

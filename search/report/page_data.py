@@ -38,7 +38,6 @@ def data(record: Record, held_out: HeldOut | None = None) -> dict[str, Any]:
     return {
         "study": record.study,
         "objective": record.aim.name,
-        "aim": record.aim.name,
         "minimize": record.aim.direction == "minimize",
         "objectives": list(record.objectives.names),
         "valueLabel": record.value_label,
@@ -81,7 +80,6 @@ def _trial(record: Record, entry: Entry, metrics: list[str]) -> list[Any]:
         [_value(record.searched[name], entry.params.get(name)) for name in record.searched],
         _rounded(float(entry.best_epochs.mean())) if entry.epochs else None,
         entry.epochs,
-        entry.planned,
         [_rounded(float(entry.at_best(name).mean())) for name in metrics],
         entry.label,
         _rounded(float(known.min())) if len(known) else None,

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from search.errors import EnvironmentFault, RequestError, clip, nearest
 from search.storage.patience import patience
+from search.storage.urls import parsed
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
-    from sqlalchemy import URL
 
 DEFAULT_STORAGE = "sqlite:///optuna.db"
 DEFAULT_TRACKING = "sqlite:///mlflow.db"
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _OPTUNA_TABLES = {"studies", "trials", "version_info"}
 # The stores that MLflow can track to. Its plain-file store no longer accepts new runs.
 _TRACKING = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
@@ -27,7 +28,7 @@ _TRACKING = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databri
 
 def sqlite_path(url: str) -> Path | None:
     """Return the file of an SQLite URL, None for any other URL."""
-    parts = _parsed(url)
+    parts = parsed(url)
     if parts is None or parts.get_backend_name() != "sqlite" or parts.query.get("uri"):
         return None
     return None if parts.database in (None, "", ":memory:") else Path(parts.database).absolute()
@@ -35,7 +36,7 @@ def sqlite_path(url: str) -> Path | None:
 
 def absolute(url: str) -> str:
     """Return a URL whose file, if it names one, has an absolute path, so that it is the same in any folder."""
-    path, parts = sqlite_path(url), _parsed(url)
+    path, parts = sqlite_path(url), parsed(url)
     if path is None or parts is None or not str(path).isprintable():
         return url
     return parts.set(database=str(path)).render_as_string(hide_password=False)
@@ -43,21 +44,8 @@ def absolute(url: str) -> str:
 
 def backend(url: str) -> str | None:
     """Return the kind of database that a URL names, such as "sqlite" or "postgresql"; None if it names none."""
-    parts = _parsed(url)
+    parts = parsed(url)
     return None if parts is None else parts.get_backend_name()
-
-
-def _parsed(url: str) -> URL | None:
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        parts = make_url(url)
-        parts.get_dialect()
-        return parts
-    # A port that is not a number raises a plain ValueError, which may quote a piece of the password.
-    except (ArgumentError, ValueError):
-        return None
 
 
 def validate_databases(storage: str, tracking_uri: str | None) -> None:
@@ -87,8 +75,8 @@ def validate_databases(storage: str, tracking_uri: str | None) -> None:
 
 def _source(tracking_uri: str) -> str:
     """Return what a tracking URI was given by, for an error."""
-    variable = "MLFLOW_TRACKING_URI"
-    return f"{variable} (see --tracking-uri)" if os.environ.get(variable) == tracking_uri else "tracking-uri"
+    from_variable = os.environ.get(URI_VARIABLE) == tracking_uri
+    return f"{URI_VARIABLE} (see --tracking-uri)" if from_variable else "tracking-uri"
 
 
 def validate_present(storage: str) -> None:
@@ -229,7 +217,7 @@ def connect(url: str) -> RDBStorage:
     """
     from optuna.storages import RDBStorage
 
-    if _parsed(url) is None:
+    if parsed(url) is None:
         raise RequestError(
             f"storage takes the URL of a database, such as sqlite:///optuna.db, got {clip(shown(url))!r}"
         )

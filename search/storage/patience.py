@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
+from search.storage.urls import parsed
+
 # Seconds of silence before a keepalive probe is sent, seconds between two probes, and how many may go unanswered.
 _IDLE, _INTERVAL, _COUNT = 30, 10, 3
 # No probe is sent while data are not acknowledged: without this limit, waiting for that takes a quarter of an hour.
@@ -32,14 +34,8 @@ def patience(url: str) -> dict[str, Any]:
 
     Sources: PostgreSQL, "TCP settings", section 20.3.2, and "Parameter key words", section 34.1.2.
     """
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        parts = make_url(url)
-    except (ArgumentError, ValueError):
-        return {}
-    if parts.get_backend_name() != "postgresql":
+    parts = parsed(url)
+    if parts is None or parts.get_backend_name() != "postgresql":
         return {}
     options: dict[str, Any] = {"pool_events": [(_set_patience, "connect")]}
     if parts.get_driver_name().startswith("psycopg"):  # the names are libpq's; the URL takes precedence

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from search.errors import RequestError
-from search.storage.database import DEFAULT_TRACKING, absolute, shown
+from search.storage.database import DEFAULT_TRACKING, URI_VARIABLE, absolute, shown
 
 AUTO, NONE = "auto", "none"
 """What a tracking URI may be given as: to be taken from the environment, and no MLflow."""
-URI_VARIABLE, EXPERIMENT_VARIABLE = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"
+EXPERIMENT_VARIABLE = "MLFLOW_EXPERIMENT_NAME"
 EXPERIMENT = "regsearch"
 """The name of MLflow's experiment for the runs of all studies, unless another is given."""
 

@@ -18,7 +18,7 @@ from search.record.extensions import Extension
 from search.record.observer import Asked, Observer, Stop, Trained
 from search.record.own import own_trials
 from search.study.display import Display
-from search.study.status import Status
+from search.study.status import Status, span
 from search.train.metrics.objective import VAL_LOSS, Objective
 
 Log = Callable[[str], None]
@@ -76,9 +76,7 @@ class Progress:
         asked = [one.number for one in cohort]
         self._status.asked(asked)
         if not self._display.live:
-            first, last = min(asked), max(asked)
-            which = f"trials {first} to {last}" if first < last else f"trial {first}"
-            self._display.show(f"training {which} of {self._budget}")
+            self._display.show(f"training {span(asked)} of {self._budget}")
 
     def _follow_extensions(self) -> None:
         """Print the extensions since the last cohort, and add their trials to the total."""

@@ -169,7 +169,7 @@ def _orders(study: BaseStudy, budget: int, options: RunOptions) -> Orders:
         for one in given[f"{kind}s"]:
             if not isinstance(one, str | Path):
                 raise RequestError(f"workers take {kind}s as paths of files, got the {kind} {one.name!r}")
-        given[f"{kind}s"] = [str(Path(one).absolute()) for one in given[f"{kind}s"]]
+        given[f"{kind}s"] = [str(one) for one in given[f"{kind}s"]]
     return Orders(
         recipe=recipe_fields(study.recipe, study.folder),
         name=study.name,

@@ -8,10 +8,11 @@ trial 62 was pruned at epoch 50: val_loss 2.253, and the best there has 0.1024
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
+from search.errors import counted
 from search.record.observer import Trained
 from search.train.metrics.objective import VAL_LOSS, Objective
 
@@ -113,19 +114,23 @@ class Status:
         if self.best is not None:
             history = sparkline(self._history, _WIDTH)
             ranged = f" from {self._history[0]:.4g} to {self.best:.4g}" if self._history[0] != self.best else ""
-            trials = f"{self.complete:,} complete trial{'' if self.complete == 1 else 's'}"
+            trials = counted(self.complete, "complete trial")
             lines.append(f"best {self.best:.4g} (trial {self._best_trial}) {history}{ranged} over {trials}")
         training = ""
         if self._at:
-            first, last = min(self._at), max(self._at)
-            which = f"trials {first} to {last}" if first < last else f"trial {first}"
-            training = f"training {which} at epoch {self.within() or '0'} of {self._longest:,}; "
+            training = f"training {span(self._at)} at epoch {self.within() or '0'} of {self._longest:,}; "
         lines.append(f"{self.complete} complete, {self.pruned} pruned; {training}{self._rate(seconds)}")
         return [*lines, self._last_pruned] if self._last_pruned else lines
 
     def _rate(self, seconds: float) -> str:
         rate = self.epochs / max(seconds, 1e-9)
         return f"{rate:,.0f} epochs/s" if rate >= 10 else f"{rate:.1f} epochs/s"
+
+
+def span(numbers: Collection[int]) -> str:
+    """Name trials by the first and the last one: ``trial 7``, ``trials 7 to 9``."""
+    first, last = min(numbers), max(numbers)
+    return f"trials {first} to {last}" if first < last else f"trial {first}"
 
 
 def sparkline(values: Sequence[float], width: int) -> str:

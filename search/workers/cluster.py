@@ -125,8 +125,6 @@ class RayEngine:
         self._lives: dict[int, Any] = {}
 
     def start(self, index: int, orders: Orders, hear: Callable[[str | Ended], None]) -> None:
-        if (path := database.sqlite_path(orders.storage)) is not None:
-            orders = replace(orders, storage=f"sqlite:///{path}")
         orders = replace(orders, threads=self._share.cpus, device="cuda" if self._share.gpus else "cpu")
         # The reference is in a list, so that the task fetches the data itself, after comparing the versions.
         life = self._work.remote(orders.line(), [self._data], self._sources, self._versions, os.getcwd())

@@ -3,9 +3,9 @@
 const study = JSON.parse(document.getElementById("data").textContent);
 const names = study.params.map((param) => param.name);
 const trials = study.trials.map((cells, place) => {
-  const [number, state, value, params, bestEpoch, epochs, planned, metrics, label, low, high, sparsity, norm] = cells;
+  const [number, state, value, params, bestEpoch, epochs, metrics, label, low, high, sparsity, norm] = cells;
   return {
-    place, number, state, value, bestEpoch, epochs, planned, label, low, high, sparsity, norm,
+    place, number, state, value, bestEpoch, epochs, label, low, high, sparsity, norm,
     params: Object.fromEntries(names.map((name, at) => [name, params[at]]).filter(([, one]) => one !== null)),
     metrics: Object.fromEntries(study.metrics.map((name, at) => [name, metrics[at]])),
   };

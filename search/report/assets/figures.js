@@ -129,7 +129,7 @@ function curvesOfTrials(width) {
 }
 
 function allCurves(width, one) {
-  const lines = trials.filter(isChosen).map((trial) => curve(trial, study.aim)).filter((line) => line.length);
+  const lines = trials.filter(isChosen).map((trial) => curve(trial, study.objective)).filter((line) => line.length);
   const all = lines.flat();
   const { outside: _, ...scale } = scaleOf(all.map((point) => point.value));
   const dense = lines.length > 60;
@@ -138,13 +138,13 @@ function allCurves(width, one) {
   return respond(plot(width, {
     caption: dense ? `All ${lines.length} trials: the middle 80%, the middle half, and the median` : `All ${lines.length} trials`,
     x: { label: "epoch", tickFormat: "d" },
-    y: { ...scale, label: study.aim },
+    y: { ...scale, label: study.objective },
     marks: [
       dense ? Plot.areaY(bands, { x: "epoch", y1: "p10", y2: "p90", fill: "var(--complete)", fillOpacity: 0.15 }) : null,
       dense ? Plot.areaY(bands, { x: "epoch", y1: "p25", y2: "p75", fill: "var(--complete)", fillOpacity: 0.25 }) : null,
       dense ? Plot.lineY(bands, { x: "epoch", y: "p50", stroke: "var(--complete)" }) : null,
       dense ? null : Plot.line(all, { x: "epoch", y: "value", z: (point) => point.trial.number, stroke: "var(--complete)", strokeOpacity: 0.45, strokeWidth: 1 }),
-      ...emphasised.map(([trial, stroke]) => Plot.line(curve(trial, study.aim), { x: "epoch", y: "value", stroke, strokeWidth: 2.4 })),
+      ...emphasised.map(([trial, stroke]) => Plot.line(curve(trial, study.objective), { x: "epoch", y: "value", stroke, strokeWidth: 2.4 })),
       Plot.dot(all, Plot.pointer({ x: "epoch", y: "value", r: 4, fill: "currentColor", maxRadius: 30 })),
     ],
   }), (point) => point.trial);
