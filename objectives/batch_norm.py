@@ -224,4 +224,5 @@ technique = Technique(
     layer=layer,
     affine=affine,
     loops=Loops(given, normalise, differentiate),
+    moving=True,
 )

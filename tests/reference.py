@@ -105,6 +105,7 @@ def train(
     after_backward: Callable[[nn.Sequential], None] | None = None,
     rate: Callable[[int], float] | None = None,
     after_step: Callable[[nn.Sequential], None] | None = None,
+    evaluated: Callable[[nn.Sequential], list[nn.Sequential]] | None = None,
     metrics: Callable[[nn.Sequential], Mapping[str, float]] | None = None,
     after_epoch: Callable[[Mapping[str, float]], bool] | None = None,
     seed: int = 0,
@@ -123,6 +124,8 @@ def train(
         extra_loss: a function of a further training pass, the minibatch's features and the predictions, which returns
             a loss term.
         rate: a function of the step since the start, which returns a factor on every learning rate.
+        evaluated: a function that returns the networks that predict together; the weights of the last one are measured,
+            and it is returned in the end.
         after_epoch: a function of the epoch's metrics, which returns whether training stops.
         draws: the draws that the given modules and hooks use.
     """
@@ -179,24 +182,31 @@ def train(
                 with torch.no_grad():
                     after_step(model)
             step += 1
-        measured = {"train_loss": total / len(order)} | _evaluate(model, data, x_val, y_val, loss, penalty)
+        networks = [model] if evaluated is None else evaluated(model)
+        measured = {"train_loss": total / len(order)} | _evaluate(networks, data, x_val, y_val, loss, penalty)
         if terms:
             measured["train_objective"] = measured["train_loss"] + sum(terms) / len(terms)
         if rate is not None:
             measured["lr"] = max(group["lr"] for group in opt.param_groups)
         if metrics is not None:
             with torch.no_grad():
-                measured |= metrics(model)
+                measured |= metrics(networks[-1])
         curves.append(measured)
         if after_epoch is not None and after_epoch(measured):
             break
-    return model, curves
+    return networks[-1], curves
 
 
 @torch.no_grad()
-def _evaluate(model: nn.Sequential, data: Data, x: Tensor, y: Tensor, loss: str, penalty: Any) -> dict[str, float]:
-    model.eval()
-    out = model(x)
+def _evaluate(
+    networks: list[nn.Sequential], data: Data, x: Tensor, y: Tensor, loss: str, penalty: Any
+) -> dict[str, float]:
+    model = networks[-1]
+    each = torch.stack([network.eval()(x) for network in networks])
+    if len(networks) == 1:
+        out = each[0]
+    else:
+        out = each.softmax(-1).mean(0).log() if data.task == "classification" else each.mean(0)
     measured = {"val_loss": LOSSES[loss](out, y).item()}
     if data.task == "classification":
         measured["val_accuracy"] = (out.argmax(1) == y).double().mean().item()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from search.data import Data
 from search.errors import RequestError
+from search.train.averages import together
 from search.train.model_file import Meta, Model
 from search.train.model_parts import Member, PlainNetwork
 from search.train.pack import Pack
@@ -42,21 +44,18 @@ class Chosen:
 
 
 def model_of(study: BaseStudy, chosen: Chosen) -> Model:
-    """Return the model of one network.
+    """Return the model of a trial's network; an ensemble, if the trial has several networks that predict together.
 
     Raises:
         RequestError: the network is more than linear layers, activations and affine maps between them.
     """
-    program = chosen.network.program
-    own = {
-        "widths": program.layout.widths,
-        "activation": program.activation,
-        "trial": chosen.trial,
-        "val_loss": chosen.val_loss,
-        "refit_epochs": chosen.refit_epochs,
-    }
-    data = study.data.of(chosen.replicate)
-    return Model(_meta(study, **own), {**plain_layers(chosen), **_scalings(data)})
+    program, networks = chosen.network.program, plain_networks(chosen)
+    own = {"trial": chosen.trial, "val_loss": chosen.val_loss, "refit_epochs": chosen.refit_epochs}
+    scalings = _scalings(study.data.of(chosen.replicate))
+    if len(networks) > 1:
+        return _joined(study, [(chosen, networks)], scalings, **own)
+    shape = {"widths": program.layout.widths, "activation": program.activation}
+    return Model(_meta(study, **shape, **own), {**networks[0], **scalings})
 
 
 def ensemble_of(study: BaseStudy, members: Sequence[Chosen], val_loss: float | None) -> Model:
@@ -67,42 +66,52 @@ def ensemble_of(study: BaseStudy, members: Sequence[Chosen], val_loss: float | N
     Raises:
         RequestError: a network is more than linear layers, activations and affine maps between them.
     """
-    tensors = _scalings(study.data)
-    described = []
-    for number, one in enumerate(members):
-        tensors |= {f"members.{number}.{name}": tensor for name, tensor in plain_layers(one).items()}
-        described.append(
-            Member(
-                widths=one.network.program.layout.widths,
-                activation=one.network.program.activation,
-                count=one.count,
-                trial=one.trial,
-                replicate=one.replicate,
-                val_loss=one.val_loss,
-                refit_epochs=one.refit_epochs,
+    each = [(one, plain_networks(one)) for one in members]
+    return _joined(study, each, _scalings(study.data), val_loss=val_loss)
+
+
+def _joined(
+    study: BaseStudy,
+    members: Sequence[tuple[Chosen, Sequence[dict[str, Tensor]]]],
+    tensors: dict[str, Tensor],
+    **own: Any,
+) -> Model:
+    """Return the model of several networks: those of each member, which share its weight."""
+    described: list[Member] = []
+    common = math.lcm(*(len(networks) for _, networks in members))
+    for one, networks in members:
+        for network in networks:
+            tensors |= {f"members.{len(described)}.{name}": tensor for name, tensor in network.items()}
+            described.append(
+                Member(
+                    widths=one.network.program.layout.widths,
+                    activation=one.network.program.activation,
+                    count=one.count * common // len(networks),
+                    trial=one.trial,
+                    replicate=one.replicate,
+                    val_loss=one.val_loss,
+                    refit_epochs=one.refit_epochs,
+                )
             )
-        )
     widths = study.data.features, study.data.outputs
-    return Model(
-        _meta(study, format=2, widths=widths, activation="", members=tuple(described), val_loss=val_loss), tensors
-    )
+    return Model(_meta(study, format=2, widths=widths, activation="", members=tuple(described), **own), tensors)
 
 
-def plain_layers(chosen: Chosen) -> dict[str, Tensor]:
-    """Return the linear layers of a network by name, on the CPU: `search.train.plain`.
+def plain_networks(chosen: Chosen) -> list[dict[str, Tensor]]:
+    """Return the linear layers of each network of a trial by name, on the CPU: `search.train.plain`.
 
     Raises:
-        RequestError: they do not predict what the network does.
+        RequestError: they do not predict what the trial does.
     """
     pack = chosen.network
-    tensors = pack.plain_weights(0)
-    if not _predicts_like(tensors, pack):
+    networks = pack.plain_weights(0)
+    if not _predict_like(networks, pack):
         names = "+".join(technique.name for technique in pack.program.techniques)
         raise RequestError(
             f"trial {chosen.trial} uses {names}, whose network is more than linear layers, activations and affine maps:"
             " a model file holds nothing else (a technique says its map by the hook `affine`)"
         )
-    return tensors
+    return networks
 
 
 def _meta(study: BaseStudy, **own: Any) -> Meta:
@@ -130,14 +139,19 @@ def _scalings(data: Data) -> dict[str, Tensor]:
     return tensors
 
 
-def _predicts_like(tensors: dict[str, Tensor], pack: Pack) -> bool:
-    """Return whether the layers predict what the pack does; a technique may change the predictions as well."""
+def _predict_like(networks: Sequence[dict[str, Tensor]], pack: Pack) -> bool:
+    """Return whether these layers predict what the pack does; a technique may change the predictions as well."""
     x, layout = pack.batches.x_val, pack.program.layout
-    layers = [
-        (tensors[f"{2 * layer}.weight"].to(x.device), tensors[f"{2 * layer}.bias"].to(x.device))
-        for layer in range(layout.layers)
-    ]
-    predictions = PlainNetwork(pack.program.activation, layers).forward(x[:, : layout.widths[0]])
+    each = []
+    for tensors in networks:
+        layers = [
+            (tensors[f"{2 * layer}.weight"].to(x.device), tensors[f"{2 * layer}.bias"].to(x.device))
+            for layer in range(layout.layers)
+        ]
+        each.append(PlainNetwork(pack.program.activation, layers).forward(x[:, : layout.widths[0]]))
+    predictions = each[0]
+    if len(each) > 1:
+        predictions = together(each, pack.batches.outputs, classes=pack.batches.task == "classification")
     atol = 1e-3 * float(predictions.abs().mean())
     return torch.allclose(predictions, pack.predict(x)[0, :, : layout.widths[-1]], rtol=1e-3, atol=atol)
 

@@ -136,6 +136,21 @@ class Technique:
         rate: a function that returns a factor on the learning rate, ``(slots,)`` or ``slots x size``. It gets the
             0-based step since the start and the number of steps of one epoch.
         project: a function that changes the weights ``slots x size`` in place, after the optimiser's step.
+        perturb_inputs: a function that returns other inputs, at which the gradient is taken as well; a step then uses
+            the mean of both gradients. It gets the minibatch's inputs ``slots x batch x padded features`` and the
+            gradient of the training loss in them, and keeps the padding zero.
+        perturb_weights: a function that returns other weights ``slots x size``, at which the gradient is taken instead.
+            It gets the weights and the gradient at them, which is what a step would use without the hook.
+        average: a function that returns the share with which the weights enter an average of them after a step:
+            ``average <- average + share * (weights - average)``. The network is evaluated, and exported, with the
+            average in place of its weights. It gets the 0-based step since the start and the number of steps of one
+            epoch, and returns ``(slots,)``; or ``averages x slots``, if there are several, whose networks then predict
+            together, by the mean of their probabilities or values. Averages begin as the initial weights. If several
+            techniques have the hook, each averages what the one before it returns, in the order of the study.
+        averages: a function that returns the number of averages, of the structural hyperparameters; by default 1.
+        returns: whether the weights become the average at each step at which its share is not 0.
+        moving: whether the technique's state are moving estimates of activations, which evaluation uses. Averages of
+            weights come with the same averages of these.
         metrics: a function that returns metrics for each epoch's record: name to ``(slots,)``.
         after_epoch: a function that gets the epoch's metrics, each ``(slots,)`` in float64. It may change the
             technique's state in place, and it may return which slots stop here, ``(slots,)`` bool.
@@ -166,6 +181,12 @@ class Technique:
     gradient: Callable[[Tensor, Tensor, Values], None] | None = None
     rate: Callable[[int, int, Values], Tensor] | None = None
     project: Callable[[Tensor, Values], None] | None = None
+    perturb_inputs: Callable[[Tensor, Tensor, Values], Tensor] | None = None
+    perturb_weights: Callable[[Tensor, Tensor, Values], Tensor] | None = None
+    average: Callable[[int, int, Values], Tensor] | None = None
+    averages: Callable[[Mapping[str, Value]], int] | None = None
+    returns: bool = False
+    moving: bool = False
     metrics: Callable[[Tensor, Values], Mapping[str, Tensor]] | None = None
     after_epoch: Callable[[Mapping[str, Tensor], Values], Tensor | None] | None = None
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from search.train.averages import Averages
 from search.train.batches import Batches
 from search.train.direct import DirectGradient
 from search.train.penalties import Penalties
@@ -29,7 +30,7 @@ _NUMBERS = 2**17
 
 def serves(program: Program, direct: DirectGradient, penalties: Penalties) -> bool:
     """Return whether a program whose gradient needs no autograd trains many steps at once."""
-    between = ("input", "targets", "gradient", "project")
+    between = ("input", "targets", "gradient", "project", "perturb_inputs", "perturb_weights")
     needs_python = any(getattr(one, hook) for one in program.techniques for hook in between)
     return direct.gates_only and penalties.stated and not needs_python
 
@@ -47,6 +48,7 @@ class StepsAtOnce:
         optimiser: the optimiser.
         rate: a function that returns the learning rates of the moment's step, ``slots x 1``, or ``slots x size`` if
             parameters have rates of their own; None if they do not change.
+        averages: the averages of the weights.
 
     Attributes:
         count: the number of steps to take at once.
@@ -62,10 +64,11 @@ class StepsAtOnce:
         penalties: Penalties,
         optimiser: CompiledOptimiser,
         rate: Callable[[], Tensor] | None,
+        averages: Averages,
     ) -> None:
         self._batches, self._moment, self._batch = batches, moment, program.batch_size
         self._network, self._direct, self._penalties = network, direct, penalties
-        self._optimiser, self._rate = optimiser, rate
+        self._optimiser, self._rate, self._averages = optimiser, rate, averages
         widths = sum(map(network.width, range(program.layout.layers if direct.draws else 1)))
         self.count = max(1, _NUMBERS // (widths * self._batch * len(moment.groups)))
 
@@ -103,6 +106,7 @@ class StepsAtOnce:
             penalties=penalty_sum,
             rates=rates,
             update=self._optimiser.begin(),
+            averaging=self._averages.for_kernels(moment.epoch * moment.steps + first, len(counts), moment.steps),
         )
         self._optimiser.end()
         moment.step, moment.forward = first + len(counts) - 1, 1

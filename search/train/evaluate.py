@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from search.technique.layout import Layout
 from search.train.batches import Batches, Targets
 from search.train.metrics.metric import Metric
-from search.train.network import Network, Products
+from search.train.network import Products
 from search.train.program import Program
 
 # Rows per product in evaluation. This is a constant because the way rows are cut must not depend on the pack.
@@ -22,24 +22,32 @@ _SCORED = 2**22
 
 @torch.no_grad()
 def score(
-    network: Network, groups: int, batches: Batches, x: Tensor, y: Targets, kept: list[Tensor] | None = None
+    predict: Callable[[Tensor], Tensor],
+    products: Products,
+    groups: int,
+    batches: Batches,
+    x: Tensor,
+    y: Targets,
+    kept: list[Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return mean loss and accuracy (or root mean squared error in the user's units), float64 ``(slots,)`` each.
 
     Args:
-        network: the network.
+        predict: a function that returns predictions ``slots x rows x padded outputs`` of inputs ``groups x rows x
+            padded features``.
+        products: what measures them.
         groups: the number of minibatches that its slots share.
         batches: the data on the device.
         x: the inputs, ``examples x padded features``.
         y: their targets. With weights, the means are weighted.
         kept: gets the predictions of some examples after the other, as `readable` returns them.
     """
-    loss = torch.zeros(network.products.slots, dtype=torch.float64, device=batches.device)
+    loss = torch.zeros(products.slots, dtype=torch.float64, device=batches.device)
     read = torch.zeros_like(loss)
     for start in range(0, len(x), EVAL_ROWS):
         rows = slice(start, start + EVAL_ROWS)
-        predictions = network(x[rows].expand(groups, -1, -1))
-        network.products.measure(predictions, y.part(rows), batches.target_scale, loss, read)
+        predictions = predict(x[rows].expand(groups, -1, -1))
+        products.measure(predictions, y.part(rows), batches.target_scale, loss, read)
         if kept is not None:
             kept.append(readable(batches, predictions))
     total = len(x) if y.weights is None else y.weights.double().sum()

@@ -106,7 +106,8 @@ class Meta(Part):
     @property
     def title(self) -> str:
         """What the file holds: ``trial 3 of l2-digits``, or ``an ensemble of l2-digits``."""
-        return ensemble_title(self.study) if self.members else trial_title(self.study, self.trial)
+        several = self.members and self.trial is None
+        return ensemble_title(self.study) if several else trial_title(self.study, self.trial)
 
     def stored(self, indent: int | None = None) -> str:
         """Return the description as JSON, without later fields at their defaults."""

@@ -14,6 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from search.train import averages
 from search.train.batches import Batches, Targets
 from search.train.initial import initial_weights
 from search.train.plain import plain_weights
@@ -83,6 +84,7 @@ class Pack:
                 state |= {f"{owner(technique.name)}/{name}": value for name, value in started.items()}
         state["theta"] = theta
         state["stopped"] = torch.zeros(len(theta), dtype=torch.bool, device=device)
+        state |= averages.initial(program, state)
         return state
 
     @classmethod
@@ -153,13 +155,22 @@ class Pack:
         return [pack for pack, _ in gathered]
 
     def weights(self, slot: int) -> dict[str, Tensor]:
-        """Return a slot's present weights, named and shaped as by `torch.nn.Sequential` (`Layout.unpack`)."""
-        return self.program.layout.unpack(self.state["theta"][slot])
+        """Return the weights with which a slot is evaluated, named and shaped as by `torch.nn.Sequential`.
 
-    def plain_weights(self, slot: int) -> dict[str, Tensor]:
-        """Return a slot's layers with the techniques' affine maps in them: `search.train.plain.plain_weights`."""
+        They are its present ones, or their average; of several averages, the last one (`Layout.unpack`).
+        """
+        return self.program.layout.unpack(averages.evaluated(self.program, self.state)[-1]["theta"][slot])
+
+    def plain_weights(self, slot: int) -> list[dict[str, Tensor]]:
+        """Return the layers of each network that predicts for a slot: `search.train.plain.plain_weights`.
+
+        It is one network, unless a technique keeps several averages of the weights.
+        """
         state = {name: value.to(self.batches.device) for name, value in self.state.items()}
-        return plain_weights(self.program, self.batches, state, self._replicates, slot)
+        return [
+            plain_weights(self.program, self.batches, one, self._replicates, slot)
+            for one in averages.evaluated(self.program, state)
+        ]
 
     def rest(self, device: torch.device | str) -> None:
         """Free what only training needs, such as the gradient, and move the state to a device."""
@@ -191,7 +202,7 @@ class Pack:
             y: their targets.
         """
         with products(self.program.precision, self.batches.device):
-            return self._training.score(x, y)
+            return self._training.evaluator.score(x, y)
 
     def predict(self, x: Tensor, number: int | None = None) -> Tensor:
         """Return predictions ``slots x examples x padded outputs`` of the present weights.
@@ -201,4 +212,4 @@ class Pack:
             number: the number of a Monte Carlo pass; None for evaluation, without noise.
         """
         with products(self.program.precision, self.batches.device):
-            return self._training.predict(x, number)
+            return self._training.evaluator.predict(x, number)

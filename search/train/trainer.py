@@ -16,11 +16,13 @@ import torch
 from torch import Tensor
 
 from search.technique import Batch
-from search.train import at_once, direct, evaluate, streams
+from search.train import at_once, direct, streams
 from search.train.at_once import StepsAtOnce
+from search.train.averages import Averages
 from search.train.batches import Batches, Targets
 from search.train.changes import Change, has_form
 from search.train.direct import DirectGradient
+from search.train.evaluator import Evaluator
 from search.train.network import Network, optimiser_of, products_of
 from search.train.penalties import Penalties
 from search.train.program import Program
@@ -37,6 +39,9 @@ class Trainer:
         state: every tensor that belongs to a slot, with leading dimension slots.
         replicates: the replicate of each slot; equal ones are consecutive.
         epoch: the number of epochs trained so far.
+
+    Attributes:
+        evaluator: what measures the slots.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Trainer:
         # The techniques' own vectors have leaves of their own, because a gradient through that leaf has its full size.
         self._leaf = theta.detach().requires_grad_()
         self._vectors = bind(self._program.layout, self._techniques, self._state, self._gradient)
+        self._averages = Averages(program, self._techniques, state)
         layout = self._program.layout
         self._inputs, self._targets = self._bound("input"), self._bound("targets")
         self._losses, self._penalties = self._bound("loss"), self._bound("penalty")
@@ -77,13 +83,17 @@ class Trainer:
                         self._added,
                         self._compiled,
                         self._rate if self._rates else None,
+                        self._averages,
                     )
         gates = {id(change.values): change.gate_for_autograd for change in changes if change.technique.gate is not None}
         self._network = Network(products, layout.layers, theta, self._bound("layer", gates), self._moment.expand)
+        self.evaluator = Evaluator(
+            program, batches, self._moment, self._network, self._averages, theta, self._penalties, self._bound("metrics")
+        )
 
     def run_epoch(self) -> dict[str, Tensor]:
         """Train every slot for one epoch and return its metrics: name to float64 ``(slots,)``."""
-        measured = self._train() | self._evaluate()
+        measured = self._train() | self.evaluator.measure()
         state = self._state
         for after in self._bound("after_epoch"):
             if (stop := after(measured)) is not None:
@@ -219,6 +229,8 @@ class Trainer:
             self._program.optimiser.update(theta, self._gradient, self._optimiser, values)
         for project in self._projections:
             project(theta)
+        if self._averages.places:
+            self._averages.update(moment.epoch * moment.steps + moment.step, moment.steps)
 
     def _rate(self) -> Tensor:
         """Return the learning rates of this step, ``slots x 1`` or ``slots x size``."""
@@ -229,51 +241,6 @@ class Trainer:
             lr = lr * (factor if factor.ndim == 2 else factor[:, None])
         moment.lr = lr
         return lr
-
-    @torch.no_grad()
-    def _evaluate(self) -> dict[str, Tensor]:
-        batches, theta, layout = self._batches, self._state["theta"], self._program.layout
-        self._moment.train = False
-        metrics, kept = self._program.metrics, list[Tensor]()
-        loss, read = self.score(batches.x_val, batches.validation, kept if metrics else None)
-        measured = {"val_loss": loss, batches.metric: read}
-        measured |= evaluate.measure(metrics, batches, kept, batches.validation)
-        penalty = _sum([term(self._leaf) for term in self._penalties])
-        if penalty is not None:
-            measured["val_objective"] = loss + penalty.double()
-        measured |= evaluate.sizes(self._network.products, layout)
-        if "test" in self._program.watch:
-            names = ("test_loss", batches.metric.replace("val_", "test_"))
-            measured |= dict(zip(names, self.score(batches.x_test, batches.test), strict=True))
-        if "weight_means" in self._program.watch:
-            measured["weight_means"] = evaluate.weight_means(theta, layout)
-        for extra in self._bound("metrics"):
-            measured |= {name: value.double() for name, value in extra(theta).items()}
-        return measured
-
-    def score(self, x: Tensor, y: Targets, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """Return mean loss and accuracy or error on some rows of data (`evaluate.score`)."""
-        self._moment.train = False
-        self._network.begin()
-        return evaluate.score(self._network, len(self._moment.groups), self._batches, x, y, kept)
-
-    @torch.no_grad()
-    def predict(self, x: Tensor, number: int | None = None) -> Tensor:
-        """Return predictions ``slots x examples x padded outputs``.
-
-        Args:
-            x: the inputs, ``examples x padded features``.
-            number: the number of a Monte Carlo pass, on which its draws depend (not on the epoch); None for evaluation.
-        """
-        moment, parts = self._moment, []
-        epoch = moment.epoch
-        self._network.begin()
-        moment.train, moment.monte_carlo = False, number is not None
-        moment.epoch, moment.forward = -1, number or 0
-        for moment.step, rows in enumerate(torch.split(x, evaluate.EVAL_ROWS)):
-            parts.append(self._network(rows.expand(len(moment.groups), -1, -1)))
-        moment.epoch, moment.monte_carlo = epoch, False
-        return torch.cat(parts, 1)
 
 
 def _sum(terms: Sequence[Tensor]) -> Tensor | None:

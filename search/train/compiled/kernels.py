@@ -12,7 +12,7 @@ from __future__ import annotations
 from search.train.compiled import layers
 from search.train.compiled.losses import correct, loss_and_gradient, squared_error
 from search.train.compiled.products import multiply
-from search.train.compiled.steps import NONE, penalise, square_sum, step
+from search.train.compiled.steps import NONE, average, penalise, square_sum, step
 from search.train.compiled.toolchain import kernel
 
 BLOCK = 256
@@ -23,7 +23,7 @@ BLOCK = 256
 def learn(
     plan, theta, gradient, size, slots, x, x_at, y, y_at, weights, rows, batch, outputs, loss, kept, delta, turned,
     panel, zeros, total, noise, gates, least, scale, gated, strengths, penalty, lr, code, first, second, third, counts,
-    numbers, nesterov,
+    numbers, nesterov, averages, shares, sources, returns,
 ):  # fmt: skip
     """Train every slot for some steps; add its losses to `total` and the value of its penalties to `penalty`.
 
@@ -42,6 +42,8 @@ def learn(
         lr: the learning rates, ``steps x slots``.
         code, first, second, third, counts, numbers, nesterov: as in `steps.step`; without an optimiser, the gradient of
             the last step is left in `gradient`.
+        averages, sources, returns: as in `steps.average`.
+        shares: the shares of the averages, ``steps x slots x averages``.
     """
     for slot in range(slots):
         # All steps of one slot before those of the next: its weights and moments stay in the cache.
@@ -59,6 +61,8 @@ def learn(
                 step(
                     code, theta, gradient, size, slot, lr[number, slot], first, second, third, counts, numbers, nesterov
                 )
+            if len(sources):
+                average(theta, averages, size, slot, shares[number, slot], sources, returns)
 
 
 @kernel

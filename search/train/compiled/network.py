@@ -14,7 +14,7 @@ from search.technique.layout import Layout
 from search.train.batches import Targets
 from search.train.compiled import kernels, layers, losses
 from search.train.compiled.optimisers import Array, CompiledOptimiser, Update, flat
-from search.train.compiled.plan import Gates, Places, kept_size, plan_of
+from search.train.compiled.plan import Averaging, Gates, Places, kept_size, plan_of
 from search.train.compiled.rooms import Room
 from search.train.crew import share, together
 from search.train.losses import LossFunction
@@ -59,7 +59,7 @@ class CompiledNetwork:
         self._known_starts: dict[torch.Size, Places] = {}
         self._written = np.zeros(layout.layers, bool)
         self._nothing, self._nowhere = np.zeros((2, 0), self._theta.dtype), np.zeros(0, np.int64)
-        self._no_update = CompiledOptimiser.none(theta)
+        self._no_update, self._no_averages = CompiledOptimiser.none(theta), Averaging.none(self._theta)
         self._memory: list[Tensor] = []
         self._taken = 0
 
@@ -98,6 +98,7 @@ class CompiledNetwork:
         penalties: Tensor,
         rates: Array,
         update: Update,
+        averaging: Averaging | None = None,
     ) -> None:
         """Train every slot for some steps; the arguments that `learn` has too are for all of them.
 
@@ -110,12 +111,14 @@ class CompiledNetwork:
             penalties: their values at each step are added to it, float64 ``(slots,)``.
             rates: the learning rates, ``steps x slots``.
             update: the optimiser.
+            averaging: the averages of the weights, if there are any.
         """
         room = self._rooms[0].for_rows(kernels.BLOCK)
         kernels.learn(
             self._plan, self._theta, self._gradient, self._size, self.slots, _flat_minibatch(x), self._starts(x),
             *self._targets(y), x.shape[1], batch, self._outputs, self._loss, room.kept, room.delta, room.turned,
             room.panel, room.zeros, flat(total), *gates, room.gated, strengths, flat(penalties), rates, *update,
+            *(averaging or self._no_averages),
         )  # fmt: skip
 
     def threads(self, rows: int) -> int:

@@ -60,3 +60,24 @@ class Gates(NamedTuple):
         """Return what stands for the gates of some steps if there are none."""
         nothing = np.zeros((steps, slots, 0), like.dtype)
         return Gates(like[:0], nothing.astype(np.int64), nothing, nothing)
+
+
+class Averaging(NamedTuple):
+    """The averages of the weights as kernels update them after each step (`steps.average`).
+
+    Attributes:
+        averages: ``slots x averages x size``.
+        shares: ``steps x slots x averages``.
+        sources: what each one averages: another average, or the weights where it is -1.
+        returns: whether the weights become the average.
+    """
+
+    averages: Array
+    shares: Array
+    sources: Places
+    returns: NDArray[np.bool_]
+
+    @staticmethod
+    def none(like: Array) -> Averaging:
+        """Return what stands for the averages if there are none."""
+        return Averaging(like[:0], np.zeros((0, 0, 0), like.dtype), np.zeros(0, np.int64), np.zeros(0, bool))

@@ -1,4 +1,4 @@
-"""A step of each optimiser (`search.train.optimisers`) for one slot, and the penalties that come before it.
+"""A step of each optimiser (`search.train.optimisers`) for one slot, the penalties before it and the averages after it.
 
 The arithmetic is element-wise and without fused operations. `theta`, `gradient` and moments are flat,
 ``slots x size``. Weight decay is coupled, ``g <- g + decay * w``, where nothing else is said.
@@ -122,6 +122,33 @@ def _rmsprop(w, g, squares, means, centred, velocity, moving, slot, rate, number
             change = velocity[i] * mu + change
             velocity[i] = change
         w[i] -= rate * change
+
+
+@kernel
+def average(theta, averages, size, slot, shares, sources, returns):
+    """Let a slot's weights enter its averages: ``average <- average + share * (source - average)``, one after the other.
+
+    Args:
+        averages: ``slots x averages x size``.
+        shares: the share of each average, ``(averages,)``; 0 and 1 are exact.
+        sources: what each one averages: another average, or the weights where it is -1.
+        returns: whether the weights become the average where its share is not 0.
+    """
+    w, first = theta[slot * size : (slot + 1) * size], slot * len(sources)
+    for number in range(len(sources)):
+        share = shares[number]
+        if share == 0:
+            continue
+        own = averages[(first + number) * size : (first + number + 1) * size]
+        from_ = first + sources[number]
+        source = w if sources[number] < 0 else averages[from_ * size : (from_ + 1) * size]
+        if share == 1:
+            own[:] = source
+        else:
+            for i in range(size):
+                own[i] = own[i] + share * (source[i] - own[i])
+        if returns[number]:
+            w[:] = own
 
 
 _LANES, _BLOCK = 16, 4096  # sizes are multiples of 16
