@@ -1,7 +1,7 @@
 """Stochastic weight averaging evaluates a network with the mean of its weights at the ends of late epochs.
 
-After ``f = max(1, round(swa_start E))`` of E epochs, the weights of every `swa_length`-th epoch enter the mean; before, the
-network is evaluated with its own weights:
+After ``f = max(1, round(swa_start E))`` of E epochs, the weights of every `swa_length`-th epoch enter the mean; before,
+the network is evaluated with its own weights:
 
     average <- w                                  up to epoch f
     average <- average + (w - average) / (n + 1)  at epochs f + n swa_length,  n = 1, 2 ...
@@ -53,9 +53,7 @@ def average(step: int, steps: int, values: Values) -> Tensor:
 technique = Technique(
     name="swa",
     hyperparameters={
-        "swa_start": Numeric(
-            default=0.75, low=0.4, high=0.95, minimum=0.0, maximum=1.0, neutral=1.0, stronger="down"
-        ),
+        "swa_start": Numeric(default=0.75, low=0.4, high=0.95, minimum=0.0, maximum=1.0, neutral=1.0, stronger="down"),
         "swa_length": Numeric(default=1, minimum=1, whole=True),
     },
     check=check,

@@ -102,6 +102,7 @@ def train(
     targets: Callable[[Tensor], Tensor] | None = None,
     extra_loss: Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor] | None = None,
     penalty: Callable[[list[nn.Parameter]], Tensor] | None = None,
+    again: Callable[[nn.Sequential, Tensor, Callable[[Tensor], Any]], None] | None = None,
     after_backward: Callable[[nn.Sequential], None] | None = None,
     rate: Callable[[int], float] | None = None,
     after_step: Callable[[nn.Sequential], None] | None = None,
@@ -123,6 +124,9 @@ def train(
         targets: a function that changes the one-hot targets of a training minibatch.
         extra_loss: a function of a further training pass, the minibatch's features and the predictions, which returns
             a loss term.
+        again: a function that takes further passes after the first backward pass, and leaves the gradient of the step.
+            It gets the model, the minibatch's features with their gradient, and the training loss as a function of
+            features, whose passes have the same draws.
         rate: a function of the step since the start, which returns a factor on every learning rate.
         evaluated: a function that returns the networks that predict together; the weights of the last one are measured,
             and it is returned in the end.
@@ -161,17 +165,29 @@ def train(
             if targets is not None:
                 truth = targets(F.one_hot(truth, data.outputs).to(dtype))
             opt.zero_grad()
-            out = forward(features)
-            objective = data_loss = LOSSES[loss](out, truth)
+
+            def objective(features: Tensor, truth: Tensor = truth) -> tuple[Tensor, Tensor | None]:
+                """Return the loss of a minibatch, and what a technique adds to it."""
+                out = forward(features)
+                extra = extra_loss(forward, features, out) if extra_loss is not None else None
+                if penalty is not None:
+                    term = penalty(list(model.parameters()))
+                    extra = term if extra is None else extra + term
+                return LOSSES[loss](out, truth), extra
+
+            features.requires_grad_(again is not None)
+            data_loss, extra = objective(features)
             total += data_loss.item() * len(batch)
-            extra = extra_loss(forward, features, out) if extra_loss is not None else None
-            if penalty is not None:
-                term = penalty(list(model.parameters()))
-                extra = term if extra is None else extra + term
             if extra is not None:
                 terms.append(extra.item())
-                objective = objective + extra
-            objective.backward()
+            (data_loss if extra is None else data_loss + extra).backward()
+
+            def once_more(other: Tensor) -> Any:
+                draws.forward = 0
+                return sum(part for part in objective(other) if part is not None)
+
+            if again is not None:
+                again(model, features, once_more)
             if after_backward is not None:
                 after_backward(model)
             if rate is not None:

@@ -2,9 +2,9 @@
 
     average <- average + share * (weights - average)
 
-A pack keeps its averages in its state: ``averages`` is ``slots x (averages size)``, and ``averages/...`` are those of the
-moving estimates that belong to the weights (`Technique.moving`). Where several techniques average, each averages what
-the one before it returns. The averages of the last one are the `members`, whose networks predict together.
+A pack keeps its averages in its state: ``averages`` is ``slots x (averages size)``, and ``averages/...`` are those of
+the moving estimates that belong to the weights (`Technique.moving`). Where several techniques average, each averages
+what the one before it returns. The averages of the last one are the `members`, whose networks predict together.
 """
 
 from __future__ import annotations
@@ -93,9 +93,7 @@ class Averages:
         self._program, self._techniques, self._state = program, techniques, state
         names = ["theta", *_moving(program.techniques, state)] if self.places else []
         self._live = [state[name] for name in names]
-        self._copies = [
-            [_copy(state, len(self.places), at)[name] for name in names] for at in range(len(self.places))
-        ]
+        self._copies = [[_copy(state, len(self.places), at)[name] for name in names] for at in range(len(self.places))]
 
     def __len__(self) -> int:
         return len(self.places)

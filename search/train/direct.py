@@ -52,15 +52,20 @@ class DirectGradient:
         self.gates_only = all(change.technique.loops is None for change in changes)
         self._rooms: dict[str, Tensor] = {}
 
-    def __call__(self, x: Tensor, y: Targets, total: Tensor) -> None:
+    def __call__(self, x: Tensor, y: Targets, total: Tensor, needs_input: bool = False) -> Tensor | None:
         """Write the gradient for a minibatch, and add the sum of each slot's losses to `total`, float64 ``(slots,)``.
 
         Args:
             x, y: inputs and targets, ``groups or slots x batch``.
+            needs_input: whether to return the gradient in the inputs, ``slots x batch x padded features``.
         """
-        if self.gates_only and (gates := self.gates([x.shape[1]], x, lambda _step: None)) is not None:
+        if (
+            not needs_input
+            and self.gates_only
+            and (gates := self.gates([x.shape[1]], x, lambda _step: None)) is not None
+        ):
             self._network.learn(x, y, total, gates)
-            return
+            return None
         network, passed = self._network, []
         network.begin()
         for layer in range(self._layers):
@@ -72,11 +77,14 @@ class DirectGradient:
         for layer in reversed(range(self._layers)):
             x, kept, undo = passed[layer]
             assert gradient is not None
+            needed = needs_input or layer > 0
+            # The gradient in the inputs is kept by the caller.
             into = self._room(f"{layer} in", x, layer)
-            gradient = network.backward(layer, layer + 1, x, kept, gradient, into is not None, into)
+            gradient = network.backward(layer, layer + 1, x, kept, gradient, needed, into)
             if gradient is not None:
                 for back in reversed(undo):
                     back(gradient)
+        return gradient
 
     def gates(self, rows: Sequence[int], x: Tensor, begin: Callable[[int], None]) -> Gates | None:
         """Return the gates of some steps; None if two techniques have a gate at the same place.

@@ -1,6 +1,6 @@
-"""The evaluation of a pack: the metrics of an epoch, scores and predictions, with the averages of weights if it has any.
+"""The evaluation of a pack: an epoch's metrics, scores and predictions, with averages of weights if it has them.
 
-    weights, or their averages -> predictions (of several networks: together) -> losses, metrics
+weights, or their averages -> predictions (of several networks: together) -> losses, metrics
 """
 
 from __future__ import annotations

@@ -9,11 +9,13 @@ pass, a layer) are ordinary differentiable code around the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from search.train.batches import Batches, Targets
 from search.train.precision import compute_type
@@ -46,6 +48,8 @@ class Products(Protocol):
         self, first: int, last: int, x: Tensor, kept: Sequence[Tensor], gradient: Tensor, needs_input: bool
     ) -> Tensor | None: ...
 
+    def back(self, first: int, last: int, x: Tensor, kept: Sequence[Tensor], gradient: Tensor) -> Tensor: ...
+
     def measure(self, predictions: Tensor, y: Targets, scale: Tensor | None, total: Tensor, read: Tensor) -> None: ...
 
     def sizes(self, least: float) -> tuple[Tensor, Tensor]: ...
@@ -55,17 +59,22 @@ class _Stretch(torch.autograd.Function):
     """Layers in a row, with nothing between them that techniques change."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, _anchor: Tensor, products: Products, first: int, last: int) -> Tensor:
-        out, kept = products.forward(first, last, x)
-        ctx.products, ctx.first, ctx.last = products, first, last
+    def forward(ctx: Any, x: Tensor, _anchor: Tensor, network: Network, first: int, last: int) -> Tensor:
+        out, kept = network.products.forward(first, last, x)
+        ctx.network, ctx.first, ctx.last = network, first, last
         ctx.save_for_backward(x, *kept)
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, None, None, None]:
         x, *kept = ctx.saved_tensors
-        needed = ctx.needs_input_grad[0]
-        gradient = ctx.products.backward(ctx.first, ctx.last, x, kept, gradients[0], needed)
+        needed, products = ctx.needs_input_grad[0], ctx.network.products
+        if ctx.network.learns:
+            gradient = products.backward(ctx.first, ctx.last, x, kept, gradients[0], needed)
+        else:
+            # A technique differentiates by itself, as for an adversarial example: that is no gradient of the weights.
+            gradient = products.back(ctx.first, ctx.last, x, kept, gradients[0]) if needed else None
         return gradient, None, None, None, None
 
 
@@ -78,6 +87,10 @@ class Network:
         like: a tensor with the type and device of the weights.
         changes: the techniques' `layer` hooks, for the inputs (number 0) and each hidden layer's activations (from 1).
         expand: the function that expands ``groups x ...`` to ``slots x ...``.
+
+    Attributes:
+        products: what computes the layers.
+        learns: whether backward passes write the gradients of the weights (`learning`).
     """
 
     def __init__(
@@ -88,7 +101,7 @@ class Network:
         changes: Sequence[Callable[[Tensor, int], Tensor]],
         expand: Callable[[Tensor], Tensor],
     ) -> None:
-        self.products = products
+        self.products, self.learns = products, False
         self._dtype, self._changes, self._expand = like.dtype, tuple(changes), expand
         self._stretches = [(layer, layer + 1) for layer in range(layers)] if changes else [(0, layers)]
         self._first: tuple[Tensor, Tensor] | None = None
@@ -99,6 +112,15 @@ class Network:
         """Begin a step: use the present weights, and overwrite the old gradient in the first backward pass."""
         self._first = None
         self.products.begin()
+
+    @contextmanager
+    def learning(self) -> Iterator[None]:
+        """Let backward passes write the gradients of the weights."""
+        self.learns = True
+        try:
+            yield
+        finally:
+            self.learns = False
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return predictions ``slots x batch x outputs``; widths are the padded ones of the layout.
@@ -125,7 +147,7 @@ class Network:
             return self.products.predict(*stretch, x)
         if x.requires_grad:
             x = self._expand(x)
-        out: Tensor = _Stretch.apply(x, self._anchor, self.products, *stretch)  # type: ignore[no-untyped-call]
+        out: Tensor = _Stretch.apply(x, self._anchor, self, *stretch)  # type: ignore[no-untyped-call]
         return out
 
     def _changed(self, x: Tensor, number: int) -> Tensor:

@@ -85,6 +85,24 @@ class TorchProducts:
         self, first: int, last: int, x: Tensor, kept: Sequence[Tensor], gradient: Tensor, needs_input: bool
     ) -> Tensor | None:
         """Add up a stretch's gradients from that in its activations; return that in its inputs if it is needed."""
+        return self._backward(first, last, x, kept, gradient, needs_input, writes=True)
+
+    def back(self, first: int, last: int, x: Tensor, kept: Sequence[Tensor], gradient: Tensor) -> Tensor:
+        """Return the gradient in a stretch's inputs from that in its activations; write none of the weights."""
+        into = self._backward(first, last, x, kept, gradient, needs_input=True, writes=False)
+        assert into is not None
+        return into
+
+    def _backward(
+        self,
+        first: int,
+        last: int,
+        x: Tensor,
+        kept: Sequence[Tensor],
+        gradient: Tensor,
+        needs_input: bool,
+        writes: bool,
+    ) -> Tensor | None:
         # The gradient that is given must not be overwritten; those computed here may be.
         ours = False
         for layer in reversed(range(first, last)):
@@ -92,7 +110,8 @@ class TorchProducts:
                 into = gradient if ours else torch.empty_like(gradient)
                 gradient, ours = activation.backward(gradient, kept[2 * (layer - first)], into), True
             source = x if layer == first else kept[2 * (layer - first) - 1]
-            self._add_gradient(layer, source, gradient)
+            if writes:
+                self._add_gradient(layer, source, gradient)
             if layer == first and not needs_input:
                 return None
             into = gradient.new_empty(*gradient.shape[:2], self._weights[layer].shape[1])

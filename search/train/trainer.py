@@ -24,6 +24,7 @@ from search.train.changes import Change, has_form
 from search.train.direct import DirectGradient
 from search.train.evaluator import Evaluator
 from search.train.network import Network, optimiser_of, products_of
+from search.train.passes import Passes
 from search.train.penalties import Penalties
 from search.train.program import Program
 from search.train.torch_products import TorchProducts
@@ -87,8 +88,17 @@ class Trainer:
                     )
         gates = {id(change.values): change.gate_for_autograd for change in changes if change.technique.gate is not None}
         self._network = Network(products, layout.layers, theta, self._bound("layer", gates), self._moment.expand)
+        first = self._by_autograd if self._direct is None else self._directly
+        self._passes = Passes(first, program.techniques, self._techniques, self._moment, theta, self._gradient)
         self.evaluator = Evaluator(
-            program, batches, self._moment, self._network, self._averages, theta, self._penalties, self._bound("metrics")
+            program,
+            batches,
+            self._moment,
+            self._network,
+            self._averages,
+            theta,
+            self._penalties,
+            self._bound("metrics"),
         )
 
     def run_epoch(self) -> dict[str, Tensor]:
@@ -156,12 +166,11 @@ class Trainer:
     def _step_by_step(self, chosen: Sequence[Tensor], loss_sum: Tensor, extra_sum: Tensor) -> None:
         """Take the steps that begin with the moment's, one after the other; the arguments are as in `StepsAtOnce`."""
         moment = self._moment
-        differentiate = self._by_autograd if self._direct is None else self._directly
         minibatches = zip(*(torch.split(rows, self._program.batch_size) for rows in chosen), strict=True)
         for step, minibatch in enumerate(minibatches, moment.step):
             moment.step, moment.forward = step, 0
             x, targets = self._minibatch(minibatch)
-            differentiate(x, targets, loss_sum, extra_sum)
+            self._passes(x, targets, loss_sum, extra_sum)
             self._step()
 
     def _minibatch(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Targets]:
@@ -177,10 +186,17 @@ class Trainer:
             y = y._replace(values=change(y.values))
         return x, y
 
-    def _by_autograd(self, x: Tensor, y: Targets, loss_sum: Tensor, extra_sum: Tensor) -> None:
-        """Write the gradient of a minibatch; add its losses to `loss_sum`, and the other terms to `extra_sum`."""
+    def _by_autograd(
+        self, x: Tensor, y: Targets, loss_sum: Tensor, extra_sum: Tensor, needs_input: bool
+    ) -> Tensor | None:
+        """Write the gradient of a minibatch; add its losses to `loss_sum`, and the other terms to `extra_sum`.
+
+        Return the gradient in the inputs, ``slots x batch x padded features``, if it is needed.
+        """
         batches, moment, program = self._batches, self._moment, self._program
         self._network.begin()
+        if needs_input:
+            x = moment.expand(x).detach().clone().requires_grad_()
         # The targets of a single group broadcast over its slots.
         targets = y.values if len(moment.groups) == 1 else moment.expand(y.values)
         batch = Batch(x, targets, self._pass(x), batches.outputs, batches.task, self._pass)
@@ -196,20 +212,23 @@ class Trainer:
         if extra is not None:
             roots[extra] = torch.ones_like(extra)
             extra_sum += extra.detach()
-        torch.autograd.backward(tuple(roots), tuple(roots.values()))
+        with self._network.learning():
+            torch.autograd.backward(tuple(roots), tuple(roots.values()))
         for leaf, gradient in self._vectors:
             gradient.zero_() if leaf.grad is None else gradient.copy_(leaf.grad)
             leaf.grad = None
         if self._leaf.grad is not None:
             self._gradient.add_(self._leaf.grad)
             self._leaf.grad = None
+        return x.grad
 
-    def _directly(self, x: Tensor, y: Targets, loss_sum: Tensor, extra_sum: Tensor) -> None:
+    def _directly(self, x: Tensor, y: Targets, loss_sum: Tensor, extra_sum: Tensor, needs_input: bool) -> Tensor | None:
         """Do what `_by_autograd` does."""
         assert self._direct is not None
-        self._direct(x, y, loss_sum)
+        slope = self._direct(x, y, loss_sum, needs_input)
         self._moment.forward += 1
         self._added.add(extra_sum)
+        return slope
 
     def _pass(self, x: Tensor) -> Tensor:
         predictions = self._network(x)

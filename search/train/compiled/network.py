@@ -208,18 +208,37 @@ class CompiledNetwork:
 
         It is written `into` a tensor if one is given.
         """
-        rows = x.shape[1]
-        room = self._rooms[0].for_rows(rows)
         if needs_input and into is None:
             into = x.new_empty(self.slots, *x.shape[1:])
-        kernels.backward(
-            self._plan, first, last, self._theta, self._gradient, self._size, self.slots, _flat_minibatch(x),
-            self._starts(x), rows, flat(kept[0]), kept_size(self._plan, first, last, rows), flat(gradient.contiguous()),
-            flat(self._like if into is None else into), bool(self._written[first]), room.delta, room.turned, room.panel,
-            room.zeros, self._nowhere,
-        )  # fmt: skip
+        written = bool(self._written[first])
+        self._backward(first, last, x, kept, gradient, self._like if into is None else into, self._gradient, written)
         self._written[first:last] = True
         return into
+
+    def back(self, first: int, last: int, x: Tensor, kept: Sequence[Tensor], gradient: Tensor) -> Tensor:
+        """Return the gradient in a stretch's inputs from that in its activations; write none of the weights."""
+        into = x.new_empty(self.slots, *x.shape[1:])
+        self._backward(first, last, x, kept, gradient, into, np.empty_like(self._gradient), written=False)
+        return into
+
+    def _backward(
+        self,
+        first: int,
+        last: int,
+        x: Tensor,
+        kept: Sequence[Tensor],
+        gradient: Tensor,
+        into: Tensor,
+        of_weights: Array,
+        written: bool,
+    ) -> None:
+        rows = x.shape[1]
+        room = self._rooms[0].for_rows(rows)
+        kernels.backward(
+            self._plan, first, last, self._theta, of_weights, self._size, self.slots, _flat_minibatch(x),
+            self._starts(x), rows, flat(kept[0]), kept_size(self._plan, first, last, rows), flat(gradient.contiguous()),
+            flat(into), written, room.delta, room.turned, room.panel, room.zeros, self._nowhere,
+        )  # fmt: skip
 
     def loss_gradient(self, predictions: Tensor, y: Targets, total: Tensor) -> Tensor:
         """Return the gradient of every slot's mean loss in its predictions; add the sums of losses to `total`."""

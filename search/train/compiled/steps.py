@@ -126,7 +126,7 @@ def _rmsprop(w, g, squares, means, centred, velocity, moving, slot, rate, number
 
 @kernel
 def average(theta, averages, size, slot, shares, sources, returns):
-    """Let a slot's weights enter its averages: ``average <- average + share * (source - average)``, one after the other.
+    """Let a slot's weights enter its averages one by one: ``average <- average + share * (source - average)``.
 
     Args:
         averages: ``slots x averages x size``.
