@@ -70,7 +70,7 @@ class Dropout(nn.Module):
         return h * (draws >= self.p) / (1 - self.p)
 
 
-def build(
+def sequential(
     widths: tuple[int, ...], activation: str, draws: Draws, modules: Callable[[int, int], list[nn.Module]] | None = None
 ) -> nn.Sequential:
     """Build a multilayer perceptron, initialised by torch's default distribution from the named draws."""
@@ -96,6 +96,7 @@ def train(
     activation: str = "leaky_relu",
     loss: str = "cross_entropy",
     modules: Callable[[int, int], list[nn.Module]] | None = None,
+    build: Callable[[nn.Sequential], nn.Sequential] | None = None,
     init: Callable[[nn.Sequential], None] | None = None,
     rows: Callable[[Tensor], Tensor] | None = None,
     inputs: Callable[[Tensor], Tensor] | None = None,
@@ -119,6 +120,7 @@ def train(
     Args:
         modules: a function of a hidden layer's number (from 1) and width, which returns the modules that follow its
             activation.
+        build: a function that builds another network of the same modules.
         rows: a function that picks the training rows from all rows in random order.
         inputs: a function that changes the features of a training minibatch.
         targets: a function that changes the one-hot targets of a training minibatch.
@@ -134,7 +136,9 @@ def train(
         draws: the draws that the given modules and hooks use.
     """
     draws = draws or Draws(seed, replicate, dtype)
-    model = build(widths, activation, draws, modules).to(dtype)
+    model = sequential(widths, activation, draws, modules).to(dtype)
+    if build is not None:
+        model = build(model)
     if init is not None:
         with torch.no_grad():
             init(model)

@@ -29,27 +29,19 @@ def loading_code(model: Model, file: str) -> list[str]:
             *([] if threshold is None else [f"decided = (outputs[:, 1] > {threshold.value!r}).astype(int)"]),
         ]
     lines = ["import safetensors.torch, torch", f"weights = safetensors.torch.load_file({file!r})"]
-    networks = [_modules(network) for network in model.networks]
+    networks, functional = model.networks, any(network.residual for network in model.networks)
     scaled = '(rows - weights["inputs.shift"]) / weights["inputs.scale"]'
     if not model.meta.members:
         result = f"network({scaled})"
-        lines += [
-            f"network = {networks[0]}",
-            "network.load_state_dict({name: weights[name] for name in network.state_dict()})",
-        ]
+        lines += _function("network", networks[0], "") if functional else _sequential(networks[0])
     else:
         result = "sum(share * network(inputs){} for share, network in zip(shares, networks))".format(
             ".softmax(1)" if model.meta.task == "classification" else ""
         )
         if model.meta.task == "regression":
             result = f"({result})"
-        lines += [
-            *("networks = [", *(f"    {network}," for network in networks), "]"),
-            "for number, network in enumerate(networks):",
-            '    network.load_state_dict({name: weights[f"members.{number}.{name}"] for name in network.state_dict()})',
-            f"shares = {[network.weight for network in model.networks]}",
-            f"inputs = {scaled}",
-        ]
+        lines += _functions(networks) if functional else _sequentials(networks)
+        lines += [f"shares = {[network.weight for network in networks]}", f"inputs = {scaled}"]
     if model.meta.task == "regression":
         result += ' * weights["targets.scale"] + weights["targets.shift"]'
     lines.append(f"outputs = {result}")
@@ -94,6 +86,75 @@ class Mean(nn.Module):
         return torch.stack(logs).logsumexp(0)
 
 
+class Affine(nn.Module):
+    """An affine map of each unit, ``h * factor + shift``; both are ``(units,)``."""
+
+    def __init__(self, factor: Tensor, shift: Tensor) -> None:
+        super().__init__()
+        self.factor, self.shift = nn.Parameter(factor), nn.Parameter(shift)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return activations ``rows x units``."""
+        return h * self.factor + self.shift
+
+
+class Residual(nn.Module):
+    """Modules to whose result what entered them is added."""
+
+    def __init__(self, *modules: nn.Module) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(*modules)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return activations ``rows x units``, of those that enter the block."""
+        h: Tensor = self.branch(x)
+        return h + x
+
+
+def _sequential(network: PlainNetwork) -> list[str]:
+    """Return the lines that build and load a network."""
+    return [
+        f"network = {_modules(network)}",
+        "network.load_state_dict({name: weights[name] for name in network.state_dict()})",
+    ]
+
+
+def _sequentials(networks: Sequence[PlainNetwork]) -> list[str]:
+    """Return the lines that build and load the networks of an ensemble."""
+    return [
+        *("networks = [", *(f"    {_modules(network)}," for network in networks), "]"),
+        "for number, network in enumerate(networks):",
+        '    network.load_state_dict({name: weights[f"members.{number}.{name}"] for name in network.state_dict()})',
+    ]
+
+
+def _functions(networks: Sequence[PlainNetwork]) -> list[str]:
+    """Return the lines that define the networks of an ensemble as functions."""
+    names = [f"network_{number}" for number in range(len(networks))]
+    lines: list[str] = []
+    for number, network in enumerate(networks):
+        lines += _function(names[number], network, f"members.{number}.")
+    return [*lines, f"networks = [{', '.join(names)}]"]
+
+
+def _function(name: str, network: PlainNetwork, prefix: str) -> list[str]:
+    """Return the lines that define a network with residual blocks as a function."""
+    activation = f"torch.nn.{ACTIVATIONS[network.activation].module.__name__}()"
+    lines = [f"def {name}(x):", f"    linear, activation = torch.nn.functional.linear, {activation}"]
+    for number in range(1, len(network.layers) + 1):
+        named = (f'weights["{prefix}{2 * number - 2}.{kind}"]' for kind in ("weight", "bias"))
+        product = f"linear(x, {', '.join(named)})"
+        if number == len(network.layers):
+            lines.append(f"    return {product}")
+            continue
+        scaled = ""
+        if number in network.maps:
+            factor, shift = (f'weights["{prefix}{2 * number - 1}.{kind}"]' for kind in ("factor", "shift"))
+            scaled = f" * {factor} + {shift}"
+        lines.append(f"    x = activation({product}){scaled}{' + x' if number in network.residual else ''}")
+    return lines
+
+
 def _modules(network: PlainNetwork) -> str:
     """Return the code of a network's modules."""
     activation = f"torch.nn.{ACTIVATIONS[network.activation].module.__name__}()"
@@ -118,5 +179,8 @@ def _plain(model: Model, network: PlainNetwork) -> nn.Sequential:
             weight, bias = weight * scale[:, None], bias * scale + model.targets.shift.double()
         linear = nn.Linear(weight.shape[1], weight.shape[0])
         linear.load_state_dict({"weight": weight.float(), "bias": bias.float()})
-        layers += [linear] if number == last else [linear, ACTIVATIONS[network.activation].module()]
+        parts: list[nn.Module] = [linear] if number == last else [linear, ACTIVATIONS[network.activation].module()]
+        if number + 1 in network.maps:
+            parts.append(Affine(*network.maps[number + 1]))
+        layers += [Residual(*parts)] if number + 1 in network.residual else parts
     return nn.Sequential(*layers).eval()

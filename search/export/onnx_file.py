@@ -100,9 +100,14 @@ def _network(built: _Graph, network: PlainNetwork, x: str, prefix: str) -> str:
     """Add a network's layers, and return the name of its outputs."""
     for number, (weight, bias) in enumerate(network.layers):
         named = [(f"{prefix}{2 * number}.weight", weight), (f"{prefix}{2 * number}.bias", bias)]
-        x = built.add("Gemm", x, *(built.constant(name, tensor) for name, tensor in named), transB=1)
+        h = built.add("Gemm", x, *(built.constant(name, tensor) for name, tensor in named), transB=1)
         if number < len(network.layers) - 1:
-            x = _activation(built, network.activation, x)
+            h = _activation(built, network.activation, h)
+        if number + 1 in network.maps:
+            factor, shift = network.maps[number + 1]
+            h = built.add("Mul", h, built.constant(f"{prefix}{2 * number + 1}.factor", factor))
+            h = built.add("Add", h, built.constant(f"{prefix}{2 * number + 1}.shift", shift))
+        x = built.add("Add", h, x) if number + 1 in network.residual else h
     return x
 
 

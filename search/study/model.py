@@ -54,7 +54,7 @@ def model_of(study: BaseStudy, chosen: Chosen) -> Model:
     scalings = _scalings(study.data.of(chosen.replicate))
     if len(networks) > 1:
         return _joined(study, [(chosen, networks)], scalings, **own)
-    shape = {"widths": program.layout.widths, "activation": program.activation}
+    shape = {"widths": program.layout.widths, "activation": program.activation, "residual": program.joined}
     return Model(_meta(study, **shape, **own), {**networks[0], **scalings})
 
 
@@ -86,6 +86,7 @@ def _joined(
                 Member(
                     widths=one.network.program.layout.widths,
                     activation=one.network.program.activation,
+                    residual=one.network.program.joined,
                     count=one.count * common // len(networks),
                     trial=one.trial,
                     replicate=one.replicate,
@@ -141,14 +142,11 @@ def _scalings(data: Data) -> dict[str, Tensor]:
 
 def _predict_like(networks: Sequence[dict[str, Tensor]], pack: Pack) -> bool:
     """Return whether these layers predict what the pack does; a technique may change the predictions as well."""
-    x, layout = pack.batches.x_val, pack.program.layout
-    each = []
-    for tensors in networks:
-        layers = [
-            (tensors[f"{2 * layer}.weight"].to(x.device), tensors[f"{2 * layer}.bias"].to(x.device))
-            for layer in range(layout.layers)
-        ]
-        each.append(PlainNetwork(pack.program.activation, layers).forward(x[:, : layout.widths[0]]))
+    x, program, layout = pack.batches.x_val, pack.program, pack.program.layout
+    each = [
+        PlainNetwork.of(tensors, layout.widths, program.activation, program.joined).forward(x[:, : layout.widths[0]])
+        for tensors in networks
+    ]
     predictions = each[0]
     if len(each) > 1:
         predictions = together(each, pack.batches.outputs, classes=pack.batches.task == "classification")

@@ -60,7 +60,7 @@ class Layout:
     Args:
         widths: the widths of the input, each hidden layer and the output.
         vectors: the parameters of techniques after hidden layers, as (layer from 0, technique, name); each has the
-            length of its layer's width.
+            length of its layer's width. Layer -1 is the inputs.
     """
 
     widths: tuple[int, ...]
@@ -110,20 +110,21 @@ class Layout:
         return self.fields[2 * layer + 1]
 
     def vector(self, layer: int, technique: str, name: str) -> Field:
-        """Return the field of a technique's own parameter after a hidden layer (from 0)."""
+        """Return the field of a technique's own parameter after a hidden layer (from 0), or of the inputs (-1)."""
         return self.fields[2 * self.layers + self.vectors.index((layer, technique, name))]
 
     def unpack(self, row: Tensor) -> dict[str, Tensor]:
         """Return one slot's row ``(size,)`` named and shaped as by `torch.nn.Sequential`: weights ``outputs x inputs``.
 
         The modules of a layer are Linear, the activation, and one for each technique that has parameters there, such
-        as BatchNorm1d: ``0.weight``, ``0.bias``, ``2.weight`` ...
+        as BatchNorm1d: ``0.weight``, ``0.bias``, ``2.weight`` ... Those of the inputs come first.
         """
         modules: dict[tuple[int, str], int] = {}
         at = 0
-        for layer in range(self.layers):
-            modules[layer, ""] = at
-            at += 2
+        for layer in range(-1, self.layers):
+            if layer >= 0:
+                modules[layer, ""] = at
+                at += 2
             for technique in dict.fromkeys(owner for where, owner, _ in self.vectors if where == layer):
                 modules[layer, technique] = at
                 at += 1

@@ -110,6 +110,11 @@ class Technique:
             the field's unit draws from [0, 1), which all trials of a replicate share, and the field.
         parameters: a function that names the technique's own trainable vectors after a hidden layer. It maps
             (layer, width) to names and initial values.
+        input_parameters: a function that names the technique's own trainable vectors before the first layer. It maps
+            the number of features to names and initial values; in `Values.parameter` their layer is 0.
+        residual: a function that tells whether a hidden layer becomes a residual block: what entered it is added to its
+            activations, after the `layer` hooks of all techniques. It gets the layer's number, from 2, and the
+            structural hyperparameters. Both layers must have the same width.
         start: a function that returns the technique's own state before the first step.
         input: a function that changes the inputs ``groups or slots x batch x features`` in units that people know
             (`Inputs.unit`).
@@ -167,6 +172,8 @@ class Technique:
     rows: Callable[[Tensor, Mapping[str, Value]], Tensor] | None = None
     init: Callable[[Tensor, Tensor, Field, Values], Tensor] | None = None
     parameters: Callable[[int, int], Mapping[str, float]] | None = None
+    input_parameters: Callable[[int], Mapping[str, float]] | None = None
+    residual: Callable[[int, Mapping[str, Value]], bool] | None = None
     start: Callable[[Values], dict[str, Tensor]] | None = None
     input: Callable[[Tensor, Values], Tensor] | None = None
     layer: Callable[[Tensor, int, Values], Tensor] | None = None

@@ -7,7 +7,7 @@ around them. Other programs train through autograd, with the same products.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,9 +35,10 @@ class DirectGradient:
         network: the network.
         layers: the number of its layers.
         changes: the changes of activations, in the order of the techniques.
+        joined: the numbers of the hidden layers to whose activations what entered them is added.
 
     Attributes:
-        gates_only: whether all of these are gates.
+        gates_only: whether all of these are gates, and nothing is added to activations.
         draws: whether there are any.
     """
 
@@ -46,10 +47,12 @@ class DirectGradient:
         network: CompiledNetwork,
         layers: int,
         changes: Sequence[Change],
+        joined: Collection[int] = (),
     ) -> None:
-        self._network, self._layers, self._changes = network, layers, changes
+        self._network, self._layers, self._changes, self._joined = network, layers, changes, frozenset(joined)
         self.draws = bool(changes)
-        self.gates_only = all(change.technique.loops is None for change in changes)
+        self.gates_only = not joined and all(change.technique.loops is None for change in changes)
+        self._trains_inputs = any(change.technique.input_parameters is not None for change in changes)
         self._rooms: dict[str, Tensor] = {}
 
     def __call__(self, x: Tensor, y: Targets, total: Tensor, needs_input: bool = False) -> Tensor | None:
@@ -66,22 +69,29 @@ class DirectGradient:
         ):
             self._network.learn(x, y, total, gates)
             return None
-        network, passed = self._network, []
+        network = self._network
+        passed: list[tuple[Tensor, list[Tensor], list[InPlace]]] = []
         network.begin()
         for layer in range(self._layers):
-            x, undo = self._changed(x, layer)
+            h, undo = self._changed(x, layer)
+            x = h.add_(passed[-1][0]) if layer in self._joined else h
             out, kept = network.forward(layer, layer + 1, x, self._room(f"{layer} out", x, layer + 1))
             passed.append((x, kept, undo))
             x = out
         gradient: Tensor | None = network.loss_gradient(out, y, total)
+        added: Tensor | None = None
         for layer in reversed(range(self._layers)):
             x, kept, undo = passed[layer]
             assert gradient is not None
-            needed = needs_input or layer > 0
+            needed = needs_input or layer > 0 or self._trains_inputs
             # The gradient in the inputs is kept by the caller.
             into = self._room(f"{layer} in", x, layer)
             gradient = network.backward(layer, layer + 1, x, kept, gradient, needed, into)
             if gradient is not None:
+                if added is not None:
+                    gradient.add_(added)
+                # What was added to these activations has the same gradient; what they were before, only a part of it.
+                added = gradient.clone() if layer in self._joined else None
                 for back in reversed(undo):
                     back(gradient)
         return gradient

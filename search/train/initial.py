@@ -52,5 +52,8 @@ def _default(program: Program, field: Field, unit: Tensor) -> Tensor:
         return (2 * unit - 1) / math.sqrt(program.layout.widths[field.layer])
     owner, _, name = field.kind.rpartition(".")
     technique = next(one for one in program.techniques if one.name == owner)
+    if field.layer < 0:
+        assert technique.input_parameters is not None
+        return torch.full_like(unit, technique.input_parameters(field.shape[0])[name])
     assert technique.parameters is not None
     return torch.full_like(unit, technique.parameters(field.layer + 1, field.shape[0])[name])

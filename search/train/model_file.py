@@ -1,11 +1,14 @@
 """A trained network in one safetensors file, which holds numbers and no code (contract C9, docs/design.md).
 
 Tensors are named and shaped as in a `torch.nn.Sequential` of Linear and activation: ``0.weight`` (outputs x inputs),
-``0.bias``, ``2.weight`` ... The file also holds ``inputs.shift`` and ``inputs.scale``, which turn a raw row into the
-network's inputs, ``(raw - shift) / scale``. For regression it holds ``targets.shift`` and ``targets.scale``, which turn
-the network's output into values in the user's units, ``output * scale + shift``. A raw row of a table is the numbers,
-ones and zeros that `Meta.columns` lists, and that `Meta.preprocessor` makes of the table's columns. Everything else is
-JSON under "regsearch" in the header of the file (`Meta`).
+``0.bias``, ``2.weight`` ... Where what entered a hidden layer is added to its activations (`Meta.residual`), its
+activations and those of the layer before are multiplied by ``1.factor`` and get ``1.shift`` added first, if it is the
+first layer. The file also holds
+``inputs.shift`` and ``inputs.scale``, which turn a raw row into the network's inputs, ``(raw - shift) / scale``. For
+regression it holds ``targets.shift`` and ``targets.scale``, which turn the network's output into values in the user's
+units, ``output * scale + shift``. A raw row of a table is the numbers, ones and zeros that `Meta.columns` lists, and
+that `Meta.preprocessor` makes of the table's columns. Everything else is JSON under "regsearch" in the header of the
+file (`Meta`).
 
 A file of an ensemble (format 2) holds several networks. The tensors of network k, from 0, begin with ``members.k.``,
 and `Meta.members` describes it. The prediction is the weighted mean of the probabilities, or of the values.
@@ -36,7 +39,7 @@ from search.data import Feature, Preprocessor, Scaling
 from search.errors import RequestError, clip
 from search.storage.fields import Part
 from search.storage.files import write_whole
-from search.train.model_parts import SCORES, Calibration, Member, PlainNetwork, Threshold, Widths
+from search.train.model_parts import SCORES, Calibration, Member, PlainNetwork, Residual, Threshold, Widths, mapped
 from search.train.model_titles import ensemble_title, trial_title
 
 FORMATS = (1, 2)
@@ -74,6 +77,7 @@ class Meta(Part):
     refit_epochs: int | None = Field(
         default=None, description="the epochs of training on training and validation rows, if it was trained on both"
     )
+    residual: Residual = ()
     members: tuple[Member, ...] = Field(default=(), description="the networks of an ensemble")
     calibration: Calibration | None = None
     threshold: Threshold | None = None
@@ -140,19 +144,17 @@ class Model:
     def networks(self) -> list[PlainNetwork]:
         """The networks with their weights, which sum to 1; a single one has weight 1."""
         total = sum(member.count for member in self.meta.members)
-        networks = []
-        for prefix, widths, activation, count in _parts(self.meta):
-            layers = [
-                (self.tensors[f"{prefix}{2 * layer}.weight"], self.tensors[f"{prefix}{2 * layer}.bias"])
-                for layer in range(len(widths) - 1)
-            ]
-            networks.append(PlainNetwork(activation, layers, count / total if total else 1.0))
-        return networks
+        return [
+            PlainNetwork.of(
+                self.tensors, one.widths, one.activation, one.residual, one.count / total if total else 1.0, prefix
+            )
+            for prefix, one in _parts(self.meta)
+        ]
 
     @property
     def last_layers(self) -> list[str]:
         """The names of the weight and the bias of each network's last layer."""
-        ends = [(prefix, 2 * len(widths) - 4) for prefix, widths, _, _ in _parts(self.meta)]
+        ends = [(prefix, 2 * len(one.widths) - 4) for prefix, one in _parts(self.meta)]
         return [f"{prefix}{last}.{kind}" for prefix, last in ends for kind in ("weight", "bias")]
 
     def predict(self, raw: Tensor) -> Tensor:
@@ -267,10 +269,13 @@ def _meta(header: Mapping[str, str]) -> Meta:
 
 
 def _shapes(meta: Meta) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for prefix, widths, _, _ in _parts(meta):
-        for layer, (inputs, outputs) in enumerate(pairwise(widths)):
+    for prefix, one in _parts(meta):
+        for layer, (inputs, outputs) in enumerate(pairwise(one.widths)):
             yield f"{prefix}{2 * layer}.weight", (outputs, inputs)
             yield f"{prefix}{2 * layer}.bias", (outputs,)
+        for number in mapped(one.residual):
+            yield f"{prefix}{2 * number - 1}.factor", (one.widths[number],)
+            yield f"{prefix}{2 * number - 1}.shift", (one.widths[number],)
     scaled = {"inputs": meta.widths[0]}
     if meta.task == "regression":
         scaled["targets"] = meta.widths[-1]
@@ -281,12 +286,12 @@ def _shapes(meta: Meta) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield SCORES, (meta.scored_rows, meta.widths[-1] if meta.task == "regression" else 1)
 
 
-def _parts(meta: Meta) -> Iterator[tuple[str, tuple[int, ...], str, int]]:
-    """Yield the start of the tensors' names, the widths, the activation and the count of each network."""
+def _parts(meta: Meta) -> Iterator[tuple[str, Member]]:
+    """Yield the start of the tensors' names, and the description of each network."""
     for number, member in enumerate(meta.members):
-        yield f"members.{number}.", member.widths, member.activation, member.count
+        yield f"members.{number}.", member
     if not meta.members:
-        yield "", meta.widths, meta.activation, 1
+        yield "", Member(widths=meta.widths, activation=meta.activation, residual=meta.residual, count=1)
 
 
 def _shape_text(shape: tuple[int, ...] | None) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import torch
@@ -17,6 +17,14 @@ SCORES = "validation.scores"
 """The tensor with the scores of the validation rows, ``rows x outputs``; ``rows x 1`` in classification."""
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2)]
 
+Residual = Annotated[
+    tuple[Annotated[int, Field(ge=2)], ...],
+    Field(
+        description="the numbers, from 1, of the hidden layers that are residual blocks: what entered the layer is "
+        "added to its activations"
+    ),
+]
+
 
 class Member(Part):
     """The description of one network of an ensemble."""
@@ -28,6 +36,7 @@ class Member(Part):
     replicate: int = Field(default=0, description="the replicate of the trial")
     val_loss: float | None = None
     refit_epochs: int | None = Field(default=None, description="as `Meta.refit_epochs`")
+    residual: Residual = ()
 
 
 class Calibration(Part):
@@ -65,16 +74,54 @@ class PlainNetwork:
         activation: the name of the activation.
         layers: the weight ``outputs x inputs`` and the bias ``(outputs,)`` of each layer.
         weight: its weight in the ensemble; 1 if it is alone.
+        maps: factor and shift of hidden layers' activations, ``(units,)``, by the layer's number from 1.
+        residual: the numbers of the layers to whose activations, after that, what entered them is added.
     """
 
     activation: str
     layers: Sequence[tuple[Tensor, Tensor]]
     weight: float = 1.0
+    maps: Mapping[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    residual: Sequence[int] = ()
+
+    @classmethod
+    def of(
+        cls,
+        tensors: Mapping[str, Tensor],
+        widths: Sequence[int],
+        activation: str,
+        residual: Sequence[int],
+        weight: float = 1.0,
+        prefix: str = "",
+    ) -> PlainNetwork:
+        """Return the network of these tensors, which are named as in a model file."""
+
+        def pair(number: int, *names: str) -> tuple[Tensor, Tensor]:
+            first, second = (tensors[f"{prefix}{number}.{name}"] for name in names)
+            return first, second
+
+        layers = [pair(2 * layer, "weight", "bias") for layer in range(len(widths) - 1)]
+        maps = {number: pair(2 * number - 1, "factor", "shift") for number in mapped(residual)}
+        return cls(activation, layers, weight, maps, residual)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits or standardised values, ``rows x outputs``, of scaled inputs ``rows x features``."""
-        for number, (weight, bias) in enumerate(self.layers):
+        for number, (weight, bias) in enumerate(self.layers, 1):
             # Activations may change what they get, but a product is a new tensor.
-            x = torch.addmm(bias.to(x), x, weight.to(x).T)
-            x = ACTIVATIONS[self.activation].forward(x) if number < len(self.layers) - 1 else x
+            h = torch.addmm(bias.to(x), x, weight.to(x).T)
+            if number < len(self.layers):
+                h = ACTIVATIONS[self.activation].forward(h)
+            if number in self.maps:
+                factor, shift = (tensor.to(x) for tensor in self.maps[number])
+                h = h * factor + shift
+            x = h + x if number in self.residual else h
         return x
+
+
+def mapped(residual: Sequence[int]) -> list[int]:
+    """Return the hidden layers whose affine maps cannot be part of the next layer, because they are added to one.
+
+    Args:
+        residual: the numbers of the layers to whose activations what entered them is added.
+    """
+    return sorted({*residual, *(number - 1 for number in residual)})

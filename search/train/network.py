@@ -9,7 +9,7 @@ pass, a layer) are ordinary differentiable code around the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -87,6 +87,7 @@ class Network:
         like: a tensor with the type and device of the weights.
         changes: the techniques' `layer` hooks, for the inputs (number 0) and each hidden layer's activations (from 1).
         expand: the function that expands ``groups x ...`` to ``slots x ...``.
+        joined: the numbers of the hidden layers to whose activations what entered them is added.
 
     Attributes:
         products: what computes the layers.
@@ -100,10 +101,14 @@ class Network:
         like: Tensor,
         changes: Sequence[Callable[[Tensor, int], Tensor]],
         expand: Callable[[Tensor], Tensor],
+        joined: Collection[int] = (),
     ) -> None:
         self.products, self.learns = products, False
+        self._joined = frozenset(joined)
         self._dtype, self._changes, self._expand = like.dtype, tuple(changes), expand
-        self._stretches = [(layer, layer + 1) for layer in range(layers)] if changes else [(0, layers)]
+        self._stretches = [(0, layers)]
+        if changes or joined:
+            self._stretches = [(layer, layer + 1) for layer in range(layers)]
         self._first: tuple[Tensor, Tensor] | None = None
         # Autograd records a function only if one of its inputs needs a gradient; the data do not.
         self._anchor = torch.zeros((), dtype=like.dtype, device=like.device, requires_grad=True)
@@ -128,10 +133,13 @@ class Network:
         Args:
             x: the inputs, ``groups x batch x features`` (shared within a group) or ``slots x batch x features``.
         """
-        x = self._first_stretch(self._changed(x, 0))
+        x = self._changed(x, 0)
+        h = self._first_stretch(x)
         for number, stretch in enumerate(self._stretches[1:], 1):
-            x = self._through(self._changed(x, number), stretch)
-        return x.to(self._dtype)
+            h = self._changed(h, number)
+            x = h + self._expand(x).to(h.dtype) if number in self._joined else h
+            h = self._through(x, stretch)
+        return h.to(self._dtype)
 
     def _first_stretch(self, x: Tensor) -> Tensor:
         """Compute the first stretch; in training, the passes of a step over the same inputs share the result."""

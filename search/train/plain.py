@@ -4,7 +4,8 @@ A technique that is an affine map of activations in evaluation (`Technique.affin
 
     h' = h * s + t    W h' + b = (W diag(s)) h + (W t + b)
 
-This is computed in float64 and rounded once.
+The map stays apart where h' is added to the activations of the next layer, or what entered the layer is added to h'
+(`Technique.residual`). All of this is computed in float64 and rounded once.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from search.train.batches import Batches
+from search.train.model_parts import mapped
 from search.train.program import Program
 from search.train.values import bind, make_values
 
@@ -25,8 +27,9 @@ def plain_weights(
 ) -> dict[str, Tensor]:
     """Return a slot's layers as those of a `torch.nn.Sequential` of Linear and activation, on the CPU.
 
-    The names are ``0.weight`` (``outputs x inputs``), ``0.bias``, ``2.weight`` ... Whatever a technique does in
-    evaluation without saying so by its `affine` hook is not part of them.
+    The names are ``0.weight`` (``outputs x inputs``), ``0.bias``, ``2.weight`` ... A map that stays apart is
+    ``1.factor`` and ``1.shift`` after the first activation. Whatever a technique does in evaluation without saying so
+    by its `affine` hook is not part of them.
 
     Args:
         program: the program of all slots.
@@ -39,15 +42,20 @@ def plain_weights(
     moment, techniques = make_values(program, batches, state, replicates)
     moment.train = False
     bind(layout, techniques, state, torch.zeros_like(theta))
-    tensors = {}
+    tensors, apart = {}, mapped(program.joined)
     for layer in range(layout.layers):
         fields = layout.weight(layer), layout.bias(layer)
         weight, bias = (layout.view(theta, field)[field.inner][slot].double() for field in fields)
-        inputs = len(weight)
-        for technique, values in reversed(list(zip(program.techniques, techniques, strict=True))):
+        factor, shift = torch.ones_like(weight[:, 0]), torch.zeros_like(weight[:, 0])
+        for technique, values in zip(program.techniques, techniques, strict=True):
             if technique.affine is not None and (affine := technique.affine(layer, values)) is not None:
-                scale, shift = (part[slot, :inputs].double() for part in affine)
-                weight, bias = weight * scale[:, None], bias + shift @ weight
+                scale, offset = (part[slot, : len(weight)].double() for part in affine)
+                factor, shift = factor * scale, shift * scale + offset
+        if layer in apart:
+            tensors[f"{2 * layer - 1}.factor"] = factor.to(theta.dtype).cpu()
+            tensors[f"{2 * layer - 1}.shift"] = shift.to(theta.dtype).cpu()
+        else:
+            weight, bias = weight * factor[:, None], bias + shift @ weight
         tensors[f"{2 * layer}.weight"] = weight.T.to(theta.dtype).cpu().contiguous()
         tensors[f"{2 * layer}.bias"] = bias.to(theta.dtype).cpu()
     return tensors

@@ -34,6 +34,7 @@ class Program:
         engine: what computes them.
         metrics: the metrics that are measured each epoch in addition to loss and accuracy or root mean squared error.
         objective: the metric that decides which epoch is the best.
+        joined: the numbers of the hidden layers, from 2, to whose activations what entered them is added.
     """
 
     structure: Mapping[str, Value]
@@ -51,6 +52,7 @@ class Program:
     engine: Engine = "torch"
     metrics: tuple[Metric, ...] = ()
     objective: Objective = VAL_LOSS
+    joined: tuple[int, ...] = ()
 
     @classmethod
     def build(
@@ -85,6 +87,12 @@ class Program:
         active = tuple(technique for technique in techniques if technique.is_active(numeric, structure))
         widths = (batches.features, *hidden_widths(str(structure["hidden"])), batches.outputs)
         vectors = [
+            (-1, technique.name, name)
+            for technique in active
+            if technique.input_parameters is not None
+            for name in technique.input_parameters(widths[0])
+        ]
+        vectors += [
             (layer, technique.name, name)
             for layer, width in enumerate(widths[1:-1])
             for technique in active
@@ -108,7 +116,18 @@ class Program:
             # Loss and accuracy or RMSE are measured in any case.
             metrics=tuple(metric for metric in metrics if metric.name != batches.metric),
             objective=objective,
+            joined=_joined(active, structure, widths),
         )
+
+
+def _joined(techniques: Sequence[Technique], structure: Mapping[str, Value], widths: Sequence[int]) -> tuple[int, ...]:
+    """Return the numbers of the hidden layers that are residual blocks."""
+    hooks = [technique.residual for technique in techniques if technique.residual is not None]
+    joined = tuple(number for number in range(2, len(widths) - 1) if any(hook(number, structure) for hook in hooks))
+    for number in joined:
+        if widths[number] != widths[number - 1]:
+            raise ValueError(f"hidden layer {number} has {widths[number]} units and cannot add {widths[number - 1]}")
+    return joined
 
 
 def hidden_widths(text: str) -> tuple[int, ...]:

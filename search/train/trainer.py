@@ -72,7 +72,7 @@ class Trainer:
             by_technique = zip(program.techniques, self._techniques, strict=True)
             changes = [Change(technique, values, products) for technique, values in by_technique if has_form(technique)]
             if direct.serves(program.techniques):
-                self._direct = DirectGradient(products, layout.layers, changes)
+                self._direct = DirectGradient(products, layout.layers, changes, program.joined)
                 self._added = Penalties(program.techniques, self._techniques, products, theta, self._gradient)
                 if self._compiled is not None and at_once.serves(program, self._direct, self._added):
                     self._at_once = StepsAtOnce(
@@ -87,7 +87,9 @@ class Trainer:
                         self._averages,
                     )
         gates = {id(change.values): change.gate_for_autograd for change in changes if change.technique.gate is not None}
-        self._network = Network(products, layout.layers, theta, self._bound("layer", gates), self._moment.expand)
+        self._network = Network(
+            products, layout.layers, theta, self._bound("layer", gates), self._moment.expand, program.joined
+        )
         first = self._by_autograd if self._direct is None else self._directly
         self._passes = Passes(first, program.techniques, self._techniques, self._moment, theta, self._gradient)
         self.evaluator = Evaluator(

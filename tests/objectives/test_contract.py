@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from itertools import pairwise
 
 import pytest
 import torch
@@ -17,6 +16,7 @@ from reference import train
 from support.benches import BENCHES, OUTSIDE, TECHNIQUES, case_file
 from support.contract import Bench, load_cases
 from support.packs import TrainedPack, agree, agree_on_curves, train_pack
+from torch.nn import functional as F
 
 from search.recipe import Recipe
 from search.recipe.discovery import discover
@@ -121,12 +121,14 @@ def test_plain_layers_predict_what_the_pack_does(one: Bench) -> None:
     for slot in range(len(one.slots)):
         each_network = []
         for tensors in trained.plain_weights(slot):
-            modules: list[torch.nn.Module] = []
-            for inputs, outputs in pairwise(layout.widths):
-                modules += [torch.nn.Linear(inputs, outputs), ACTIVATIONS[trained.program.activation].module()]
-            network = torch.nn.Sequential(*modules[:-1]).double()
-            network.load_state_dict(tensors)
-            each_network.append(network(x[:, : layout.widths[0]]))
+            entering, activation = x[:, : layout.widths[0]], ACTIVATIONS[trained.program.activation].module()
+            for number in range(1, layout.layers + 1):
+                product = F.linear(entering, tensors[f"{2 * number - 2}.weight"], tensors[f"{2 * number - 2}.bias"])
+                h = activation(product) if number < layout.layers else product
+                if (factor := tensors.get(f"{2 * number - 1}.factor")) is not None:
+                    h = h * factor + tensors[f"{2 * number - 1}.shift"]
+                entering = h + entering if number in trained.program.joined else h
+            each_network.append(entering)
         expected = each_network[0]
         if len(each_network) > 1:
             outputs = torch.stack(each_network)
