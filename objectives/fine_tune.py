@@ -121,8 +121,12 @@ def _validate_kept_layers(kept: int, name: str, model: Model, widths: tuple[int,
 
 
 def _scale(model: Model) -> tuple[object, ...]:
-    numbers = {name: tensor.tolist() for name, tensor in model.tensors.items() if name.endswith((".shift", ".scale"))}
-    return numbers, model.meta.pixel_max
+    numbers = {
+        name: tensor.tolist()
+        for name, tensor in model.tensors.items()
+        if name.endswith((".shift", ".scale", ".quantiles"))
+    }
+    return numbers, model.meta.nonlinear, model.meta.pixel_max
 
 
 def _widths(hidden: str) -> list[int]:
@@ -142,8 +146,13 @@ def prepare(data: Data, context: StudyContext) -> Data:
     theirs, targets = model.inputs, model.targets
     # A pixel of 16 in 0..16 has the brightness of one of 255 in 0..255.
     ratio = data.pixel_max / model.meta.pixel_max if data.pixel_max and model.meta.pixel_max else 1.0
-    inputs = replace(data.inputs, shift=theirs.shift * ratio, scale=theirs.scale * ratio)
-    if not (torch.equal(inputs.shift, data.inputs.shift) and torch.equal(inputs.scale, data.inputs.scale)):
+    inputs = replace(theirs, shift=theirs.shift * ratio, scale=theirs.scale * ratio)
+    if not inputs.equals(data.inputs):
+        if data.inputs.nonlinear is not None:
+            raise ValueError(
+                f"{_split(sources[0])[0]} has a scaling of its own, which cannot follow the study's nonlinear one: give"
+                " --scale standard, which the source's then replaces"
+            )
         x_train, x_val, x_test = (inputs.apply(data.inputs.invert(x)) for x in (data.x_train, data.x_val, data.x_test))
         data = replace(data, inputs=inputs, x_train=x_train, x_val=x_val, x_test=x_test)
     if targets is not None and data.targets is not None and len(targets.scale) == data.outputs:

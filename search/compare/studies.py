@@ -132,15 +132,19 @@ def validate_studies(studies: Sequence[BaseStudy], replicates: int) -> None:
 
 def _difference(first: DataSet, mine: Data, second: DataSet, theirs: Data) -> str | None:
     """Return the first field in which two studies' data differ, with both values; None if the rows are the same."""
-    for name in DataSet.model_fields:
+    # Two scalings of the same rows may well be compared.
+    for name in (one for one in DataSet.model_fields if one != "scale"):
         a, b = getattr(first, name), getattr(second, name)
         if a != b:
             return f"{name} ({a} and {b})"
     if mine.fingerprint() == theirs.fingerprint():
         return None
     # Some techniques scale the data in their own way (`augmentation`, `fine_tune`), so the unscaled rows are compared.
+    # A nonlinear scaling has no exact inverse, so equal rows are recognised by their digest first.
     for one, other in zip(mine.folds or (mine,), theirs.folds or (theirs,), strict=True):
         for name in _PARTS:
+            if name[0] == "x" and one.raw and one.raw == other.raw:
+                continue
             a, b = _unscaled(one, name), _unscaled(other, name)
             if a.shape != b.shape or not torch.allclose(a, b, rtol=_ROUNDING, atol=_ROUNDING * _largest(a)):
                 return f"{name} (data {mine.fingerprint()} and {theirs.fingerprint()})"
@@ -225,6 +229,8 @@ def _reason(a: _Entry, b: _Entry) -> str:
     names = [name for name in (*mine, *theirs) if mine.get(name) != theirs.get(name)]
     if [one.name for one in a.program.techniques] != [one.name for one in b.program.techniques]:
         names.append("techniques")
+    if a.study.recipe.data.scale != b.study.recipe.data.scale:
+        names.append("scale")
     if not names:
         # A hyperparameter of the optimiser at its neutral value is not part of a program.
         names = sorted({*a.program.numeric} ^ {*b.program.numeric})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from search.data import files, memory_source, synthetic, table_files, tables, vision
+from search.data import files, memory_source, scaling, synthetic, table_files, tables, vision
 from search.data import folds as splits
-from search.data.dataset import Data
+from search.data.dataset import Data, add_tensors
 from search.data.inputs import Inputs
 from search.data.memory import MEMORY, Memory
 from search.data.rules import Part, Rules
-from search.data.scaling import SCALES, Scaling, fit
+from search.data.scaling import FOR_NUMBERS, SCALES, Scaling, fit
 from search.data.source import Source
 from search.data.split import Parts, divide
 from search.errors import RequestError, clip, unknown
@@ -52,8 +53,9 @@ def load(
         dataset: one of `DATASETS`, or the path of a table, an .npz or a folder of images; see `files`. "memory" are
             the data in `given`.
         target: the column of a table to predict.
-        scale: the scaling of the features: "standard" (mean 0, SD 1), "unit" (pixels or the training range to [0, 1])
-            or "none"; see `scaling.fit`. The targets of a regression are always standardised.
+        scale: the scaling of the features: "standard" (mean 0, SD 1), "unit" (pixels or the training range to [0, 1]),
+            "robust" (median 0, interquartile range 1, smoothly clipped), "quantile" (normal scores) or "none"; see
+            `scaling.fit`. Pixels cannot be robust or quantile. The targets of a regression are always standardised.
         split: the shares of training, validation and test rows. Data sets with an official test set (mnist,
             fashion-mnist, cifar10, some .npz files) keep it, and take split[1] of the other rows for validation. line
             and polynomial draw each part separately, with the numbers of rows in their options.
@@ -179,7 +181,7 @@ def _read(
     if scale not in SCALES:
         raise unknown("scale", scale, SCALES)
     if dataset == MEMORY:
-        return _checked(dataset, memory_source.read(given, target, rules, options or {}, columns or {}), rules)
+        return _checked(dataset, memory_source.read(given, target, rules, options or {}, columns or {}), rules, scale)
     own = is_path(dataset)
     options = options or {}
     if not own and dataset not in DATASETS:
@@ -209,11 +211,15 @@ def _read(
         source = synthetic.draw(dataset, rules.seed, options)
     else:
         source = vision.read(dataset, Path(data_dir), offline)
-    return _checked(dataset, source, rules)
+    return _checked(dataset, source, rules, scale)
 
 
-def _checked(dataset: str, source: Source, rules: Rules) -> Source:
-    """Return a data set that has the parts that are asked for, with a note if it has no test part."""
+def _checked(dataset: str, source: Source, rules: Rules, scale: str) -> Source:
+    """Return a data set that has the parts and the scaling that are asked for, with a note if it has no test part."""
+    if scale in FOR_NUMBERS and source.pixel_max is not None:
+        raise RequestError(
+            f"{source.place} has pixels, and scale {scale!r} is for numbers: give --scale standard, unit or none"
+        )
     if source.official:
         _validate_given_parts(dataset, source, rules)
     if rules.without_test:
@@ -236,9 +242,13 @@ def _validate_given_parts(dataset: str, source: Source, rules: Rules) -> None:
 def _data(dataset: str, source: Source, fitted: Inputs, parts: Parts, scale: str) -> Data:
     """Return the parts of a data set, scaled by the training rows."""
     rows = (parts.train, parts.val, parts.test)
-    train = fitted.take(parts.train)
-    inputs = fit(scale, train, source.pixel_max, source.channels)
-    x_train, x_val, x_test = (inputs.apply(fitted.take(part)) for part in rows)
+    raw = [fitted.take(part) for part in rows]
+    inputs = fit(scale, raw[0], source.pixel_max, source.channels)
+    digest = hashlib.sha256()
+    # Pixels are always scaled by an affine map, which can be inverted.
+    if source.pixel_max is None:
+        add_tensors(digest, zip(("x_train", "x_val", "x_test"), raw, strict=True))
+    x_train, x_val, x_test = map(inputs.apply, raw)
     targets: Scaling | None = None
     y = [source.y[part] for part in rows]
     w_train, w_val, w_test = _weights(source, rows)
@@ -265,10 +275,11 @@ def _data(dataset: str, source: Source, fitted: Inputs, parts: Parts, scale: str
         pixel_max=None if source.pixel_max is None else float(source.pixel_max),
         target_names=source.target_names,
         preprocessor=fitted.preprocessor,
-        notes=(*summary, *fitted.notes, *others, *parts.notes),
+        notes=(*summary, *fitted.notes, *others, *scaling.notes(source.place, inputs, len(raw[0])), *parts.notes),
         w_train=w_train,
         w_val=w_val,
         w_test=w_test,
+        raw="" if source.pixel_max is not None else digest.hexdigest(),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 from torch import Tensor
@@ -26,7 +26,7 @@ class Data:
         y_train, y_val, y_test: class numbers ``(rows,)`` int64, or targets ``rows x outputs`` float32, scaled by
             `targets`.
         outputs: the number of classes or of target columns.
-        inputs: the scaling of the inputs, x = (raw - shift) / scale.
+        inputs: the scaling of the inputs.
         targets: the scaling of regression targets, or None for classification. An error of e in y is an error of
             e * targets.scale in the user's units.
         image_shape: the (channels, height, width) of a row of x, or None if rows are not images.
@@ -39,6 +39,8 @@ class Data:
             rows; None if rows have no weights.
         folds: the data of each fold of a cross-validation, of which this is the first; () for a single split. All have
             the same test rows, features and outputs, but each is scaled by its own training rows.
+        raw: the SHA-256 of the inputs before scaling, by which rows are recognised that are scaled in another way; ""
+            for pixels.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Data:
     w_val: Tensor | None = None
     w_test: Tensor | None = None
     folds: tuple[Data, ...] = ()
+    raw: str = ""
 
     def of(self, replicate: int) -> Data:
         """Return the data on which a replicate trains: replicates take the folds in turn."""
@@ -95,9 +98,7 @@ class Data:
     def fingerprint(self) -> str:
         """Return 16 hex digits of the SHA-256 of the task and all tensors (name, type, shape, bytes), on any device."""
         digest = hashlib.sha256(self.task.encode())
-        for name, tensor in self._tensors():
-            digest.update(f"|{name}:{tensor.dtype}:{tuple(tensor.shape)}|".encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().data)
+        add_tensors(digest, self._tensors())
         for fold in self.folds[1:]:
             digest.update(fold.fingerprint().encode())
         return digest.hexdigest()[:16]
@@ -108,5 +109,11 @@ class Data:
             if isinstance(value, Tensor):
                 yield field.name, value
             elif isinstance(value, Scaling):
-                yield f"{field.name}.shift", value.shift
-                yield f"{field.name}.scale", value.scale
+                yield from ((f"{field.name}.{name}", tensor) for name, tensor in value.tensors.items())
+
+
+def add_tensors(digest: hashlib._Hash, tensors: Iterable[tuple[str, Tensor]]) -> None:
+    """Add tensors with their names, types and shapes to a digest."""
+    for name, tensor in tensors:
+        digest.update(f"|{name}:{tensor.dtype}:{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().data)

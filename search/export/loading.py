@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from search.data.nonlinear import CLIP, LARGEST, Nonlinear, SmoothClip, normal_scores, smooth_clip
+from search.data.scaling import Scaling
 from search.export.onnx_file import INPUT
 from search.train.activations import ACTIVATIONS
 from search.train.model_file import Model
@@ -30,7 +32,8 @@ def loading_code(model: Model, file: str) -> list[str]:
         ]
     lines = ["import safetensors.torch, torch", f"weights = safetensors.torch.load_file({file!r})"]
     networks, functional = model.networks, any(network.residual for network in model.networks)
-    scaled = '(rows - weights["inputs.shift"]) / weights["inputs.scale"]'
+    scaled, before = _scaled(model)
+    lines += before
     if not model.meta.members:
         result = f"network({scaled})"
         lines += _function("network", networks[0], "") if functional else _sequential(networks[0])
@@ -155,6 +158,41 @@ def _function(name: str, network: PlainNetwork, prefix: str) -> list[str]:
     return lines
 
 
+class Scaled(nn.Module):
+    """The scaling of raw rows ``rows x features`` by a nonlinear map."""
+
+    def __init__(self, inputs: Scaling, nonlinear: Nonlinear) -> None:
+        super().__init__()
+        self._clips = isinstance(nonlinear, SmoothClip)
+        for name, tensor in inputs.tensors.items():
+            self.register_buffer(name, tensor)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return the inputs of a network, ``rows x features``."""
+        x = (rows - self.get_buffer("shift")) / self.get_buffer("scale")
+        return smooth_clip(x) if self._clips else normal_scores(x, self.get_buffer("quantiles"))
+
+
+def _scaled(model: Model) -> tuple[str, list[str]]:
+    """Return the code of the scaled inputs, and the lines before it that it needs."""
+    affine = '(rows - weights["inputs.shift"]) / weights["inputs.scale"]'
+    nonlinear = model.inputs.nonlinear
+    if nonlinear is None:
+        return affine, []
+    if isinstance(nonlinear, SmoothClip):
+        clipped = f"x / (1 + (x / {CLIP:g}) ** 2).sqrt()"
+        return clipped, [f"x = ({affine}).clamp({-LARGEST:g}, {LARGEST:g})"]
+    return "torch.where(q[0] < q[-1], torch.special.ndtri(p.clamp(1e-7, 1 - 1e-7)).T.float(), x)", [
+        f'x, q = {affine}, weights["inputs.quantiles"]',
+        "knots, values = q.double().T.contiguous(), x.double().T.contiguous()",
+        "below, up_to = torch.searchsorted(knots, values), torch.searchsorted(knots, values, right=True)",
+        f"lower, last = (below - 1).clamp(min=0), {len(nonlinear.quantiles) - 1}",
+        "low, high = knots.gather(1, lower), knots.gather(1, below.clamp(max=last))",
+        "p = torch.where(below < up_to, (below + up_to - 1) / 2, lower + (values - low) / (high - low)) / last",
+        "p = torch.where(values <= knots[:, :1], 0.0, torch.where(values >= knots[:, -1:], 1.0, p))",
+    ]
+
+
 def _modules(network: PlainNetwork) -> str:
     """Return the code of a network's modules."""
     activation = f"torch.nn.{ACTIVATIONS[network.activation].module.__name__}()"
@@ -165,15 +203,16 @@ def _modules(network: PlainNetwork) -> str:
 def _plain(model: Model, network: PlainNetwork) -> nn.Sequential:
     """Return a network as plain modules.
 
-    The scaling becomes part of the first and the last layer: ``W ((x - shift) / scale) + b = W' x + b'``.
+    An affine scaling becomes part of the first and the last layer: ``W ((x - shift) / scale) + b = W' x + b'``.
     """
+    inputs = model.inputs
     last = len(network.layers) - 1
-    layers: list[nn.Module] = []
+    layers: list[nn.Module] = [] if inputs.nonlinear is None else [Scaled(inputs, inputs.nonlinear)]
     for number, tensors in enumerate(network.layers):
         weight, bias = (tensor.double() for tensor in tensors)
-        if number == 0:
-            weight = weight / model.inputs.scale.double()
-            bias = bias - weight @ model.inputs.shift.double()
+        if number == 0 and inputs.nonlinear is None:
+            weight = weight / inputs.scale.double()
+            bias = bias - weight @ inputs.shift.double()
         if number == last and model.targets is not None:
             scale = model.targets.scale.double()
             weight, bias = weight * scale[:, None], bias * scale + model.targets.shift.double()

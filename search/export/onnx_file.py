@@ -1,7 +1,7 @@
 """A model as an ONNX graph, which takes rows as they are in the data and returns probabilities or values.
 
-    rows -> Sub, Div (scaling) -> Gemm, activation, ..., Gemm -> Softmax            -> probabilities
-                                                              -> Mul, Add (scaling) -> values
+    rows -> Sub, Div ... (scaling) -> Gemm, activation, ..., Gemm -> Softmax            -> probabilities
+                                                                  -> Mul, Add (scaling) -> values
 
 An ensemble is the sum of its networks' outputs times their weights. The model's description is in the graph's metadata
 under "regsearch", and the names of the classes, a JSON list in the order of the probabilities, under "classes".
@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from search.errors import EnvironmentFault, RequestError
+from search.export.onnx_graph import Graph
+from search.export.onnx_scaling import scaled
 from search.storage.files import write_whole
 from search.train.activations import SLOPE
 from search.train.model_file import Meta, Model
@@ -63,10 +64,9 @@ def described(path: Path) -> Meta:
 def graph(model: Model) -> Any:
     """Return the model as an `onnx.ModelProto`."""
     onnx = _onnx()
-    built = _Graph(onnx.helper, onnx.numpy_helper)
+    built = Graph(onnx.helper, onnx.numpy_helper, onnx.TensorProto)
     meta, targets = model.meta, model.targets
-    x = built.add("Sub", INPUT, built.constant("inputs.shift", model.inputs.shift))
-    x = built.add("Div", x, built.constant("inputs.scale", model.inputs.scale))
+    x = scaled(built, INPUT, model.inputs)
     outputs = []
     for number, network in enumerate(model.networks):
         out = _network(built, network, x, f"members.{number}." if meta.members else "")
@@ -80,7 +80,7 @@ def graph(model: Model) -> Any:
         out = built.add("Add", out, built.constant("targets.shift", targets.shift))
     name = "probabilities" if targets is None else "values"
     built.nodes[-1].output[0] = name
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    helper, kind = onnx.helper, built.float
     inputs = [helper.make_tensor_value_info(INPUT, kind, ["batch", meta.widths[0]])]
     results = [helper.make_tensor_value_info(name, kind, ["batch", meta.widths[-1]])]
     made = helper.make_model(
@@ -96,7 +96,7 @@ def graph(model: Model) -> Any:
     return made
 
 
-def _network(built: _Graph, network: PlainNetwork, x: str, prefix: str) -> str:
+def _network(built: Graph, network: PlainNetwork, x: str, prefix: str) -> str:
     """Add a network's layers, and return the name of its outputs."""
     for number, (weight, bias) in enumerate(network.layers):
         named = [(f"{prefix}{2 * number}.weight", weight), (f"{prefix}{2 * number}.bias", bias)]
@@ -111,7 +111,7 @@ def _network(built: _Graph, network: PlainNetwork, x: str, prefix: str) -> str:
     return x
 
 
-def _activation(built: _Graph, activation: str, x: str) -> str:
+def _activation(built: Graph, activation: str, x: str) -> str:
     match activation:
         case "relu":
             return built.add("Relu", x)
@@ -125,28 +125,6 @@ def _activation(built: _Graph, activation: str, x: str) -> str:
             half = built.add("Mul", x, built.constant("gelu.half", np.float32(0.5)))
             return built.add("Mul", half, built.add("Add", erf, built.constant("gelu.one", np.float32(1.0))))
     raise NotImplementedError(activation)
-
-
-class _Graph:
-    """The nodes and the constants of a graph in the making."""
-
-    def __init__(self, helper: Any, numpy_helper: Any) -> None:
-        self._helper, self._numpy_helper = helper, numpy_helper
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-
-    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node, and return the name of its output."""
-        output = f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(self._helper.make_node(kind, list(inputs), [output], name=output, **attributes))
-        return output
-
-    def constant(self, name: str, value: Tensor | np.float32) -> str:
-        """Add a float32 constant unless there is one of this name, and return its name."""
-        if all(known.name != name for known in self.constants):
-            array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
-            self.constants.append(self._numpy_helper.from_array(np.ascontiguousarray(array), name))
-        return name
 
 
 def _onnx() -> Any:

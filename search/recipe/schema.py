@@ -14,7 +14,7 @@ from search.train.metrics.objective import BUILT_IN, OF_WEIGHTS
 
 SamplerName = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc", "nsgaii"]
 PrunerName = Literal["halving", "hyperband", "median", "curve", "forecast", "pareto", "none"]
-ScaleName = Literal["standard", "unit", "none"]
+ScaleName = Literal["standard", "unit", "robust", "quantile", "none"]
 LossName = Literal["cross_entropy", "mse", "l1", "huber"]
 PrecisionName = Literal["fp32", "tf32", "bf16"]
 ValidationName = Literal["train", "half-of-test", "test"]

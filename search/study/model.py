@@ -15,7 +15,7 @@ from search.data import Data
 from search.errors import RequestError
 from search.train.averages import together
 from search.train.model_file import Meta, Model
-from search.train.model_parts import Member, PlainNetwork
+from search.train.model_parts import Member, NonlinearInputs, PlainNetwork
 from search.train.pack import Pack
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def _meta(study: BaseStudy, **own: Any) -> Meta:
         preprocessor=data.preprocessor,
         target_names=data.target_names,
         pixel_max=data.pixel_max,
+        nonlinear=None if data.inputs.nonlinear is None else NonlinearInputs.describe(data.inputs.nonlinear),
         study=study.name,
         version=_version(),
         **own,
@@ -136,7 +137,7 @@ def _scalings(data: Data) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name, scaling in scalings.items():
         if scaling is not None:
-            tensors |= {f"{name}.shift": scaling.shift.cpu(), f"{name}.scale": scaling.scale.cpu()}
+            tensors |= {f"{name}.{kind}": tensor.cpu() for kind, tensor in scaling.tensors.items()}
     return tensors
 
 

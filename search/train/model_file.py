@@ -3,12 +3,14 @@
 Tensors are named and shaped as in a `torch.nn.Sequential` of Linear and activation: ``0.weight`` (outputs x inputs),
 ``0.bias``, ``2.weight`` ... Where what entered a hidden layer is added to its activations (`Meta.residual`), its
 activations and those of the layer before are multiplied by ``1.factor`` and get ``1.shift`` added first, if it is the
-first layer. The file also holds
-``inputs.shift`` and ``inputs.scale``, which turn a raw row into the network's inputs, ``(raw - shift) / scale``. For
-regression it holds ``targets.shift`` and ``targets.scale``, which turn the network's output into values in the user's
-units, ``output * scale + shift``. A raw row of a table is the numbers, ones and zeros that `Meta.columns` lists, and
-that `Meta.preprocessor` makes of the table's columns. Everything else is JSON under "regsearch" in the header of the
-file (`Meta`).
+first layer.
+
+The file also holds ``inputs.shift`` and ``inputs.scale``, which turn a raw row into the network's inputs,
+``(raw - shift) / scale``. The map that `Meta.nonlinear` names then follows (`search.data.nonlinear`); normal scores have
+``inputs.quantiles`` (quantiles x features). For regression the file holds ``targets.shift`` and ``targets.scale``, which
+turn the network's output into values in the user's units, ``output * scale + shift``. A raw row of a table is the
+numbers, ones and zeros that `Meta.columns` lists, and that `Meta.preprocessor` makes of the table's columns. Everything
+else is JSON under "regsearch" in the header of the file (`Meta`).
 
 A file of an ensemble (format 2) holds several networks. The tensors of network k, from 0, begin with ``members.k.``,
 and `Meta.members` describes it. The prediction is the weighted mean of the probabilities, or of the values.
@@ -39,7 +41,20 @@ from search.data import Feature, Preprocessor, Scaling
 from search.errors import RequestError, clip
 from search.storage.fields import Part
 from search.storage.files import write_whole
-from search.train.model_parts import SCORES, Calibration, Member, PlainNetwork, Residual, Threshold, Widths, mapped
+from search.train.model_parts import (
+    QUANTILES,
+    SCORES,
+    Calibration,
+    Member,
+    NonlinearInputs,
+    PlainNetwork,
+    Residual,
+    Threshold,
+    Widths,
+    mapped,
+    shape_text,
+    validate_numbers,
+)
 from search.train.model_titles import ensemble_title, trial_title
 
 FORMATS = (1, 2)
@@ -82,6 +97,7 @@ class Meta(Part):
     calibration: Calibration | None = None
     threshold: Threshold | None = None
     target_names: tuple[str, ...] = Field(default=(), description="for a table, the columns that it predicts")
+    nonlinear: NonlinearInputs | None = None
     scored_rows: int = Field(default=0, ge=0, description="the number of validation rows in `validation.scores`")
 
     @model_validator(mode="after")
@@ -178,7 +194,8 @@ class Model:
     @property
     def inputs(self) -> Scaling:
         """The scaling of raw rows to the network's inputs."""
-        return Scaling(self.tensors["inputs.shift"], self.tensors["inputs.scale"])
+        nonlinear = None if self.meta.nonlinear is None else self.meta.nonlinear.of(self.tensors)
+        return Scaling(self.tensors["inputs.shift"], self.tensors["inputs.scale"], nonlinear)
 
     @property
     def targets(self) -> Scaling | None:
@@ -235,9 +252,7 @@ def load(path: Path | str) -> Model:
             for name, shape in expected.items():
                 stored = tuple(content.get_slice(name).get_shape()) if name in names else None
                 if stored != shape:
-                    raise RequestError(
-                        f"its tensor {name} should be {_shape_text(shape)}, but is {_shape_text(stored)}"
-                    )
+                    raise RequestError(f"its tensor {name} should be {shape_text(shape)}, but is {shape_text(stored)}")
             if extra := names - expected.keys():
                 raise RequestError(f"it has a tensor {clip(min(extra))!r}, which is not part of format {meta.format}")
             tensors = {name: content.get_tensor(name) for name in expected}
@@ -246,10 +261,7 @@ def load(path: Path | str) -> Model:
     except OSError as error:
         raise RequestError(f"it cannot be read: {error.strerror or error}") from None
     for name, tensor in tensors.items():
-        if tensor.dtype != torch.float32 or not tensor.isfinite().all():
-            raise RequestError(f"its tensor {name} should hold finite float32 numbers")
-        if name.endswith(".scale") and not tensor.all():
-            raise RequestError(f"its tensor {name} contains 0, by which inputs cannot be divided")
+        validate_numbers(name, tensor, meta.nonlinear)
     return Model(meta, tensors)
 
 
@@ -282,6 +294,8 @@ def _shapes(meta: Meta) -> Iterator[tuple[str, tuple[int, ...]]]:
     for name, width in scaled.items():
         yield f"{name}.shift", (width,)
         yield f"{name}.scale", (width,)
+    if meta.nonlinear is not None and meta.nonlinear.quantiles:
+        yield QUANTILES, (meta.nonlinear.quantiles, meta.widths[0])
     if meta.scored_rows:
         yield SCORES, (meta.scored_rows, meta.widths[-1] if meta.task == "regression" else 1)
 
@@ -292,7 +306,3 @@ def _parts(meta: Meta) -> Iterator[tuple[str, Member]]:
         yield f"members.{number}.", member
     if not meta.members:
         yield "", Member(widths=meta.widths, activation=meta.activation, residual=meta.residual, count=1)
-
-
-def _shape_text(shape: tuple[int, ...] | None) -> str:
-    return "missing" if shape is None else " x ".join(map(str, shape))

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
+from search.data.nonlinear import Nonlinear, NormalScores, SmoothClip
+from search.errors import RequestError
 from search.storage.fields import Part
 from search.train.activations import ACTIVATIONS
 
 SCORES = "validation.scores"
 """The tensor with the scores of the validation rows, ``rows x outputs``; ``rows x 1`` in classification."""
+QUANTILES = "inputs.quantiles"
+"""The tensor with the quantiles of the inputs, ``quantiles x features``, if they are normal scores."""
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2)]
 
 Residual = Annotated[
@@ -37,6 +41,30 @@ class Member(Part):
     val_loss: float | None = None
     refit_epochs: int | None = Field(default=None, description="as `Meta.refit_epochs`")
     residual: Residual = ()
+
+
+class NonlinearInputs(Part):
+    """The map of the inputs that follows shift and scale (`search.data.nonlinear`)."""
+
+    map: Literal["smooth_clip", "normal_scores"]
+    quantiles: int = Field(default=0, ge=0, description="the number of quantiles of normal scores; 0 of a smooth clip")
+
+    @model_validator(mode="after")
+    def _normal_scores_have_quantiles(self) -> NonlinearInputs:
+        if (self.map == "normal_scores") != (self.quantiles > 1):
+            raise ValueError(f"quantiles should be at least 2 of normal scores, else 0, got {self.quantiles}")
+        return self
+
+    @classmethod
+    def describe(cls, nonlinear: Nonlinear) -> NonlinearInputs:
+        """Return the description of a map."""
+        if isinstance(nonlinear, NormalScores):
+            return cls(map="normal_scores", quantiles=len(nonlinear.quantiles))
+        return cls(map="smooth_clip")
+
+    def of(self, tensors: Mapping[str, Tensor]) -> Nonlinear:
+        """Return the map with the tensors of a model file."""
+        return SmoothClip() if self.map == "smooth_clip" else NormalScores(tensors[QUANTILES])
 
 
 class Calibration(Part):
@@ -125,3 +153,28 @@ def mapped(residual: Sequence[int]) -> list[int]:
         residual: the numbers of the layers to whose activations what entered them is added.
     """
     return sorted({*residual, *(number - 1 for number in residual)})
+
+
+def shape_text(shape: tuple[int, ...] | None) -> str:
+    """Return the words for the shape of a tensor, of which None is missing."""
+    return "missing" if shape is None else " x ".join(map(str, shape))
+
+
+def validate_numbers(name: str, tensor: Tensor, nonlinear: NonlinearInputs | None) -> None:
+    """Refuse a tensor whose numbers cannot be those of a model file.
+
+    Args:
+        name: the name of the tensor.
+        tensor: the tensor.
+        nonlinear: the map that follows the scaling of the inputs. With one, an infinite scale makes an input 0.
+
+    Raises:
+        RequestError: a number is not finite, a scale is 0, or quantiles decrease.
+    """
+    usable = ~tensor.isnan() if name == "inputs.scale" and nonlinear is not None else tensor.isfinite()
+    if tensor.dtype != torch.float32 or not usable.all():
+        raise RequestError(f"its tensor {name} should hold finite float32 numbers")
+    if name.endswith(".scale") and not tensor.all():
+        raise RequestError(f"its tensor {name} contains 0, by which inputs cannot be divided")
+    if name == QUANTILES and (tensor.diff(dim=0) < 0).any():
+        raise RequestError(f"its tensor {name} should hold quantiles that do not decrease")
