@@ -26,6 +26,7 @@ from search.study.progress import Log
 from search.technique import Value
 from search.train import streams
 from search.train.crew import one_thread
+from search.train.program import SCALE
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -117,7 +118,7 @@ def check(study: BaseStudy, log: Log | None = None) -> Check:
         log: gets lines on what is trained; by default they are shown on stderr.
     """
     values = least_regularised(study.space)
-    data, seed = study.data, study.recipe.seed
+    data, seed = study.data.scaled(values.get(SCALE)), study.recipe.seed
     order = streams.permutation(streams.key(seed, 0, "order", 0), len(data.x_train))
     rows = order[: max(2, min(int(values["batch_size"]), MOST_ROWS))]
     x, y = data.x_train[rows], data.y_train[rows]

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from search.data import files, memory_source, scaling, synthetic, table_files, tables, vision
+from search.data import files, memory_source, synthetic, table_files, tables, vision
 from search.data import folds as splits
-from search.data.dataset import Data, add_tensors
-from search.data.inputs import Inputs
+from search.data.dataset import Data
 from search.data.memory import MEMORY, Memory
+from search.data.prepared import prepared
 from search.data.rules import Part, Rules
-from search.data.scaling import FOR_NUMBERS, SCALES, Scaling, fit
+from search.data.scaling import FOR_NUMBERS, SCALES
 from search.data.source import Source
 from search.data.split import Parts, divide
 from search.errors import RequestError, clip, unknown
@@ -32,7 +28,7 @@ def load(
     dataset: str,
     *,
     target: str | None = None,
-    scale: str = "standard",
+    scale: str | Sequence[str] = "standard",
     split: Sequence[float] = (0.6, 0.2, 0.2),
     val: Part = None,
     test: Part = None,
@@ -56,6 +52,7 @@ def load(
         scale: the scaling of the features: "standard" (mean 0, SD 1), "unit" (pixels or the training range to [0, 1]),
             "robust" (median 0, interquartile range 1, smoothly clipped), "quantile" (normal scores) or "none"; see
             `scaling.fit`. Pixels cannot be robust or quantile. The targets of a regression are always standardised.
+            Of several, the first one scales the result, and its `scales` have them all.
         split: the shares of training, validation and test rows. Data sets with an official test set (mnist,
             fashion-mnist, cifar10, some .npz files) keep it, and take split[1] of the other rows for validation. line
             and polynomial draw each part separately, with the numbers of rows in their options.
@@ -91,13 +88,14 @@ def load(
     rules = Rules(split, val, test, validation, seed, group, time, weights)
     reading: dict[str, Any] = {"data_dir": data_dir, "offline": offline, "options": options, "columns": columns}
     reading["given"] = given
-    source = _read(dataset, rules, target=target, scale=scale, **reading)
+    scales = _scales(scale)
+    source = _read(dataset, rules, target=target, scales=scales, **reading)
     parts = divide(source, rules)
-    return _data(dataset, source, source.inputs.fit(parts.train), parts, scale)
+    return prepared(dataset_name(dataset), source, source.inputs.fit(parts.train), parts, scales)
 
 
 def load_folds(
-    dataset: str, *, folds: int, repeats: int = 1, scale: str = "standard", **arguments: Any
+    dataset: str, *, folds: int, repeats: int = 1, scale: str | Sequence[str] = "standard", **arguments: Any
 ) -> tuple[Data, ...]:
     """Read a data set, and split the rows outside its test part into the folds of a cross-validation.
 
@@ -125,14 +123,15 @@ def load_folds(
     rules = Rules(**splitting, folds=folds, repeats=repeats)
     if not rules.folds:
         raise RequestError("folds must be at least 2, got 0")
-    source = _read(dataset, rules, scale=scale, **reading)
+    name, scales = dataset_name(dataset), _scales(scale)
+    source = _read(dataset, rules, scales=scales, **reading)
     outer = divide(source, rules)
     pairs = splits.divide(source, outer.pool, rules)
     fitted = source.inputs.fit(outer.pool)
     # What the single split says of its training rows is not true of the folds'.
     said = tuple(splits.notes(source, pairs, rules))
     return tuple(
-        _data(dataset, source, fitted.refit(train), Parts(train, val, outer.test, said), scale) for train, val in pairs
+        prepared(name, source, fitted.refit(train), Parts(train, val, outer.test, said), scales) for train, val in pairs
     )
 
 
@@ -166,22 +165,28 @@ def dataset_name(dataset: str) -> str:
     return files.stem(dataset) if is_path(dataset) else dataset
 
 
+def _scales(given: str | Sequence[str]) -> list[str]:
+    scales = [given] if isinstance(given, str) else list(given)
+    for scale in scales:
+        if scale not in SCALES:
+            raise unknown("scale", scale, SCALES)
+    return scales
+
+
 def _read(
     dataset: str,
     rules: Rules,
     *,
     target: str | None = None,
-    scale: str = "standard",
+    scales: Sequence[str],
     data_dir: Path = Path("data"),
     offline: bool = False,
     options: Mapping[str, Any] | None = None,
     columns: Mapping[str, str] | None = None,
     given: Memory | None = None,
 ) -> Source:
-    if scale not in SCALES:
-        raise unknown("scale", scale, SCALES)
     if dataset == MEMORY:
-        return _checked(dataset, memory_source.read(given, target, rules, options or {}, columns or {}), rules, scale)
+        return _checked(dataset, memory_source.read(given, target, rules, options or {}, columns or {}), rules, scales)
     own = is_path(dataset)
     options = options or {}
     if not own and dataset not in DATASETS:
@@ -211,15 +216,16 @@ def _read(
         source = synthetic.draw(dataset, rules.seed, options)
     else:
         source = vision.read(dataset, Path(data_dir), offline)
-    return _checked(dataset, source, rules, scale)
+    return _checked(dataset, source, rules, scales)
 
 
-def _checked(dataset: str, source: Source, rules: Rules, scale: str) -> Source:
+def _checked(dataset: str, source: Source, rules: Rules, scales: Sequence[str]) -> Source:
     """Return a data set that has the parts and the scaling that are asked for, with a note if it has no test part."""
-    if scale in FOR_NUMBERS and source.pixel_max is not None:
-        raise RequestError(
-            f"{source.place} has pixels, and scale {scale!r} is for numbers: give --scale standard, unit or none"
-        )
+    for scale in scales:
+        if scale in FOR_NUMBERS and source.pixel_max is not None:
+            raise RequestError(
+                f"{source.place} has pixels, and scale {scale!r} is for numbers: give --scale standard, unit or none"
+            )
     if source.official:
         _validate_given_parts(dataset, source, rules)
     if rules.without_test:
@@ -237,62 +243,3 @@ def _validate_given_parts(dataset: str, source: Source, rules: Rules) -> None:
                 remedy = f"give --data n_{name}=N"
             kind = "validation" if name == "val" else "test"
             raise RequestError(f"{source.place} has {kind} rows of its own, so {name} {asked!r} has no place: {remedy}")
-
-
-def _data(dataset: str, source: Source, fitted: Inputs, parts: Parts, scale: str) -> Data:
-    """Return the parts of a data set, scaled by the training rows."""
-    rows = (parts.train, parts.val, parts.test)
-    raw = [fitted.take(part) for part in rows]
-    inputs = fit(scale, raw[0], source.pixel_max, source.channels)
-    digest = hashlib.sha256()
-    # Pixels are always scaled by an affine map, which can be inverted.
-    if source.pixel_max is None:
-        add_tensors(digest, zip(("x_train", "x_val", "x_test"), raw, strict=True))
-    x_train, x_val, x_test = map(inputs.apply, raw)
-    targets: Scaling | None = None
-    y = [source.y[part] for part in rows]
-    w_train, w_val, w_test = _weights(source, rows)
-    outputs = len(source.classes) or source.y.shape[1]
-    if source.task == "regression":
-        targets = fit("standard", y[0])
-        y = [targets.apply(part) for part in y]
-    first, *others = source.notes or ("",)
-    summary = (f"{first}; {fitted.summary}" if fitted.summary else first,) if first else ()
-    return Data(
-        name=dataset_name(dataset),
-        task=source.task,
-        x_train=x_train,
-        y_train=y[0],
-        x_val=x_val,
-        y_val=y[1],
-        x_test=x_test,
-        y_test=y[2],
-        outputs=outputs,
-        inputs=inputs,
-        targets=targets,
-        image_shape=source.image_shape,
-        classes=source.classes,
-        pixel_max=None if source.pixel_max is None else float(source.pixel_max),
-        target_names=source.target_names,
-        preprocessor=fitted.preprocessor,
-        notes=(*summary, *fitted.notes, *others, *scaling.notes(source.place, inputs, len(raw[0])), *parts.notes),
-        w_train=w_train,
-        w_val=w_val,
-        w_test=w_test,
-        raw="" if source.pixel_max is not None else digest.hexdigest(),
-    )
-
-
-def _weights(source: Source, rows: Sequence[Tensor]) -> list[Tensor | None]:
-    """Return the weights of the parts, divided by the mean weight of the training rows; None if there are no weights.
-
-    Raises:
-        RequestError: all rows of a part weigh nothing.
-    """
-    if source.weights is None:
-        return [None] * len(rows)
-    weights = [torch.from_numpy(source.weights)[part] for part in rows]
-    for name, part in zip(("training", "validation", "test"), weights, strict=True):
-        if len(part) and not part.any():
-            raise RequestError(f"{source.place}: the weights of all {name} rows are 0: there is nothing to measure")
-    return [(part / weights[0].mean()).float() for part in weights]

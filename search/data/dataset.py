@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 
 from torch import Tensor
 
@@ -39,6 +39,8 @@ class Data:
             rows; None if rows have no weights.
         folds: the data of each fold of a cross-validation, of which this is the first; () for a single split. All have
             the same test rows, features and outputs, but each is scaled by its own training rows.
+        scales: the data in each scale that trials may choose, of which this is the first; empty if all have this one.
+            Each fold has its own.
         raw: the SHA-256 of the inputs before scaling, by which rows are recognised that are scaled in another way; ""
             for pixels.
     """
@@ -64,11 +66,16 @@ class Data:
     w_val: Tensor | None = None
     w_test: Tensor | None = None
     folds: tuple[Data, ...] = ()
+    scales: Mapping[str, Data] = field(default_factory=dict)
     raw: str = ""
 
     def of(self, replicate: int) -> Data:
         """Return the data on which a replicate trains: replicates take the folds in turn."""
         return self.folds[replicate % len(self.folds)] if self.folds else self
+
+    def scaled(self, scale: object) -> Data:
+        """Return the data in the scale that a trial chose; these data if all trials have one scale."""
+        return self.scales.get(str(scale), self)
 
     @property
     def columns(self) -> tuple[Feature, ...]:
@@ -99,17 +106,17 @@ class Data:
         """Return 16 hex digits of the SHA-256 of the task and all tensors (name, type, shape, bytes), on any device."""
         digest = hashlib.sha256(self.task.encode())
         add_tensors(digest, self._tensors())
-        for fold in self.folds[1:]:
-            digest.update(fold.fingerprint().encode())
+        for other in (*self.folds[1:], *[*self.scales.values()][1:]):
+            digest.update(other.fingerprint().encode())
         return digest.hexdigest()[:16]
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for one in fields(self):
+            value = getattr(self, one.name)
             if isinstance(value, Tensor):
-                yield field.name, value
+                yield one.name, value
             elif isinstance(value, Scaling):
-                yield from ((f"{field.name}.{name}", tensor) for name, tensor in value.tensors.items())
+                yield from ((f"{one.name}.{name}", tensor) for name, tensor in value.tensors.items())
 
 
 def add_tensors(digest: hashlib._Hash, tensors: Iterable[tuple[str, Tensor]]) -> None:

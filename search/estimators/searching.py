@@ -20,7 +20,7 @@ from search.export.refit import refit, validate_refit
 from search.predict.conformal import with_scores
 from search.recipe import Recipe
 from search.study import identity
-from search.study.model import ensemble_of, model_of
+from search.study.model import ensemble_of, model_of, own_data
 from search.study.progress import Log
 from search.study.retrain import complete_trial, retrained
 from search.study.runner import RunOptions, run_study
@@ -145,7 +145,8 @@ def trained(study: BaseStudy, ensemble: int, log: Log | None, *, again: bool) ->
         members = [retrained(study, number, log)]
     if again:
         members, loss = refit(study, members, log), None
-    return with_scores(model_of(study, members[0]) if ensemble == 1 else ensemble_of(study, members, loss), study.data)
+    model = model_of(study, members[0]) if ensemble == 1 else ensemble_of(study, members, loss)
+    return with_scores(model, own_data(study, members[0]))
 
 
 def _digest(study: BaseStudy) -> str:

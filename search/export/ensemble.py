@@ -31,6 +31,7 @@ from search.study.progress import Log
 from search.study.retrain import Retrained, Retraining, complete_trial, retrain
 from search.train.losses import REGRESSION
 from search.train.metrics.objective import VAL_LOSS
+from search.train.program import SCALE
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -99,10 +100,16 @@ def choose(study: BaseStudy, count: int, log: Log | None = None) -> Ensemble:
 
 
 def candidates(study: BaseStudy) -> list[FrozenTrial]:
-    """Return the complete trials with the best first objective, at most `TRIALS`, the best first."""
+    """Return the complete trials with the best first objective, at most `TRIALS`, the best first.
+
+    Where trials choose their scale, they all have that of the best one: a model file has one scaling.
+    """
     complete = own_trials(study.optuna_study, [TrialState.COMPLETE])
     aim = study.objectives.first
-    return sorted(complete, key=lambda trial: (aim.loss(trial.values[0]), trial.number))[:TRIALS]
+    ranked = sorted(complete, key=lambda trial: (aim.loss(trial.values[0]), trial.number))
+    if study.space.scales:
+        ranked = [trial for trial in ranked if trial.params.get(SCALE) == ranked[0].params.get(SCALE)]
+    return ranked[:TRIALS]
 
 
 def select(predictions: Sequence[Tensor], loss: Loss, count: int) -> list[int]:
@@ -170,5 +177,5 @@ def _replicates(study: BaseStudy, trial: FrozenTrial) -> list[int]:
 
 
 def _predicted(study: BaseStudy, one: Retrained) -> Tensor:
-    outputs = one.network.predict(study.batches.x_val)[0, :, : study.data.outputs].double().cpu()
+    outputs = one.network.predict(one.network.batches.x_val)[0, :, : study.data.outputs].double().cpu()
     return outputs.softmax(1) if study.data.task == "classification" else outputs

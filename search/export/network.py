@@ -23,13 +23,14 @@ from search.predict.conformal import with_scores
 from search.show import html
 from search.storage.files import write_whole
 from search.storage.tracking import AUTO, required_uri
-from search.study.model import Chosen, ensemble_of, model_of
+from search.study.model import Chosen, ensemble_of, model_of, own_data
 from search.study.progress import Log
 from search.study.retrain import complete_trial, retrained
 from search.train.crew import one_thread
 from search.train.model_file import Meta, Model, load, save
 from search.train.model_parts import Threshold
 from search.train.model_titles import ensemble_title, trial_title
+from search.train.program import SCALE
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -141,6 +142,9 @@ def export(study: BaseStudy, options: ExportOptions, log: Log | None = None) -> 
         found = selection.choose(study, options.ensemble, log)
         members, val_loss = list(found.members), found.val_loss
         notes += _on(found, options.ensemble, folds=len(study.batches.folds))
+        if len(study.space.scales) > 1:
+            scale = members[0].network.program.structure[SCALE]
+            notes.append(f"chosen among trials of scale {scale}, that of the best trial: a file has one scaling")
     else:
         number = one_standard_error(study, log) if options.one_se else complete_trial(study, options.trial).number
         _validate_overwrite(options, trial_title(study.name, number))
@@ -149,34 +153,34 @@ def export(study: BaseStudy, options: ExportOptions, log: Log | None = None) -> 
         members, val_loss = [retrained(study, number, log)], None
         if options.ensemble is not None:
             notes.append("an ensemble of 1 is a single network: that of the best trial")
-    alone = options.ensemble in (None, 1)
+    alone, data = options.ensemble in (None, 1), own_data(study, members[0])
     decision: Threshold | None = None
     if options.refit and options.threshold is not None:
         # Afterwards, no rows are left to choose it on.
-        known = deciding.with_threshold(_model(study, members, val_loss, alone=alone), study.data, options.threshold)
+        known = deciding.with_threshold(_model(study, members, val_loss, alone=alone), data, options.threshold)
         assert known.meta.threshold is not None
         decision = known.meta.threshold.model_copy(update={"before_refit": True})
     if options.refit:
         before = members[0].val_loss if val_loss is None else val_loss
         members, val_loss = refit(study, members, log), None
-        rows = len(study.data.x_train) + len(study.data.x_val)
+        rows = len(data.x_train) + len(data.x_val)
         notes.append(_on_refit(members, rows, before))
     model = _model(study, members, val_loss, alone=alone)
     if options.calibrate:
-        model = calibrated(model, study.data)
+        model = calibrated(model, data)
         notes.append(_on_calibration(model))
     if decision is not None:
         model = replace(model, meta=model.meta.model_copy(update={"threshold": decision}))
     elif options.threshold is not None:
-        model = deciding.with_threshold(model, study.data, options.threshold)
+        model = deciding.with_threshold(model, data, options.threshold)
     if options.threshold is not None:
         notes += _on_threshold(model, options.format)
-    model = with_scores(model, study.data)
+    model = with_scores(model, data)
     (onnx_file.save if options.format == "onnx" else save)(options.file, model)
     description = options.file.with_suffix(".json")
     write_whole(description, (model.meta.stored(indent=2) + "\n").encode())
-    examples = study.data.inputs.invert(study.data.x_train[:_EXAMPLES])
-    table = "" if study.data.preprocessor is None else "new.csv" if study.memory else study.recipe.data.dataset
+    examples = data.inputs.invert(data.x_train[:_EXAMPLES])
+    table = "" if data.preprocessor is None else "new.csv" if study.memory else study.recipe.data.dataset
     return ExportedNetwork(options.file, description, model, examples, notes, table)
 
 

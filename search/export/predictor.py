@@ -9,7 +9,7 @@ from search.export.one_se import one_standard_error
 from search.predict import threshold as deciding
 from search.predict.conformal import with_scores
 from search.predict.predictor import Predictor
-from search.study.model import model_of
+from search.study.model import model_of, own_data
 from search.study.retrain import complete_trial, retrained
 from search.train.crew import one_thread
 
@@ -38,7 +38,8 @@ def predictor(
     if threshold is not None:
         deciding.validate(threshold, study.data)
     number = one_standard_error(study) if one_se else complete_trial(study, trial).number
-    model = model_of(study, retrained(study, number))
+    chosen = retrained(study, number)
+    model, data = model_of(study, chosen), own_data(study, chosen)
     if threshold is not None:
-        model = deciding.with_threshold(model, study.data, threshold)
-    return Predictor(with_scores(model, study.data))
+        model = deciding.with_threshold(model, data, threshold)
+    return Predictor(with_scores(model, data))

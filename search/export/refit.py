@@ -33,7 +33,7 @@ from search.train.batches import Batches
 from search.train.crew import side_by_side, threads
 from search.train.cut import cut
 from search.train.pack import Pack, Slot
-from search.train.program import Program
+from search.train.program import SCALE, Program
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -92,22 +92,28 @@ def refit(study: BaseStudy, chosen: Sequence[Chosen], log: Log | None = None) ->
     """
     for number in {one.trial for one in chosen}:
         validate_refit(study, number)
-    batches = Batches(joined(study.data), study.device)
     epochs = {one.trial: mean_best_epoch(study, one.trial) for one in chosen}
     slots, programs = [], {}
+    by_scale: dict[Value | None, Batches] = {}
+    batches: dict[int, Batches] = {}
     for one in chosen:
         params = numbered_trial(study, one.trial).params
         retraining = Retraining.of(study, one.trial, params, [one.replicate])
-        programs[id(retraining.program)] = retraining.program
-        slots.append((id(retraining.program), Slot(one.trial, one.replicate, retraining.values)))
+        program = retraining.program
+        programs[id(program)], scale = program, program.structure.get(SCALE)
+        if scale not in by_scale:
+            by_scale[scale] = Batches(joined(program.own(study.data)), study.device)
+        batches[id(program)] = by_scale[scale]
+        slots.append((id(program), Slot(one.trial, one.replicate, retraining.values)))
     workers = threads(study.device)
     jobs = [
-        partial(_train, programs[slots[part[0]][0]], batches, [slots[at][1] for at in part], epochs)
+        partial(_train, programs[key := slots[part[0]][0]], batches[key], [slots[at][1] for at in part], epochs)
         for part in cut(slots, study.width, workers)
     ]
     total = sum(epochs[one.trial] for one in chosen)
     fitted: dict[tuple[int, int], Pack] = {}
-    what = f"training on {batches.train_rows:,} training and validation rows"
+    rows = len(study.data.x_train) + len(study.data.x_val)
+    what = f"training on {rows:,} training and validation rows"
     with Steps(what, total, log=log) as steps, closing(side_by_side(jobs, workers)) as trained:
         for item in trained:
             if isinstance(item, int):

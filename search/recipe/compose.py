@@ -77,6 +77,15 @@ class Possible(Protocol):
         ...
 
 
+class Choosing(Possible, Protocol):
+    """The part of `Space` that loading the data needs."""
+
+    @property
+    def scales(self) -> Sequence[str]:
+        """The scalings among which trials choose; none if all have that of the recipe's data."""
+        ...
+
+
 @dataclass(frozen=True)
 class Context:
     """The `search.technique.StudyContext` of a study.
@@ -134,13 +143,21 @@ def _is_never_active(technique: Technique, space: Possible) -> bool:
 def load_prepared_data(
     recipe: Recipe,
     techniques: Sequence[Technique],
-    space: Possible,
+    space: Choosing,
     data_dir: Path,
     *,
     offline: bool,
     given: Memory | None = None,
 ) -> Data:
     """Load a recipe's data, and let each technique check the study and prepare the data, in order.
+
+    Args:
+        recipe: the recipe.
+        techniques: the techniques of the study.
+        space: the study's hyperparameters.
+        data_dir: the folder of the data sets that torchvision downloads.
+        offline: whether to download nothing.
+        given: data in memory.
 
     Raises:
         RequestError: the data cannot be loaded as asked (see `search.data.load`), or a technique cannot work here.
@@ -149,7 +166,7 @@ def load_prepared_data(
     spec = recipe.data
     arguments: dict[str, Any] = {
         "target": spec.target,
-        "scale": spec.scale,
+        "scale": space.scales or spec.scale,
         "split": spec.split,
         "val": spec.val,
         "test": spec.test,
@@ -172,6 +189,9 @@ def load_prepared_data(
 
 
 def _prepared(data: Data, techniques: Sequence[Technique], space: Possible) -> Data:
+    if data.scales:
+        by_scale = {scale: _prepared(one, techniques, space) for scale, one in data.scales.items()}
+        return replace(next(iter(by_scale.values())), scales=by_scale)
     for technique in techniques:
         validate_study([technique], techniques, data, space)
         if technique.prepare is not None and not _is_never_active(technique, space):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from search.data.scaling import SCALES
 from search.errors import RequestError, unknown
 from search.technique import Hyperparameter, Numeric, Structural, Technique, Value
 from search.train.activations import ACTIVATIONS
 from search.train.optimisers import OPTIMISERS
+from search.train.program import SCALE
 
 
 def parse_hidden(value: object) -> str:
@@ -30,15 +32,22 @@ CORE: Mapping[str, Hyperparameter] = {
 }
 
 
-def declare(techniques: Sequence[Technique]) -> dict[str, Hyperparameter]:
+def declare(techniques: Sequence[Technique], scale: str | None = None) -> dict[str, Hyperparameter]:
     """Return the declarations of the model's, the optimisers' and the techniques' hyperparameters, by name.
 
     An optimiser's hyperparameter exists only where that optimiser is chosen.
+
+    Args:
+        techniques: the techniques of the study.
+        scale: the scaling of trials that choose none, if trials may choose it; None if all have one.
 
     Raises:
         RequestError: a technique declares a name that is taken or is not an identifier, or refers to an unknown one.
     """
     declared: dict[str, Hyperparameter] = dict(CORE)
+    # A technique may have a hyperparameter of this name.
+    if scale is not None and not any(SCALE in technique.hyperparameters for technique in techniques):
+        declared[SCALE] = Structural(default=scale, choices=SCALES)
     choosers: dict[str, list[Value]] = {}
     specific: dict[str, Hyperparameter] = {}
     for chosen, optimiser in OPTIMISERS.items():

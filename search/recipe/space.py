@@ -22,6 +22,7 @@ from search.recipe.settings import ExplicitSettings, value_of
 from search.show import html, text
 from search.show.sheet import Sheet
 from search.technique import Hyperparameter, Numeric, Structural, Technique, Value
+from search.train.program import SCALE
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ class Space:
                 value where it cannot exist, or two techniques cannot be in one study.
         """
         compose.validate_techniques(techniques)
-        declared = declare(techniques)
+        tables: list[Mapping[str, object]] = [recipe.set, recipe.space, *(one.set for one in recipe.settings)]
+        tables += [table for one in techniques for table in (one.set, one.space)]
+        declared = declare(techniques, recipe.data.scale if any(SCALE in table for table in tables) else None)
         derived = {name: technique for technique in techniques for name in technique.derive}
         for name in (*recipe.set, *recipe.space):
             if name not in declared:
@@ -181,6 +184,13 @@ class Space:
             return next((value for value in reversed(possible) if value != neutral), possible[-1])
 
         return [self._values(lambda name: given[name] if name in given else most(name))]
+
+    @property
+    def scales(self) -> list[str]:
+        """The scalings of the inputs among which trials choose; none if all have that of the recipe's data."""
+        if SCALE not in self.declared or SCALE in self.owners:
+            return []
+        return list(map(str, self.possible(SCALE)))
 
     def longest(self) -> int:
         """Return the largest number of epochs that a trial may train."""

@@ -43,7 +43,7 @@ def describe(
     return {
         "recipe": f"{recipe.name}{f': {recipe.title}' if recipe.title else ''}",
         "techniques": " + ".join(recipe.techniques) or "none",
-        "data": f"{data.name}, {data.task}; {rows}; scaling: {recipe.data.scale}",
+        "data": f"{data.name}, {data.task}; {rows}; scaling: {' or '.join(space.scales) or recipe.data.scale}",
         "trials": tally(states) or "none",
         "epochs trained": epochs,
         "searched": ", ".join(space.searched) or "nothing",

@@ -43,41 +43,42 @@ class Chosen:
     count: int = 1
 
 
+def own_data(study: BaseStudy, chosen: Chosen) -> Data:
+    """Return the data on which a network was trained: its fold, in the scale of its trial."""
+    return chosen.network.program.own(study.data, chosen.replicate)
+
+
 def model_of(study: BaseStudy, chosen: Chosen) -> Model:
     """Return the model of a trial's network; an ensemble, if the trial has several networks that predict together.
 
     Raises:
         RequestError: the network is more than linear layers, activations and affine maps between them.
     """
-    program, networks = chosen.network.program, plain_networks(chosen)
+    program, networks, data = chosen.network.program, plain_networks(chosen), own_data(study, chosen)
     own = {"trial": chosen.trial, "val_loss": chosen.val_loss, "refit_epochs": chosen.refit_epochs}
-    scalings = _scalings(study.data.of(chosen.replicate))
     if len(networks) > 1:
-        return _joined(study, [(chosen, networks)], scalings, **own)
+        return _joined(study, data, [(chosen, networks)], **own)
     shape = {"widths": program.layout.widths, "activation": program.activation, "residual": program.joined}
-    return Model(_meta(study, **shape, **own), {**networks[0], **scalings})
+    return Model(_meta(study, data, **shape, **own), {**networks[0], **_scalings(data)})
 
 
 def ensemble_of(study: BaseStudy, members: Sequence[Chosen], val_loss: float | None) -> Model:
     """Return the model of an ensemble with this validation loss, None if its networks were trained on those rows.
 
-    In a cross-validation its members are of the first fold, because the file has one scaling.
+    Its members are of one scale, and in a cross-validation of the first fold, because the file has one scaling.
 
     Raises:
         RequestError: a network is more than linear layers, activations and affine maps between them.
     """
     each = [(one, plain_networks(one)) for one in members]
-    return _joined(study, each, _scalings(study.data), val_loss=val_loss)
+    return _joined(study, own_data(study, members[0]), each, val_loss=val_loss)
 
 
 def _joined(
-    study: BaseStudy,
-    members: Sequence[tuple[Chosen, Sequence[dict[str, Tensor]]]],
-    tensors: dict[str, Tensor],
-    **own: Any,
+    study: BaseStudy, data: Data, members: Sequence[tuple[Chosen, Sequence[dict[str, Tensor]]]], **own: Any
 ) -> Model:
     """Return the model of several networks: those of each member, which share its weight."""
-    described: list[Member] = []
+    tensors, described = _scalings(data), list[Member]()
     common = math.lcm(*(len(networks) for _, networks in members))
     for one, networks in members:
         for network in networks:
@@ -95,7 +96,7 @@ def _joined(
                 )
             )
     widths = study.data.features, study.data.outputs
-    return Model(_meta(study, format=2, widths=widths, activation="", members=tuple(described), **own), tensors)
+    return Model(_meta(study, data, format=2, widths=widths, activation="", members=tuple(described), **own), tensors)
 
 
 def plain_networks(chosen: Chosen) -> list[dict[str, Tensor]]:
@@ -115,8 +116,7 @@ def plain_networks(chosen: Chosen) -> list[dict[str, Tensor]]:
     return networks
 
 
-def _meta(study: BaseStudy, **own: Any) -> Meta:
-    data = study.data
+def _meta(study: BaseStudy, data: Data, **own: Any) -> Meta:
     return Meta(
         task=data.task,
         classes=data.classes,

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 class Retraining:
     """A trial to train again.
 
-    Retrainings of one program train in common packs, on the data of the first one's study; each replicate on its fold.
+    Retrainings of one program train in common packs, on the data of the first one's study; each replicate on its fold
+    and in the scale of the trial.
 
     Attributes:
         study: the study, which has the data, the device and the largest number of slots in a pack.
@@ -151,8 +152,9 @@ def _train_pack(owner: Retraining, slots: Sequence[Slot], epochs: Mapping[int, i
 
     After each epoch it can be stopped.
     """
+    data = owner.program.own(owner.study.batches, slots[0].replicate)
     left = owner.program.epochs * len(slots)
-    for trained in best_networks(owner.program, owner.study.batches.of(slots[0].replicate), slots, epochs):
+    for trained in best_networks(owner.program, data, slots, epochs):
         if trained is None:
             left -= len(slots)
             yield len(slots)

@@ -44,6 +44,7 @@ class Batches:
         classes: the names of the classes, () in regression.
         class_sizes: the number of training rows of each class, or the sum of their weights; () in regression.
         folds: the data of each fold of a cross-validation, this one first; only this one for a single split.
+        scales: the data in each scale that trials may choose; empty if all have this one.
         target_scale: the factors from standardised targets to the user's units, ``(padded outputs,)``; None in
             classification.
         target_shift: what is then added, ``(padded outputs,)``; None in classification.
@@ -70,6 +71,10 @@ class Batches:
         )
         self.train_rows = len(self.x_train)
         self.folds: tuple[Batches, ...] = (self, *(Batches(fold, device, dtype) for fold in data.folds[1:]))
+        self.scales: dict[str, Batches] = {
+            name: Batches(one, device, dtype) if number else self
+            for number, (name, one) in enumerate(data.scales.items())
+        }
 
     def fold(self, replicate: int) -> int:
         """Return the number of the fold on which a replicate trains."""
@@ -78,6 +83,10 @@ class Batches:
     def of(self, replicate: int) -> Batches:
         """Return the data on which a replicate trains."""
         return self.folds[self.fold(replicate)]
+
+    def scaled(self, scale: object) -> Batches:
+        """Return the data in the scale that a trial chose; these data if all trials have one scale."""
+        return self.scales.get(str(scale), self)
 
     def pad(self, rows: Tensor) -> Tensor:
         """Return rows as the network takes them: on the device, their width padded with zeros."""
@@ -90,7 +99,9 @@ class Batches:
         if self.device.type != "cpu" or self.dtype != data.x_train.dtype:
             return data
         x_train, x_val, x_test = (x[:, : self.features] for x in (self.x_train, self.x_val, self.x_test))
-        first = replace(data, x_train=x_train, x_val=x_val, x_test=x_test, folds=())
+        first = replace(data, x_train=x_train, x_val=x_val, x_test=x_test, folds=(), scales={})
+        scales = {name: first if one is self else one.shared(data.scales[name]) for name, one in self.scales.items()}
+        first = replace(first, scales=scales)
         others = [other.shared(fold) for other, fold in zip(self.folds[1:], data.folds[1:], strict=True)]
         return replace(first, folds=(first, *others)) if others else first
 
@@ -103,7 +114,7 @@ class Batches:
         for name in ("x_train", "y_train", "w_train", "x_val", "y_val", "w_val", "x_test", "y_test", "w_test"):
             if (part := getattr(self, name)) is not None:
                 setattr(first, name, part[:rows])
-        first.train_rows, first.folds = len(first.x_train), (first,)
+        first.train_rows, first.folds, first.scales = len(first.x_train), (first,), {}
         return first
 
     @property

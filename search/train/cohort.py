@@ -34,7 +34,7 @@ class Cohort:
 
     Args:
         members: the trials, of any signatures.
-        batches: the data on the device; a replicate trains on its fold of them.
+        batches: the data on the device; a replicate trains on its fold of them, in the scale of its trial.
         width: the largest number of slots in a pack.
         saved: saved packs that continue training; their members have been restored.
 
@@ -49,7 +49,7 @@ class Cohort:
         self.width, self._workers, self._device, self._batches = width, threads(batches.device), batches.device, batches
         programs = {id(member.program): member.program for member in members}
         folds = range(len(batches.folds))
-        self._work = {(key, k): slot_work(one, batches.of(k)) for key, one in programs.items() for k in folds}
+        self._work = {(key, k): slot_work(one, one.own(batches, k)) for key, one in programs.items() for k in folds}
         # The metrics of each replicate that has trained an epoch, by trial and epoch.
         self._pending: dict[tuple[int, int], dict[int, dict[str, float]]] = {}
         self.packs: list[Pack] = []
@@ -70,7 +70,8 @@ class Cohort:
 
     def _common(self, slot: Slot) -> tuple[Program, Batches]:
         """Return what the slots of a pack have in common with this one."""
-        return self.members[slot.trial].program, self._batches.of(slot.replicate)
+        program = self.members[slot.trial].program
+        return program, program.own(self._batches, slot.replicate)
 
     def _signature(self, slot: Slot) -> tuple[int, int]:
         return id(self.members[slot.trial].program), self._batches.fold(slot.replicate)

@@ -5,10 +5,10 @@ Tensors are named and shaped as in a `torch.nn.Sequential` of Linear and activat
 activations and those of the layer before are multiplied by ``1.factor`` and get ``1.shift`` added first, if it is the
 first layer.
 
-The file also holds ``inputs.shift`` and ``inputs.scale``, which turn a raw row into the network's inputs,
-``(raw - shift) / scale``. The map that `Meta.nonlinear` names then follows (`search.data.nonlinear`); normal scores have
-``inputs.quantiles`` (quantiles x features). For regression the file holds ``targets.shift`` and ``targets.scale``, which
-turn the network's output into values in the user's units, ``output * scale + shift``. A raw row of a table is the
+The file also holds ``inputs.shift`` and ``inputs.scale``, which turn a raw row into the network's inputs, ``(raw -
+shift) / scale``. The map that `Meta.nonlinear` names then follows (`search.data.nonlinear`); normal scores have
+``inputs.quantiles`` (quantiles x features). For regression the file holds ``targets.shift`` and ``targets.scale``,
+which turn the network's output into values in the user's units, ``output * scale + shift``. A raw row of a table is the
 numbers, ones and zeros that `Meta.columns` lists, and that `Meta.preprocessor` makes of the table's columns. Everything
 else is JSON under "regsearch" in the header of the file (`Meta`).
 

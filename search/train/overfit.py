@@ -34,7 +34,7 @@ class OneBatch(Batches):
 
     def __init__(self, data: Data, x: Tensor, y: Tensor, device: torch.device, steps: int) -> None:
         one_batch = replace(data, x_train=x, y_train=y, x_val=x, y_val=y, x_test=x, y_test=y)
-        super().__init__(replace(one_batch, w_train=None, w_val=None, w_test=None, folds=()), device)
+        super().__init__(replace(one_batch, w_train=None, w_val=None, w_test=None, folds=(), scales={}), device)
         self.rows = len(x)
         self.train_rows = len(x) * steps
 

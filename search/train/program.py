@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+from search.data import Data
 from search.technique import Technique, Value
 from search.technique.layout import Layout
 from search.train.batches import Batches
@@ -14,6 +16,10 @@ from search.train.metrics.metric import Metric
 from search.train.metrics.objective import VAL_LOSS, Objective
 from search.train.optimisers import OPTIMISERS, Optimiser
 from search.train.precision import Precision
+
+SCALE = "scale"
+"""The structural hyperparameter that chooses the scaling of the inputs, in studies that search it."""
+D = TypeVar("D", Data, Batches)
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,10 @@ class Program:
     metrics: tuple[Metric, ...] = ()
     objective: Objective = VAL_LOSS
     joined: tuple[int, ...] = ()
+
+    def own(self, data: D, replicate: int = 0) -> D:
+        """Return the data on which a replicate trains: its fold, in the scale of this program."""
+        return data.of(replicate).scaled(self.structure.get(SCALE))
 
     @classmethod
     def build(

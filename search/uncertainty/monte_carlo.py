@@ -144,7 +144,8 @@ def _networks(
 
 def _measure(study: BaseStudy, network: Retrained, passes: int, grid: Floats | None) -> Iterator[_Measured]:
     """Yield the measures of one network."""
-    data, batches, pack = study.data, study.batches, network.network
+    pack = network.network
+    data, batches = pack.program.own(study.data), pack.batches
     noise, curve = None, None
     if data.targets is not None:
         residuals = _numbers(data.targets.invert(data.y_train)) - _user_units(study, pack.predict(batches.x_train)[0])
