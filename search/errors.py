@@ -15,6 +15,18 @@ class RequestError(ValueError):
     """The request cannot be met as it stands. The command line exits with status 2."""
 
 
+class TechniqueError(RequestError):
+    """The code of a technique failed; `__cause__` is its own error.
+
+    Attributes:
+        status: the exit status of a command: 2 for the user's own code, 1 for a technique of the package.
+    """
+
+    def __init__(self, message: str, *, packaged: bool = False) -> None:
+        super().__init__(message)
+        self.status = 1 if packaged else 2
+
+
 class EnvironmentFault(RuntimeError):
     """The request is sound, but the machine fails. The command line exits with status 1."""
 

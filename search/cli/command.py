@@ -20,17 +20,19 @@ import typer
 from typer.exceptions import TyperException
 
 from search.cli import mistyped
-from search.errors import EnvironmentFault, RequestError, clip
+from search.errors import EnvironmentFault, RequestError, TechniqueError, clip
 
 INTERRUPTED = 130
 _PATIENCE = 3.0  # the most seconds that an interrupted command may take to end by itself
 _GO_ON = "interrupted: every finished trial is kept; run the same command again to go on"
+_FOR_THE_TRACEBACK = "for the traceback run it with `python -X dev`"
 
 
 def serve(app: typer.Typer, words: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; a failure is one line on stderr.
 
-    `typer.Context.obj` holds the words. ``python -X dev`` shows the traceback of an unexpected error.
+    `typer.Context.obj` holds the words. ``python -X dev`` shows the traceback of an unexpected error, and of an error
+    in the code of a technique.
     """
     with _Interrupts():
         return _serve(app, words)
@@ -57,6 +59,10 @@ def _serve(app: typer.Typer, words: Sequence[str] | None) -> int:
         sys.stdout.flush()
     except TyperException as error:
         return _fail(mistyped.sentence(error, words), 2)
+    except TechniqueError as error:
+        if sys.flags.dev_mode:
+            traceback.print_exception(error)
+        return _fail(f"{error}; {_FOR_THE_TRACEBACK}", error.status)
     except RequestError as error:
         return _fail(str(error), 2)
     except EnvironmentFault as error:
@@ -144,4 +150,4 @@ def _unforeseen(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     message = clip(f"{type(error).__name__}: {error}", 300)
-    return f"{message}{place}; for the traceback run it with `python -X dev`"
+    return f"{message}{place}; {_FOR_THE_TRACEBACK}"

@@ -13,7 +13,7 @@ import torch
 
 from search.data import Data, load, load_folds
 from search.data.memory import Memory
-from search.errors import RequestError
+from search.errors import RequestError, TechniqueError
 from search.technique import Hyperparameter, Structural, Technique, Value
 
 if TYPE_CHECKING:
@@ -223,5 +223,7 @@ def _naming(technique: Technique) -> Iterator[None]:
     """Turn a ValueError of a technique's hook into a RequestError that names the technique."""
     try:
         yield
+    except TechniqueError:
+        raise  # it names the technique's file
     except ValueError as error:
         raise RequestError(f"technique {technique.name!r}: {error}") from None

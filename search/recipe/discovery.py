@@ -16,6 +16,7 @@ import search.technique
 from search.errors import RequestError, unknown
 from search.storage import installed
 from search.technique import Technique
+from search.technique.guarded import guarded
 
 # The name of the package `objectives` where another package of that name comes first on `sys.path`.
 _OTHER_NAME = "regsearch_objectives"
@@ -108,6 +109,8 @@ def _reason(error: BaseException) -> str:
 def select(names: Sequence[str], outside: Sequence[Technique | Path | str]) -> list[Technique]:
     """Return the techniques of a study: the named ones in their order, then those from outside that have no name there.
 
+    Their hooks are guarded: an error inside one names its file and line (`search.technique.guarded`).
+
     A name is looked up in `objectives/`, among the techniques from outside, and in the entry points of installed
     packages (group ``regsearch.techniques``), of which only the named ones are loaded (contract C9, docs/design.md).
 
@@ -118,15 +121,17 @@ def select(names: Sequence[str], outside: Sequence[Technique | Path | str]) -> l
     Raises:
         RequestError: a name is unknown, or a file cannot be loaded.
     """
-    given = [t if isinstance(t, Technique) else load_technique(Path(t)) for t in outside]
-    known = discover()
+    given = [
+        guarded(one) if isinstance(one, Technique) else guarded(load_technique(Path(one)), Path(one)) for one in outside
+    ]
+    known = {name: guarded(technique, packaged=True) for name, technique in discover().items()}
     for technique in given:
         if technique.name in known:
             raise RequestError(f"technique {technique.name!r} is in the package already: give yours another name")
     known |= {technique.name: technique for technique in given}
     for entry in entry_points(group="regsearch.techniques"):
         if entry.name in names and entry.name not in known:
-            known[entry.name] = entry.load()
+            known[entry.name] = guarded(entry.load())
     for name in names:
         if name not in known:
             raise unknown("technique", name, known)
