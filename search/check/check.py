@@ -3,6 +3,7 @@
 A network, a loss and an optimiser that work bring the loss of a single batch to nearly zero, even if the batch is
 noise. A study that can't do so has a fault, and searching it would be a waste.
 
+    techniques from outside --> tried (`search.tryout`)
     study --> least regularised settings --> one batch, one of noise --> overfit --> fitted, or why not
 
 Nothing is written.
@@ -27,6 +28,7 @@ from search.technique import Value
 from search.train import streams
 from search.train.crew import one_thread
 from search.train.program import SCALE
+from search.tryout.tryout import Tried, try_outside
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -36,7 +38,8 @@ MOST_ROWS = 128
 
 @dataclass(frozen=True)
 class Check:
-    """The result of the check of a study; as text, a line for the settings, one for each batch and one for both.
+    """The result of the check of a study; as text, a line for each technique from outside, one for the settings,
+    one for each batch and one for both.
 
     Attributes:
         study: the name of the study.
@@ -44,6 +47,7 @@ class Check:
         rates: the learning rates that were tried, as one pack.
         data: the result for a batch of the data, the first one of replicate 0.
         noise: the result for a batch of normally distributed inputs with the same targets, shuffled.
+        tried: the techniques from outside the package, which were tried and keep the contracts.
     """
 
     study: str
@@ -51,6 +55,7 @@ class Check:
     rates: Sequence[float]
     data: Fit
     noise: Fit
+    tried: Sequence[Tried] = ()
 
     @property
     def fitted(self) -> bool:
@@ -78,7 +83,9 @@ class Check:
 
     def __repr__(self) -> str:
         settings = "".join(f", {name}={format_value(value)}" for name, value in self.values.items())
+        tried = "".join(f"{one}\n" for one in self.tried)
         return (
+            f"{tried}"
             f"{self.study}: one batch of {counted(self.data.rows, 'row')}, lr {format_span(self.rates)}{settings}\n"
             f"data:  {self.data}\n"
             f"noise: {self.noise}\n"
@@ -86,10 +93,12 @@ class Check:
         )
 
     def _repr_html_(self) -> str:
-        heading, *_ = str(self).splitlines()
+        heading = str(self).splitlines()[len(self.tried)]
         headings = ("batch", "", "loss", "threshold", "after steps", "lr", "")
         rows = [(name, *_fit(fit)) for name, fit in (("data", self.data), ("noise", self.noise))]
-        return html.block(html.table(Sheet(headings, rows, ("batch", ""), heading)), html.lines([self.meaning]))
+        return html.block(
+            html.table(Sheet(headings, rows, ("batch", ""), heading)), html.lines([self.meaning, *map(str, self.tried)])
+        )
 
     def outcome(self) -> dict[str, Any]:
         """Return the result as JSON can hold it."""
@@ -101,6 +110,7 @@ class Check:
             "noise": plain(asdict(self.noise)),
             "rates": [plain(rate) for rate in self.rates],
             "values": plain(self.values),
+            "tried": [asdict(one) for one in self.tried],
         }
 
 
@@ -116,7 +126,11 @@ def check(study: BaseStudy, log: Log | None = None) -> Check:
     Args:
         study: the study, to which nothing is written.
         log: gets lines on what is trained; by default they are shown on stderr.
+
+    Raises:
+        RequestError: a technique from outside breaks a contract.
     """
+    tried = try_outside(study)
     values = least_regularised(study.space)
     data, seed = study.data.scaled(values.get(SCALE)), study.recipe.seed
     order = streams.permutation(streams.key(seed, 0, "order", 0), len(data.x_train))
@@ -136,4 +150,4 @@ def check(study: BaseStudy, log: Log | None = None) -> Check:
     own = {name: values[name] for name in values if name in (*study.space.searched, *study.recipe.set)}
     for name in ("lr", "batch_size", "epochs"):
         own.pop(name, None)
-    return Check(study.name, own, subject.rates, of_data, of_noise)
+    return Check(study.name, own, subject.rates, of_data, of_noise, tried)

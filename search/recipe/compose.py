@@ -129,7 +129,7 @@ class Context:
         return self.space.possible(name)
 
 
-def _is_never_active(technique: Technique, space: Possible) -> bool:
+def is_never_active(technique: Technique, space: Possible) -> bool:
     """Return whether every hyperparameter that has a neutral value is at it or cannot exist (`Space.numeric`)."""
 
     def is_off(name: str, declaration: Hyperparameter) -> bool:
@@ -194,7 +194,7 @@ def _prepared(data: Data, techniques: Sequence[Technique], space: Possible) -> D
         return replace(next(iter(by_scale.values())), scales=by_scale)
     for technique in techniques:
         validate_study([technique], techniques, data, space)
-        if technique.prepare is not None and not _is_never_active(technique, space):
+        if technique.prepare is not None and not is_never_active(technique, space):
             with _naming(technique):
                 data = technique.prepare(data, Context(data, techniques, space))
     return data
@@ -213,7 +213,7 @@ def validate_study(checking: Sequence[Technique], techniques: Sequence[Technique
         RequestError: one of them cannot work in this study.
     """
     for technique in checking:
-        if technique.check is not None and not _is_never_active(technique, space):
+        if technique.check is not None and not is_never_active(technique, space):
             with _naming(technique):
                 technique.check(Context(data, techniques, space))
 

@@ -26,6 +26,7 @@ from search.study.study import BaseStudy
 from search.tracking.mirror import MlflowMirror
 from search.train.crew import one_thread
 from search.train.engine import load_kernels
+from search.tryout.tryout import try_outside
 from search.workers import team
 from search.workers.local import LocalEngine
 from search.workers.orders import ENGINES, Orders
@@ -109,7 +110,7 @@ def validate_run(study: BaseStudy, trials: int | None, options: RunOptions) -> C
         A function that makes the engine of the workers; None if this process does the work.
 
     Raises:
-        RequestError: an option is wrong.
+        RequestError: an option is wrong, or a technique from outside breaks a contract (`search.tryout`).
         EnvironmentFault: there is no cluster to run it on.
     """
     timeout, workers, engine = options.timeout, options.workers, options.engine
@@ -128,6 +129,7 @@ def validate_run(study: BaseStudy, trials: int | None, options: RunOptions) -> C
         raise unknown("engine", engine, ENGINES)
     if options.address is not None and engine != "ray":
         raise RequestError(f"address names a Ray cluster, so it needs engine ray, got engine {engine}")
+    try_outside(study)
     if engine == "local":
         data = None if study.memory is None else study.data
         return None if workers == 1 else lambda _: LocalEngine(workers, worker.__name__, data)

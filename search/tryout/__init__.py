@@ -1,0 +1,1 @@
+"""Trying a technique from outside the package on a tiny pack, before a study uses it."""
