@@ -34,7 +34,8 @@ _DIMS = "sum or average over the batch or the weights (dim 1), not over the slot
 _SAID = {
     "again": "gives another result in a second, equal training: it draws random numbers of its own, for which there are"
     " values.uniform and values.normal, or keeps something outside of values.state",
-    "beside other neighbours": f"gives a slot another result when the hyperparameters of its neighbours change: {_DIMS}",
+    "beside other neighbours": "gives a slot another result when the hyperparameters of its neighbours change:"
+    f" {_DIMS}",
     "in another place": "gives a slot another result in another place of a pack: use no index of slots, such as"
     " torch.arange(values.slots) or values['x'][0]",
     "without another replicate": "gives a slot another result without the slots of another replicate: each replicate"
