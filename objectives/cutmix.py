@@ -23,6 +23,7 @@ from torch import Tensor
 
 from search.technique import Numeric, StudyContext, Technique, Values
 from search.technique.layout import padded
+from search.technique.partners import of_partners
 
 
 def check(context: StudyContext) -> None:
@@ -33,7 +34,7 @@ def check(context: StudyContext) -> None:
 
 def mix_inputs(x: Tensor, values: Values) -> Tensor:
     """Return inputs with features of their partners, ``slots x batch x padded features``."""
-    return torch.where(_replaced(x.shape[1], x.shape[2], values), _of_partners(x, values), values.per_slot(x))
+    return torch.where(_replaced(x.shape[1], x.shape[2], values), of_partners(x, values), values.per_slot(x))
 
 
 def mix_targets(y: Tensor, values: Values) -> Tensor:
@@ -42,21 +43,13 @@ def mix_targets(y: Tensor, values: Values) -> Tensor:
     # The draws are those of the inputs, which are stored with padding.
     replaced = _replaced(y.shape[1], padded(width), values)[..., :width]
     share = replaced.sum(-1, keepdim=True).to(y.dtype) / width
-    return (1 - share) * values.per_slot(y) + share * _of_partners(y, values)
+    return (1 - share) * values.per_slot(y) + share * of_partners(y, values)
 
 
 def _replaced(batch: int, stored: int, values: Values) -> Tensor:
     """Return which features are replaced, ``slots x batch x stored features``."""
     chosen = values.uniform("rows", batch, 1) < values["cutmix"][:, None, None]
     return chosen & (values.uniform("features", batch, stored) < values.uniform("shares", batch, 1))
-
-
-def _of_partners(rows: Tensor, values: Values) -> Tensor:
-    """Return the rows ``groups or slots x batch x ...`` of each example's partner, ``slots x batch x ...``."""
-    order = values.draws("partners", rows.shape[1]).argsort(dim=-1, stable=True)
-    if len(rows) != len(order):
-        order = order[values.group_of]
-    return values.per_slot(rows.gather(1, order[..., None].expand_as(rows)))
 
 
 technique = Technique(

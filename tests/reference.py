@@ -123,7 +123,7 @@ def train(
         build: a function that builds another network of the same modules.
         rows: a function that picks the training rows from all rows in random order.
         inputs: a function that changes the features of a training minibatch.
-        targets: a function that changes the one-hot targets of a training minibatch.
+        targets: a function that changes the targets of a training minibatch, one-hot ones of classes.
         extra_loss: a function of a further training pass, the minibatch's features and the predictions, which returns
             a loss term.
         again: a function that takes further passes after the first backward pass, and leaves the gradient of the step.
@@ -167,7 +167,7 @@ def train(
             if inputs is not None:
                 features = inputs(features)
             if targets is not None:
-                truth = targets(F.one_hot(truth, data.outputs).to(dtype))
+                truth = targets(truth if data.task == "regression" else F.one_hot(truth, data.outputs).to(dtype))
             opt.zero_grad()
 
             def objective(features: Tensor, truth: Tensor = truth) -> tuple[Tensor, Tensor | None]:

@@ -73,8 +73,9 @@ def validate_refit(study: BaseStudy, number: int) -> None:
         RequestError: a technique refuses; the message names it.
     """
     values = complete_values(study, number, numbered_trial(study, number).params)
+    data, techniques = joined(study.data), study.techniques
     try:
-        compose.validate_study(study.techniques, study.techniques, joined(study.data), _OneTrial(study, values))
+        compose.validate_study(techniques, techniques, data, _OneTrial(study, values), study.loss)
     except RequestError as error:
         raise RequestError(f"refit of trial {number} on training and validation rows: {error}") from None
 

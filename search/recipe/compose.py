@@ -15,6 +15,7 @@ from search.data import Data, load, load_folds
 from search.data.memory import Memory
 from search.errors import RequestError, TechniqueError
 from search.technique import Hyperparameter, Structural, Technique, Value
+from search.train import losses
 
 if TYPE_CHECKING:
     from search.recipe import Recipe
@@ -94,11 +95,13 @@ class Context:
         data: the data set on which the study trains.
         members: the study's techniques, in order.
         space: the study's hyperparameters.
+        loss: the name of the training loss.
     """
 
     data: Data
     members: Sequence[Technique]
     space: Possible
+    loss: str
 
     @property
     def techniques(self) -> Sequence[str]:
@@ -182,25 +185,28 @@ def load_prepared_data(
         "given": given,
     }
     if not spec.folds:
-        return _prepared(load(spec.dataset, **arguments), techniques, space)
+        return _prepared(load(spec.dataset, **arguments), techniques, space, recipe.loss)
     loaded = load_folds(spec.dataset, folds=spec.folds, repeats=spec.repeats, **arguments)
-    folds = tuple(_prepared(fold, techniques, space) for fold in loaded)
+    folds = tuple(_prepared(fold, techniques, space, recipe.loss) for fold in loaded)
     return replace(folds[0], folds=folds)
 
 
-def _prepared(data: Data, techniques: Sequence[Technique], space: Possible) -> Data:
+def _prepared(data: Data, techniques: Sequence[Technique], space: Possible, loss: str | None) -> Data:
     if data.scales:
-        by_scale = {scale: _prepared(one, techniques, space) for scale, one in data.scales.items()}
+        by_scale = {scale: _prepared(one, techniques, space, loss) for scale, one in data.scales.items()}
         return replace(next(iter(by_scale.values())), scales=by_scale)
+    loss = losses.named(loss, data)
     for technique in techniques:
-        validate_study([technique], techniques, data, space)
+        validate_study([technique], techniques, data, space, loss)
         if technique.prepare is not None and not is_never_active(technique, space):
             with _naming(technique):
-                data = technique.prepare(data, Context(data, techniques, space))
+                data = technique.prepare(data, Context(data, techniques, space, loss))
     return data
 
 
-def validate_study(checking: Sequence[Technique], techniques: Sequence[Technique], data: Data, space: Possible) -> None:
+def validate_study(
+    checking: Sequence[Technique], techniques: Sequence[Technique], data: Data, space: Possible, loss: str
+) -> None:
     """Let some of a study's techniques check the study.
 
     Args:
@@ -208,6 +214,7 @@ def validate_study(checking: Sequence[Technique], techniques: Sequence[Technique
         techniques: all techniques of the study.
         data: the data set on which the study trains.
         space: the study's hyperparameters.
+        loss: the name of the training loss.
 
     Raises:
         RequestError: one of them cannot work in this study.
@@ -215,7 +222,7 @@ def validate_study(checking: Sequence[Technique], techniques: Sequence[Technique
     for technique in checking:
         if technique.check is not None and not is_never_active(technique, space):
             with _naming(technique):
-                technique.check(Context(data, techniques, space))
+                technique.check(Context(data, techniques, space, loss))
 
 
 @contextmanager

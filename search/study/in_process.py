@@ -69,4 +69,4 @@ def _search(study: BaseStudy, budget: int, observer: Observer, *, extend: bool) 
 def _validate(study: BaseStudy, space: Space) -> None:
     """Let the techniques check a space on every fold of the data."""
     for data in study.data.folds or (study.data,):
-        compose.validate_study(study.techniques, study.techniques, data, space)
+        compose.validate_study(study.techniques, study.techniques, data, space, study.loss)

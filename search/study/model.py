@@ -13,9 +13,8 @@ from torch import Tensor
 
 from search.data import Data
 from search.errors import RequestError
-from search.train.averages import together
 from search.train.model_file import Meta, Model
-from search.train.model_parts import Member, NonlinearInputs, PlainNetwork
+from search.train.model_parts import Member, NonlinearInputs
 from search.train.pack import Pack
 
 if TYPE_CHECKING:
@@ -106,14 +105,13 @@ def plain_networks(chosen: Chosen) -> list[dict[str, Tensor]]:
         RequestError: they do not predict what the trial does.
     """
     pack = chosen.network
-    networks = pack.plain_weights(0)
-    if not _predict_like(networks, pack):
+    if not _predicts_plainly(pack):
         names = "+".join(technique.name for technique in pack.program.techniques)
         raise RequestError(
             f"trial {chosen.trial} uses {names}, whose network is more than linear layers, activations and affine maps:"
             " a model file holds nothing else (a technique says its map by the hook `affine`)"
         )
-    return networks
+    return pack.plain_weights(0)
 
 
 def _meta(study: BaseStudy, data: Data, **own: Any) -> Meta:
@@ -141,18 +139,12 @@ def _scalings(data: Data) -> dict[str, Tensor]:
     return tensors
 
 
-def _predict_like(networks: Sequence[dict[str, Tensor]], pack: Pack) -> bool:
-    """Return whether these layers predict what the pack does; a technique may change the predictions as well."""
-    x, program, layout = pack.batches.x_val, pack.program, pack.program.layout
-    each = [
-        PlainNetwork.of(tensors, layout.widths, program.activation, program.joined).forward(x[:, : layout.widths[0]])
-        for tensors in networks
-    ]
-    predictions = each[0]
-    if len(each) > 1:
-        predictions = together(each, pack.batches.outputs, classes=pack.batches.task == "classification")
-    atol = 1e-3 * float(predictions.abs().mean())
-    return torch.allclose(predictions, pack.predict(x)[0, :, : layout.widths[-1]], rtol=1e-3, atol=atol)
+def _predicts_plainly(pack: Pack) -> bool:
+    """Return whether the layers predict what the pack does; a technique may change the predictions as well."""
+    x = pack.batches.x_val
+    plain = pack.predict_plainly(0, x)
+    atol = 1e-3 * float(plain.abs().mean())
+    return torch.allclose(plain, pack.predict(x)[0, :, : plain.shape[1]], rtol=1e-3, atol=atol)
 
 
 def _version() -> str:

@@ -66,6 +66,7 @@ class StudyContext(Protocol):
         techniques: the names of the study's techniques, in order.
         train_rows: the possible numbers of training rows in an epoch, the largest first. There may be several, and
             fewer than the data set has, where a technique's `rows` hook chooses some.
+        loss: the name of the training loss, such as "cross_entropy" or "mse".
     """
 
     @property
@@ -76,6 +77,9 @@ class StudyContext(Protocol):
 
     @property
     def train_rows(self) -> Sequence[int]: ...
+
+    @property
+    def loss(self) -> str: ...
 
     def possible(self, name: str) -> list[Value]:
         """Return the values that a hyperparameter may take: its one value, its choices, or its range's two ends."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from search.train import averages
 from search.train.batches import Batches, Targets
 from search.train.initial import initial_weights
+from search.train.model_parts import PlainNetwork
 from search.train.plain import plain_weights
 from search.train.precision import products
 from search.train.program import Program
@@ -171,6 +172,23 @@ class Pack:
             plain_weights(self.program, self.batches, one, self._replicates, slot)
             for one in averages.evaluated(self.program, state)
         ]
+
+    def predict_plainly(self, slot: int, x: Tensor) -> Tensor:
+        """Return what the networks of `plain_weights` predict for a slot, ``rows x outputs``.
+
+        That is what `predict` returns, unless a technique does more in evaluation than its `affine` hook says.
+
+        Args:
+            slot: the slot.
+            x: the inputs, ``rows x padded features``.
+        """
+        program, widths = self.program, self.program.layout.widths
+        each = [
+            PlainNetwork.of(tensors, widths, program.activation, program.joined).forward(x[:, : widths[0]])
+            for tensors in self.plain_weights(slot)
+        ]
+        classes = self.batches.task == "classification"
+        return each[0] if len(each) == 1 else averages.together(each, self.batches.outputs, classes=classes)
 
     def rest(self, device: torch.device | str) -> None:
         """Free what only training needs, such as the gradient, and move the state to a device."""

@@ -12,7 +12,6 @@ from search.errors import RequestError, TechniqueError, clip
 from search.technique import Numeric, Structural, Technique
 from search.technique.guarded import Hook, hooks_of
 from search.train.engine import Engine
-from search.train.model_parts import PlainNetwork
 from search.train.pack import Pack
 from search.tryout.bench import EPOCHS, REPLICATES, Bench, Numbers
 from search.tryout.compare import Training, difference, trained
@@ -247,14 +246,7 @@ def _apart(one: Training, other: Training, first: int = 0) -> str | None:
 @torch.no_grad()
 def _predicts_plainly(pack: Pack) -> bool:
     """Return whether the layers that are exported predict what a pack does in evaluation."""
-    layout, x = pack.program.layout, pack.batches.x_val
-    predicted = pack.predict(x)
-    for slot in range(len(pack.slots)):
-        plain = pack.plain_weights(slot)
-        layers = [
-            (plain[f"{2 * layer}.weight"].to(x), plain[f"{2 * layer}.bias"].to(x)) for layer in range(layout.layers)
-        ]
-        expected = PlainNetwork(pack.program.activation, layers).forward(x[:, : layout.widths[0]])
-        if not torch.allclose(predicted[slot, :, : layout.widths[-1]], expected, rtol=_CLOSE, atol=_CLOSE):
-            return False
-    return True
+    x, outputs = pack.batches.x_val, pack.batches.outputs
+    predicted = pack.predict(x)[..., :outputs]
+    plain = torch.stack([pack.predict_plainly(slot, x) for slot in range(len(pack.slots))])
+    return torch.allclose(predicted, plain, rtol=_CLOSE, atol=_CLOSE)

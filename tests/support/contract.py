@@ -81,7 +81,7 @@ class Bench:
         data, names = _data(self.case.data), [technique.name for technique in self.techniques]
         for technique in self.techniques:
             if technique.prepare is not None:
-                data = technique.prepare(data, Fixed(data, self.structure, names))
+                data = technique.prepare(data, Fixed(data, self.structure, names, self.loss))
         return data
 
     @property

@@ -38,6 +38,7 @@ class Fixed:
     data: Data
     values: Mapping[str, Value]
     techniques: Sequence[str]
+    loss: str
 
     def possible(self, name: str) -> list[Value]:
         return [self.values[name]]
@@ -63,7 +64,7 @@ def make_pack(
     values = {**STRUCTURE, **structure}
     for technique in techniques:
         if technique.prepare is not None:
-            data = technique.prepare(data, Fixed(data, values, [one.name for one in techniques]))
+            data = technique.prepare(data, Fixed(data, values, [one.name for one in techniques], loss))
     batches = Batches(data, device, dtype)
     program = Program.build(values, tuple(slots[0]), techniques, batches, loss=loss, seed=seed)
     return Pack(program, batches, [Slot(t, r, values) for r in replicates for t, values in enumerate(slots)])
