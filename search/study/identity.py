@@ -16,6 +16,7 @@ from search.recipe.schema import DataSet
 from search.recipe.space import Space
 from search.record.objectives import VAL_LOSS
 from search.storage.fields import Part
+from search.technique import Hyperparameter, Value
 from search.train.metrics.objective import Direction
 
 IDENTITY = "identity"
@@ -51,7 +52,9 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
     """Return every field that changes a study's results, as text."""
     fields = {name: _text(value) for name, value in _changed(recipe, _ALWAYS).items() if name not in _FREE}
     fields["pruner"] = _text(_changed(recipe.pruner, _ALWAYS_OF_PRUNER))
-    fields |= {f"set {name}": _text(value) for name, value in space.fixed.items()}
+    # A hyperparameter that was declared later is left out at its default, for the same reason as a later field.
+    fixed = {name: value for name, value in space.fixed.items() if not _is_as_before(space.declared[name], value)}
+    fields |= {f"set {name}": _text(value) for name, value in fixed.items()}
     if not space.settings:
         fields |= {f"space {name}": as_text(value) for name, value in space.searched.items()}
     if recipe.sampler == "grid":
@@ -142,6 +145,10 @@ def free_name(study: str, taken: list[str]) -> str:
     while f"{study}-{number}" in taken:
         number += 1
     return f"{study}-{number}"
+
+
+def _is_as_before(declared: Hyperparameter, value: Value) -> bool:
+    return declared.later and value == declared.fixed
 
 
 def _changed(part: Part, always: Collection[str]) -> dict[str, Any]:

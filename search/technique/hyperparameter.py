@@ -29,6 +29,8 @@ class Numeric:
         whole: whether only whole numbers are allowed, as for a patience in epochs.
         stronger: the direction in which the regularisation grows stronger, if there is one.
         when: the condition for the hyperparameter to exist, as values of others: ``{"optimizer": ("sgd",)}``.
+        later: whether studies may have been stored before it was declared. At its default it is then left out of a
+            study's identity, so that those studies open as before. It must have no range of its own.
     """
 
     low: float | None = None
@@ -43,6 +45,7 @@ class Numeric:
     whole: bool = False
     stronger: Literal["up", "down"] | None = None
     when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    later: bool = False
 
     @property
     def fixed(self) -> Value | None:
@@ -87,6 +90,7 @@ class Structural:
         neutral: the value at which the technique does nothing, if there is one.
         searched: whether a study searches the choices by default.
         when: the condition for the hyperparameter to exist, as in `Numeric`.
+        later: whether studies may have been stored before it was declared, as in `Numeric`.
     """
 
     default: Value
@@ -97,6 +101,7 @@ class Structural:
     neutral: Value | None = None
     searched: bool = False
     when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    later: bool = False
 
     @property
     def fixed(self) -> Value | None:

@@ -1,7 +1,8 @@
 """Studies of version 0.1.0, in `made-by-0.1.0/`: each opens, goes on, is replayed and is reported as before.
 
-The database holds `l2-wine` (6 trials), `rates-wine` (the two settings of `rates.toml`, then called `[[rows]]`) and
-`front` (4 trials of two objectives).
+`optuna.db` holds `l2-wine` (6 trials), `rates-wine` (the two settings of `rates.toml`, then called `[[rows]]`) and
+`front` (4 trials of two objectives). `techniques.db` holds `techniques` (8 trials of `lr_schedule+dropout`), whose
+techniques have got more hyperparameters and choices since.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ from search.record.stored import stored_recipe
 from search.tracking.plan import plan_trial
 
 MADE = Path(__file__).with_name("made-by-0.1.0")
-FINISHED = {"l2-wine": 6, "rates-wine": 2, "front": 4}
+FINISHED = {"l2-wine": 6, "rates-wine": 2, "front": 4, "techniques": 8}
 
 
 @pytest.fixture
-def storage(in_an_empty_folder: Path) -> str:
-    """The URL of a copy of the database."""
-    for name in ("optuna.db", "rates.toml"):
-        shutil.copy(MADE / name, in_an_empty_folder)
-    return f"sqlite:///{in_an_empty_folder}/optuna.db"
+def storage(in_an_empty_folder: Path, request: pytest.FixtureRequest) -> str:
+    """The URL of a copy of the database that holds the study of the test."""
+    for path in MADE.iterdir():
+        shutil.copy(path, in_an_empty_folder)
+    parameters = getattr(request.node, "callspec", None)
+    techniques = parameters is not None and parameters.params["name"] == "techniques"
+    return f"sqlite:///{in_an_empty_folder}/{'techniques' if techniques else 'optuna'}.db"
 
 
 @pytest.mark.parametrize("name", FINISHED)

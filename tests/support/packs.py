@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from search.data import Data
-from search.technique import Technique, Value
+from search.technique import Structural, Technique, Value
 from search.train.batches import Batches
 from search.train.compiled import toolchain
 from search.train.engine import Engine
@@ -60,14 +60,22 @@ def make_pack(
     seed: int = 0,
     **structure: Value,
 ) -> Pack:
-    """Build a pack with one slot for each pair of values and replicate; trials are numbered in the order given."""
-    values = {**STRUCTURE, **structure}
+    """Build a pack with one slot for each pair of values and replicate; trials are numbered in the order given.
+
+    Structural hyperparameters that are not given are at their defaults.
+    """
+    values = {**STRUCTURE, **_defaults(techniques), **structure}
     for technique in techniques:
         if technique.prepare is not None:
             data = technique.prepare(data, Fixed(data, values, [one.name for one in techniques], loss))
     batches = Batches(data, device, dtype)
     program = Program.build(values, tuple(slots[0]), techniques, batches, loss=loss, seed=seed)
     return Pack(program, batches, [Slot(t, r, values) for r in replicates for t, values in enumerate(slots)])
+
+
+def _defaults(techniques: Sequence[Technique]) -> dict[str, Value]:
+    own = [(name, one) for technique in techniques for name, one in technique.hyperparameters.items()]
+    return {name: one.default for name, one in own if isinstance(one, Structural)}
 
 
 def with_engine(pack: Pack, engine: Engine) -> Pack:

@@ -124,3 +124,12 @@ def test_a_huge_number_is_a_number_or_refused() -> None:
     assert Numeric().validate("it", 10**300) == 1e300
     with pytest.raises(RequestError, match="takes a number"):
         Numeric().validate("it", 10**400)
+
+
+def test_what_a_technique_got_later_is_not_searched_by_default() -> None:
+    """Otherwise the identity, and the sampler's draws, of stored studies would change."""
+    late = [one for technique in discover().values() for one in technique.hyperparameters.values() if one.later]
+    assert late
+    for one in late:
+        assert one.fixed is not None
+        assert not one.searched if isinstance(one, Structural) else one.low is None
