@@ -16,7 +16,8 @@ from search.technique import Hyperparameter, Numeric, Structural, Value
 def default_range(name: str, declaration: Hyperparameter) -> Range | None:
     """Return the range over which a technique's hyperparameter is searched by default, or None if it is fixed."""
     if isinstance(declaration, Structural):
-        return Range(choices=declaration.choices) if declaration.searched else None
+        choices = declaration.choices if declaration.searched is True else declaration.searched
+        return Range(choices=choices) if choices else None
     if declaration.low is None or declaration.high is None:
         return None
     return Range.parse({"low": declaration.low, "high": declaration.high, "log": declaration.log}, f"range of {name}")

@@ -88,7 +88,7 @@ class Structural:
         minimum, maximum: the smallest and the largest whole number allowed.
         parse: a function that turns a value into its standard form, or raises ValueError with the rule.
         neutral: the value at which the technique does nothing, if there is one.
-        searched: whether a study searches the choices by default.
+        searched: whether a study searches the choices by default, or those of them that it searches.
         when: the condition for the hyperparameter to exist, as in `Numeric`.
         later: whether studies may have been stored before it was declared, as in `Numeric`.
     """
@@ -99,7 +99,7 @@ class Structural:
     maximum: int = 10**9
     parse: Callable[[object], Value] | None = None
     neutral: Value | None = None
-    searched: bool = False
+    searched: bool | tuple[Value, ...] = False
     when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
     later: bool = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,6 +70,38 @@ def test_exponential_and_cosine_over_a_whole_training() -> None:
     assert rates("cosine", eta_min_fraction=[0.0, 0.05])[:, 1].tolist() == pytest.approx(theirs, rel=1e-9)
 
 
+@pytest.mark.parametrize(("first", "growth"), [(1, 1), (7, 1), (1, 2), (10, 2), (3, 5), (89, 3)])
+def test_warm_restarts_over_a_whole_training(first: int, growth: int) -> None:
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = lr_scheduler.CosineAnnealingWarmRestarts(optimiser, first, growth, eta_min=0.05)
+    theirs = []
+    for step in range(EPOCHS * STEPS):
+        optimiser.step()
+        epoch, within = divmod(step, STEPS)
+        # torch counts cycles by a logarithm, which a fraction must not bring below the number of a new cycle.
+        scheduler.step(epoch + within / STEPS if within else epoch)
+        theirs.append(optimiser.param_groups[0]["lr"])
+    numbers = {"restart_epochs": [2.0, first], "restart_factor": [3.0, growth], "eta_min_fraction": [0.0, 0.05]}
+    assert rates("warm_restarts", **numbers)[:, 1].tolist() == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+
+
+def test_flat_cosine_and_coslog4_over_a_whole_training() -> None:
+    """Against the equations of RealMLP, and for a flat part that is not a half."""
+    shares = [step / (EPOCHS * STEPS) for step in range(EPOCHS * STEPS)]
+    numbers = {"flat_fraction": [0.5, 0.0, 0.8, 1.0], "eta_min_fraction": [0.0, 0.0, 0.3, 0.0]}
+    found = rates("flat_cosine", **numbers).T.tolist()
+    assert found[0] == pytest.approx([math.cos((max(1, 2 * t) - 1) * math.pi) / 2 + 0.5 for t in shares], abs=1e-12)
+    assert found[1] == pytest.approx([math.cos(t * math.pi) / 2 + 0.5 for t in shares], abs=1e-12)
+    falling = [math.cos(max(0, t - 0.8) / 0.2 * math.pi) / 2 + 0.5 for t in shares]
+    assert found[2] == pytest.approx([0.3 + 0.7 * one for one in falling], abs=1e-12)
+    assert found[3] == [1.0] * len(shares)
+    waves = [(1 - math.cos(2 * math.pi * math.log2(1 + 15 * t))) / 2 for t in shares]
+    assert rates("coslog4", eta_min_fraction=[0.2, 0.0])[:, 1].tolist() == pytest.approx(waves, abs=1e-12)
+    # It is 0 at 0, 1/15, 3/15 and 7/15 of training, and 1 in between.
+    assert [wave for t, wave in zip(shares, waves, strict=True) if t in (0.0, 1 / 15, 0.2)] == pytest.approx([0] * 3)
+    assert sum(a < b > c for a, b, c in zip(waves, waves[1:], waves[2:], strict=False)) == 4
+
+
 @pytest.mark.parametrize("pct", [0.0, 0.001, 1 / 630, 0.25, 0.5, 0.9985, 1.0])
 def test_one_cycle_over_a_whole_training(pct: float) -> None:
     def make(optimiser: torch.optim.Optimizer) -> Any:
@@ -105,6 +138,13 @@ def test_a_rate_has_the_same_bits_at_any_place() -> None:
         "exponential": {"exponential_gamma": 0.9 + 0.1 * drawn[0]},
         "cosine": {"eta_min_fraction": drawn[0]},
         "one_cycle": {"pct_start": drawn[0], "div_factor": 1 + 50 * drawn[1], "final_div_factor": 1 + 1e4 * drawn[2]},
+        "warm_restarts": {
+            "restart_epochs": (1 + 20 * drawn[0]).floor(),
+            "restart_factor": (1 + 3 * drawn[1]).floor(),
+            "eta_min_fraction": drawn[2],
+        },
+        "flat_cosine": {"flat_fraction": drawn[0], "eta_min_fraction": drawn[1]},
+        "coslog4": {"eta_min_fraction": drawn[0]},
     }
     for schedule, own in numbers.items():
         given = {name: values.tolist() for name, values in (own | {"warmup": 10 * drawn[5]}).items()}
@@ -146,10 +186,17 @@ def test_the_rate_is_recorded_where_it_changes_and_slots_change_nothing(tmp_path
     changes: dict[str, Any] = {
         "techniques": ["lr_schedule"],
         "settings": [{"set": {"lr_schedule": schedule}} for schedule in SCHEDULES],
-        "set": {"epochs": 6, "hidden": "16", "batch_size": 50, "step_size": 2, "plateau_patience": 1},
+        "set": {
+            "epochs": 6,
+            "hidden": "16",
+            "batch_size": 50,
+            "step_size": 2,
+            "plateau_patience": 1,
+            "restart_epochs": 2,
+        },
         "space": {},
         "replicates": 2,
-        "trials": 6,
+        "trials": len(SCHEDULES),
     }
     study = small(tmp_path, storage="wide.db", **changes).run(observers=[Quiet()])
     assert outcome(small(tmp_path, storage="narrow.db", slots=2, **changes).run(observers=[Quiet()])) == outcome(study)
@@ -165,6 +212,8 @@ def test_the_rate_is_recorded_where_it_changes_and_slots_change_nothing(tmp_path
     [
         ({"lr_schedule": "step", "step_size": 6}, "step_size must be < epochs (6), got 6"),
         ({"lr_schedule": "reduce_on_plateau", "plateau_patience": 9}, "plateau_patience must be < epochs (6), got 9"),
+        ({"lr_schedule": "warm_restarts", "restart_epochs": 6}, "restart_epochs must be < epochs (6), got 6"),
+        ({"lr_schedule": "cosine", "flat_fraction": 0.5}, "flat_fraction exists only where lr_schedule is flat_cosine"),
         ({"lr_schedule": "constant", "warmup": 7.5}, "warmup must be <= epochs (6), got 7.5"),
         ({"lr_schedule": "cosine", "step_size": 3}, "step_size exists only where lr_schedule is step"),
     ],
@@ -180,3 +229,14 @@ def test_the_recipe_may_be_short(tmp_path: Path) -> None:
     recipe = Recipe.load("lr_schedule").but("test", set={"epochs": 10})
     study = Study(recipe, storage=f"sqlite:///{tmp_path}/study.db", tracking_uri=None, device="cpu")
     assert study.space.longest() == 10
+
+
+def test_a_study_searches_the_later_schedules_only_if_it_names_them(tmp_path: Path) -> None:
+    """A study of the technique searches what it did when it had no others; a study may name any of them."""
+    usual = small(tmp_path, techniques=["lr_schedule"], set={"epochs": 40}, space={}).space.possible("lr_schedule")
+    assert usual == ["constant", "step", "exponential", "cosine", "one_cycle", "reduce_on_plateau"]
+    named = ["cosine", "warm_restarts", "flat_cosine", "coslog4"]
+    space = {"lr_schedule": {"choices": named}, "restart_epochs": {"low": 5, "high": 20}}
+    study = small(tmp_path, techniques=["lr_schedule"], set={"epochs": 40}, space=space)
+    assert study.space.possible("lr_schedule") == named
+    assert study.space.possible("restart_epochs") == [5, 20]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,14 @@ from support.contract import Case
 from torch.optim import lr_scheduler
 
 STEPS = 4  # steps of an epoch: 100 rows in minibatches of 32
+EQUATIONS: Mapping[str, Callable[[float, Mapping[str, Any]], float]] = {
+    "flat_cosine": lambda t, values: (
+        1 - (1 - math.cos(math.pi * max(0.0, t - values["flat_fraction"]) / (1 - values["flat_fraction"]))) / 2
+    ),
+    "coslog4": lambda t, values: (
+        1 - (1 - values["eta_min_fraction"]) * (1 + math.cos(2 * math.pi * math.log2(1 + 15 * t))) / 2
+    ),
+}
 
 
 def plain(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
@@ -19,6 +28,7 @@ def plain(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
     optimiser, warming = (torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0) for _ in range(2))
     by_epoch: lr_scheduler.LRScheduler | None = None
     by_step: lr_scheduler.LRScheduler | None = None
+    restarting: lr_scheduler.CosineAnnealingWarmRestarts | None = None
     plateau: lr_scheduler.ReduceLROnPlateau | None = None
     if schedule == "step":
         by_epoch = lr_scheduler.StepLR(optimiser, int(values["step_size"]), values["step_gamma"])
@@ -36,6 +46,12 @@ def plain(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
             div_factor=values["div_factor"],
             final_div_factor=values["final_div_factor"],
         )
+    elif schedule == "warm_restarts":
+        restarting = lr_scheduler.CosineAnnealingWarmRestarts(
+            optimiser, int(values["restart_epochs"]), int(values["restart_factor"]), values["eta_min_fraction"]
+        )
+    elif schedule in EQUATIONS:
+        by_step = lr_scheduler.LambdaLR(optimiser, lambda step: EQUATIONS[schedule](step / (epochs * STEPS), values))
     elif schedule == "reduce_on_plateau":
         plateau = lr_scheduler.ReduceLROnPlateau(
             optimiser,
@@ -54,6 +70,8 @@ def plain(values: Mapping[str, Any], _draws: Draws) -> dict[str, Any]:
         warming.step()
         if by_step is not None and step + 1 < epochs * STEPS:
             by_step.step()
+        if restarting is not None:
+            restarting.step((step + 1) / STEPS)
         if rising is not None:
             rising.step()
         return factor
@@ -92,6 +110,18 @@ CASES = [
             )
         ),
     ),
+    case(
+        "warm_restarts",
+        {"restart_epochs": 2, "restart_factor": 1, "eta_min_fraction": 0.0, "warmup": 0.0},
+        {"restart_epochs": 1, "restart_factor": 2, "eta_min_fraction": 0.2, "warmup": 1.0},
+    ),
+    case(
+        "flat_cosine",
+        {"flat_fraction": 0.5, "eta_min_fraction": 0.0, "warmup": 0.0},
+        {"flat_fraction": 0.0, "eta_min_fraction": 0.0, "warmup": 1.0},
+        epochs=3,
+    ),
+    case("coslog4", {"eta_min_fraction": 0.0, "warmup": 0.0}, {"eta_min_fraction": 0.3, "warmup": 1.0}, epochs=3),
     # With a threshold that no epoch reaches, no epoch improves.
     case(
         "reduce_on_plateau",
