@@ -26,6 +26,7 @@ class Commands(LazyGroup):
         "run": ("search.run", _STUDIES),
         "report": ("search.report.__main__", _ANSWERS),
         "compare": ("search.compare.__main__", _ANSWERS),
+        "ablate": ("search.ablate.__main__", _ANSWERS),
         "replay": ("search.replay.__main__", _ANSWERS),
         "export": ("search.export.__main__", _ANSWERS),
         "predict": ("search.predict.__main__", _ANSWERS),

@@ -8,7 +8,7 @@ study.best, study.trials(), study.curves()
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +23,14 @@ from search.study.study import BaseStudy
 if TYPE_CHECKING:
     import pandas as pd
 
+    from search.ablate.result import Ablation
     from search.check.check import Check
     from search.export.network import ExportedNetwork
     from search.predict.new_rows import Rows
     from search.predict.predictor import Predictor
     from search.replay.result import Replay
     from search.report.build import Report
+    from search.technique import Value
     from search.uncertainty.result import Uncertainty
 
 
@@ -176,6 +178,26 @@ class Study(BaseStudy):
         from search.replay.replay import replay
 
         return replay(self, trial)
+
+    def ablate(
+        self,
+        trial: int | None = None,
+        *,
+        replicates: int | None = None,
+        pairs: int = 3,
+        values: Mapping[str, Value] | None = None,
+    ) -> Ablation:
+        """Find out which techniques mattered, by switching each one around a trial: `search.ablate.ablate`.
+
+        Args:
+            trial: the number of the trial; by default the best one.
+            replicates: the number of fresh replicates of the trial and of each variant; by default 10.
+            pairs: how many of the strongest techniques are switched in all combinations; 0 for none.
+            values: hyperparameters at which techniques that the trial does not use are switched on.
+        """
+        from search.ablate.ablate import ablate
+
+        return ablate(self, trial, replicates=replicates, pairs=pairs, values=values)
 
     def uncertainty(
         self, trial: int | None = None, *, passes: int = 100, activations: Sequence[str] = ()

@@ -22,7 +22,7 @@ from scipy.special import stdtr, stdtrit
 from torch import Tensor
 
 from search.compare.crossed import CONFIDENCE, Floats
-from search.compare.pairs import Arm, Difference, Interval, Pair
+from search.compare.pairs import Arm, Difference, Interval, Pair, weighted
 from search.compare.scoring import Scoring
 from search.data import Data
 from search.data.folds import overlap
@@ -75,8 +75,8 @@ class AcrossFolds(Scoring):
     def interval(self, arm: Arm) -> Interval:
         return self._interval(arm.scores, 1)
 
-    def difference(self, first: Arm, second: Arm, family: int) -> Difference:
-        return self.of_values(first.scores - second.scores, family)
+    def contrast(self, arms: Sequence[Arm], weights: Sequence[float], family: int = 1) -> Difference:
+        return self.of_values(weighted([arm.scores for arm in arms], weights), family)
 
     def loss_interval(self, arm: Arm) -> Interval:
         return self._interval(arm.losses, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from search.storage import database
 from search.study.results import count_finished
 from search.study.study import BaseStudy
 from search.train import evaluate
+from search.train.batches import Batches, Targets
 from search.train.pack import Pack
 from search.train.precision import products
 
@@ -52,31 +53,40 @@ def measure(study: BaseStudy, trial: FrozenTrial, label: str, networks: Sequence
         return replace(arm, scores=of_folds, losses=fold_losses)
     with database.faults(study.storage):
         readings = count_reading(study.optuna_study)
-    losses, scores, predictions = zip(*(_examples(pack) for pack in networks), strict=True)
-    batches = networks[0].batches
-    weights = None if batches.test.weights is None else batches.test.weights.double().cpu()
-    targets = evaluate.truth(batches, batches.test.values).cpu()
-    return replace(
-        arm,
-        losses=np.stack(losses),
-        scores=np.stack(scores),
-        readings=readings,
-        measured=scoring.measure(targets, torch.cat(predictions), weights),
-    )
+    return of_rows(replace(arm, readings=readings), networks, scoring, lambda batches: (batches.x_test, batches.test))
 
 
-def _examples(network: Pack) -> tuple[Floats, Floats, Tensor]:
-    """Return loss and score of each test example, ``(examples,)``, and the predictions, ``1 x examples x outputs``.
+def of_rows(
+    arm: Arm, networks: Sequence[Pack], scoring: Scoring, rows: Callable[[Batches], tuple[Tensor, Targets]]
+) -> Arm:
+    """Return a trial with the measures of its networks on some rows.
+
+    Args:
+        arm: the trial.
+        networks: its networks, one for each replicate.
+        scoring: what verdicts are on.
+        rows: returns the inputs and the targets of the rows; all networks have the same ones.
+    """
+    x, y = rows(networks[0].batches)
+    losses, scores, predictions = zip(*(_examples(pack, x, y) for pack in networks), strict=True)
+    weights = None if y.weights is None else y.weights.double().cpu()
+    targets = evaluate.truth(networks[0].batches, y.values).cpu()
+    measured = scoring.measure(targets, torch.cat(predictions), weights)
+    return replace(arm, losses=np.stack(losses), scores=np.stack(scores), measured=measured)
+
+
+def _examples(network: Pack, x: Tensor, y: Targets) -> tuple[Floats, Floats, Tensor]:
+    """Return loss and score of each example, ``(examples,)``, and the predictions, ``1 x examples x outputs``.
 
     With weights, they are those numbers of each example that have the weighted mean m, to first order:
     ``m + w / mean(w) * (value - m)``.
     """
     program, batches = network.program, network.batches
     with products(program.precision, batches.device):
-        predictions = network.predict(batches.x_test)
-        loss, score = evaluate.per_example(program, batches, predictions, batches.y_test)
-    if batches.w_test is not None:
-        loss, score = (_weighted(values, batches.w_test.double()) for values in (loss, score))
+        predictions = network.predict(x)
+        loss, score = evaluate.per_example(program, batches, predictions, y.values)
+    if y.weights is not None:
+        loss, score = (_weighted(values, y.weights.double()) for values in (loss, score))
     return loss[0].cpu().numpy(), score[0].cpu().numpy(), evaluate.readable(batches, predictions).cpu()
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from search.compare.crossed import Floats, crossed, unseen
 from search.train.metrics.bootstrap import Draws
 
@@ -122,6 +124,11 @@ def mean_interval(cells: Floats, family: int = 1) -> Interval:
     estimate = crossed(cells)
     low, high = estimate.interval(family)
     return Interval(float(estimate.value), float(low), float(high))
+
+
+def weighted(tables: Sequence[Floats], weights: Sequence[float]) -> Floats:
+    """Return the weighted sum of tables of one shape, for which pairs of cells stay paired."""
+    return np.tensordot(np.asarray(weights), np.stack(tables), 1)
 
 
 def mean_difference(cells: Floats, family: int) -> Difference:

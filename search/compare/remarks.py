@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from search.compare.pairs import Arm, Pair
 from search.compare.scoring import Scoring
+from search.show.text import enumerated
 
 _MOST_OF_VARIANCE = 0.5  # the share of the variance from which a remark is made
 
@@ -35,7 +36,7 @@ def _shared(pairs: Sequence[Pair]) -> list[str]:
     """Say what paired replicates have in common, in one line for all pairs that have the same in common."""
     groups: dict[tuple[str, str], list[str]] = {}
     for pair in pairs:
-        key = _enumerated(pair.shared.parts), pair.shared.unshared
+        key = enumerated(pair.shared.parts), pair.shared.unshared
         groups.setdefault(key, []).append(pair.names)
     lines = []
     for (parts, unshared), names in groups.items():
@@ -55,11 +56,6 @@ def _dominated(pairs: Sequence[Pair]) -> list[str]:
     if not shares:
         return []
     return [
-        f"{_enumerated(shares)} of the variance of the difference comes from the choice of test rows: more test rows "
+        f"{enumerated(shares)} of the variance of the difference comes from the choice of test rows: more test rows "
         "would narrow the interval, more replicates would hardly do so"
     ]
-
-
-def _enumerated(words: Sequence[str]) -> str:
-    """Join words as ``a, b and c``."""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

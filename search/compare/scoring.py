@@ -24,6 +24,7 @@ from search.compare.pairs import (
     accuracy_interval,
     mean_difference,
     mean_interval,
+    weighted,
 )
 from search.errors import RequestError, unknown
 from search.study.study import BaseStudy
@@ -64,12 +65,22 @@ class Scoring(ABC):
         """Return a trial's value with its own interval."""
 
     @abstractmethod
-    def difference(self, first: Arm, second: Arm, family: int) -> Difference:
-        """Return the difference of two trials, with an interval that is one of a family of so many."""
+    def contrast(self, arms: Sequence[Arm], weights: Sequence[float], family: int = 1) -> Difference:
+        """Return the weighted sum of some trials' values, with an interval that is one of a family of so many.
+
+        Args:
+            arms: the trials.
+            weights: the weight of each; their sum is 0, so that the result is a difference.
+            family: the number of intervals that hold together.
+        """
 
     @abstractmethod
     def remarks(self, arms: Sequence[Arm], pairs: Sequence[Pair]) -> list[str]:
         """Return what a reader should know about the intervals, a line each."""
+
+    def difference(self, first: Arm, second: Arm, family: int = 1) -> Difference:
+        """Return the first trial's value minus the second's, like `contrast`."""
+        return self.contrast((first, second), (1.0, -1.0), family)
 
     def loss_interval(self, arm: Arm) -> Interval:
         """Return a trial's loss with its own interval."""
@@ -105,7 +116,10 @@ class Accuracy(Scoring):
     def interval(self, arm: Arm) -> Interval:
         return accuracy_interval(arm.scores)
 
-    def difference(self, first: Arm, second: Arm, family: int) -> Difference:
+    def contrast(self, arms: Sequence[Arm], weights: Sequence[float], family: int = 1) -> Difference:
+        return mean_difference(weighted([100 * arm.scores for arm in arms], weights), family)
+
+    def difference(self, first: Arm, second: Arm, family: int = 1) -> Difference:
         return accuracy_difference(first.scores, second.scores, family)
 
     def remarks(self, arms: Sequence[Arm], pairs: Sequence[Pair]) -> list[str]:
@@ -133,8 +147,8 @@ class RootMeanSquare(Scoring):
     def interval(self, arm: Arm) -> Interval:
         return mean_interval(root(arm.scores))
 
-    def difference(self, first: Arm, second: Arm, family: int) -> Difference:
-        return mean_difference(root(first.scores) - root(second.scores), family)
+    def contrast(self, arms: Sequence[Arm], weights: Sequence[float], family: int = 1) -> Difference:
+        return mean_difference(weighted([root(arm.scores) for arm in arms], weights), family)
 
     def remarks(self, arms: Sequence[Arm], pairs: Sequence[Pair]) -> list[str]:
         del arms, pairs
@@ -180,8 +194,8 @@ class MeanOverRows(_OfMetric):
     def interval(self, arm: Arm) -> Interval:
         return mean_interval(_cells(arm))
 
-    def difference(self, first: Arm, second: Arm, family: int) -> Difference:
-        return mean_difference(_cells(first) - _cells(second), family)
+    def contrast(self, arms: Sequence[Arm], weights: Sequence[float], family: int = 1) -> Difference:
+        return mean_difference(weighted([_cells(arm) for arm in arms], weights), family)
 
 
 class Resampled(_OfMetric):
@@ -196,8 +210,8 @@ class Resampled(_OfMetric):
         found = bootstrap(_draws(arm))
         return Interval(found.value, *found.interval())
 
-    def difference(self, first: Arm, second: Arm, family: int) -> Difference:
-        found = bootstrap(_draws(first).minus(_draws(second)))
+    def contrast(self, arms: Sequence[Arm], weights: Sequence[float], family: int = 1) -> Difference:
+        found = bootstrap(Draws.combined([_draws(arm) for arm in arms], weights))
         effect = found.value / found.spread if found.spread > 0 else None
         interval = Interval(found.value, *found.interval(family))
         return Difference(interval, found.p(family), effect, 1 - found.share)

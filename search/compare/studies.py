@@ -168,9 +168,7 @@ def _entries(studies: Sequence[BaseStudy], replicates: int) -> list[_Entry]:
     for place, study in enumerate(studies):
         trial = complete_trial(study, None)
         own = Retraining.of(study, trial.number, trial.params, range(FRESH, FRESH + replicates))
-        # The metrics that the search watched each epoch are not needed; above all, the test split is not to be read.
-        deciding = tuple(one for one in own.program.metrics if one.name == own.program.objective.name)
-        program = replace(own.program, seed=studies[0].recipe.seed, watch=(), metrics=deciding)
+        program = replace(own.program.deciding(), seed=studies[0].recipe.seed)
         # Trials of one signature share a program and so train in common packs, whichever study they are from.
         program = next((one.program for one in entries if _is_same(one, study, program)), program)
         # Two studies may have chosen trials of the same number.

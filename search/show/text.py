@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -27,8 +27,17 @@ def trial_name(number: int, params: Mapping[str, Any], setting: str = "") -> str
     >>> trial_name(12, {"l2": 0.00031, "optimizer": "sgd"})
     'trial-12 l2=3.1e-4 optimizer=sgd'
     """
-    parts = [setting] if setting else [f"{name}={_short(value)}" for name, value in params.items()]
-    return " ".join([f"trial-{number}", *parts])[:200]
+    return " ".join(filter(None, [f"trial-{number}", setting or assignments(params)]))[:200]
+
+
+def assignments(params: Mapping[str, Any]) -> str:
+    """Return hyperparameters with their values as text, ``l2=3.1e-4 optimizer=sgd``."""
+    return " ".join(f"{name}={_short(value)}" for name, value in params.items())
+
+
+def enumerated(words: Sequence[str]) -> str:
+    """Join words as ``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
 
 
 def _short(value: Any) -> str:

@@ -7,18 +7,20 @@ no networks: whatever needs one trains it here.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
 from search.errors import RequestError, counted
 from search.record.curves import CURVES, Curves
 from search.record.own import is_own
-from search.record.summary import best_epochs
+from search.record.summary import best_epochs, objectives
 from search.study.model import Chosen
 from search.study.progress import Log, Steps
 from search.technique import Value
@@ -26,12 +28,15 @@ from search.train.cohort import Cohort
 from search.train.crew import side_by_side, threads
 from search.train.cut import cut
 from search.train.member import Member
+from search.train.metrics.objective import VAL_LOSS
 from search.train.pack import Pack, Slot
 from search.train.program import Program
-from search.train.sampling import best_networks
+from search.train.sampling import best_networks, objective_curves
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +106,49 @@ def retrain(retrainings: Sequence[Retraining], what: str, log: Log | None = None
         what: a line that says what is trained.
         log: gets this line and others on the progress; by default they are shown on stderr, as `Steps` does.
     """
+    epochs_wanted = {one.trial: one.epoch for one in retrainings if one.epoch is not None}
+    yield from _in_packs(retrainings, partial(_train_pack, epochs=epochs_wanted), what, log)
+
+
+def retrain_objectives(
+    retrainings: Sequence[Retraining], what: str, log: Log | None = None
+) -> dict[int, NDArray[np.float64]]:
+    """Train trials again, and return the objective of each one's replicates at their best epochs, ``(replicates,)``.
+
+    In a cross-validation that is the epoch with the best mean of the trial's replicates (contract C8), whatever the
+    record says: so trials at other values than their own are taken by the same rule as those at their own.
+
+    Args:
+        retrainings: trials of one study, each with a number of its own.
+        what, log: see `retrain`.
+
+    Returns:
+        By trial, in the order of its replicates; infinite, with the sign of the worst, where one never was finite.
+    """
+    first = retrainings[0].study.objectives.first
+    curves = {(slot.trial, slot.replicate): curve for slot, curve in _in_packs(retrainings, _curves_of, what, log)}
+    found = {}
+    for one in retrainings:
+        rows = np.stack([curves[one.trial, replicate] for replicate in one.replicates], 1)
+        # The loss is there twice if it is the objective.
+        names, kept = ((VAL_LOSS.name,), rows[:1]) if first.is_loss else ((VAL_LOSS.name, first.name), rows)
+        found[one.trial] = objectives(Curves(names, kept), first)
+    return found
+
+
+def _in_packs(
+    retrainings: Sequence[Retraining],
+    train: Callable[[Retraining, Sequence[Slot]], Generator[Item | int]],
+    what: str,
+    log: Log | None,
+) -> Generator[Item]:
+    """Train trials in packs, side by side on the cores of the CPU, and yield what `train` yields of a pack.
+
+    Args:
+        retrainings: the trials.
+        train: trains some slots of a retraining's program; it also yields numbers of epochs that are done.
+        what, log: see `retrain`.
+    """
     owners = {id(one.program): one for one in reversed(retrainings)}
     slots = [
         (
@@ -113,8 +161,7 @@ def retrain(retrainings: Sequence[Retraining], what: str, log: Log | None = None
     workers = threads(retrainings[0].study.device)
     width = min(one.study.width for one in retrainings)
     packs = [(owners[slots[part[0]][0][0]], [slots[place][1] for place in part]) for part in cut(slots, width, workers)]
-    epochs_wanted = {one.trial: one.epoch for one in retrainings if one.epoch is not None}
-    jobs = [partial(_train_pack, owner, chosen, epochs_wanted) for owner, chosen in packs]
+    jobs = [partial(train, owner, chosen) for owner, chosen in packs]
     epochs = sum(owner.program.epochs * len(chosen) for owner, chosen in packs)
     with Steps(what, epochs, log=log) as steps, closing(side_by_side(jobs, workers)) as trained:
         for item in trained:
@@ -162,6 +209,12 @@ def _train_pack(owner: Retraining, slots: Sequence[Slot], epochs: Mapping[int, i
             (slot,) = trained.pack.slots
             yield Retrained(slot.trial, slot.replicate, *trained)
     yield left
+
+
+def _curves_of(owner: Retraining, slots: Sequence[Slot]) -> Generator[tuple[Slot, NDArray[np.float32]] | int]:
+    """Train a pack and yield the curves of its slots; before them, numbers of epochs that have been trained."""
+    for trained in objective_curves(owner.program, owner.study.batches.of(slots[0].replicate), slots):
+        yield len(slots) if trained is None else trained
 
 
 def retrained(study: BaseStudy, number: int, log: Log | None = None) -> Chosen:

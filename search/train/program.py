@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from search.data import Data
@@ -128,6 +128,10 @@ class Program:
             objective=objective,
             joined=_joined(active, structure, widths),
         )
+
+    def deciding(self) -> Program:
+        """Return the program without the metrics that do not decide which epoch is the best, above all of test rows."""
+        return replace(self, watch=(), metrics=tuple(one for one in self.metrics if one.name == self.objective.name))
 
 
 def _joined(techniques: Sequence[Technique], structure: Mapping[str, Value], widths: Sequence[int]) -> tuple[int, ...]:

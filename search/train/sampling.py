@@ -14,7 +14,9 @@ import math
 from collections.abc import Generator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from search.train.batches import Batches
@@ -70,6 +72,34 @@ def best_networks(
         yield None
     for name in sorted(best):
         yield best[name]
+
+
+def objective_curves(
+    program: Program, batches: Batches, slots: Sequence[Slot]
+) -> Generator[tuple[Slot, NDArray[np.float32]] | None]:
+    """Train slots, and yield each one with its validation loss and its objective after each epoch, ``2 x epochs``.
+
+    A slot that a technique stops keeps its last values until the last epoch. Before that, None is yielded after each
+    epoch, so that the caller can stop the training.
+
+    Args:
+        program: the program of the slots.
+        batches: the data on the device.
+        slots: the slots.
+    """
+    pack = Pack(program, batches, slots)
+    curves = np.empty((len(slots), 2, program.epochs), np.float32)
+    stopped = np.zeros(len(slots), bool)
+    for epoch in range(program.epochs):
+        measured = pack.run_epoch()
+        now = torch.stack([measured["val_loss"].float(), measured[program.objective.name].float()], 1).cpu().numpy()
+        curves[:, :, epoch] = np.where(stopped[:, None], curves[:, :, epoch - 1], now)
+        stopped |= [slot in pack.stopped for slot in pack.slots]
+        yield None
+        if stopped.all():
+            curves[:, :, epoch + 1 :] = curves[:, :, epoch, None]
+            break
+    yield from zip(pack.slots, curves, strict=True)
 
 
 def monte_carlo(network: Pack, x: Tensor, passes: int) -> Tensor:

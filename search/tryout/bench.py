@@ -116,10 +116,11 @@ def small(data: Data, *, awkward: bool) -> Data:
         parts[f"y_{name}"] = getattr(data, f"y_{name}")[rows.to(data.y_train.device)]
         weights = getattr(data, f"w_{name}")
         parts[f"w_{name}"] = None if weights is None else weights[rows.to(weights.device)]
-    fewer = replace(data, folds=(), **parts)
+    fewer = replace(data, folds=(), scales={}, **parts)
     if kept is None:
         return fewer
-    inputs = Scaling(*(part[kept[0].to(part.device)] for part in (data.inputs.shift, data.inputs.scale)))
+    shift, scale = (part[kept[0].to(part.device)] for part in (data.inputs.shift, data.inputs.scale))
+    inputs = Scaling(shift, scale)
     return replace(fewer, inputs=inputs, image_shape=kept[1])
 
 

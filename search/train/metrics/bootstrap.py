@@ -18,7 +18,7 @@ about the bootstrap" (The American Statistician 69, 2015), section 5.3, for the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,9 +54,13 @@ class Draws:
     counts: NDArray[np.int64]
     rows: int
 
-    def minus(self, other: Draws) -> Draws:
-        """Return the differences from another trial, whose draws are the same."""
-        return Draws(self.values - other.values, self.drawn - other.drawn, self.counts, self.rows)
+    @staticmethod
+    def combined(trials: Sequence[Draws], weights: Sequence[float]) -> Draws:
+        """Return the weighted sum of some trials' draws, which are of the same rows and replicates."""
+        first, pairs = trials[0], list(zip(weights, trials, strict=True))
+        values = np.sum([weight * one.values for weight, one in pairs], axis=0)
+        drawn = np.sum([weight * one.drawn for weight, one in pairs], axis=0)
+        return Draws(values, drawn, first.counts, first.rows)
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def test_a_difference_is_taken_within_draws() -> None:
     rng = np.random.default_rng(2)
     y, p = torch.tensor(rng.integers(0, 2, 50)), torch.tensor(rng.dirichlet(np.ones(2), size=(3, 50)))
     found = draw(METRICS["val_roc_auc"], y, p, draws=100)
-    nothing = bootstrap(found.minus(draw(METRICS["val_roc_auc"], y, p.clone(), draws=100)))
+    nothing = bootstrap(Draws.combined((found, draw(METRICS["val_roc_auc"], y, p.clone(), draws=100)), (1, -1)))
     assert (nothing.value, *nothing.interval(), nothing.p()) == (0.0, 0.0, 0.0, 1.0)
 
 

@@ -1,0 +1,115 @@
+"""What an ablation says: a verdict on each technique and each pair, in a sentence with its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search.ablate.switches import Switch
+from search.compare.pairs import format_figures
+from search.record.ablation import HELPS, HURTS, UNDECIDED, WOULD_HELP, WOULD_HURT, Effect, Interaction, Measured
+from search.show.text import assignments, enumerated
+from search.train.metrics.objective import Objective
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Words:
+    """How the numbers of an ablation are put into words.
+
+    Attributes:
+        aim: the objective.
+        unit: what follows a value, such as " points".
+        networks: the number of networks of each variant.
+        family: the number of techniques for which p values are adjusted.
+    """
+
+    aim: Objective
+    unit: str
+    networks: int
+    family: int
+
+    def effect(self, switch: Switch, objective: float | None, found: Measured | None, diverged: int) -> Effect:
+        """Return the effect of switching a technique, with its verdict."""
+        verdict, sentence = self._diverges(switch, diverged) if found is None else self._verdict(switch, found)
+        return Effect(
+            switch.technique,
+            switch.used,
+            switch.at,
+            switch.origin,
+            objective,
+            found,
+            diverged,
+            verdict,
+            sentence,
+        )
+
+    def _diverges(self, switch: Switch, diverged: int) -> tuple[str, str]:
+        verdict = HELPS if switch.used else WOULD_HURT
+        count = f"{diverged} of {self.networks} networks never have a finite loss"
+        return verdict, f"{switch.technique} {verdict}: {_variant(switch)} {count}"
+
+    def _verdict(self, switch: Switch, found: Measured) -> tuple[str, str]:
+        name, variant = switch.technique, _variant(switch)
+        if found.value == found.low == found.high == 0:
+            return UNDECIDED, f"{name} makes no difference: {variant} each network has the same {self.aim.shown}"
+        if found.adjusted < LEVEL:
+            worse = self.aim.loss(found.value) > 0
+            verdict = (HELPS if worse else HURTS) if switch.used else (WOULD_HURT if worse else WOULD_HELP)
+            side = "higher" if found.value > 0 else "lower"
+            value, interval = self._sizes(found)
+            return verdict, f"{name} {verdict}: {variant} the {self.aim.shown} is {value} {side} ({interval})"
+        value, low, high = format_figures(found.value, found.low, found.high, digits=2)
+        interval = f"95% interval {low} to {high}"
+        if found.p < LEVEL:
+            interval += f" of this technique alone; adjusted for {self.family} techniques, p is {found.adjusted:.2g}"
+        changes = f"{variant} the {self.aim.shown} changes by {value}{self.unit} ({interval})"
+        return UNDECIDED, f"{name}: no difference could be told: {changes}"
+
+    def interaction(self, pair: tuple[str, str], found: Measured | None) -> Interaction:
+        """Return what two techniques do together, in a sentence."""
+        return Interaction(pair, found, self._together(*pair, found))
+
+    def _together(self, first: str, second: str, found: Measured | None) -> str:
+        both = f"{first} and {second}"
+        if found is None:
+            return f"{both}: no interaction is measured, because some networks of these variants have no finite loss"
+        if found.value == found.low == found.high == 0:
+            return f"{both} do not interact: {first} changes each network as much with {second} as without it"
+        if found.adjusted >= LEVEL:
+            value, low, high = format_figures(found.value, found.low, found.high, digits=2)
+            between = f"the effect of {first} on the {self.aim.shown} differs by {value}{self.unit}"
+            return (
+                f"{both}: no interaction could be told: {between} between {second} off and on"
+                f" (95% interval {low} to {high})"
+            )
+        less = self.aim.loss(found.value) > 0
+        verb = "lowers" if self.aim.direction == "minimize" else "raises"
+        value, interval = self._sizes(found)
+        size = f"{value} {'less' if less else 'more'}"
+        return (
+            f"{both} each help {'less' if less else 'more'} beside the other: {first} {verb} the {self.aim.shown}"
+            f" by {size} with {second} than without it ({interval})"
+        )
+
+    def _sizes(self, found: Measured) -> tuple[str, str]:
+        """Return a difference that is told, and its interval, as positive numbers."""
+        low, high = sorted((abs(found.low), abs(found.high)))
+        value, *bounds = format_figures(abs(found.value), low, high, digits=2)
+        return f"{value}{self.unit}", f"95% interval {bounds[0]} to {bounds[1]}"
+
+
+def _variant(switch: Switch) -> str:
+    return "without it" if switch.used else f"with {assignments(switch.at)}"
+
+
+def headline(effects: Sequence[Effect]) -> str:
+    """Return the verdicts on all techniques in one sentence."""
+    parts = []
+    for verdict, plural in ((HELPS, "help"), (HURTS, "hurt"), (WOULD_HELP, WOULD_HELP), (WOULD_HURT, WOULD_HURT)):
+        if names := [one.technique for one in effects if one.verdict == verdict]:
+            parts.append(f"{enumerated(names)} {verdict if len(names) == 1 else plural}")
+    if names := [one.technique for one in effects if one.verdict == UNDECIDED]:
+        parts.append(f"no difference could be told for {enumerated(names)}")
+    return "; ".join(parts)
