@@ -82,7 +82,7 @@ def ablate(
             " with; --trial N takes another trial"
         )
     measured = effects(plan.scoring, trained, found.each)
-    words = Words(study.objectives.first, plan.unit, plan.networks, len(measured))
+    words = Words(study.objectives.first, plan.unit, plan.networks, len(measured), plan.interval(own).value)
     each = [_effect(plan, words, one, trained, measured) for one in found.each]
     each.sort(key=lambda one: _benefit(plan, one), reverse=True)
     names = strongest(measured, pairs) if pairs else []

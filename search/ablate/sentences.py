@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from search.ablate.switches import Switch
 from search.compare.pairs import format_figures
-from search.record.ablation import HELPS, HURTS, UNDECIDED, WOULD_HELP, WOULD_HURT, Effect, Interaction, Measured
+from search.record.ablation import HELPS, HURTS, LEVEL, UNDECIDED, WOULD_HELP, WOULD_HURT, Effect, Interaction, Measured
 from search.show.text import assignments, enumerated
 from search.train.metrics.objective import Objective
 
-LEVEL = 0.05
+_ROUNDING = 1e-6  # relative; training is in float32
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,14 @@ class Words:
         unit: what follows a value, such as " points".
         networks: the number of networks of each variant.
         family: the number of techniques for which p values are adjusted.
+        objective: the objective of the trial.
     """
 
     aim: Objective
     unit: str
     networks: int
     family: int
+    objective: float
 
     def effect(self, switch: Switch, objective: float | None, found: Measured | None, diverged: int) -> Effect:
         """Return the effect of switching a technique, with its verdict."""
@@ -52,7 +54,7 @@ class Words:
 
     def _verdict(self, switch: Switch, found: Measured) -> tuple[str, str]:
         name, variant = switch.technique, _variant(switch)
-        if found.value == found.low == found.high == 0:
+        if self._is_rounding(found):
             return UNDECIDED, f"{name} makes no difference: {variant} each network has the same {self.aim.shown}"
         if found.adjusted < LEVEL:
             worse = self.aim.loss(found.value) > 0
@@ -75,7 +77,7 @@ class Words:
         both = f"{first} and {second}"
         if found is None:
             return f"{both}: no interaction is measured, because some networks of these variants have no finite loss"
-        if found.value == found.low == found.high == 0:
+        if self._is_rounding(found):
             return f"{both} do not interact: {first} changes each network as much with {second} as without it"
         if found.adjusted >= LEVEL:
             value, low, high = format_figures(found.value, found.low, found.high, digits=2)
@@ -92,6 +94,10 @@ class Words:
             f"{both} each help {'less' if less else 'more'} beside the other: {first} {verb} the {self.aim.shown}"
             f" by {size} with {second} than without it ({interval})"
         )
+
+    def _is_rounding(self, found: Measured) -> bool:
+        """Return whether a difference is no larger than what another order of sums may change."""
+        return max(abs(found.low), abs(found.high)) <= _ROUNDING * abs(self.objective)
 
     def _sizes(self, found: Measured) -> tuple[str, str]:
         """Return a difference that is told, and its interval, as positive numbers."""

@@ -17,6 +17,8 @@ from search.technique import Value
 ABLATION = "ablation"
 """Study attribute: the last result, as `Ablated.encode` returns it."""
 
+LEVEL = 0.05
+"""The adjusted p value below which a difference is told."""
 HELPS, HURTS, WOULD_HELP, WOULD_HURT, UNDECIDED = "helps", "hurts", "would help", "would hurt", "no difference told"
 """The verdicts on a technique: two for those that the trial uses, two for those that it does not use, and neither."""
 

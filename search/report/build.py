@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from search.errors import counted
 from search.record.readings import count_reading, readings
 from search.report import (
+    ablation,
     curves,
     front,
     heldout,
@@ -49,6 +50,7 @@ TITLES = {
     "weights": "Weights of the best network",
     "parallel": "Parallel coordinates",
     "importance": "Importance of the hyperparameters",
+    "ablation": "What each technique does",
     "pruning": "Pruning timeline",
     "learning_curve": "What more training rows would do",
     "test": "The best trial on the test split",
@@ -163,6 +165,8 @@ def _draw_record(record: Record) -> dict[str, CaptionedFigure]:
     draws = dict(DRAWN_FROM_THE_RECORD)
     if record.objectives.several:
         draws["front"] = front.draw
+    if record.ablated is not None:
+        draws["ablation"] = ablation.draw_kept
     drawn = {}
     with Steps("drawing the record", len(draws), "figures") as steps:
         for name, draw in draws.items():

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search.choose import pruners
 from search.data.folds import overlap
 from search.record import added, summary
+from search.record.ablation import Ablated, kept
 from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
 from search.record.objectives import VAL_LOSS, Objectives, front, reported
 from search.record.own import own_trials
@@ -129,6 +130,7 @@ class Record:
         shared: whether the validation and the test split are the same rows.
         watched: whether the test split was measured in each epoch.
         overlap: validation rows by training rows of a fold, on average; 0 without folds.
+        ablated: which techniques mattered, if `regsearch ablate` has measured it.
     """
 
     study: str
@@ -151,6 +153,7 @@ class Record:
     shared: bool = False
     watched: bool = False
     overlap: float = 0.0
+    ablated: Ablated | None = None
 
     @cached_property
     def complete(self) -> list[Entry]:
@@ -246,6 +249,7 @@ def read(study: BaseStudy) -> Record:
         shared=recipe.data.validation == "test",
         watched="test" in recipe.watch,
         overlap=overlap(study.data),
+        ablated=kept(attributes),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from search.choose.edges import Edge
 from search.errors import counted
-from search.report import front
+from search.report import ablation, front
 from search.report.drawing import settings
 from search.report.networks import HeldOut
 from search.report.record import Entry, Floats, Record
@@ -54,6 +54,8 @@ def summarise(record: Record, held_out: HeldOut | None = None) -> list[Statement
         statements.append(Statement("Pareto front", front.describe(record)))
     else:
         statements += [_one_standard_error(record), *(_edge(record, edge) for edge in edges(record))]
+    if record.ablated is not None:
+        statements.append(Statement("techniques", ablation.describe(record)))
     if record.never_finite or any(entry.diverged_at for entry in record.complete):
         statements.append(_divergence(record))
     if (total := saved(record)).by_pruning:
