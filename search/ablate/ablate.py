@@ -19,7 +19,7 @@ from search.ablate.sentences import Words, headline
 from search.ablate.switches import Switch, Switches
 from search.compare.pairs import Arm
 from search.compare.scoring import Resampled, RootMeanSquare
-from search.errors import RequestError, counted
+from search.errors import RequestError
 from search.record.ablation import Ablated, Effect, Measured, keep
 from search.show.text import enumerated
 from search.storage import database
@@ -81,17 +81,20 @@ def ablate(
             f"trial {chosen.number} diverges on {own} of {plan.networks} fresh networks: it has no objective to compare"
             " with; --trial N takes another trial"
         )
-    measured = effects(plan.scoring, trained, found.each)
-    words = Words(study.objectives.first, plan.unit, plan.networks, len(measured), plan.interval(own).value)
-    each = [_effect(plan, words, one, trained, measured) for one in found.each]
+    own_value = plan.scoring.interval(own).value
+    measured = effects(plan.scoring, trained, {name: frozenset({name}) for name in by_name})
+    words = Words(study.objectives.first, plan.unit, plan.networks, len(measured), own_value)
+    each = [_effect(plan, words, one, trained[frozenset({one.technique})], measured) for one in found.each]
     each.sort(key=lambda one: _benefit(plan, one), reverse=True)
     names = strongest(measured, pairs) if pairs else []
     together = []
     if len(names) > 1:
         trained |= train([one for one in factorial(names) if one not in trained])
-        used = {name: by_name[name].used for name in names}
-        found_pairs = interactions(plan.scoring, trained, names, used)
-        together = [words.interaction(pair, one) for pair, one in found_pairs.items()]
+        pairs_found = interactions(plan.scoring, trained, names, {name: by_name[name].used for name in names})
+        both = effects(plan.scoring, trained, {pair: frozenset(pair) for pair in pairs_found})
+        for pair, one in pairs_found.items():
+            objective = plan.objective(trained[frozenset(pair)])
+            together.append(words.interaction([by_name[name] for name in pair], objective, both.get(pair), one))
     first = study.objectives.first
     result = Ablated(
         study=study.name,
@@ -99,7 +102,7 @@ def ablate(
         metric=first.name,
         label=f"{plan.label}{', %' if plan.unit else ''}",
         direction=first.direction,
-        objective=plan.interval(own).value,
+        objective=own_value,
         networks=plan.networks,
         counts=plan.counts,
         headline=headline(each),
@@ -112,11 +115,9 @@ def ablate(
     return Ablation(result)
 
 
-def _effect(plan: Plan, words: Words, switch: Switch, trained: Trained, measured: Mapping[str, Measured]) -> Effect:
-    arm = trained[frozenset({switch.technique})]
-    if isinstance(arm, Arm):
-        return words.effect(switch, plan.interval(arm).value, measured[switch.technique], 0)
-    return words.effect(switch, None, None, arm)
+def _effect(plan: Plan, words: Words, switch: Switch, variant: Arm | int, measured: Mapping[str, Measured]) -> Effect:
+    diverged = 0 if isinstance(variant, Arm) else variant
+    return words.effect(switch, plan.objective(variant), measured.get(switch.technique), diverged)
 
 
 def _benefit(plan: Plan, effect: Effect) -> float:
@@ -140,8 +141,8 @@ def _notes(plan: Plan, found: Switches, effects: Sequence[Effect], names: Sequen
         yield f"verdicts allow for {len(tested)} techniques (Holm); each 95% interval is of one difference alone"
     if len(names) > 2:
         yield (
-            f"an interaction is a mean over the other {counted(len(names) - 2, 'technique')} of"
-            f" {enumerated(names)}, on and off"
+            f"the interaction of two of {enumerated(names)} is a mean over"
+            f" {'the third' if len(names) == 3 else 'the others'}, on and off"
         )
     if 1 < len(names) < len(tested):
         yield (

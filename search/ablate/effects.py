@@ -22,7 +22,6 @@ from itertools import combinations
 from typing import TypeVar
 
 from search.ablate.measure import Trained, Variant
-from search.ablate.switches import Switch
 from search.compare.pairs import Arm, Difference
 from search.compare.scoring import Scoring
 from search.record.ablation import Measured
@@ -47,18 +46,17 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def effects(scoring: Scoring, trained: Trained, switches: Sequence[Switch]) -> dict[str, Measured]:
-    """Return the objective with each technique switched minus that of the trial, by the technique's name.
+def effects(scoring: Scoring, trained: Trained, variants: Mapping[Key, Variant]) -> dict[Key, Measured]:
+    """Return the objective of variants minus that of the trial.
 
-    A technique is left out if a network of its variant never had a finite loss.
+    A variant is left out if a network of it never had a finite loss.
     """
     own = trained[SELF]
     assert isinstance(own, Arm)
     found = {}
-    for one in switches:
-        arm = trained[frozenset({one.technique})]
-        if isinstance(arm, Arm):
-            found[one.technique] = scoring.difference(arm, own)
+    for name, variant in variants.items():
+        if isinstance(arm := trained[variant], Arm):
+            found[name] = scoring.difference(arm, own)
     return _adjusted(found)
 
 

@@ -122,9 +122,9 @@ class Plan:
             return f"{folds} folds x {replicates}"
         return f"{replicates}, {counted(len(self.study.data.x_val), 'validation row')}"
 
-    def interval(self, arm: Arm) -> Interval:
-        """Return the objective of a variant with its own interval."""
-        return self.scoring.interval(arm)
+    def objective(self, variant: Arm | int) -> float | None:
+        """Return the objective of a variant; None if a network of it never had a finite loss."""
+        return self.scoring.interval(variant).value if isinstance(variant, Arm) else None
 
     def train(
         self, variants: Mapping[Variant, Mapping[str, Value]], log: Log | None = None

@@ -64,6 +64,7 @@ class Ablation:
         rows = [
             (one.variant, assignments(one.at), number(one.objective), *_cells(one.difference)) for one in self.effects
         ]
+        rows += [(one.variant, "", number(one.objective), *_cells(one.both)) for one in self.interactions]
         return Sheet(headings, [own, *rows], headings[:2], f"{self.result.study}: {self.result.counts}")
 
     def frame(self) -> pd.DataFrame:

@@ -69,9 +69,27 @@ class Words:
         changes = f"{variant} the {self.aim.shown} changes by {value}{self.unit} ({interval})"
         return UNDECIDED, f"{name}: no difference could be told: {changes}"
 
-    def interaction(self, pair: tuple[str, str], found: Measured | None) -> Interaction:
-        """Return what two techniques do together, in a sentence."""
-        return Interaction(pair, found, self._together(*pair, found))
+    def interaction(
+        self, pair: Sequence[Switch], objective: float | None, switched: Measured | None, found: Measured | None
+    ) -> Interaction:
+        """Return what two techniques do together.
+
+        Args:
+            pair: the two.
+            objective: the objective of the variant with both switched; None if it diverges.
+            switched: that minus the objective of the trial; None likewise.
+            found: the interaction; None if a variant diverges.
+        """
+        first, second = pair
+        prefixes = ["without " if one.used else "with " for one in pair]
+        # "without l2 and dropout", but "without l2 and with dropout"
+        rest = "" if prefixes[0] == prefixes[1] else prefixes[1]
+        variant = f"{prefixes[0]}{first.technique} and {rest}{second.technique}"
+        sentence = self._together(first.technique, second.technique, found)
+        if found is not None and switched is not None and found.adjusted < LEVEL and not self._is_rounding(found):
+            value, low, high = format_figures(switched.value, switched.low, switched.high, digits=2)
+            sentence += f"; {variant} it changes by {value}{self.unit} (95% interval {low} to {high})"
+        return Interaction((first.technique, second.technique), variant, objective, switched, found, sentence)
 
     def _together(self, first: str, second: str, found: Measured | None) -> str:
         both = f"{first} and {second}"

@@ -82,12 +82,18 @@ class Interaction:
 
     Attributes:
         techniques: the names of the two.
-        difference: the objective without both, minus without either one, plus with both; None if a network of a variant
-            never had a finite loss.
+        variant: the variant with both switched, in a few words.
+        objective: its objective; None if a network of it never had a finite loss.
+        both: its objective minus that of the trial; None likewise.
+        difference: the interaction: the objective with neither, minus with one alone, minus with the other alone, plus
+            with both; None if a network of one of these variants never had a finite loss.
         sentence: what that says.
     """
 
     techniques: tuple[str, str]
+    variant: str
+    objective: float | None
+    both: Measured | None
     difference: Measured | None
     sentence: str
 
@@ -134,16 +140,14 @@ class Ablated:
         """Return the result from what `encode` returned."""
 
         def measured(one: Mapping[str, Any]) -> dict[str, Any]:
-            return {**one, "difference": None if one["difference"] is None else Measured(**one["difference"])}
+            found = {name: one[name] for name in ("both", "difference") if one.get(name) is not None}
+            return {**one, **{name: Measured(**numbers) for name, numbers in found.items()}}
 
         effects = [Effect(**measured(one)) for one in content["effects"]]
-        pairs = [Interaction(**measured({**one, "techniques": tuple(one["techniques"])})) for one in _pairs(content)]
+        pairs = [
+            Interaction(**measured(one) | {"techniques": tuple(one["techniques"])}) for one in content["interactions"]
+        ]
         return cls(**{**content, "effects": effects, "interactions": pairs})
-
-
-def _pairs(content: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    pairs: Sequence[Mapping[str, Any]] = content["interactions"]
-    return pairs
 
 
 def _plain(value: Any) -> Any:

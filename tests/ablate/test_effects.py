@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from search.ablate.effects import SELF, effects, factorial, holm, interactions, strongest
-from search.ablate.measure import Trained, ValidationLoss
+from search.ablate.measure import Trained, ValidationLoss, Variant
 from search.ablate.sentences import Words, headline
 from search.ablate.switches import Switch
 from search.compare.crossed import Floats
@@ -24,6 +24,11 @@ def arm(losses: Floats) -> Arm:
 
 def switch(name: str, *, used: bool = True) -> Switch:
     return Switch(name, used, {name: 0.5}, {}, 0)
+
+
+def alone(*names: str) -> dict[str, Variant]:
+    """Return the variants with one technique switched."""
+    return {name: frozenset({name}) for name in names}
 
 
 def test_holm_by_hand() -> None:
@@ -51,7 +56,7 @@ def test_an_effect_is_the_paired_t_test_where_rows_do_not_vary() -> None:
     rng = np.random.default_rng(1)
     own, without = rng.normal(1, 0.1, (8, 1)), rng.normal(1.2, 0.1, (8, 1))
     trained: Trained = {SELF: arm(own.repeat(30, 1)), frozenset({"l2"}): arm(without.repeat(30, 1))}
-    found = effects(ValidationLoss(), trained, [switch("l2")])["l2"]
+    found = effects(ValidationLoss(), trained, alone("l2"))["l2"]
     expected = stats.ttest_rel(without[:, 0], own[:, 0])
     interval = expected.confidence_interval(0.95)
     assert found.value == pytest.approx(without.mean() - own.mean())
@@ -64,9 +69,8 @@ def test_a_variant_that_diverges_has_no_effect_and_counts_for_no_adjustment() ->
     rng = np.random.default_rng(2)
     tables = {name: rng.normal(size=(5, 20)) for name in ("", "a", "b")}
     trained: Trained = {frozenset(name): arm(table) for name, table in tables.items()}
-    switches = [switch(name) for name in "abc"]
-    found = effects(ValidationLoss(), trained | {frozenset("c"): 2}, switches)
-    assert found == effects(ValidationLoss(), trained, switches[:2])
+    found = effects(ValidationLoss(), trained | {frozenset("c"): 2}, alone(*"abc"))
+    assert found == effects(ValidationLoss(), trained, alone(*"ab"))
     assert interactions(ValidationLoss(), trained | {frozenset("ab"): 1}, "ab", {"a": True, "b": True}) == {
         ("a", "b"): None
     }
@@ -90,7 +94,7 @@ def test_planted_effects_and_interactions_are_found(on: tuple[bool, ...]) -> Non
     """Whichever of the techniques the trial uses: an interaction is about on and off, not about switched or not."""
     used = dict(zip("abc", on, strict=True))
     trained = planted(used)
-    found = effects(ValidationLoss(), trained, [switch(name, used=used[name]) for name in "abc"])
+    found = effects(ValidationLoss(), trained, alone(*"abc"))
     gains = {"a": 0.5 - 0.2 * used["b"], "b": 0.3 - 0.2 * used["a"], "c": 0.1}
     for name, gain in gains.items():
         assert found[name].value == pytest.approx(gain if used[name] else -gain, abs=2e-3)
@@ -157,18 +161,26 @@ def test_what_is_not_told_is_not_said() -> None:
 
 
 def test_interactions_in_words() -> None:
-    def said(value: float, adjusted: float = 0.01, aim: str = "val_loss") -> str:
+    def said(
+        value: float, adjusted: float = 0.01, aim: str = "val_loss", used: tuple[bool, bool] = (True, True)
+    ) -> str:
         low, high = sorted((value / 2, 1.5 * value))
-        return words(aim).interaction(("l2", "dropout"), Measured(value, low, high, adjusted, adjusted, 0)).sentence
+        pair = [switch(name, used=one) for name, one in zip(("l2", "dropout"), used, strict=True)]
+        both = Measured(0.2, 0.1, 0.3, 0.01, 0.01, 0)
+        found = words(aim).interaction(pair, 1.2, both, Measured(value, low, high, adjusted, adjusted, 0))
+        return found.sentence
 
     assert said(0.12) == (
         "l2 and dropout each help less beside the other: l2 lowers the validation loss by 0.120 less with dropout than"
-        " without it (95% interval 0.060 to 0.180)"
+        " without it (95% interval 0.060 to 0.180); without l2 and dropout it changes by 0.20"
+        " (95% interval 0.10 to 0.30)"
     )
     assert "each help more beside the other" in said(-0.12)
+    assert "; without l2 and with dropout it changes by 0.20" in said(0.12, used=(True, False))
     assert "l2 raises the validation accuracy by 0.120 more with dropout" in said(0.12, aim="val_accuracy")
     assert said(0.12, 0.2).startswith("l2 and dropout: no interaction could be told")
-    assert "no interaction is measured" in words().interaction(("l2", "dropout"), None).sentence
+    broken = words().interaction([switch("l2"), switch("dropout")], None, None, None)
+    assert "no interaction is measured" in broken.sentence
 
 
 def test_the_headline_names_every_technique() -> None:
