@@ -13,6 +13,7 @@ Printed, the object is the command's text; a notebook shows it as a table or a f
     regsearch predict l2 new.csv    study.predict("new.csv")
     regsearch replay l2 12          study.replay(12)
     regsearch uncertainty l2        study.uncertainty()
+    regsearch ablate l2+dropout     study.ablate()
     regsearch compare l2 l1         compare_studies(study, other)
     regsearch sync l2               sync_studies("l2")
 

@@ -105,7 +105,7 @@ def ablate(
         objective=own_value,
         networks=plan.networks,
         counts=plan.counts,
-        headline=headline(each),
+        headline=headline(each, together),
         effects=each,
         interactions=together,
         notes=[*found.notes, *_notes(plan, found, each, names)],

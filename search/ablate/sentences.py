@@ -86,10 +86,12 @@ class Words:
         rest = "" if prefixes[0] == prefixes[1] else prefixes[1]
         variant = f"{prefixes[0]}{first.technique} and {rest}{second.technique}"
         sentence = self._together(first.technique, second.technique, found)
-        if found is not None and switched is not None and found.adjusted < LEVEL and not self._is_rounding(found):
+        told = found is not None and found.adjusted < LEVEL and not self._is_rounding(found)
+        if told and switched is not None:
             value, low, high = format_figures(switched.value, switched.low, switched.high, digits=2)
             sentence += f"; {variant} it changes by {value}{self.unit} (95% interval {low} to {high})"
-        return Interaction((first.technique, second.technique), variant, objective, switched, found, sentence)
+        names = first.technique, second.technique
+        return Interaction(names, variant, objective, switched, found, told, sentence)
 
     def _together(self, first: str, second: str, found: Measured | None) -> str:
         both = f"{first} and {second}"
@@ -128,12 +130,13 @@ def _variant(switch: Switch) -> str:
     return "without it" if switch.used else f"with {assignments(switch.at)}"
 
 
-def headline(effects: Sequence[Effect]) -> str:
-    """Return the verdicts on all techniques in one sentence."""
+def headline(effects: Sequence[Effect], interactions: Sequence[Interaction]) -> str:
+    """Return the verdicts on all techniques in one sentence, with the pairs that interact."""
     parts = []
     for verdict, plural in ((HELPS, "help"), (HURTS, "hurt"), (WOULD_HELP, WOULD_HELP), (WOULD_HURT, WOULD_HURT)):
         if names := [one.technique for one in effects if one.verdict == verdict]:
             parts.append(f"{enumerated(names)} {verdict if len(names) == 1 else plural}")
     if names := [one.technique for one in effects if one.verdict == UNDECIDED]:
         parts.append(f"no difference could be told for {enumerated(names)}")
+    parts += [f"{enumerated(one.techniques)} interact" for one in interactions if one.told]
     return "; ".join(parts)

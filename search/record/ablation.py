@@ -87,6 +87,7 @@ class Interaction:
         both: its objective minus that of the trial; None likewise.
         difference: the interaction: the objective with neither, minus with one alone, minus with the other alone, plus
             with both; None if a network of one of these variants never had a finite loss.
+        told: whether it is told apart from no interaction.
         sentence: what that says.
     """
 
@@ -95,6 +96,7 @@ class Interaction:
     objective: float | None
     both: Measured | None
     difference: Measured | None
+    told: bool
     sentence: str
 
 

@@ -192,6 +192,7 @@ def test_folds_have_the_corrected_t_test_at_the_common_epoch(folder: Path) -> No
             replicate = FIRST + number
             pack = Pack(study.program(of), study.batches.of(replicate), [Slot(0, replicate, study.numeric(of))])
             curves[number] = [float(pack.run_epoch()["val_loss"][0]) for _ in range(EPOCHS)]
+        assert len({*curves.argmin(1)}) > 1  # the common epoch is not each network's own best one
         at = curves[:, curves.mean(0).argmin()]
         folds = np.array([(FIRST + number) % 3 for number in range(6)])
         values.append(np.array([at[folds == fold].mean() for fold in range(3)]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
@@ -14,7 +15,7 @@ from search.ablate.sentences import Words, headline
 from search.ablate.switches import Switch
 from search.compare.crossed import Floats
 from search.compare.pairs import Arm
-from search.record.ablation import Effect, Measured
+from search.record.ablation import Effect, Interaction, Measured
 from search.train.metrics.objective import BUILT_IN
 
 
@@ -194,5 +195,8 @@ def test_the_headline_names_every_technique() -> None:
             ("e", "no difference told"),
         )
     ]
-    assert headline(each) == "a and b help; c hurts; d would help; no difference could be told for e"
-    assert headline(each[2:4]) == "c hurts; d would help"
+    pair = Interaction(("a", "b"), "", None, None, None, True, "")
+    assert headline(each, [pair, replace(pair, told=False)]) == (
+        "a and b help; c hurts; d would help; no difference could be told for e; a and b interact"
+    )
+    assert headline(each[2:4], []) == "c hurts; d would help"
