@@ -53,6 +53,7 @@ from search.run_options import (
     Metrics,
     NewDataset,
     Objective,
+    OneOf,
     Precision,
     Pruner,
     RecipeWord,
@@ -112,6 +113,7 @@ def run(
     metric: MetricFiles = None,
     set_: Fixed = None,
     space: Space = None,
+    one_of: OneOf = None,
     extend: Extend = False,
     replicates: Replicates = None,
     seed: Seed = None,
@@ -158,6 +160,7 @@ def run(
         "precision": precision,
         "set": fixed or None,
         "space": ranges or None,
+        "one_of": {name: _names(text) for name, text in pairs("--one-of", one_of or (), "GROUP=NAMES").items()} or None,
         "pruner": {"name": pruner} if pruner is not None else None,
         "data": given(
             {

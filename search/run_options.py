@@ -145,7 +145,21 @@ Fixed = Annotated[
 ]
 Space = Annotated[
     list[str] | None,
-    option("Search over LOW:HIGH, LOW:HIGH:log or A,B,C. Repeatable.", SEARCH, metavar="NAME=RANGE"),
+    option(
+        "Search over LOW:HIGH, LOW:HIGH:log or A,B,C; with off, as in l2=off,1e-6:0.1:log, some trials leave it off."
+        " Repeatable.",
+        SEARCH,
+        metavar="NAME=RANGE",
+    ),
+]
+OneOf = Annotated[
+    list[str] | None,
+    option(
+        "Use one of several techniques in each trial, as in augment=cutmix,cutout,none. Repeatable.",
+        SEARCH,
+        "--one-of",
+        metavar="GROUP=NAMES",
+    ),
 ]
 Extend = Annotated[
     bool, flag("If the best trial lies at the edge of a range, widen the range and go on.", "--extend", SEARCH)

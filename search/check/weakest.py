@@ -7,6 +7,7 @@ import math
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search.recipe.space import Space
+from search.recipe.switches import NONE
 from search.technique import Numeric, Value
 
 _RATES = 9
@@ -24,6 +25,8 @@ def least_regularised(space: Space) -> dict[str, Value]:
 
 
 def _least_regularised(space: Space, name: str) -> Value:
+    if name not in space.declared:  # a switch or a group: to be off comes first, or else the first technique
+        return NONE if NONE in space.possible(name) else space.possible(name)[0]
     declared, possible = space.declared[name], space.possible(name)
     searched = space.searched[name]
     choices = isinstance(searched, CategoricalDistribution)

@@ -178,7 +178,7 @@ class Asker:
             trial = self.study.ask()
             try:
                 values = space.suggest(trial)
-                for name in wanted & trial.params.keys():
+                for name in wanted & trial.params.keys() & space.declared.keys():
                     space.declared[name].validate(name, trial.params[name])
                 break
             except ValueError as error:

@@ -12,6 +12,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 
 from search.errors import RequestError
 from search.recipe.distributions import position
+from search.show.text import OFF, SWITCH
 from search.technique import Hyperparameter, Numeric, Value
 
 SHARE = 0.05
@@ -34,6 +35,7 @@ class Edge:
         bound: the value at that end.
         limit: whether no value is allowed beyond that end, or the hyperparameter does nothing there.
         wider: the range that reaches further at this end; None if there is none.
+        off: whether the hyperparameter may also be off.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Edge:
     bound: float
     limit: bool
     wider: Interval | None
+    off: bool = False
 
     def warning(self, *, extends: bool) -> str:
         """Return a warning with its remedy; `extends` says whether ``--extend`` would move this end."""
@@ -55,7 +58,8 @@ class Edge:
         if extends:
             return f"{where} Search further, to {moved:.4g}, with --extend."
         log = ":log" if self.wider.log else ""
-        return f"{where} Search further, as with --space {self.name}={self.wider.low:.4g}:{self.wider.high:.4g}{log}."
+        range_ = f"{self.wider.low:.4g}:{self.wider.high:.4g}{log}"
+        return f"{where} Search further, as with --space {self.name}={f'{OFF},' * self.off}{range_}."
 
 
 def edges(
@@ -87,19 +91,20 @@ def edges(
         place = position(distribution, value)
         if place is None:
             continue
+        off = SWITCH + name in searched
         places = [position(distribution, params[name]) or 0.0 for params in tried if name in params]
         if place <= SHARE or (place <= QUARTER and place <= min(places, default=0.0)):
-            at_edges.append(_edge(name, value, "lower", distribution, declared[name]))
+            at_edges.append(_edge(name, value, "lower", distribution, declared[name], off))
         elif place >= 1 - SHARE or (place >= 1 - QUARTER and place >= max(places, default=1.0)):
-            at_edges.append(_edge(name, value, "upper", distribution, declared[name]))
+            at_edges.append(_edge(name, value, "upper", distribution, declared[name], off))
     return at_edges
 
 
-def _edge(name: str, value: Value, end: End, distribution: Interval, declared: Hyperparameter) -> Edge:
+def _edge(name: str, value: Value, end: End, distribution: Interval, declared: Hyperparameter, off: bool) -> Edge:
     bound = distribution.low if end == "lower" else distribution.high
     limit = bound in _limits(declared, end) or (isinstance(declared, Numeric) and bound == declared.neutral)
     beyond = None if limit else wider(name, distribution, declared, end)
-    return Edge(name, float(value), end, float(bound), limit, beyond)
+    return Edge(name, float(value), end, float(bound), limit, beyond, off)
 
 
 def _limits(declared: Hyperparameter, end: End) -> tuple[float, float]:

@@ -69,16 +69,31 @@ def validate_sampler(name: str, space: Space) -> None:
     if not space.searched and not space.settings:
         raise RequestError("nothing is searched: give a hyperparameter a range, as in --space lr=1e-4:1e-1:log")
     if name in _UNCONDITIONAL and space.conditional:
-        raise RequestError(f"sampler {name!r} cannot search conditional hyperparameters; tpe, random and grid can")
+        raise RequestError(
+            f"sampler {name!r} cannot search conditional hyperparameters ({_conditional(space)}); tpe, random, grid and"
+            " nsgaii can"
+        )
 
 
 def notes(recipe: Recipe, space: Space) -> list[str]:
     """Return what the user of the recipe's sampler should know about it on this space, a line each."""
     if recipe.sampler == "cmaes" and len(space.searched) < 2:
         return ["cmaes needs at least two hyperparameters: with one it samples at random"]
+    notes = []
+    if recipe.sampler == "nsgaii" and space.conditional:
+        notes.append(
+            "nsgaii breeds only the hyperparameters that all trials have, and draws those at random that exist in some"
+            f" ({_conditional(space)}): tpe learns about all of them"
+        )
     if recipe.sampler in ("gp", "nsgaii") and recipe.pruner.name not in ("none", "pareto"):
-        return [f"{recipe.sampler} learns nothing from pruned trials: consider --pruner none"]
-    return []
+        notes.append(f"{recipe.sampler} learns nothing from pruned trials: consider --pruner none")
+    return notes
+
+
+def _conditional(space: Space) -> str:
+    """Return the conditional hyperparameters as text, those with `off` in their range marked."""
+    off = space.switches.off
+    return ", ".join(f"{name} with off" if name in off else name for name in space.dimensions if space.depends(name))
 
 
 def build(recipe: Recipe, ticket: int, space: Space) -> BaseSampler:

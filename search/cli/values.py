@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.errors import RequestError, clip
+from search.show.text import OFF
 
 
 def parse_value(text: str) -> bool | int | float | str:
@@ -30,16 +31,23 @@ def parse_values(text: str) -> Any:
 def parse_range(name: str, text: str) -> dict[str, Any]:
     """Return ``LOW:HIGH``, ``LOW:HIGH:log`` or ``A,B,C`` as a recipe's table of the hyperparameter.
 
+    A word ``off`` beside any of them is kept: ``off,LOW:HIGH``.
+
     Raises:
         RequestError: the text is none of the three.
     """
+    words = [word.strip() for word in text.split(",")]
     if ":" not in text:
-        return {"choices": [parse_value(choice.strip()) for choice in text.split(",")]}
-    low, high, *rest = text.split(":")
+        return {"choices": [parse_value(choice) for choice in words]}
+    beside = [word for word in words if word != OFF]
+    low, high, *rest = ",".join(beside).split(":")
     bounds = [parse_value(low), parse_value(high)]
-    if rest not in ([], ["log"]) or any(isinstance(bound, str | bool) for bound in bounds):
-        raise RequestError(f"--space {name}={clip(text)}: takes LOW:HIGH, LOW:HIGH:log or A,B,C")
-    return {"low": bounds[0], "high": bounds[1], "log": bool(rest)}
+    if rest not in ([], ["log"]) or any(isinstance(bound, str | bool) for bound in bounds) or len(words) > 2:
+        raise RequestError(
+            f"--space {name}={clip(text)}: takes LOW:HIGH, LOW:HIGH:log or A,B,C, each also with off, as in off,0:1"
+        )
+    off = {"off": True} if len(beside) < len(words) else {}
+    return {"low": bounds[0], "high": bounds[1], "log": bool(rest)} | off
 
 
 def pairs(option: str, words: Sequence[str], takes: str = "NAME=VALUE") -> dict[str, str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
 from search.errors import RequestError, clip
+from search.recipe import Recipe
 from search.recipe.schema import Range
-from search.technique import Hyperparameter, Numeric, Structural, Value
+from search.technique import Hyperparameter, Numeric, Structural, Technique, Value
 
 
 def default_range(name: str, declaration: Hyperparameter) -> Range | None:
@@ -21,6 +23,17 @@ def default_range(name: str, declaration: Hyperparameter) -> Range | None:
     if declaration.low is None or declaration.high is None:
         return None
     return Range.parse({"low": declaration.low, "high": declaration.high, "log": declaration.log}, f"range of {name}")
+
+
+def ranges(recipe: Recipe, techniques: Sequence[Technique]) -> dict[str, Range]:
+    """Return the range of each searched hyperparameter: the recipe's, or else a technique's if it is not fixed."""
+    found: dict[str, Range] = {}
+    for technique in techniques:
+        for name, declaration in technique.hyperparameters.items():
+            if (default := default_range(name, declaration)) is not None:
+                found[name] = default
+        found |= {name: Range.parse(one, f"technique {technique.name!r}") for name, one in technique.space.items()}
+    return {name: searched for name, searched in found.items() if name not in recipe.set} | dict(recipe.space)
 
 
 def distribution(name: str, declaration: Hyperparameter, searched: Range) -> BaseDistribution:

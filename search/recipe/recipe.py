@@ -6,15 +6,13 @@ TOML file, or several names joined by '+', whose techniques and spaces are unite
 
 from __future__ import annotations
 
-import os
-import tomllib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from search.errors import EnvironmentFault, RequestError, clip, nearest, unknown
+from search.errors import RequestError, clip
+from search.recipe import files
 from search.recipe.schema import (
     ALWAYS,
     MOST_POINTS,
@@ -31,11 +29,9 @@ from search.recipe.schema import (
     WatchName,
     Whole,
 )
-from search.storage import installed
 from search.storage.fields import Part
 from search.train.metrics.objective import OF_WEIGHTS
 
-_LONGEST_FILE = 2**20
 # These samplers learn from finished trials, so with larger cohorts they need more trials (`benchmarks/asking.py`
 # measures it). For other samplers a cohort is as large as makes packs faster.
 _LEARNING, _LEARNING_BATCH = ("tpe", "gp", "cmaes"), 8
@@ -77,6 +73,9 @@ class Recipe(Part):
     data: DataSet = DataSet()
     set: Mapping[str, Scalar] = Field(default_factory=dict)
     space: Mapping[str, Range] = Field(default_factory=dict)
+    one_of: Mapping[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="groups of techniques, of which each trial uses one; none for no technique"
+    )
     settings: tuple[Setting, ...] = ()
     watch: tuple[WatchName, ...] = Field(default=(), description="extra metrics of each epoch; test: of the test split")
 
@@ -93,6 +92,15 @@ class Recipe(Part):
         if len(set(names)) < len(names):
             raise ValueError(f"names a {'technique' if field.field_name == 'techniques' else 'metric'} twice")
         return names
+
+    @field_validator("one_of")
+    @classmethod
+    def _groups_are_choices(cls, groups: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        for group, names in groups.items():
+            if len(set(names)) < max(2, len(names)):
+                what = "names a technique twice" if len(set(names)) < len(names) else "needs two techniques, or none"
+                raise ValueError(f"{clip(group)} {what}: {clip(', '.join(names))}")
+        return groups
 
     @field_validator("objective")
     @classmethod
@@ -190,65 +198,7 @@ class Recipe(Part):
             RequestError: there is no such recipe, or a field is wrong; the message names field, value and rule.
             EnvironmentFault: a file cannot be read.
         """
-        known = packaged()
-        if study in known:
-            return cls.parse({"name": study} | _toml(known[study], f"studies/{study}.toml"), f"studies/{study}.toml")
-        if study.endswith(".toml") or ("/" in study and os.path.isfile(study)):
-            return cls._read(Path(study), known)
-        parts = study.split("+")
-        if len(parts) > 1:
-            return cls._unite(parts, known)
-        raise unknown("study", study, known)
-
-    @classmethod
-    def _read(cls, path: Path, known: Mapping[str, str]) -> Recipe:
-        shown = clip(str(path), 200)
-        # Unlike `Path.is_file`, `os.path.isfile` returns False for a name that no file system allows. It also rules out
-        # pipes and devices, which might never end.
-        if not os.path.isfile(path):
-            if os.path.isdir(path):
-                raise RequestError(f"recipe {shown!r} is a folder: name a .toml file in it")
-            beside = [str(other) for other in path.parent.glob("*.toml")] if os.path.isdir(path.parent) else []
-            hint = nearest(str(path), beside) or nearest(path.stem, known)
-            raise RequestError(f"there is no recipe file {shown!r}{hint}")
-        try:
-            with path.open("rb") as file:
-                content = file.read(_LONGEST_FILE + 1)
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise RequestError(f"recipe {shown!r} is not a text file in UTF-8") from None
-        except OSError as error:
-            raise EnvironmentFault(f"cannot read recipe {shown!r}: {error.strerror}") from None
-        if len(content) > _LONGEST_FILE:
-            raise RequestError(f"recipe {shown!r} is longer than {_LONGEST_FILE:,} bytes: is it a recipe?")
-        fields = {"name": path.stem} | _toml(text, shown)
-        data = fields.get("data")
-        if isinstance(data, dict) and any(isinstance(data.get(field), str) for field in ("dataset", "val", "test")):
-            # Imported here because `search.data` imports torch, which takes seconds.
-            from search.data import resolve_paths
-
-            fields["data"] = resolve_paths(data, path.parent)
-        return cls.parse(fields, shown)
-
-    @classmethod
-    def _unite(cls, parts: list[str], known: Mapping[str, str]) -> Recipe:
-        united: dict[str, Any] = {"name": "+".join(parts), "techniques": [], "set": {}, "space": {}}
-        for part in parts:
-            if part not in known:
-                raise unknown("study", part, known)
-            fields = _toml(known[part], f"studies/{part}.toml")
-            if "settings" in fields:
-                raise RequestError(
-                    f"{united['name']}: study {part!r} lists its settings, so it cannot be joined by '+'"
-                )
-            if parts.count(part) > 1:
-                raise RequestError(f"study {part!r} is named twice in {united['name']!r}")
-            united["techniques"] = [*dict.fromkeys([*united["techniques"], *fields.get("techniques", ())])]
-            for table in ("set", "space"):
-                for name, value in fields.get(table, {}).items():
-                    if united[table].setdefault(name, value) != value:
-                        raise RequestError(f"{united['name']}: two of its studies give {table}.{name} different values")
-        return cls.parse(united, united["name"])
+        return cls.parse(*files.fields_of(study))
 
     def but(self, source: str, **changes: Any) -> Recipe:
         """Return this recipe with some fields changed.
@@ -277,24 +227,3 @@ class Recipe(Part):
         for name in ranges:
             fields.get("set", {}).pop(name, None)
         return type(self).parse(fields, source)
-
-
-def packaged() -> dict[str, str]:
-    """Return the TOML texts of the recipes in `studies/` by name, such as ``l2`` or ``notebooks/mnist-momentum``."""
-    return dict(_recipes(installed.FOLDER / "studies", ""))
-
-
-def _recipes(folder: Path, prefix: str) -> Iterator[tuple[str, str]]:
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            yield from _recipes(entry, f"{prefix}{entry.name}/")
-        elif entry.name.endswith(".toml"):
-            yield prefix + entry.name.removesuffix(".toml"), entry.read_text(encoding="utf-8")
-
-
-def _toml(text: str, source: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    # A number of 5,000 digits raises a plain ValueError.
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"{source} is not TOML: {clip(str(error), 200)}") from None

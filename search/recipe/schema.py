@@ -64,8 +64,12 @@ MetricName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")]
 
 
 class Range(Part):
-    """The range of a searched hyperparameter: `low` to `high` (`log` for a logarithmic scale), or `choices`."""
+    """The range of a searched hyperparameter: `low` to `high` (`log` for a logarithmic scale), or `choices`.
 
+    With `off`, or with the choice "off", the hyperparameter may also be at its neutral value.
+    """
+
+    off: bool = False
     low: Real | None = None
     high: Real | None = None
     log: bool = False

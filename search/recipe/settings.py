@@ -9,6 +9,7 @@ from optuna.distributions import CategoricalDistribution
 
 from search.errors import RequestError, clip, unknown
 from search.recipe import Recipe
+from search.recipe.switches import standard
 from search.technique import Hyperparameter, Value
 
 
@@ -98,4 +99,4 @@ def value_of(name: str, declaration: Hyperparameter, given: Mapping[str, Value])
     value = given.get(name, declaration.fixed)
     if value is None:
         raise RequestError(f"{clip(name)} has no default: give it a value with --set or a range with --space")
-    return declaration.validate(name, value)
+    return standard(name, declaration, value)

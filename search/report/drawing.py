@@ -15,6 +15,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from search.report.record import Entry, Record
 from search.show import figure_style as style
+from search.show.text import merged
 from search.technique import Value
 
 
@@ -30,7 +31,8 @@ def settings(entry: Entry, names: Iterable[str]) -> str:
     """Return a trial's settings as text, ``l2 = 0.0015, lr = 0.003``, or the name of its setting if it has one."""
     if entry.label:
         return entry.label
-    return ", ".join(f"{name} = {style.number(entry.params[name])}" for name in names if name in entry.params)
+    chosen = merged({name: entry.params[name] for name in names if name in entry.params})
+    return ", ".join(f"{name} = {style.number(value)}" for name, value in chosen.items())
 
 
 def heading(role: str, entry: Entry, names: Iterable[str]) -> str:

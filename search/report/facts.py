@@ -46,7 +46,7 @@ def describe(
         "data": f"{data.name}, {data.task}; {rows}; scaling: {' or '.join(space.scales) or recipe.data.scale}",
         "trials": tally(states) or "none",
         "epochs trained": epochs,
-        "searched": ", ".join(space.searched) or "nothing",
+        "searched": ", ".join(space.dimensions) or "nothing",
         "fixed": ", ".join(
             f"{name} = {space.fixed[name]}"
             for name in ("optimizer", "lr", "batch_size", "epochs", "hidden", "activation")

@@ -6,6 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+SWITCH = "use "
+"""What the name of a switch begins with: ``use l2`` says whether a trial draws l2 from its range, or l2 is off."""
+OFF = "off"
+
 
 def number(value: object) -> str:
     """Return the text of a table's cell: a float with four digits, nothing for None."""
@@ -32,12 +36,23 @@ def trial_name(number: int, params: Mapping[str, Any], setting: str = "") -> str
 
 def assignments(params: Mapping[str, Any]) -> str:
     """Return hyperparameters with their values as text, ``l2=3.1e-4 optimizer=sgd``."""
-    return " ".join(f"{name}={_short(value)}" for name, value in params.items())
+    return " ".join(f"{name}={_short(value)}" for name, value in merged(params).items())
 
 
 def enumerated(words: Sequence[str]) -> str:
     """Join words as ``a, b and c``."""
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def merged(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return hyperparameters without switches: one that is switched off has the value ``off``.
+
+    >>> merged({"use l2": False, "use dropout": True, "dropout": 0.5})
+    {'l2': 'off', 'dropout': 0.5}
+    """
+    off = {name: name.removeprefix(SWITCH) for name, value in params.items() if name.startswith(SWITCH) and not value}
+    shown = {off.get(name, name): OFF if name in off else value for name, value in params.items()}
+    return {name: value for name, value in shown.items() if not name.startswith(SWITCH)}
 
 
 def _short(value: Any) -> str:

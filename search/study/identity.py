@@ -11,7 +11,6 @@ from optuna.study import StudyDirection
 from search.data import Data, dataset_name
 from search.errors import RequestError
 from search.recipe import Recipe
-from search.recipe.distributions import as_text
 from search.recipe.schema import DataSet
 from search.recipe.space import Space
 from search.record.objectives import VAL_LOSS
@@ -29,6 +28,7 @@ _FREE = {
     "trials",
     "set",
     "space",
+    "one_of",
     "settings",
     "watch",
     "loss",
@@ -56,7 +56,7 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
     fixed = {name: value for name, value in space.fixed.items() if not _is_as_before(space.declared[name], value)}
     fields |= {f"set {name}": _text(value) for name, value in fixed.items()}
     if not space.settings:
-        fields |= {f"space {name}": as_text(value) for name, value in space.searched.items()}
+        fields |= {f"space {name}": space.text(name) for name in space.dimensions}
     if recipe.sampler == "grid":
         fields |= {f"grid points {name}": _text(points) for name, points in space.points.items()}
     # "row" is the stored name of a setting since version 0.1.0.

@@ -7,7 +7,6 @@ from optuna.trial import FrozenTrial
 
 from search.errors import EnvironmentFault, RequestError
 from search.recipe import Recipe
-from search.recipe.distributions import as_text
 from search.recipe.space import Space
 from search.record.own import own_trials
 from search.show import html, text
@@ -77,7 +76,7 @@ def _peek(study: BaseStudy) -> optuna.Study | None:
 
 
 def _searched(space: Space) -> str:
-    return ", ".join(f"{name} {as_text(one)}" for name, one in space.searched.items())
+    return ", ".join(f"{name} {space.text(name)}" for name in space.dimensions)
 
 
 def _search(recipe: Recipe) -> list[str]:

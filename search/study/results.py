@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search.errors import counted
 from search.record.curves import CELL, DIVERGED_AT, SUMMARY
 from search.record.own import added_trials, own_trials
+from search.show import text
 from search.show.sheet import Sheet
 from search.show.text import number, plain
 from search.storage.database import shown
@@ -74,7 +75,8 @@ def best(study: BaseStudy, trials: Sequence[FrozenTrial]) -> Sheet:
     settings = study.recipe.settings
     labels = [setting.label for setting in settings] if any(setting.name for setting in settings) else []
     # A setting's label stands for its values; columns for all of them would be too narrow to read.
-    names = [name for name in study.space.searched if not labels and any(name in t.params for t in ranked)]
+    params = {trial.number: text.merged(trial.params) for trial in ranked}
+    names = [name for name in study.space.dimensions if not labels and any(name in shown for shown in params.values())]
     first, *others = study.objectives.names
     # The metric of the task is shown with the objectives, unless it is one of them.
     metrics = [name for name in (study.data.metric, *study.recipe.metrics) if name not in study.objectives.names]
@@ -89,7 +91,7 @@ def best(study: BaseStudy, trials: Sequence[FrozenTrial]) -> Sheet:
                 number(study.objectives.value(trial)),
                 *(number(at) for at in (trial.values or [None] * (1 + len(others)))[1:]),
                 *(number(summary.get(f"best_{name}")) for name in dict.fromkeys(metrics)),
-                *(number(trial.params.get(name)) for name in names),
+                *(number(params[trial.number].get(name)) for name in names),
                 number(summary.get("best_epoch")),
                 state,
             ]

@@ -99,6 +99,17 @@ def test_a_hyperparameter_that_may_be_absent_is_there_in_what_is_added(tmp_path:
     assert {trial.params["optimizer"] for trial in trials[:20]} == {"sgd", "adam"}
 
 
+@pytest.mark.parametrize("sampler", ["random", "tpe", "grid"])
+def test_a_range_with_off_is_widened_without_off(tmp_path: Path, sampler: str) -> None:
+    space = {"l2": LOW["l2"] | {"off": True, "points": 7}}
+    trials, extended = search(tmp_path, up_to(1.5e-4), space, sampler=sampler)
+    added = [trial.params for trial in trials[extended.extensions[0].ticket :]]
+    assert extended.space.text("l2") == "off,1e-06:0.001:log"
+    assert any(params.get("l2", 0.0) > 1e-4 for params in added)
+    if sampler != "tpe":  # which learns from all trials, so it draws from the whole space
+        assert all(params["use l2"] and params["l2"] > 1e-4 for params in added)
+
+
 def test_a_grid_goes_on_with_its_own_spacing(tmp_path: Path) -> None:
     """The four values of l2 are two thirds of a decade apart, so one more fits into a decade."""
     goal = up_to(3e-3)

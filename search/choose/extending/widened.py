@@ -45,7 +45,7 @@ class Widened(Space):
     def cells(self) -> Iterator[dict[str, Value]]:
         """Yield the cells of the base, then those that each step adds in its new part, as far apart as the others."""
         yield from self.base.cells()
-        axes = {name: grid_values(range_, self.points[name]) for name, range_ in self.base.searched.items()}
+        axes = self.base.axes
         for step in self.steps:
             name = step.extension.name
             part, whole = step.part[name], self.base.searched[name]
