@@ -32,7 +32,7 @@ from search.cli.options import (
     application,
     command,
 )
-from search.cli.values import given, pairs, parse_range, parse_slots, parse_value, parse_values
+from search.cli.values import given, pairs, parse_range, parse_setting, parse_slots, parse_value, parse_values
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.run_options import (
@@ -42,6 +42,7 @@ from search.run_options import (
     Check,
     Checkpoint,
     Engine,
+    Enqueue,
     Epochs,
     Extend,
     Fixed,
@@ -114,6 +115,7 @@ def run(
     set_: Fixed = None,
     space: Space = None,
     one_of: OneOf = None,
+    enqueue: Enqueue = None,
     extend: Extend = False,
     replicates: Replicates = None,
     seed: Seed = None,
@@ -161,6 +163,7 @@ def run(
         "set": fixed or None,
         "space": ranges or None,
         "one_of": {name: _names(text) for name, text in pairs("--one-of", one_of or (), "GROUP=NAMES").items()} or None,
+        "enqueue": [parse_setting(text) for text in enqueue or ()] or None,
         "pruner": {"name": pruner} if pruner is not None else None,
         "data": given(
             {

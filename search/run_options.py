@@ -152,6 +152,14 @@ Space = Annotated[
         metavar="NAME=RANGE",
     ),
 ]
+Enqueue = Annotated[
+    list[str] | None,
+    option(
+        "Begin the search with a trial of these values, as in l2=1e-3,lr=0.01. Repeatable.",
+        SEARCH,
+        metavar="NAME=VALUE,...",
+    ),
+]
 OneOf = Annotated[
     list[str] | None,
     option(

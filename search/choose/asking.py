@@ -88,7 +88,8 @@ class Asker:
             regions: the parts of the space from which some trials are drawn.
         """
         self.space, self.budget, self._regions = space, budget, tuple(regions)
-        self._cells = list(space.cells()) if self._recipe.sampler == "grid" else []
+        grid = self._recipe.sampler == "grid"
+        self._cells = list(space.cells()) if grid else [dict(known.params) for known in space.first]
         in_storage = self._recipe.sampler in samplers.IN_STORAGE
         self._replica = None if in_storage else Replica(self.study.directions, self._rungs, space.moved)
 
@@ -150,21 +151,26 @@ class Asker:
             self.recorder.drain()  # the sampler reads the storage
             return [self._ask_stored(cohort, ticket) for ticket in tickets]
         self._replica.follow(self._known(everyone))
-        return [self._ask_replica(self._replica, cohort, ticket) for ticket in tickets]
+        # Each known setting comes before all that is sampled, and comes again if its trial has failed.
+        cells = [*self._unasked(everyone), *([None] * len(tickets))]
+        return [self._ask_replica(self._replica, cohort, *one) for one in zip(tickets, cells, strict=False)]
 
-    def _ask_replica(self, replica: Replica, cohort: int, ticket: int) -> Asked:
+    def _ask_replica(self, replica: Replica, cohort: int, ticket: int, cell: int | None) -> Asked:
         """Ask in memory, then store the trial as a whole: it is there with all its values, or not at all."""
         region = self._region(ticket)
         sampler = self._sampler(ticket, region.space)
-        asked, values = replica.ask(sampler, region.space.suggest)
-        while region.required is not None and region.required not in asked.params:
+        if cell is not None:
+            asked, values = replica.ask(sampler, self.space.suggest, self._cells[cell])
+        else:
             asked, values = replica.ask(sampler, region.space.suggest)
+            while region.required is not None and region.required not in asked.params:
+                asked, values = replica.ask(sampler, region.space.suggest)
         stored = create_trial(
             state=TrialState.RUNNING,
             params=asked.params,
             distributions=asked.distributions,
             system_attrs=asked.system_attrs,
-            user_attrs=_attributes(cohort, ticket, values),
+            user_attrs=({} if cell is None else {CELL: cell}) | _attributes(cohort, ticket, values),
         )
         trial = _handle(self.study, self._storage.create_new_trial(self._study_id, stored))
         replica.number_asked(trial.number)
@@ -193,13 +199,13 @@ class Asker:
     def _queue_next(self, attributes: Mapping[str, int]) -> set[str]:
         """Mark the trial that `Study.ask` will take from the queue as the study's own; enqueue one if there is none.
 
-        So a trial is the study's own as soon as it runs, also if this process dies before it has all its values. In a
-        grid search, the first cell is enqueued that has no trial, or only failed ones.
+        So a trial is the study's own as soon as it runs, also if this process dies before it has all its values. The
+        first cell of a grid, or known setting, is enqueued that has no trial, or only failed ones.
 
         Returns:
             The names of the hyperparameters that were enqueued with it.
         """
-        trials = [t for t in self.study.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
+        trials = self.study.get_trials(deepcopy=False)
         waiting = next((t for t in trials if t.state == TrialState.WAITING), None)
         if waiting is not None:
             trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, waiting.number)
@@ -207,12 +213,16 @@ class Asker:
                 self._storage.set_trial_user_attr(trial_id, name, value)
             return set(waiting.system_attrs.get(ENQUEUED, ()))
         enqueued, marks = {}, dict(attributes)
-        if self._cells:
-            asked = {trial.user_attrs.get(CELL) for trial in trials}
-            marks[CELL] = next(index for index in range(len(self._cells)) if index not in asked)
-            enqueued = self._cells[marks[CELL]]
+        if (cell := next(iter(self._unasked(trials)), None)) is not None:
+            marks[CELL] = cell
+            enqueued = self._cells[cell]
         self.study.enqueue_trial(enqueued, user_attrs=marks)
         return set(enqueued)
+
+    def _unasked(self, everyone: Sequence[FrozenTrial]) -> list[int]:
+        """Return the cells of the grid, or known settings, that have no trial or only failed ones."""
+        asked = {trial.user_attrs.get(CELL) for trial in everyone if trial.state != TrialState.FAIL}
+        return [cell for cell in range(len(self._cells)) if cell not in asked]
 
     def _known(self, everyone: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Return the trials that samplers learn from: the study's own ones, and those of other programs that fit it."""

@@ -96,15 +96,21 @@ class Replica:
             self._running.discard(trial.number)
 
     def ask(
-        self, sampler: BaseSampler, suggest: Callable[[optuna.Trial], Mapping[str, Value]]
+        self,
+        sampler: BaseSampler,
+        suggest: Callable[[optuna.Trial], Mapping[str, Value]],
+        known: Mapping[str, Value] | None = None,
     ) -> tuple[FrozenTrial, Mapping[str, Value]]:
         """Ask for a trial; return it and all its values. Once it is stored, `number_asked` says its number.
 
         Args:
             sampler: the sampler.
             suggest: the function that samples a trial's hyperparameters.
+            known: the values of some of them, which are not sampled.
         """
         self._study.sampler = sampler
+        if known is not None:
+            self._study.enqueue_trial(dict(known))
         trial = self._study.ask()
         values = suggest(trial)
         self._asked = self._storage.get_trial_id_from_study_id_trial_number(self._id, trial.number)

@@ -50,6 +50,21 @@ def parse_range(name: str, text: str) -> dict[str, Any]:
     return {"low": bounds[0], "high": bounds[1], "log": bool(rest)} | off
 
 
+def parse_setting(text: str) -> dict[str, Any]:
+    """Return ``NAME=VALUE,NAME=VALUE`` as values by name; a comma without a name after it belongs to a value.
+
+    >>> parse_setting("l2=1e-3,hidden=64,32")
+    {'l2': 0.001, 'hidden': '64,32'}
+    """
+    words: list[str] = []
+    for part in text.split(","):
+        if "=" in part or not words:
+            words.append(part.strip())
+        else:
+            words[-1] += f",{part}"
+    return {name: parse_value(value) for name, value in pairs("--enqueue", words, "NAME=VALUE,NAME=VALUE").items()}
+
+
 def pairs(option: str, words: Sequence[str], takes: str = "NAME=VALUE") -> dict[str, str]:
     """Return ``NAME=VALUE`` words by name.
 

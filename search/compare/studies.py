@@ -61,8 +61,8 @@ class _Entry:
     @property
     def label(self) -> str:
         """The name of the trial in sentences: the name of its setting or its hyperparameters, and where it is from."""
-        cell, settings = self.trial.user_attrs.get(CELL), self.study.recipe.settings
-        named = settings[cell].label if settings and cell is not None else ""
+        cell, labels = self.trial.user_attrs.get(CELL), self.study.recipe.setting_labels
+        named = labels[cell] if labels and cell is not None else ""
         setting = named or trial_name(self.trial.number, self.trial.params).partition(" ")[2]
         return f"{setting} ({self.study.name}, trial {self.trial.number})"
 

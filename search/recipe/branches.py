@@ -58,7 +58,7 @@ class Branches:
     def values_by(self, chosen: Callable[[str], Value]) -> dict[str, Value]:
         """Return all values of a trial, given a function that returns the drawn value of a parameter."""
         values: dict[str, Value] = {}
-        for name in self._order:
+        for name in self.order:
             if not self.exists(name, values):
                 continue
             if not self.switches.turn_off(name, values):
@@ -67,8 +67,17 @@ class Branches:
                 values[name] = neutral
         return self._derive({name: value for name, value in values.items() if name in self.declared})
 
+    @property
+    def dimensions(self) -> list[str]:
+        """The names of what is searched, in the user's words: a range with its switch is one dimension."""
+        return [name for name in self.searched if name not in self.switches.switched]
+
+    def text(self, name: str) -> str:
+        """Return what a dimension is searched over, as the command line takes it: ``off,1e-06:0.1:log``."""
+        return self.switches.text(name, self.searched[name], self.declared)
+
     @cached_property
-    def _order(self) -> list[str]:
+    def order(self) -> list[str]:
         """All parameters, each one after those on which it depends."""
         return self.switches.order(self.declared)
 
@@ -79,7 +88,7 @@ class Branches:
 
     def product(self, axes: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]]:
         """Yield every combination of values of the searched hyperparameters that can exist together."""
-        return self._product(self._order, axes, {}, ())
+        return self._product(self.order, axes, {}, ())
 
     def _product(
         self, names: Sequence[str], axes: Mapping[str, Sequence[Value]], values: dict[str, Value], drawn: Sequence[str]

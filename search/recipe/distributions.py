@@ -81,6 +81,14 @@ def as_text(distribution: BaseDistribution) -> str:
     return f"{distribution.low}:{distribution.high}{':log' if distribution.log else ''}"
 
 
+def contains(distribution: BaseDistribution, value: Value) -> bool:
+    """Return whether a value is among the choices or within the range."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return isinstance(value, int | float) and distribution.low <= value <= distribution.high
+
+
 def position(distribution: BaseDistribution, value: Value) -> float | None:
     """Return the position of a value in its range, from 0 to 1 on the scale of the search; for choices, its rank.
 

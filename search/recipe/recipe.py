@@ -6,7 +6,7 @@ TOML file, or several names joined by '+', whose techniques and spaces are unite
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -50,6 +50,8 @@ class Recipe(Part):
 
     A hyperparameter that a setting leaves out has its value in ``[set]``, or its default. The settings are the cells of
     a grid, in the order written. By default they are one cohort and nothing is pruned.
+
+    Beside a space, or a sampler other than grid, the settings are the first trials of a search (`settings_first`).
     """
 
     name: str = Field(min_length=1, max_length=120)
@@ -121,10 +123,12 @@ class Recipe(Part):
     def _settings_are_a_grid(self) -> Recipe:
         if not self.settings:
             return self
-        if self.space:
-            raise ValueError(f"settings and a space cannot be combined: {next(iter(self.space))} is given a range")
-        if "sampler" in self.model_fields_set and self.sampler != "grid":
-            raise ValueError(f"settings need sampler grid, got sampler {self.sampler!r}")
+        searches = bool(self.space) or "sampler" in self.model_fields_set
+        if self.space and self.sampler == "grid":
+            raise ValueError(
+                f"settings and a grid of {next(iter(self.space))} cannot be combined: with another sampler, such as"
+                " tpe, the settings are the first trials"
+            )
         for number, setting in enumerate(self.settings, 1):
             for name in setting.published:
                 metric = name.partition("_")[2]
@@ -133,8 +137,19 @@ class Recipe(Part):
                         raise ValueError(f"setting {number} publishes {name}, which needs watch = [{watch!r}]")
                 if metric.startswith("val_") and metric not in (*ALWAYS, *self.objective, *self.metrics):
                     raise ValueError(f"setting {number} publishes {name}, which needs metrics = [{metric!r}]")
-        self._default(sampler="grid", ask_batch=len(self.settings), pruner=Pruner(name="none"))
+        if not searches or self.sampler == "grid":
+            self._default(sampler="grid", ask_batch=len(self.settings), pruner=Pruner(name="none"))
         return self
+
+    @property
+    def settings_first(self) -> bool:
+        """Whether the settings are the first trials of a search, and not the cells of a grid."""
+        return bool(self.settings) and self.sampler != "grid"
+
+    @property
+    def setting_labels(self) -> list[str]:
+        """The label of each setting in tables; "" for one in a search that has no name, whose values are shown."""
+        return [one.name if self.settings_first else one.label for one in self.settings]
 
     @model_validator(mode="after")
     def _watches_what_there_is(self) -> Recipe:
@@ -157,7 +172,7 @@ class Recipe(Part):
                 raise ValueError(
                     "sampler cmaes takes one objective; tpe, nsgaii, gp, random, qmc and grid take several"
                 )
-            self._default(pruner=Pruner(name="none" if self.settings else "pareto"))
+            self._default(pruner=Pruner(name="none" if self.settings and not self.settings_first else "pareto"))
             if self.pruner.name not in ("pareto", "none"):
                 raise ValueError(f"pruner {self.pruner.name} ranks by one objective: use pareto or none with several")
         elif self.pruner.name == "pareto":
@@ -204,11 +219,11 @@ class Recipe(Part):
         """Return this recipe with some fields changed.
 
         A change to a table is merged into it. A hyperparameter that is fixed leaves the space, and one that is given a
-        range is no longer fixed.
+        range is no longer fixed. What is enqueued becomes further settings, which are the first trials of a search.
 
         Args:
             source: the name that an error message gives the changes.
-            changes: the new values of fields.
+            changes: the new values of fields; `enqueue` are values of hyperparameters, a mapping for each trial.
 
         Raises:
             RequestError: a hyperparameter is both fixed and given a range, is given by the study's settings, or the
@@ -219,6 +234,8 @@ class Recipe(Part):
             raise RequestError(f"{source}: {min(twice)} is both fixed and given a range")
         if listed := {name for setting in self.settings for name in setting.set if name in fixed}:
             raise RequestError(f"{source}: {min(listed)} is given by the settings of this study: it cannot be fixed")
+        if "enqueue" in changes:
+            changes = self._enqueued(source, **changes)
         fields = self.model_dump(exclude_unset=True)
         for name, change in changes.items():
             fields[name] = {**fields.get(name, {}), **change} if isinstance(change, Mapping) else change
@@ -227,3 +244,13 @@ class Recipe(Part):
         for name in ranges:
             fields.get("set", {}).pop(name, None)
         return type(self).parse(fields, source)
+
+    def _enqueued(self, source: str, *, enqueue: Sequence[Any], **changes: Any) -> dict[str, Any]:
+        """Return changes in which what is enqueued is appended to the settings, and the sampler is given."""
+        sampler = changes.get("sampler", self.sampler)
+        if sampler == "grid" and not self.settings:
+            raise RequestError(
+                f"{source}: enqueue takes a sampler that draws, such as tpe; a grid trains all of its cells anyway"
+            )
+        # A sampler that is given says that the study searches, and does not only compare its settings.
+        return changes | {"settings": [*self.settings, *({"set": one} for one in enqueue)], "sampler": sampler}

@@ -83,15 +83,19 @@ def _complete(
             raise unknown("hyperparameter", name, declared)
     values: dict[str, Value] = {}
     for name, declaration in declared.items():
-        absent = [parent for parent, allowed in declaration.when.items() if values.get(parent) not in allowed]
-        if not absent:
+        if all(values.get(parent) in allowed for parent, allowed in declaration.when.items()):
             values[name] = fixed[name] if name in fixed else value_of(name, declaration, given)
             yield name, values[name]
         elif name in own:
-            parent = absent[0]
-            rule = " or ".join(map(str, declaration.when[parent]))
-            is_now = f"{parent} is {values[parent]}" if parent in values else f"there is no {parent}"
-            raise RequestError(f"{name} exists only where {parent} is {rule}; here {is_now}")
+            raise nonexistent(name, declaration, values)
+
+
+def nonexistent(name: str, declaration: Hyperparameter, values: Mapping[str, Value]) -> RequestError:
+    """Return the error for a hyperparameter that is given where it does not exist."""
+    parent = next(parent for parent, allowed in declaration.when.items() if values.get(parent) not in allowed)
+    rule = " or ".join(map(str, declaration.when[parent]))
+    is_now = f"{parent} is {values[parent]}" if parent in values else f"there is no {parent}"
+    return RequestError(f"{name} exists only where {parent} is {rule}; here {is_now}")
 
 
 def value_of(name: str, declaration: Hyperparameter, given: Mapping[str, Value]) -> Value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 
@@ -16,6 +16,7 @@ from search.recipe import Recipe, compose
 from search.recipe.branches import Branches
 from search.recipe.declared import declare
 from search.recipe.distributions import distribution, grid_values, ranges, suggested
+from search.recipe.known import Known, known_trials
 from search.recipe.settings import ExplicitSettings, value_of
 from search.recipe.switches import Switches, without_off
 from search.show import html, text
@@ -32,12 +33,14 @@ class Space(Branches):
         points: the number of values that a grid takes from each range.
         owners: the name of the technique that declares a hyperparameter, for those that a technique declares.
         settings: the cells of the grid if the study lists its settings.
+        first: the settings with which a search begins.
         moved: the searched ranges that have become wider than the recipe's, after trials were drawn from those.
     """
 
     points: Mapping[str, int]
     owners: Mapping[str, str]
     settings: tuple[Mapping[str, Value], ...] = ()
+    first: tuple[Known, ...] = ()
     moved: Mapping[str, BaseDistribution] = field(default_factory=dict)
 
     @classmethod
@@ -68,7 +71,7 @@ class Space(Branches):
         fixed: Mapping[str, Value]
         searched: Mapping[str, BaseDistribution]
         points: Mapping[str, int]
-        if recipe.settings:
+        if recipe.settings and not recipe.settings_first:
             explicit = ExplicitSettings.resolve(recipe, declared, given)
             fixed, searched, points, cells = explicit.fixed, explicit.searched, {}, explicit.cells
         else:
@@ -87,7 +90,7 @@ class Space(Branches):
         optional = owners.keys() | branches
         for name in (*given, *(name for name in searching if name in recipe.space or name not in optional)):
             space._validate_reachable(name)
-        return space
+        return replace(space, first=known_trials(recipe, space, given)) if recipe.settings_first else space
 
     def _repr_html_(self) -> str:
         """Every group, and every hyperparameter that can exist: its value, or what it is searched over."""
@@ -114,15 +117,6 @@ class Space(Branches):
                 is_now = self.fixed[parent]
                 rule = " or ".join(map(str, allowed))
                 raise RequestError(f"{name} exists only where {parent} is {rule}; here {parent} is {is_now}")
-
-    @property
-    def dimensions(self) -> list[str]:
-        """The names of what is searched, in the user's words: a range with its switch is one dimension."""
-        return [name for name in self.searched if name not in self.switches.switched]
-
-    def text(self, name: str) -> str:
-        """Return what a dimension is searched over, as the command line takes it: ``off,1e-06:0.1:log``."""
-        return self.switches.text(name, self.searched[name], self.declared)
 
     def suggest(self, trial: Trial) -> dict[str, Value]:
         """Return all values of a trial: the fixed ones and those that its sampler chooses."""

@@ -108,7 +108,7 @@ class Switches:
         """Return whether a hyperparameter is off in a trial, given the values of the parameters before it."""
         if name in self.members:
             group, technique = self.members[name]
-            return values[group] != technique
+            return values.get(group) != technique
         if name in self.companions:
             return all(values.get(one, neutral) == neutral for one, neutral in self.companions[name].items())
         return values.get(SWITCH + name) is False

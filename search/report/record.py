@@ -217,7 +217,7 @@ def read(study: BaseStudy) -> Record:
     """Read a study's record from its storage."""
     trials = own_trials(study.optuna_study)
     attributes, space, recipe = study.optuna_study.user_attrs, study.space, study.recipe
-    labels = [setting.label for setting in recipe.settings]
+    labels = recipe.setting_labels
     rungs = pruners.build(recipe.pruner, space.longest(), objectives=study.objectives).rungs()
     entries = [_entry(trial, labels, study.objectives, rungs) for trial in trials]
     first = study.objectives.first

@@ -43,7 +43,8 @@ def draw_settings(record: Record) -> CaptionedFigure:
     figure, panels = style.canvas(1, 1, (7.4, 0.6 + 0.3 * len(labelled)))
     panel = panels[0, 0]
     for entries, look, label in groups(record):
-        _points(panel, np.array([labelled.index(one) for one in entries]), entries, look, label, vertical=False)
+        ours = [one for one in entries if one.label]
+        _points(panel, np.array([labelled.index(one) for one in ours]), ours, look, label, vertical=False)
     panel.set_yticks(range(len(labelled)), [style.literal(one.label) for one in labelled])
     panel.set_ylim(len(labelled) - 0.4, -0.6)
     panel.set_xlabel(record.value_label)

@@ -60,7 +60,8 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
     if recipe.sampler == "grid":
         fields |= {f"grid points {name}": _text(points) for name, points in space.points.items()}
     # "row" is the stored name of a setting since version 0.1.0.
-    fields |= {f"row {number}": _text(cell) or "as set" for number, cell in enumerate(space.settings, 1)}
+    cells = [*space.settings, *(known.params for known in space.first)]
+    fields |= {f"row {number}": _text(cell) or "as set" for number, cell in enumerate(cells, 1)}
     spec = recipe.data
     # For a path this is its stem, because a file that has moved holds the same data.
     fields |= {"dataset": dataset_name(spec.dataset), "scale": spec.scale, "data": data.fingerprint()}

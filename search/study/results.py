@@ -11,9 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 from search.errors import counted
 from search.record.curves import CELL, DIVERGED_AT, SUMMARY
 from search.record.own import added_trials, own_trials
-from search.show import text
 from search.show.sheet import Sheet
-from search.show.text import number, plain
+from search.show.text import merged, number, plain
 from search.storage.database import shown
 from search.tracking import address
 from search.train.constant import constant_value
@@ -72,11 +71,11 @@ def _point(study: BaseStudy, trial: FrozenTrial) -> dict[str, Any]:
 def best(study: BaseStudy, trials: Sequence[FrozenTrial]) -> Sheet:
     """Return a table of the best trials, complete ones first, by value; with several objectives, of the front."""
     title, ranked = _ranked(study, finished(trials))
-    settings = study.recipe.settings
-    labels = [setting.label for setting in settings] if any(setting.name for setting in settings) else []
+    labels = study.recipe.setting_labels if any(setting.name for setting in study.recipe.settings) else []
     # A setting's label stands for its values; columns for all of them would be too narrow to read.
-    params = {trial.number: text.merged(trial.params) for trial in ranked}
-    names = [name for name in study.space.dimensions if not labels and any(name in shown for shown in params.values())]
+    params = {trial.number: merged(trial.params) for trial in ranked}
+    wide = study.recipe.settings_first or not labels
+    names = [name for name in study.space.dimensions if wide and any(name in values for values in params.values())]
     first, *others = study.objectives.names
     # The metric of the task is shown with the objectives, unless it is one of them.
     metrics = [name for name in (study.data.metric, *study.recipe.metrics) if name not in study.objectives.names]
@@ -87,7 +86,7 @@ def best(study: BaseStudy, trials: Sequence[FrozenTrial]) -> Sheet:
         rows.append(
             [
                 str(trial.number),
-                *([labels[trial.user_attrs[CELL]]] if labels else []),
+                *([labels[cell] if (cell := trial.user_attrs.get(CELL)) is not None else ""] if labels else []),
                 number(study.objectives.value(trial)),
                 *(number(at) for at in (trial.values or [None] * (1 + len(others)))[1:]),
                 *(number(summary.get(f"best_{name}")) for name in dict.fromkeys(metrics)),

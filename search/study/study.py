@@ -23,6 +23,7 @@ from search.errors import RequestError, clip
 from search.recipe import Recipe, compose
 from search.recipe import metrics as own_metrics
 from search.recipe.discovery import select
+from search.recipe.known import known_notes
 from search.recipe.space import Space
 from search.record import dataset as dataset_record
 from search.record import environment
@@ -255,6 +256,7 @@ class BaseStudy:
         """Return what the user should know before the study runs, a line each."""
         few = few_validation_rows(self.data, self.recipe.data)
         notes = [*self.data.notes, *few, *samplers.notes(self.recipe, self.space), *self.recipe.notes()]
+        notes += known_notes(self.recipe, self.space.first)
         notes += [*self._metric_notes, *self._tracking_notes]
         if self._optuna is not None and ENVIRONMENT in self._optuna.user_attrs:
             there = self._optuna.user_attrs[ENVIRONMENT]

@@ -66,6 +66,8 @@ def asked_by_optuna(recipe: Recipe, space: Space) -> list[FrozenTrial]:
         cohort = []
         for ticket in free:
             study.sampler = samplers.build(recipe, ticket, space)
+            if ticket < len(space.first):
+                study.enqueue_trial(dict(space.first[ticket].params))
             trial = study.ask()
             cohort.append((ticket, trial, space.suggest(trial)))
         for ticket, trial, values in cohort:
@@ -83,19 +85,42 @@ def asked_by_optuna(recipe: Recipe, space: Space) -> list[FrozenTrial]:
         ("tpe", CONDITIONAL | {"beta1": {"low": 0.5, "high": 0.99}}),
         ("random", CONDITIONAL),
         ("cmaes", {"lr": CONDITIONAL["lr"]}),
+        ("tpe", {"lr": CONDITIONAL["lr"], "l2": {"off": True, "low": 1e-4, "high": 1.0, "log": True}}),
         pytest.param("gp", {"lr": CONDITIONAL["lr"]}, marks=pytest.mark.slow),
     ],
 )
 def test_what_is_asked_in_memory_is_what_optuna_asks(tmp_path: Path, sampler: str, space: Mapping[str, Any]) -> None:
-    recipe = recipe_of(sampler, space)
+    # The search begins with two known settings, one of which leaves l2 to the sampler, or off.
+    recipe = recipe_of(sampler, space).but("asked", enqueue=[{"l2": 0.05, "lr": 0.02}, {"lr": 0.03}])
     resolved = Space.resolve(recipe, select(recipe.techniques, ()))
     optunas = asked_by_optuna(recipe, resolved)
     ours = asked_by_us(tmp_path, recipe, resolved)
 
+    assert [trial.params["lr"] for trial in ours[:2]] == [0.02, 0.03]
     assert len(ours) > recipe.trials > 20, "some have failed, and been asked again"
     assert [trial.params for trial in ours] == [trial.params for trial in optunas]
     assert [trial.distributions for trial in ours] == [trial.distributions for trial in optunas]
     assert [(trial.state, trial.values) for trial in ours] == [(trial.state, trial.values) for trial in optunas]
+
+
+def test_a_known_setting_waits_for_what_is_queued_and_comes_again_if_it_fails(tmp_path: Path) -> None:
+    known = [{"l2": 0.01, "lr": 0.01}, {"l2": 0.02, "lr": 0.01}]
+    recipe = recipe_of("tpe", {"lr": CONDITIONAL["lr"]}).but("asked", enqueue=known)
+    space = Space.resolve(recipe, select(recipe.techniques, ()))
+    storage = RDBStorage(f"sqlite:///{tmp_path}/queued.db")
+    study = optuna.create_study(storage=storage)
+    study.enqueue_trial({"l2": 0.05, "lr": 0.01})
+    asker = Asker(study, storage, recipe, space, recipe.trials, FileClaims(str(tmp_path), "queued"))
+    cohort = asker.next_cohort()
+    assert cohort is not None
+    assert [one.values["l2"] for one in cohort[1]][:3] == [0.05, 0.01, 0.02]
+    for one in cohort[1]:
+        failed = one.values["l2"] == 0.01
+        study.tell(one.trial, None if failed else 1.0, TrialState.FAIL if failed else TrialState.COMPLETE)
+    following = asker.next_cohort()
+    assert following is not None
+    assert [one.values["l2"] in (0.01, 0.02) for one in following[1]] == [True, False, False, False]
+    assert following[1][0].values["l2"] == 0.01
 
 
 def test_a_trial_that_somebody_has_queued_is_next(tmp_path: Path) -> None:

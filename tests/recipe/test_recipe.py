@@ -74,8 +74,10 @@ def refusal(text: str | bytes, name: str = "mine.toml") -> str:
             "[[settings]]\n[[settings]]\nset = { lr = [1] }",
             "setting 2.set.lr takes a number, a word, true or false, got [1]",
         ),
-        ("[[settings]]\n[space.lr]\nlow = 1\nhigh = 2", "settings and a space cannot be combined: lr is given a range"),
-        ("sampler = 'tpe'\n[[settings]]", "settings need sampler grid, got sampler 'tpe'"),
+        (
+            "sampler = 'grid'\n[[settings]]\n[space.lr]\nlow = 1\nhigh = 2",
+            "settings and a grid of lr cannot be combined: with another sampler, such as tpe, the",
+        ),
         (
             "[[settings]]\npublished = { final_val_los = 1.0 }",
             "'final_val_los' is neither best_METRIC nor final_METRIC of",
@@ -91,7 +93,7 @@ def refusal(text: str | bytes, name: str = "mine.toml") -> str:
             "setting 2 publishes best_test_rmse, which needs watch = ['test']",
         ),
     ],
-    ids=range(49),
+    ids=range(48),
 )
 def test_what_is_wrong_is_named(text: str | bytes, says: str) -> None:
     said = refusal(text)

@@ -115,10 +115,10 @@ def test_what_the_settings_give_is_neither_fixed_nor_searched() -> None:
     given = listing({"lr": 0.1}, {"lr": 0.2})
     with pytest.raises(RequestError, match="request: lr is given by the settings of this study: it cannot be fixed"):
         given.but("request", set={"lr": 0.3})
-    with pytest.raises(RequestError, match="request: settings and a space cannot be combined: epochs is given a range"):
-        given.but("request", space={"epochs": {"low": 1, "high": 2}})
-    with pytest.raises(RequestError, match="request: settings need sampler grid, got sampler 'random'"):
-        given.but("request", sampler="random")
+    with pytest.raises(RequestError, match="request: settings and a grid of epochs cannot be combined"):
+        given.but("request", space={"epochs": {"low": 1, "high": 2}}, sampler="grid")
+    with pytest.raises(RequestError, match=r"setting 1: lr is fixed at 0\.001 in all trials: search it, as in --space"):
+        Space.resolve(given.but("request", sampler="random"), [])
 
 
 def test_each_setting_is_a_trial_of_one_cohort(tmp_path: Path) -> None:
