@@ -142,5 +142,6 @@ def test_a_study_begins_with_them_and_goes_on_with_them(tmp_path: Path) -> None:
     assert all(row["lr"] for row in cells)
     with pytest.raises(RequestError, match=r"setting 1: lr=0\.01 l2=1e-05 there, none here"):
         small(tmp_path, ask_batch=2).optuna_study  # noqa: B018
-    (page,) = whole.report(tmp_path / "page", training=False).folder.glob("*.html")
+    whole.report(tmp_path / "page", training=False)
+    (page,) = (tmp_path / "page").glob("*.html")
     assert "weak" in page.read_text(encoding="utf-8")
