@@ -5,7 +5,8 @@ With the probability `cutmix`, an example x of class y gets features of its part
     x_j <- x'_j  where  u_j < u,      y <- (1 - s) y + s y'
 
 u is uniform in [0, 1] for each example and u_j for each of its features; s is the share of the features that were
-replaced. Partners are drawn at random, anew in each step. Validation and test examples are not changed. All trials of a
+replaced. Partners are drawn at random, anew in each step. In a regression the standardised targets are mixed, which
+fits the squared error only, so other losses are refused. Validation and test examples are not changed. All trials of a
 replicate share the draws.
 
 Shapes: inputs ``groups or slots x batch x features`` and targets ``groups or slots x batch x outputs``, to ``slots x
@@ -27,9 +28,9 @@ from search.technique.partners import of_partners
 
 
 def check(context: StudyContext) -> None:
-    """Refuse regression: a mixture of two targets is not what a mixture of two rows should have."""
-    if context.data.task != "classification":
-        raise ValueError(f"it needs classification, but {context.data.name!r} is {context.data.task}")
+    """Refuse losses for which the mixture of two targets is not what the mixture of two rows should have."""
+    if context.data.task != "classification" and context.loss != "mse":
+        raise ValueError(f"it needs loss mse in a regression, because it mixes targets, got loss {context.loss}")
 
 
 def mix_inputs(x: Tensor, values: Values) -> Tensor:

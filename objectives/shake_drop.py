@@ -1,6 +1,7 @@
 """ShakeDrop disturbs residual blocks at random in training, more strongly the deeper they are.
 
-With L hidden layers, the activations of layer l >= 2 are, before what entered the layer is added (technique `skip`),
+With L hidden layers, the activations of layer l >= 2 are, before what entered the layer is added (technique `skip`,
+which this one needs),
 
     forward    h_l <- h_l * (b + alpha - b alpha)
     backward   dL/dh_l <- dL/dh_l * (b + beta - b beta)
@@ -25,13 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from search.technique import Array, Loops, Numeric, StudyContext, Technique, Values
-
-
-def check(context: StudyContext) -> None:
-    """Refuse studies without skip connections, in which a disturbed layer would leave nothing else."""
-    if "skip" not in context.techniques or context.possible("skip") != [True]:
-        raise ValueError("it needs skip connections in every trial: add technique 'skip' with skip=true")
+from search.technique import Array, Loops, Numeric, Technique, Values
 
 
 def _probability(number: int, values: Values) -> Tensor:
@@ -104,8 +99,11 @@ def shake_back(gradient: Array, _forwards: Array, backwards: Array) -> None:
 
 technique = Technique(
     name="shake_drop",
-    hyperparameters={"shake_drop": Numeric(low=0.0, high=0.8, minimum=0.0, maximum=1.0, neutral=0.0, stronger="up")},
-    check=check,
+    hyperparameters={
+        "shake_drop": Numeric(
+            low=0.0, high=0.8, minimum=0.0, maximum=1.0, neutral=0.0, stronger="up", when={"skip": (True,)}
+        )
+    },
     layer=layer,
     affine=affine,
     loops=Loops(given, shake, shake_back),

@@ -5,8 +5,8 @@ The rate falls along half a cosine in each of M cycles and starts again. With t 
 
     rate_t = lr (1 + cos(pi (t mod L) / L)) / 2
 
-A prediction is the mean of the probabilities (or values) of M networks: those at the ends of the cycles so far, and the
-present one in place of each that is still to come.
+With one cycle this is cosine annealing of one network. A prediction is the mean of the probabilities (or values) of M
+networks: those at the ends of the cycles so far, and the present one in place of each that is still to come.
 
 Shapes: the factor on the rate is ``(slots,)``; the shares of the weights in the networks are ``M x slots``.
 Hyperparameters searched: none by default; the recipe searches the number of cycles M, named `snapshot`.

@@ -1,6 +1,7 @@
 """Stochastic depth leaves out residual blocks at random in training: an example skips a layer.
 
-With L hidden layers, the activations of layer l >= 2 are, before what entered the layer is added (technique `skip`),
+With L hidden layers, the activations of layer l >= 2 are, before what entered the layer is added (technique `skip`,
+which this one needs),
 
     h_l <- h_l * b / (1 - p_l),   b = 1 with probability 1 - p_l, else 0,   p_l = stochastic_depth * l / L
 
@@ -17,13 +18,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from search.technique import Gate, Numeric, StudyContext, Technique, Values
-
-
-def check(context: StudyContext) -> None:
-    """Refuse studies without skip connections, in which a layer that is left out would leave nothing."""
-    if "skip" not in context.techniques or context.possible("skip") != [True]:
-        raise ValueError("it needs skip connections in every trial: add technique 'skip' with skip=true")
+from search.technique import Gate, Numeric, Technique, Values
 
 
 def _draws(number: int, batch: int, values: Values) -> Tensor:
@@ -57,9 +52,10 @@ def gate(number: int, h: Tensor, values: Values) -> Gate | None:
 technique = Technique(
     name="stochastic_depth",
     hyperparameters={
-        "stochastic_depth": Numeric(low=0.0, high=0.6, minimum=0.0, below=1.0, neutral=0.0, stronger="up")
+        "stochastic_depth": Numeric(
+            low=0.0, high=0.6, minimum=0.0, below=1.0, neutral=0.0, stronger="up", when={"skip": (True,)}
+        )
     },
-    check=check,
     layer=layer,
     gate=gate,
     monte_carlo=True,

@@ -68,6 +68,9 @@ def declare(techniques: Sequence[Technique], scale: str | None = None) -> dict[s
             for parent in declaration.when:
                 # A parent is declared first, because values are drawn in this order.
                 if parent not in declared:
-                    raise unknown(f"hyperparameter in `when` of {name}", parent, declared)
+                    raise RequestError(
+                        f"technique {technique.name!r} needs the hyperparameter {parent!r}, on which {name} depends: "
+                        f"name the technique that has it first, as in {parent}+{technique.name}"
+                    )
             declared[name] = declaration
     return declared

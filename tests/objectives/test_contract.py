@@ -60,6 +60,10 @@ def test_says_where_it_does_nothing(name: str) -> None:
         technique.after_epoch,
         technique.init,
         technique.rows,
+        technique.perturb_inputs,
+        technique.perturb_weights,
+        technique.average,
+        technique.residual,
     )
     if any(hook is not None for hook in hooks):
         assert any(one.neutral is not None for one in declared), "no hyperparameter has a neutral value"
@@ -209,8 +213,10 @@ def test_a_neutral_study_has_no_such_technique(name: str) -> None:
         for n, one in technique.hyperparameters.items()
         if isinstance(one, Structural) and n not in neutral and one.default is not None
     }
+    parents = {parent for one in technique.hyperparameters.values() for parent in one.when}
+    others = [one for one in TECHNIQUES.values() if one is not technique and parents & one.hyperparameters.keys()]
     recipe = Recipe.parse({"name": "neutral", "techniques": [name], "set": {**required, **neutral}}, "test")
-    space = Space.resolve(recipe, [technique])
+    space = Space.resolve(recipe, [*others, technique])
     values: Sequence[str] = tuple(space.numeric({n: v for n, v in space.fixed.items() if space.exists(n, space.fixed)}))
     structure = space.structure(dict(space.fixed))
     assert not technique.is_active(values, structure)

@@ -44,4 +44,4 @@ def plain(values: Mapping[str, Any], draws: Draws) -> dict[str, Any]:
 
 SLOTS = [{"cutmix": 1.0}, {"cutmix": 0.4}, {"cutmix": 0.0}]
 
-CASES = [Case(data, slots=SLOTS, plain=plain, data=data) for data in ("table", "images")]
+CASES = [Case(data, slots=SLOTS, plain=plain, data=data) for data in ("table", "images", "regression")]
