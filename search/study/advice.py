@@ -1,4 +1,4 @@
-"""What to know about a study's data before it runs: whether one small split decides which trial is best."""
+"""What to know about a study's data before it runs: whether one small split decides, and a scale that nothing has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from search.data import Data
 from search.data.synthetic import OPTIONS
 from search.errors import counted
 from search.recipe.schema import DataSet
+from search.recipe.space import Space
 
 _FEW = 500
 """Validation rows from which one split is enough: an accuracy of 80% then has a standard error below 1.8 points, and a
@@ -33,3 +34,12 @@ def few_validation_rows(data: Data, spec: DataSet) -> list[str]:
     elif spec.group is not None:
         remedy = "--folds K (in Python folds=K) validates on all groups outside the test split, at least one a fold"
     return [f"{counted(rows, 'validation row')} decide which trial is best: on so few, {error}; {remedy}"]
+
+
+def idle_scale(space: Space, spec: DataSet) -> list[str]:
+    """Return a line if the scale of the data is that of no trial, because the trials choose others."""
+    if not space.scales or spec.scale in (DataSet.model_fields["scale"].default, *space.scales):
+        return []
+    others = " or ".join(space.scales)
+    idle = f"scale {spec.scale} has no effect, because trials have scale {others}"
+    return [f"{idle}: --set scale={spec.scale} gives it to all"]

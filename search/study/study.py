@@ -33,7 +33,7 @@ from search.record.objectives import Objectives
 from search.record.own import own_trials
 from search.storage import away, database, tracking
 from search.study import arguments, identity
-from search.study.advice import few_validation_rows
+from search.study.advice import few_validation_rows, idle_scale
 from search.study.lookup import recipe_fields
 from search.study.progress import EpochCount
 from search.study.width import largest_slot
@@ -254,8 +254,8 @@ class BaseStudy:
 
     def notes(self) -> list[str]:
         """Return what the user should know before the study runs, a line each."""
-        few = few_validation_rows(self.data, self.recipe.data)
-        notes = [*self.data.notes, *few, *samplers.notes(self.recipe, self.space), *self.recipe.notes()]
+        advice = [*few_validation_rows(self.data, self.recipe.data), *idle_scale(self.space, self.recipe.data)]
+        notes = [*self.data.notes, *advice, *samplers.notes(self.recipe, self.space), *self.recipe.notes()]
         notes += known_notes(self.recipe, self.space.first)
         notes += [*self._metric_notes, *self._tracking_notes]
         if self._optuna is not None and ENVIRONMENT in self._optuna.user_attrs:

@@ -128,3 +128,11 @@ def test_a_techniques_own_scale_is_not_that_of_the_inputs() -> None:
 def test_a_scale_that_the_data_cannot_have_is_refused(tmp_path: Path, choices: list[str], says: str) -> None:
     with pytest.raises(RequestError, match=says):
         small(tmp_path, **SEARCHED | {"data": {"dataset": "digits"}, "space": {"scale": {"choices": choices}}})
+
+
+def test_a_scale_of_the_data_that_no_trial_has_is_noted(tmp_path: Path) -> None:
+    data = {"dataset": "wine", "scale": "unit"}
+    (note,) = [one for one in small(tmp_path, **SEARCHED | {"data": data}).notes() if "no effect" in one]
+    assert note.startswith("scale unit has no effect, because trials have scale standard or robust or quantile")
+    for changes in ({}, {"data": data, "set": {"scale": "unit"}, "space": {"lr": {"low": 0.1, "high": 0.2}}}):
+        assert not [one for one in small(tmp_path, **SEARCHED | changes).notes() if "no effect" in one]
