@@ -15,6 +15,8 @@ from search.data import Data, load, load_folds
 from search.data.memory import Memory
 from search.errors import RequestError, TechniqueError
 from search.technique import Hyperparameter, Structural, Technique, Value
+from search.technique.guarded import Hook
+from search.technique.shared_state import BY_SEED, SharedState
 from search.train import losses
 
 if TYPE_CHECKING:
@@ -199,8 +201,27 @@ def _prepared(data: Data, techniques: Sequence[Technique], space: Possible, loss
     for technique in techniques:
         validate_study([technique], techniques, data, space, loss)
         if technique.prepare is not None and not is_never_active(technique, space):
-            with _naming(technique):
-                data = technique.prepare(data, Context(data, techniques, space, loss))
+            data = _prepare(technique, Context(data, techniques, space, loss))
+    return data
+
+
+def _prepare(technique: Technique, context: Context) -> Data:
+    """Return the data as a technique prepares them, the same in every process.
+
+    Raises:
+        RequestError: it returns something else, or draws from a global generator.
+    """
+    prepare = technique.prepare
+    assert prepare is not None
+    before = SharedState.now(torch.device("cpu"))
+    with _naming(technique):
+        data = prepare(context.data, context)
+    said = before.change(SharedState.now(torch.device("cpu")), BY_SEED)
+    if not isinstance(data, Data):
+        said = f"returns {type(data).__name__}, where the data are right: end it with `return data`"
+    if said is not None:
+        place = prepare.place if isinstance(prepare, Hook) else f"technique {technique.name!r}"
+        raise RequestError(f"{place}: hook 'prepare' {said}")
     return data
 
 

@@ -140,8 +140,9 @@ def _gradient_of_penalty(hook: Hook, weights: Tensor, term: Tensor, values: Valu
 
 
 def _rate(hook: Hook, _given: Given, result: Any, values: Values) -> None:
-    whole = (values.slots, values.layout.size)
-    _tensor(hook, result, {"(slots,)": (values.slots,), "slots x size": whole}, values)
+    slots = values.slots
+    shapes = {"(slots,)": (slots,), "slots x size": (slots, values.layout.size), "slots x 1": (slots, 1)}
+    _tensor(hook, result, shapes, values)
 
 
 def _in_place(hook: Hook, given: Given, result: Any, values: Values) -> None:

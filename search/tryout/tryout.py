@@ -26,12 +26,12 @@ from search.recipe.compose import is_never_active
 from search.recipe.space import Space
 from search.technique import Technique
 from search.technique.guarded import hooks_of
+from search.technique.shared_state import restored
 from search.train.batches import Batches
 from search.train.crew import one_thread
 from search.tryout.attempt import Attempt
 from search.tryout.bench import Bench, small, values_of
 from search.tryout.fault import FailedTraining
-from search.tryout.shared_state import restored
 
 
 class Subject(Protocol):

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from search.technique import Batch, Technique, Values
 from search.technique.guarded import Hook, hooks_of
+from search.technique.shared_state import BY_SEED, BY_VALUES, SharedState
 from search.tryout.fault import fault
 from search.tryout.results import inspect
-from search.tryout.shared_state import GlobalState
 
 Key = tuple[object, ...]
 
@@ -46,9 +46,10 @@ class Watch:
             if not self.strict:
                 result = hook(*given)
             else:
-                kept, state = _protected(hook.name, given), GlobalState.now(self.device)
+                kept, state = _protected(hook.name, given), SharedState.now(self.device)
                 result = hook(*given)
-                if (said := state.change(GlobalState.now(self.device))) is not None:
+                instead = BY_VALUES if isinstance(given[-1], Values) else BY_SEED
+                if (said := state.change(SharedState.now(self.device), instead)) is not None:
                     raise fault(hook, said)
                 for name, (before, after) in kept.items():
                     if not same(before, after).all():

@@ -73,6 +73,21 @@ def test_a_study_that_a_technique_refuses_is_told_what_it_says(hook: str, tmp_pa
         Study("baseline", dataset="wine", techniques=[path], device="cpu")
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("torch.rand(1); return data", "draws from torch's global random generator: use a generator with a seed"),
+        ("data = data", "returns NoneType, where the data are right: end it with `return data`"),
+    ],
+)
+def test_data_that_are_not_prepared_the_same_everywhere_are_refused(line: str, said: str, tmp_path: Path) -> None:
+    path = write(tmp_path, "prepare=prepare")
+    path.write_text(path.read_text().replace("SOME = {}", f"def prepare(data, context):\n    {line}"))
+    with pytest.raises(RequestError) as caught:
+        Study("baseline", dataset="wine", techniques=[path], device="cpu")
+    assert str(caught.value).startswith(f"{path}: hook 'prepare' {said}")
+
+
 def test_a_value_error_that_nobody_raised_on_purpose_is_placed(tmp_path: Path) -> None:
     path = write(tmp_path, "check=lambda context: int('seven')")
     with pytest.raises(TechniqueError, match=r"mine.py: hook 'check' failed in line 9: ValueError: invalid literal"):

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-_INSTEAD = "use values.uniform or values.normal, which give a slot the same numbers in any pack"
+BY_VALUES = "use values.uniform or values.normal, which give a slot the same numbers in any pack"
+BY_SEED = "use a generator with a seed of its own, such as torch.Generator().manual_seed(0)"
 
 
 @dataclass(frozen=True)
-class GlobalState:
+class SharedState:
     """What the process shares at one moment.
 
     Attributes:
@@ -30,7 +31,7 @@ class GlobalState:
     settings: dict[str, object]
 
     @classmethod
-    def now(cls, device: torch.device) -> GlobalState:
+    def now(cls, device: torch.device) -> SharedState:
         """Return the present state; of a GPU's generator too if the device is one."""
         drawn = torch.get_rng_state().numpy().tobytes()
         if device.type == "cuda":
@@ -48,14 +49,19 @@ class GlobalState:
         }
         return cls(drawn, (numpys[1].tobytes(), *numpys[2:]), random.getstate(), settings)
 
-    def change(self, later: GlobalState) -> str | None:
-        """Return what has changed until a later moment and what would be right, or None if nothing has."""
+    def change(self, later: SharedState, instead: str) -> str | None:
+        """Return what has changed until a later moment and what would be right, or None if nothing has.
+
+        Args:
+            later: the state at the later moment.
+            instead: what to do instead of drawing from a global generator.
+        """
         if self.of_torch != later.of_torch:
-            return f"draws from torch's global random generator: {_INSTEAD}, instead of torch.rand and its kin"
+            return f"draws from torch's global random generator: {instead}, instead of torch.rand and its kin"
         if self.of_numpy != later.of_numpy:
-            return f"draws from numpy's global random generator: {_INSTEAD}, instead of np.random"
+            return f"draws from numpy's global random generator: {instead}, instead of np.random"
         if self.of_python != later.of_python:
-            return f"draws from Python's global random generator: {_INSTEAD}, instead of random"
+            return f"draws from Python's global random generator: {instead}, instead of random"
         for name, before in self.settings.items():
             if before != later.settings[name]:
                 return f"changes {name} from {before} to {later.settings[name]} for all that follows: leave it as it is"
