@@ -13,7 +13,7 @@ from search.technique import Numeric, Structural, Technique
 from search.technique.guarded import Hook, hooks_of
 from search.train.engine import Engine
 from search.train.pack import Pack
-from search.tryout.bench import EPOCHS, REPLICATES, Bench, Numbers
+from search.tryout.bench import EPOCHS, Bench, Numbers
 from search.tryout.compare import Training, difference, trained
 from search.tryout.fault import FailedTraining, Fault, fault, named
 from search.tryout.results import first_padded
@@ -28,7 +28,6 @@ _LOSSES = ("train_loss", "train_objective", "val_loss", "val_objective")
 _CROWD = 16
 """With so many more trials, a number for each slot fills vector registers, in which torch rounds some functions
 differently."""
-_PLACES = [(trial, replicate) for trial in range(3) for replicate in REPLICATES]
 _DIMS = "sum or average over the batch or the weights (dim 1), not over the slots (dim 0)"
 _SAID = {
     "again": "gives another result in a second, equal training: it draws random numbers of its own, for which there are"
@@ -84,20 +83,21 @@ class Attempt:
         if (padded := _padded(first)) is not None:
             hook = self._responsible(lambda one: _padded(self._train(one)) is not None)
             raise Fault(f"{self._named(hook)} makes the padding of {padded} nonzero: weights must stay 0 there")
-        trials, others = self._bench.trials, self._bench.others
-        same = [(trial, trial, replicate) for trial, replicate in _PLACES]
+        trials, others, replicates = self._bench.trials, self._bench.others, self._bench.replicates
+        places = [(trial, replicate) for trial in range(len(trials)) for replicate in replicates]
+        same = [(trial, trial, replicate) for trial, replicate in places]
         self._agree("again", first, self._train, same)
-        self._agree("beside other neighbours", first, lambda one: self._train(one, others), same[: len(REPLICATES)])
-        turned = [(trial, 2 - trial, replicate) for trial, replicate in _PLACES]
+        self._agree("beside other neighbours", first, lambda one: self._train(one, others), same[: len(replicates)])
+        turned = [(trial, 2 - trial, replicate) for trial, replicate in places]
         self._agree("in another place", first, lambda one: self._train(one, trials[::-1]), turned)
         crowd = [*trials[::-1], *([trials[1]] * _CROWD)]
         self._agree("in a wider pack", first, lambda one: self._train(one, crowd), turned)
-        last = REPLICATES[1:]
+        last = replicates[-1:]
         of_last = [place for place in same if place[2] in last]
         self._agree("without another replicate", first, lambda one: self._train(one, replicates=last), of_last)
-        self._agree("alone", first, lambda one: self._train(one, trials[:1], REPLICATES[:1]), [(0, 0, REPLICATES[0])])
-        self._agree("alone", first, lambda one: self._train(one, trials[2:], last), [(2, 0, REPLICATES[1])])
-        self._agree("once others have left its pack", first, self._taken_out, [(1, 1, REPLICATES[1])])
+        self._agree("alone", first, lambda one: self._train(one, trials[:1], replicates[:1]), [(0, 0, replicates[0])])
+        self._agree("alone", first, lambda one: self._train(one, trials[2:], last), [(2, 0, last[0])])
+        self._agree("once others have left its pack", first, self._taken_out, [(1, 1, last[0])])
         self._stays_neutral()
         self._has_equal_forms(first)
         self._is_affine(first.pack)
@@ -106,7 +106,7 @@ class Attempt:
         self,
         technique: Technique | None,
         trials: Sequence[Numbers] | None = None,
-        replicates: Sequence[int] = REPLICATES,
+        replicates: Sequence[int] | None = None,
         *,
         strict: bool = False,
         engine: Engine | None = None,
@@ -121,7 +121,7 @@ class Attempt:
         watch = Watch(self._bench.batches.device, strict=False)
         whole = self._bench.pack(watch.hooks(technique), self._technique.name)
         whole.run_epoch()
-        wanted = (1, REPLICATES[1])
+        wanted = (1, self._bench.replicates[-1])
         at = next(at for at, slot in enumerate(whole.slots) if (slot.trial, slot.replicate) == wanted)
         watch.calls.clear()
         return trained(Pack.gather([whole], [(0, at)]), watch, EPOCHS - 1)

@@ -1,4 +1,4 @@
-"""What a technique is tried on: a few rows of the study's data, a small network, and three trials of two replicates.
+"""What a technique is tried on: a few rows of the study's data, a small network, and three trials.
 
 Widths are awkward (7 units, and inputs that are no multiple of 16), so that every width has padding, and the last
 minibatch is smaller than the others.
@@ -28,6 +28,7 @@ from search.train.program import Program
 
 EPOCHS = 3
 REPLICATES = (0, 3)
+"""The replicates of each trial, where the pack has several."""
 _ROWS, _FEWER_ROWS, _BATCH = 37, 11, 16
 _WIDTHS = (7, 9, 11, 13, 5, 6, 10, 12)
 _MOST_VARIANTS = 4
@@ -48,6 +49,7 @@ class Bench:
         trials: the numeric hyperparameters of each trial.
         others: the same, with other values in all trials but the first.
         loss: the name of the loss.
+        replicates: the replicates of each trial.
     """
 
     batches: Batches
@@ -56,13 +58,14 @@ class Bench:
     trials: Sequence[Numbers]
     others: Sequence[Numbers]
     loss: str
+    replicates: Sequence[int]
 
     def pack(
         self,
         technique: Technique | None,
         tried: str,
         trials: Sequence[Numbers] | None = None,
-        replicates: Sequence[int] = REPLICATES,
+        replicates: Sequence[int] | None = None,
         engine: Engine | None = None,
     ) -> Pack:
         """Return a pack of some trials; by default, of all of them.
@@ -71,7 +74,7 @@ class Bench:
             technique: what stands in the place of the technique that is tried; None to leave it out.
             tried: the name of that technique.
             trials: the numeric hyperparameters of each trial, the names of which are the program's.
-            replicates: the replicates of each trial.
+            replicates: the replicates of each trial; by default, all of them.
             engine: what computes the products; by default what the machine has.
         """
         given = self.trials if trials is None else trials
@@ -86,7 +89,8 @@ class Bench:
         )
         if engine is not None:
             program = replace(program, engine=engine)
-        return Pack(program, self.batches, [Slot(t, r, values) for r in replicates for t, values in enumerate(given)])
+        numbers = self.replicates if replicates is None else replicates
+        return Pack(program, self.batches, [Slot(t, r, values) for r in numbers for t, values in enumerate(given)])
 
 
 def small(data: Data, *, awkward: bool) -> Data:

@@ -135,7 +135,9 @@ def _gradient_of_penalty(hook: Hook, weights: Tensor, term: Tensor, values: Valu
     (first,) = torch.autograd.grad(term[0], weights, retain_graph=True)
     if not bool((first[1:] == 0).all()):
         raise fault(
-            hook, "adds to one slot's penalty what depends on the weights of others: sum over dim 1, not over dim 0"
+            hook,
+            "adds to a slot's penalty what depends on the weights of its neighbours: sum over the weights (dim 1), not"
+            " over the slots (dim 0)",
         )
 
 

@@ -13,6 +13,7 @@ The first of the technique's hooks whose result differs is named. It takes a fra
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,6 +23,7 @@ import torch
 
 from search.data import Data
 from search.errors import TechniqueError
+from search.recipe import Recipe
 from search.recipe.compose import is_never_active
 from search.recipe.space import Space
 from search.technique import Technique
@@ -30,13 +32,14 @@ from search.technique.shared_state import restored
 from search.train.batches import Batches
 from search.train.crew import one_thread
 from search.tryout.attempt import Attempt
-from search.tryout.bench import Bench, small, values_of
+from search.tryout.bench import REPLICATES, Bench, small, values_of
 from search.tryout.fault import FailedTraining
 
 
 class Subject(Protocol):
     """The part of a study that its techniques are tried with; see `search.study.study.BaseStudy`."""
 
+    recipe: Recipe
     techniques: list[Technique]
     data: Data
     device: torch.device
@@ -54,11 +57,13 @@ class Tried:
         technique: the name of the technique.
         place: its file.
         hooks: the names of its hooks.
+        note: what the user should know about it; "" if there is nothing.
     """
 
     technique: str
     place: str
     hooks: tuple[str, ...]
+    note: str
 
     def __str__(self) -> str:
         hooks = f"its hooks {', '.join(self.hooks)} keep" if len(self.hooks) > 1 else f"its hook {self.hooks[0]} keeps"
@@ -84,47 +89,52 @@ def try_outside(study: Subject) -> tuple[Tried, ...]:
         for technique in study.techniques:
             hooks = list(hooks_of(technique).values())
             if hooks and not hooks[0].packaged and not is_never_active(technique, study.space):
-                try_technique(technique, study.techniques, study.space, study.data, study.device, study.loss)
-                found.append(Tried(technique.name, hooks[0].place, tuple(hook.name for hook in hooks)))
+                note = try_technique(technique, study)
+                found.append(Tried(technique.name, hooks[0].place, tuple(hook.name for hook in hooks), note))
+                if note:
+                    print(f"note: {note}", file=sys.stderr)
         _tried[study] = tuple(found)
     return _tried[study]
 
 
-def try_technique(
-    technique: Technique, techniques: Sequence[Technique], space: Space, data: Data, device: torch.device, loss: str
-) -> None:
-    """Try one technique beside the others of its study.
+def try_technique(technique: Technique, study: Subject) -> str:
+    """Try one technique beside the others of its study, and return a note if it is fit for this study only, else "".
 
     Args:
         technique: the technique, guarded (`search.technique.guarded`).
-        techniques: all techniques of the study, this one among them.
-        space: the study's hyperparameters.
-        data: the study's data; a few rows are used.
-        device: the device that trains.
-        loss: the name of the loss.
+        study: the study, of whose data a few rows are used.
 
     Raises:
         Fault: the technique breaks a contract.
         TechniqueError: a hook fails.
     """
     try:
-        _try_on_all(technique, techniques, space, data, device, loss, awkward=True)
+        _try_on_any_widths(technique, study, REPLICATES)
+    except (TechniqueError, FailedTraining) as error:
+        if study.recipe.replicates > 1 or study.recipe.data.folds:
+            raise
+        try:
+            _try_on_any_widths(technique, study, REPLICATES[:1])
+        except (TechniqueError, FailedTraining):
+            raise error from error.__cause__
+        return (
+            f"{error}; this happens in a pack of two replicates, where inputs and targets are groups x batch x features"
+            " until values.per_slot(x) expands them; a study of one replicate trains, but compare trains several"
+        )
+    return ""
+
+
+def _try_on_any_widths(technique: Technique, study: Subject, replicates: Sequence[int]) -> None:
+    try:
+        _try_on(technique, study, replicates, awkward=True)
     except (TechniqueError, FailedTraining):
         # It may rely on the study's own number of features or widths, with which it must work.
-        _try_on_all(technique, techniques, space, data, device, loss, awkward=False)
+        _try_on(technique, study, replicates, awkward=False)
 
 
-def _try_on_all(
-    technique: Technique,
-    techniques: Sequence[Technique],
-    space: Space,
-    data: Data,
-    device: torch.device,
-    loss: str,
-    *,
-    awkward: bool,
-) -> None:
+def _try_on(technique: Technique, study: Subject, replicates: Sequence[int], *, awkward: bool) -> None:
     with restored():
-        batches = Batches(small(data, awkward=awkward), device)
-        for structure, (trials, others) in values_of(technique, space, awkward=awkward):
-            Attempt(technique, Bench(batches, structure, techniques, trials, others, loss)).run()
+        batches = Batches(small(study.data, awkward=awkward), study.device)
+        for structure, (trials, others) in values_of(technique, study.space, awkward=awkward):
+            bench = Bench(batches, structure, study.techniques, trials, others, study.loss, replicates)
+            Attempt(technique, bench).run()

@@ -38,8 +38,8 @@ def test_a_technique_that_breaks_a_contract_is_refused_in_one_line(
     out, err = capsys.readouterr()
     assert out == ""
     assert err == (
-        "error: bad.py: hook 'penalty' adds to one slot's penalty what depends on the weights of others: sum over"
-        " dim 1, not over dim 0\n"
+        "error: bad.py: hook 'penalty' adds to a slot's penalty what depends on the weights of its neighbours: sum"
+        " over the weights (dim 1), not over the slots (dim 0)\n"
     )
     assert [path.name for path in Path.cwd().iterdir()] == ["bad.py"]
 
@@ -52,7 +52,7 @@ def test_python_refuses_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     study = Study("baseline", dataset="wine", techniques=[bad], device="cpu", tracking_uri=None)
     for go in (study.run, study.check):
-        with pytest.raises(RequestError, match="hook 'penalty' adds to one slot's penalty"):
+        with pytest.raises(RequestError, match="hook 'penalty' adds to a slot's penalty"):
             go()
     assert not list(Path.cwd().iterdir())
     monkeypatch.setattr(tryout, "try_technique", pytest.fail)
@@ -65,9 +65,9 @@ def test_a_sound_technique_is_tried_once_and_the_check_says_so(
 ) -> None:
     calls = []
 
-    def counted(*given: object) -> None:
-        calls.append(given)
-        try_technique(*given)  # type: ignore[arg-type]
+    def counted(technique: Technique, study: Study) -> str:
+        calls.append(technique)
+        return try_technique(technique, study)
 
     monkeypatch.setattr(tryout, "try_technique", counted)
     path = OUTSIDE / "adaptive_clip.py"
@@ -77,7 +77,7 @@ def test_a_sound_technique_is_tried_once_and_the_check_says_so(
     said = json.loads(capsys.readouterr().out)
     assert status == 1 - said["fitted"]
     assert said["tried"] == [
-        {"technique": "adaptive_clip", "place": str(path), "hooks": ["start", "gradient", "after_epoch"]}
+        {"technique": "adaptive_clip", "place": str(path), "hooks": ["start", "gradient", "after_epoch"], "note": ""}
     ]
     assert len(calls) == 1
     run.main([*words, "--trials", "1", "--epochs", "1", "--tracking-uri", "none"])
@@ -96,4 +96,4 @@ def test_the_techniques_of_the_tests_and_of_the_package_pass(name: str) -> None:
         study = Study(name, dataset="digits" if name in _PICTURES else "wine", device="cpu", tracking_uri=None)
     technique = next(one for one in study.techniques if one.name == name)
     with one_thread():
-        try_technique(technique, study.techniques, study.space, study.data, study.device, study.loss)
+        assert try_technique(technique, study) == ""

@@ -15,21 +15,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from search import Numeric, RequestError, Structural, Study, Technique
+from search.recipe import Recipe
 from search.technique import Batch, Values
 from search.technique.guarded import guarded
 from search.train.crew import one_thread
-from search.tryout.tryout import try_technique
+from search.tryout.tryout import try_outside, try_technique
 
 HERE = Path(__file__).relative_to(Path.cwd()) if Path(__file__).is_relative_to(Path.cwd()) else Path(__file__)
 
 
-def tried(dataset: str = "wine", hyperparameters: Mapping[str, Any] | None = None, **hooks: Any) -> None:
-    """Try a technique with these hooks, and a strength called `mine`."""
+def tried(
+    dataset: str = "wine", hyperparameters: Mapping[str, Any] | None = None, replicates: int = 1, **hooks: Any
+) -> str:
+    """Try a technique with these hooks, and a strength called `mine`, and return the note on it."""
     declared = {"mine": Numeric(low=0.1, high=1.0, neutral=0.0), **(hyperparameters or {})}
     given = guarded(Technique(name="mine", hyperparameters=declared, **hooks))
-    study = Study("baseline", dataset=dataset, techniques=[given], device="cpu", tracking_uri=None)
+    study = Study(
+        "baseline", dataset=dataset, techniques=[given], device="cpu", tracking_uri=None, replicates=replicates
+    )
     with one_thread():
-        try_technique(given, study.techniques, study.space, study.data, study.device, study.loss)
+        return try_technique(given, study)
 
 
 def strength(values: Values) -> Tensor:
@@ -104,7 +109,11 @@ def set_default_type(_weights: Tensor, values: Values) -> dict[str, Tensor]:
 OWN_GENERATOR = np.random.default_rng()
 
 FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
-    "penalty over the slots": ("penalty", {"penalty": over_the_slots}, "sum over dim 1, not over dim 0"),
+    "penalty over the slots": (
+        "penalty",
+        {"penalty": over_the_slots},
+        "sum over the weights (dim 1), not over the slots (dim 0)",
+    ),
     "a scalar penalty": (
         "penalty",
         {"penalty": lambda weights, values: (values["mine"] * weights.abs().sum(1)).sum()},
@@ -113,7 +122,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "penalty of other weights": (
         "penalty",
         {"penalty": lambda weights, values: values["mine"] * weights.abs().mean(0).sum().expand(values.slots)},
-        "sum over dim 1, not over dim 0",
+        "sum over the weights (dim 1), not over the slots (dim 0)",
     ),
     "penalty without gradient": (
         "penalty",
@@ -314,13 +323,51 @@ SOUND: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("case", SOUND)
 def test_what_keeps_the_contracts_passes(case: str) -> None:
-    tried(**SOUND[case])
+    assert tried(**SOUND[case]) == ""
 
 
 def test_a_regression_is_tried_with_its_own_targets() -> None:
     tried("diabetes", loss=again_with_noise)
     with pytest.raises(RequestError, match=r"hook 'targets' makes the padding nonzero: only the first 1 of 16 outputs"):
         tried("diabetes", targets=lambda y, values: values.per_slot(y) + strength(values))
+
+
+def test_inputs_that_are_not_expanded_work_for_one_replicate_which_is_said() -> None:
+    def noisy(x: Tensor, values: Values) -> Tensor:
+        noise = values.normal("noise", *x.shape[1:])
+        noise[..., values.layout.widths[0] :] = 0
+        return x + strength(values) * noise
+
+    note = tried(input=noisy)
+    assert "hook 'input' failed in line" in note
+    assert "values.per_slot(x)" in note
+    with pytest.raises(RequestError, match="hook 'input' failed in line"):
+        tried(input=noisy, replicates=2)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [
+        ("baseline", {"set": {"hidden": "0"}}),
+        ("baseline", {"folds": 3, "test": 0}),
+        ("lr_schedule+dropout+batch_norm", {}),
+        ("architecture", {"set": {"mine": 0.3}}),
+        (
+            {"name": "listed", "techniques": ["l2"], "settings": [{"name": "a", "set": {"mine": 0.1, "l2": 0.1}}]},
+            {},
+        ),
+    ],
+)
+def test_a_technique_is_tried_in_any_study(recipe: Any, options: dict[str, Any]) -> None:
+    def found(**hooks: Any) -> int:
+        one = Technique(name="mine", hyperparameters={"mine": Numeric(low=0.1, high=1.0, neutral=0.0)}, **hooks)
+        study = Study(given, dataset="wine", techniques=[one], device="cpu", tracking_uri=None, **options)
+        return len(try_outside(study))
+
+    given = recipe if isinstance(recipe, str) else Recipe.parse(recipe, "listed")
+    assert found(**SOUND["penalty"]) == 1
+    with pytest.raises(RequestError, match="hook 'gradient' gives a slot another result"):
+        found(gradient=half_of_the_first)
 
 
 def test_each_choice_of_a_structural_hyperparameter_is_tried() -> None:
