@@ -10,10 +10,10 @@ penalty overfits. A study searches three techniques in a grid of 16 trials, and 
 The last two do nothing in expectation: the weights have the same distribution, and each network is another one. So the
 trial is chosen by its luck in them, as real trials are. Whether it uses them varies from run to run.
 
-    python benchmarks/ablation.py [--runs 100] [--replicates N] [--validation 600] [--folds K] [--json FILE]
+    python benchmarks/ablation.py [--runs 100] [--replicates N] [--validation 600] [--json FILE]
 
-    --folds  validate on K folds of 200 rows instead of on one split
-    --json   write the result to this file
+    --validation  the number of validation rows
+    --json        write the result to this file
 
 Prints the share of runs in which L2 is found to help (at least 90% is wanted), in which a technique that does nothing
 is claimed to matter (at most 5% may be), and in which an interaction with one of them is claimed (at most 5%); and the
@@ -71,13 +71,12 @@ def drawn(seed: int, rows: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, A
 
 def run(seed: int, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Search, ablate, and return the effects and the interactions of one run."""
-    rows = 200 if options.folds else TRAINING + options.validation
-    data: dict[str, Any] = {"folds": options.folds} if options.folds else {"val": options.validation / rows}
+    rows = TRAINING + options.validation
     study = Study(
         "l2",
         data=drawn(seed, rows),
         test=0,
-        **data,
+        val=options.validation / rows,
         storage=f"sqlite:///{folder / f'{seed}.db'}",
         tracking_uri=None,
         device="cpu",
@@ -127,7 +126,6 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--replicates", type=int)
     parser.add_argument("--validation", type=int, default=600)
-    parser.add_argument("--folds", type=int, default=0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     runs = []
@@ -138,9 +136,8 @@ def main() -> None:
     for name, share in shares.items():
         print(f"{name}: {share:.3g}")
     if options.json:
-        given = {"replicates": options.replicates, "validation": options.validation, "folds": options.folds}
-        kind = "ablation_folds" if options.folds else "ablation"
-        measure.write(options.json, kind, {"options": given, "shares": shares, "runs": runs})
+        given = {"replicates": options.replicates, "validation": options.validation}
+        measure.write(options.json, "ablation", {"options": given, "shares": shares, "runs": runs})
 
 
 if __name__ == "__main__":

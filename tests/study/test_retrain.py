@@ -12,7 +12,7 @@ from support.small_studies import Quiet, small
 
 from search import RequestError, Study
 from search.study import retrain as module
-from search.study.retrain import Retraining, complete_trial, retrain
+from search.study.retrain import Retraining, complete_trial, retrain, retrain_objectives
 from search.train.pack import Pack, Slot
 
 
@@ -48,6 +48,31 @@ def test_a_replicate_that_is_never_finite_has_no_network(study: Study) -> None:
         (second.trial, 0),
         (second.trial, 1),
     }
+
+
+@pytest.mark.parametrize("objective", ["val_loss", "val_accuracy"])
+@pytest.mark.parametrize("folds", [0, 3])
+def test_objectives_again_are_those_of_the_record(tmp_path: Path, objective: str, folds: int) -> None:
+    """Also of replicates that a technique has stopped, and at the epoch that a cross-validation takes for all."""
+    data = {"dataset": "wine"} | ({"folds": folds} if folds else {})
+    lr, patience = {"low": 0.05, "high": 0.5}, {"low": 1, "high": 3}
+    study = small(
+        tmp_path,
+        techniques=["early_stopping"],
+        objective=[objective],
+        data=data,
+        space={"lr": lr, "patience": patience},
+        set={"epochs": 12, "hidden": "8", "batch_size": 50},
+        trials=4,
+        replicates=2,
+        pruner={"name": "none"},
+    ).run(observers=[Quiet()])
+    found = retrain_objectives(retrainings(study, range(study.recipe.networks)), "again")
+    for trial in study.optuna_study.trials:
+        assert len(found[trial.number]) == study.recipe.networks
+        assert found[trial.number].mean() == trial.values[0]
+    epochs = {len(one["epoch"].unique()) for _, one in study.curves().groupby("trial")}
+    assert min(epochs) < 12  # some were stopped
 
 
 def test_a_failure_stops_every_pack_after_an_epoch(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
