@@ -117,16 +117,14 @@ def switched(space: Space, values: Mapping[str, Value], switches: Iterable[Switc
     """Return all values of a trial after some techniques have been switched.
 
     A hyperparameter that no longer exists is left out. One that now exists has its default, unless a switch gives it.
-
-    Raises:
-        RequestError: a hyperparameter that now exists has no default.
     """
     wanted = dict(values)
     for one in switches:
         wanted |= one.changes
     found: dict[str, Value] = {}
     for name, declared in space.declared.items():
-        if space.exists(name, found):
+        # One without a default is absent where its technique is off.
+        if space.exists(name, found) and (name in wanted or declared.fixed is not None):
             found[name] = value_of(name, declared, wanted)
     for name, (_, function) in space.derived.items():
         found[name] = space.declared[name].validate(name, function(found))

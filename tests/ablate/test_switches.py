@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from support.small_studies import small
 from search import RequestError, Study
 from search.ablate.switches import Switch, Switches, find, switched
 from search.study.retrain import complete_trial
-from search.technique import Value
+from search.technique import Numeric, Value
 
 OFF: dict[str, Any] = {"l2": 0.0, "dropout": 0.0, "lr_schedule": "constant"}
 SETTINGS = [
@@ -86,6 +87,15 @@ def test_several_switches_at_once(study: Study) -> None:
     by_name: dict[str, Switch] = {one.technique: one for one in found.each}
     all_ = switched(study.space, found.values, by_name.values())
     assert (all_["l2"], all_["dropout"], all_["lr_schedule"]) == (0.0, 0.1, "constant")
+
+
+def test_what_a_trial_lacks_has_its_default_or_stays_absent(study: Study) -> None:
+    """A hyperparameter without a default is absent where its technique is off; another switch does not need it."""
+    own = {"bare": Numeric(low=0.1, high=1.0), "eased": Numeric(default=0.5, low=0.1, high=1.0)}
+    space = replace(study.space, declared={**study.space.declared, **own})
+    found = around(study, 0)
+    changed = switched(space, found.values, found.each[:1])
+    assert changed == found.values | {"l2": 0.0, "eased": 0.5}
 
 
 def test_what_cannot_be_switched_is_said(study: Study) -> None:
