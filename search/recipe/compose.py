@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
@@ -14,6 +14,7 @@ import torch
 from search.data import Data, load, load_folds
 from search.data.memory import Memory
 from search.errors import RequestError, TechniqueError
+from search.recipe.declared import declare
 from search.technique import Hyperparameter, Structural, Technique, Value
 from search.technique.guarded import Hook
 from search.technique.shared_state import BY_SEED, SharedState
@@ -128,6 +129,11 @@ class Context:
                 order = technique.rows(order, dict(zip(names, values, strict=True)))
             counts.add(len(order))
         return sorted(counts, reverse=True)
+
+    @property
+    def hyperparameters(self) -> Mapping[str, Hyperparameter]:
+        """The declarations of all hyperparameters of the study, by name."""
+        return declare(self.members)
 
     def possible(self, name: str) -> list[Value]:
         """Return the values that a hyperparameter may take."""

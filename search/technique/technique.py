@@ -12,7 +12,8 @@ to `objectives/` that defines `technique`; no other file names it.
 
 A training step calls the hooks in this order:
 
-    input -> layer (each) -> targets -> loss, penalty -> [backward] -> gradient -> rate -> [optimiser] -> project
+    schedule -> input -> layer (each) -> targets -> loss, penalty -> [backward] -> gradient -> rate -> [optimiser]
+             -> project
 
 On the CPU a slot's result must not depend on its place or its neighbours, to the bit. Sums, products, quotients, square
 roots, comparisons, and softmax over the last dimension meet this rule. Element-wise `exp`, `log`, `sigmoid` and `pow`
@@ -67,6 +68,7 @@ class StudyContext(Protocol):
         train_rows: the possible numbers of training rows in an epoch, the largest first. There may be several, and
             fewer than the data set has, where a technique's `rows` hook chooses some.
         loss: the name of the training loss, such as "cross_entropy" or "mse".
+        hyperparameters: the declarations of all hyperparameters of the study, by name.
     """
 
     @property
@@ -80,6 +82,9 @@ class StudyContext(Protocol):
 
     @property
     def loss(self) -> str: ...
+
+    @property
+    def hyperparameters(self) -> Mapping[str, Hyperparameter]: ...
 
     def possible(self, name: str) -> list[Value]:
         """Return the values that a hyperparameter may take: its one value, its choices, or its range's two ends."""
@@ -142,6 +147,9 @@ class Technique:
         powers: the `penalty` once more, for the compiled engine of the CPU, if it is ``sum_p c_p * sum_i |w_i|^p`` with
             p = 1, 2 over all weights: p to the name of the hyperparameter c_p.
         gradient: a function that changes the gradient ``slots x size`` in place, after the backward pass.
+        schedule: a function that returns factors on numeric hyperparameters for a training step: name to ``(slots,)``.
+            The names are the same at every step; those that a trial does not use are passed over. It gets the 0-based
+            step since the start and the number of steps of one epoch. Only training steps see the product.
         rate: a function that returns a factor on the learning rate, ``(slots,)`` or ``slots x size``. It gets the
             0-based step since the start and the number of steps of one epoch.
         project: a function that changes the weights ``slots x size`` in place, after the optimiser's step.
@@ -190,6 +198,7 @@ class Technique:
     penalty: Callable[[Tensor, Values], Tensor] | None = None
     powers: Mapping[int, str] = field(default_factory=dict)
     gradient: Callable[[Tensor, Tensor, Values], None] | None = None
+    schedule: Callable[[int, int, Values], Mapping[str, Tensor]] | None = None
     rate: Callable[[int, int, Values], Tensor] | None = None
     project: Callable[[Tensor, Values], None] | None = None
     perturb_inputs: Callable[[Tensor, Tensor, Values], Tensor] | None = None

@@ -6,7 +6,7 @@ drawn and computed for many steps ahead. Other programs train step by step, in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from search.train.batches import Batches
 from search.train.direct import DirectGradient
 from search.train.penalties import Penalties
 from search.train.program import Program
+from search.train.scheduled import Scheduled
 from search.train.values import Moment
 
 if TYPE_CHECKING:
@@ -28,11 +29,21 @@ _NUMBERS = 2**17
 """The inputs and draws of the steps that are taken at once; with the weights of a slot, they stay in the cache."""
 
 
-def serves(program: Program, direct: DirectGradient, penalties: Penalties) -> bool:
-    """Return whether a program whose gradient needs no autograd trains many steps at once."""
+def serves(program: Program, direct: DirectGradient, penalties: Penalties, scheduled: Collection[str]) -> bool:
+    """Return whether a program whose gradient needs no autograd trains many steps at once.
+
+    Args:
+        program: the program.
+        direct: what draws its gates.
+        penalties: its penalties.
+        scheduled: the hyperparameters that change from step to step. Those of penalties, averages and the optimiser are
+            read once for all steps.
+    """
     between = ("input", "targets", "gradient", "project", "perturb_inputs", "perturb_weights")
     needs_python = any(getattr(one, hook) for one in program.techniques for hook in between)
-    return direct.gates_only and penalties.stated and not needs_python
+    read_once = {*program.optimiser.hyperparameters, *(n for one in program.techniques for n in one.powers.values())}
+    read_once |= {n for one in program.techniques if one.average is not None for n in one.hyperparameters}
+    return direct.gates_only and penalties.stated and not needs_python and read_once.isdisjoint(scheduled)
 
 
 class StepsAtOnce:
@@ -46,6 +57,7 @@ class StepsAtOnce:
         direct: what draws its gates.
         penalties: its penalties; all have a stated form.
         optimiser: the optimiser.
+        scheduled: what sets the hyperparameters of a step.
         rate: a function that returns the learning rates of the moment's step, ``slots x 1``, or ``slots x size`` if
             parameters have rates of their own; None if they do not change.
         averages: the averages of the weights.
@@ -63,12 +75,13 @@ class StepsAtOnce:
         direct: DirectGradient,
         penalties: Penalties,
         optimiser: CompiledOptimiser,
+        scheduled: Scheduled,
         rate: Callable[[], Tensor] | None,
         averages: Averages,
     ) -> None:
         self._batches, self._moment, self._batch = batches, moment, program.batch_size
         self._network, self._direct, self._penalties = network, direct, penalties
-        self._optimiser, self._rate, self._averages = optimiser, rate, averages
+        self._optimiser, self._scheduled, self._rate, self._averages = optimiser, scheduled, rate, averages
         widths = sum(map(network.width, range(program.layout.layers if direct.draws else 1)))
         self.count = max(1, _NUMBERS // (widths * self._batch * len(moment.groups)))
 
@@ -91,6 +104,7 @@ class StepsAtOnce:
 
         def begin(step: int) -> None:
             moment.step, moment.forward = first + step, 0
+            self._scheduled.begin()
 
         gates = self._direct.gates(counts, x, begin)
         moment.step = first

@@ -26,8 +26,6 @@ class Penalties:
         theta, gradient: its weights, and the gradient that is added to, ``slots x size``.
 
     Attributes:
-        strengths: the factors of the sums of absolute values and of squares, ``2 x slots``; no columns if there are
-            none.
         stated: whether kernels compute all penalties.
     """
 
@@ -43,21 +41,26 @@ class Penalties:
         # Autograd follows this leaf, which shares the weights' memory.
         self._leaf = theta.detach().requires_grad_()
         self._others: list[tuple[Callable[[Tensor, Values], Tensor], Values]] = []
-        strengths = np.zeros((2, len(theta)), theta.numpy().dtype)
-        stated = False
+        self._powers: list[tuple[int, str, Values]] = []
         for technique, own in zip(techniques, values, strict=True):
             if technique.powers:
-                stated = True
-                for power, name in technique.powers.items():
-                    strengths[power - 1] += own[name].numpy()
+                self._powers += [(power, name, own) for power, name in technique.powers.items()]
             elif technique.penalty is not None:
                 self._others.append((technique.penalty, own))
-        self.strengths: NDArray[np.floating] = strengths if stated else strengths[:, :0].copy()
         self.stated = not self._others
+
+    @property
+    def strengths(self) -> NDArray[np.floating]:
+        """The present factors of the sums of absolute values and of squares, ``2 x slots``; no columns if none."""
+        leaf = self._leaf.detach().numpy()
+        strengths = np.zeros((2, len(leaf) if self._powers else 0), leaf.dtype)
+        for power, name, own in self._powers:
+            strengths[power - 1] += own[name].numpy()
+        return strengths
 
     def add(self, total: Tensor) -> None:
         """Add the gradients of all penalties to the gradient, and their values to `total`, float64 ``(slots,)``."""
-        if self.strengths.shape[1]:
+        if self._powers:
             self._network.penalise(self.strengths, total)
         for penalty, values in self._others:
             term = penalty(self._leaf, values)

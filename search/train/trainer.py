@@ -27,6 +27,7 @@ from search.train.network import Network, optimiser_of, products_of
 from search.train.passes import Passes
 from search.train.penalties import Penalties
 from search.train.program import Program
+from search.train.scheduled import Scheduled
 from search.train.torch_products import TorchProducts
 from search.train.values import bind, make_values, owned, owner
 
@@ -61,6 +62,7 @@ class Trainer:
         layout = self._program.layout
         self._inputs, self._targets = self._bound("input"), self._bound("targets")
         self._losses, self._penalties = self._bound("loss"), self._bound("penalty")
+        self._scheduled = Scheduled(program.techniques, self._techniques, self._moment)
         self._gradients, self._rates, self._projections = map(self._bound, ("gradient", "rate", "project"))
         products = products_of(program, batches, theta, self._gradient, self._moment.groups)
         changes: list[Change] = []
@@ -74,7 +76,9 @@ class Trainer:
             if direct.serves(program.techniques):
                 self._direct = DirectGradient(products, layout.layers, changes, program.joined)
                 self._added = Penalties(program.techniques, self._techniques, products, theta, self._gradient)
-                if self._compiled is not None and at_once.serves(program, self._direct, self._added):
+                if self._compiled is not None and at_once.serves(
+                    program, self._direct, self._added, self._scheduled.names
+                ):
                     self._at_once = StepsAtOnce(
                         program,
                         batches,
@@ -83,6 +87,7 @@ class Trainer:
                         self._direct,
                         self._added,
                         self._compiled,
+                        self._scheduled,
                         self._rate if self._rates else None,
                         self._averages,
                     )
@@ -158,6 +163,7 @@ class Trainer:
             chosen = [order[first * size : (first + count) * size] for order in orders]
             if self._at_once is None or not self._at_once(chosen, loss_sum, extra_sum):
                 self._step_by_step(chosen, loss_sum, extra_sum)
+        self._scheduled.end()
         measured = {"train_loss": loss_sum / rows}
         if self._losses or self._penalties:
             measured["train_objective"] = measured["train_loss"] + extra_sum / moment.steps
@@ -171,6 +177,7 @@ class Trainer:
         minibatches = zip(*(torch.split(rows, self._program.batch_size) for rows in chosen), strict=True)
         for step, minibatch in enumerate(minibatches, moment.step):
             moment.step, moment.forward = step, 0
+            self._scheduled.begin()
             x, targets = self._minibatch(minibatch)
             self._passes(x, targets, loss_sum, extra_sum)
             self._step()
@@ -244,6 +251,8 @@ class Trainer:
             change(self._gradient, theta)
         lr = self._rate() if self._rates else moment.numeric["lr"][:, None]
         if self._compiled is not None and lr.shape[1] == 1:
+            if self._scheduled.names:
+                self._compiled.read(moment.numeric)
             self._compiled.step(lr)
         else:
             values = {**moment.numeric, "lr": lr}

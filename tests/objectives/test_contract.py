@@ -64,6 +64,7 @@ def test_says_where_it_does_nothing(name: str) -> None:
         technique.input,
         technique.targets,
         technique.gradient,
+        technique.schedule,
         technique.rate,
         technique.project,
         technique.after_epoch,

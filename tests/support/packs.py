@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from search.data import Data
-from search.technique import Structural, Technique, Value
+from search.technique import Hyperparameter, Structural, Technique, Value
 from search.train.batches import Batches
 from search.train.compiled import toolchain
 from search.train.engine import Engine
@@ -42,6 +42,10 @@ class Fixed:
 
     def possible(self, name: str) -> list[Value]:
         return [self.values[name]]
+
+    @property
+    def hyperparameters(self) -> Mapping[str, Hyperparameter]:
+        return {}
 
     @property
     def train_rows(self) -> Sequence[int]:

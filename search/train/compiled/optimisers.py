@@ -71,7 +71,7 @@ class CompiledOptimiser:
         optimiser: an optimiser that has a compiled form (`has_form`).
         theta, gradient: ``slots x size``.
         state: the optimiser's state.
-        values: the numeric hyperparameters in use, ``(slots,)`` each; but for `lr`, they stay the same at every step.
+        values: the numeric hyperparameters in use, ``(slots,)`` each, as in `read`.
     """
 
     def __init__(
@@ -83,12 +83,17 @@ class CompiledOptimiser:
             flat(state[name]) if name in state else self._theta[:0] for name in (*form.moments, "", "")[:3]
         )
         self._counted = [flat(state[name]) for name in form.counts if name in state]
-        numbers = np.zeros((7, slots), self._theta.dtype)
-        for row, name in enumerate(form.numbers):
-            if (given := values.get(name, state.get(name))) is not None:
-                numbers[row] = flat(given)
         nesterov = isinstance(optimiser, SGD) and optimiser.nesterov
+        numbers = np.zeros((7, slots), self._theta.dtype)
         self._update = Update(form.code, first, second, third, np.zeros((2, slots)), numbers, nesterov)
+        self._numbers, self._state = form.numbers, state
+        self.read(values)
+
+    def read(self, values: Mapping[str, Tensor]) -> None:
+        """Take over the numeric hyperparameters in use, ``(slots,)`` each, for the next steps; `lr` is not read."""
+        for row, name in enumerate(self._numbers):
+            if (given := values.get(name, self._state.get(name))) is not None:
+                self._update.numbers[row] = flat(given)
 
     @staticmethod
     def none(theta: Tensor) -> Update:
