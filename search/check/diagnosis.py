@@ -33,7 +33,19 @@ _STUCK = 0.9
 _DETAIL = 1 / 8
 _ANY_RATE = tuple(10.0**power for power in range(-6, 1))
 # The hooks by which a technique acts on training; the other ones only describe it or validate a study.
-_HOOKS = ("init", "parameters", "input", "layer", "targets", "loss", "penalty", "gradient", "rate", "project")
+_HOOKS = (
+    "init",
+    "parameters",
+    "schedule",
+    "input",
+    "layer",
+    "targets",
+    "loss",
+    "penalty",
+    "gradient",
+    "rate",
+    "project",
+)
 
 
 @dataclass(frozen=True)
