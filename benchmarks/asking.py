@@ -49,10 +49,10 @@ from optuna.trial import TrialState
 from search import Study
 from search.choose.asking import Asker
 from search.choose.claims import FileClaims
-from search.loop import INFEASIBLE
 from search.recipe import Recipe
 from search.recipe.space import Space
 from search.record.curves import Curves
+from search.record.feasible import INFEASIBLE
 from search.record.observer import Asked
 from search.record.summary import objective
 from search.technique import Value

@@ -22,6 +22,7 @@ from optuna.trial import TrialState
 
 from search.choose.peers import PeerPruner
 from search.record.curves import Curves
+from search.record.feasible import INFEASIBLE
 from search.record.objectives import Objectives, reported
 from search.record.observer import Asked, Observer
 from search.record.recorder import Recorder, Result
@@ -31,9 +32,6 @@ from search.train.checkpoint import Checkpoints
 from search.train.cohort import Cohort
 from search.train.member import Member
 from search.train.program import Program
-
-INFEASIBLE = "diverged"
-"""The constraint that a trial violates if its validation loss never was finite."""
 
 _LOOK_AGAIN = 0.5  # seconds until the next look for trials of other processes: they are adopted if their process dies
 
@@ -150,10 +148,13 @@ class _Run:
             curves = Curves(*member.table())
             values = self.asker.objectives.of(curves)
             finite = bool(np.isfinite(values).all())
-            outcome, violated = (state, None) if finite else (TrialState.PRUNED, INFEASIBLE)
+            violations = self.asker.objectives.violations(curves, member.program.layout.trainable)
+            outcome, constraints = (
+                (state, violations) if finite else (TrialState.PRUNED, violations | {INFEASIBLE: 1.0})
+            )
             aim = self.asker.objectives.first
             rungs = None if self.asker.objectives.several else self.rungs
             trial, times = self.trials[number], member.times
-            result = Result(trial, self.index, curves, times, outcome, values, violated, aim, rungs)
+            result = Result(trial, self.index, curves, times, outcome, values, constraints, aim, rungs)
             self.asker.recorder.add(result)
             self.finished.add(number)

@@ -41,6 +41,7 @@ from search.run_options import (
     BatchSize,
     Check,
     Checkpoint,
+    Constraints,
     Engine,
     Enqueue,
     Epochs,
@@ -116,6 +117,7 @@ def run(
     space: Space = None,
     one_of: OneOf = None,
     enqueue: Enqueue = None,
+    constraint: Constraints = None,
     extend: Extend = False,
     replicates: Replicates = None,
     seed: Seed = None,
@@ -163,6 +165,7 @@ def run(
         "set": fixed or None,
         "space": ranges or None,
         "one_of": {name: _names(text) for name, text in pairs("--one-of", one_of or (), "GROUP=NAMES").items()} or None,
+        "constraints": constraint or None,
         "enqueue": [parse_setting(text) for text in enqueue or ()] or None,
         "pruner": {"name": pruner} if pruner is not None else None,
         "data": given(

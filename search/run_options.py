@@ -36,6 +36,7 @@ _FIELDS = {
     "ask_batch": "--ask-batch",
     "grid_points": "--grid-points",
     "seed": "--seed",
+    "one_of": "--one-of",
 }
 
 
@@ -158,6 +159,16 @@ Enqueue = Annotated[
         "Begin the search with a trial of these values, as in l2=1e-3,lr=0.01. Repeatable.",
         SEARCH,
         metavar="NAME=VALUE,...",
+    ),
+]
+Constraints = Annotated[
+    list[str] | None,
+    option(
+        "A condition that a trial must meet to be chosen, as in sparsity>0.5 or parameters<=50000. Repeatable.",
+        SEARCH,
+        "--constraint",
+        metavar="METRIC>NUMBER",
+        default=_or("none"),
     ),
 ]
 OneOf = Annotated[

@@ -71,7 +71,7 @@ class Asker:
         claims: Claims,
         objectives: Objectives | None = None,
     ) -> None:
-        self.study, self.objectives = study, objectives or Objectives(recipe.objective)
+        self.study, self.objectives = study, objectives or Objectives.of_recipe(recipe)
         self.recorder = Recorder(study, storage)
         self._storage, self._recipe, self._claims = storage, recipe, claims
         self._mine: set[int] = set()  # the cohorts that this process has trained

@@ -33,6 +33,7 @@ from search.recipe.space import Space
 from search.train import streams
 
 _UNCONDITIONAL = ("gp", "cmaes", "qmc")
+_CONSTRAINED = ("tpe", "gp", "nsgaii")
 IN_STORAGE = ("grid", "qmc")
 """The samplers that keep something in the stored study: the queue of cells, or the count of points."""
 
@@ -77,9 +78,14 @@ def validate_sampler(name: str, space: Space) -> None:
 
 def notes(recipe: Recipe, space: Space) -> list[str]:
     """Return what the user of the recipe's sampler should know about it on this space, a line each."""
-    if recipe.sampler == "cmaes" and len(space.searched) < 2:
-        return ["cmaes needs at least two hyperparameters: with one it samples at random"]
     notes = []
+    if recipe.sampler == "cmaes" and len(space.searched) < 2:
+        notes.append("cmaes needs at least two hyperparameters: with one it samples at random")
+    if recipe.constraints and recipe.sampler not in _CONSTRAINED:
+        notes.append(
+            f"sampler {recipe.sampler} does not search where constraints hold: it only keeps the trials that violate"
+            f" them from being chosen; {', '.join(_CONSTRAINED)} learn from them"
+        )
     if recipe.sampler == "nsgaii" and space.conditional:
         notes.append(
             "nsgaii breeds only the hyperparameters that all trials have, and draws those at random that exist in some"

@@ -28,8 +28,11 @@ from search.data import Data
 from search.errors import RequestError
 from search.recipe.schema import DataSet
 from search.record.curves import CELL
+from search.record.feasible import described, violated
+from search.record.own import own_trials
 from search.show.text import trial_name
 from search.study.progress import Log
+from search.study.results import finished
 from search.study.retrain import Retraining, complete_trial, retrain
 from search.study.study import BaseStudy
 from search.technique import Technique
@@ -239,6 +242,11 @@ def _reason(a: _Entry, b: _Entry) -> str:
 
 def _notes(entries: Sequence[_Entry], arms: Sequence[Arm], replicates: int) -> list[str]:
     notes = [f"{entry.study.name}: {note}" for entry in entries for note in entry.study.recipe.notes()]
+    for entry in entries:
+        if entry.study.recipe.constraints:
+            told = finished(own_trials(entry.study.optuna_study))
+            found = described([(trial.number, violated(trial)) for trial in told])
+            notes += [f"{entry.study.name}, chosen among the trials that meet its constraints: {one}" for one in found]
     split = entries[0].study.recipe.data
     if split.group is not None and not split.folds:
         notes.append(

@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from torch import Tensor
 from torch.nn import functional as F
 
 from search.data import Data
 from search.errors import RequestError, counted
 from search.record.curves import CURVES, Curves
+from search.record.feasible import feasible
 from search.record.own import own_trials
 from search.study.model import Chosen
 from search.study.progress import Log
@@ -100,13 +101,12 @@ def choose(study: BaseStudy, count: int, log: Log | None = None) -> Ensemble:
 
 
 def candidates(study: BaseStudy) -> list[FrozenTrial]:
-    """Return the complete trials with the best first objective, at most `TRIALS`, the best first.
+    """Return the feasible trials with the best first objective, at most `TRIALS`, the best first.
 
     Where trials choose their scale, they all have that of the best one: a model file has one scaling.
     """
-    complete = own_trials(study.optuna_study, [TrialState.COMPLETE])
-    aim = study.objectives.first
-    ranked = sorted(complete, key=lambda trial: (aim.loss(trial.values[0]), trial.number))
+    chosen, aim = feasible(own_trials(study.optuna_study)), study.objectives.first
+    ranked = sorted(chosen, key=lambda trial: (aim.loss(trial.values[0]), trial.number))
     if study.space.scales:
         ranked = [trial for trial in ranked if trial.params.get(SCALE) == ranked[0].params.get(SCALE)]
     return ranked[:TRIALS]

@@ -64,7 +64,14 @@ def _read(path: Path, known: Mapping[str, str]) -> tuple[dict[str, Any], str]:
 
 
 def _unite(parts: list[str], known: Mapping[str, str]) -> tuple[dict[str, Any], str]:
-    united: dict[str, Any] = {"name": "+".join(parts), "techniques": [], "set": {}, "space": {}, "one_of": {}}
+    united: dict[str, Any] = {
+        "name": "+".join(parts),
+        "techniques": [],
+        "set": {},
+        "space": {},
+        "one_of": {},
+        "constraints": [],
+    }
     for part in parts:
         if part not in known:
             raise unknown("study", part, known)
@@ -73,6 +80,7 @@ def _unite(parts: list[str], known: Mapping[str, str]) -> tuple[dict[str, Any], 
             raise RequestError(f"{united['name']}: study {part!r} lists its settings, so it cannot be joined by '+'")
         if parts.count(part) > 1:
             raise RequestError(f"study {part!r} is named twice in {united['name']!r}")
+        united["constraints"] = [*dict.fromkeys([*united["constraints"], *fields.get("constraints", ())])]
         united["techniques"] = [*dict.fromkeys([*united["techniques"], *fields.get("techniques", ())])]
         for group, names in fields.get("one_of", {}).items():
             # A technique of either recipe may be the one that a trial uses.

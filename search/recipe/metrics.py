@@ -17,12 +17,13 @@ import torch
 from search.data import Data
 from search.errors import RequestError, clip
 from search.recipe import Recipe
+from search.recipe.constraints import parsed
 from search.recipe.discovery import run_file
 from search.train import evaluate
 from search.train.batches import Batches
 from search.train.metrics.built_in import METRICS
 from search.train.metrics.metric import Metric
-from search.train.metrics.objective import BUILT_IN, Objective, for_task, validate_names
+from search.train.metrics.objective import BUILT_IN, VAL_LOSS, Objective, for_task, validate_names
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Chosen:
 
     Attributes:
         recipe: the recipe; its `metrics` name the user's own ones as well.
-        measured: the metrics to measure each epoch: the objectives and those that the recipe names.
+        measured: the metrics to measure each epoch: the objectives, those that the recipe names, and those of its
+            constraints.
         objectives: the objectives that are not built in.
         digests: for each of the user's own metrics, a digest of its source.
     """
@@ -65,6 +67,8 @@ def choose(recipe: Recipe, given: Sequence[Metric | Path | str] = ()) -> Chosen:
         own[metric.name] = metric
         digests[metric.name] = _digest(metric if isinstance(one, Metric) else Path(one))
         names.append(metric.name)
+    constrained = [one.metric for one in parsed(recipe.constraints)]
+    names += [name for name in constrained if name.startswith("val_") and name != VAL_LOSS.name]
     validate_names(recipe.objective, names, own)
     known = {**METRICS, **own}
     names = [name for name in dict.fromkeys(names) if name not in recipe.objective]

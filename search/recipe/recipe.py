@@ -13,6 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from search.errors import RequestError, clip
 from search.recipe import files
+from search.recipe.constraints import parsed
 from search.recipe.schema import (
     ALWAYS,
     MOST_POINTS,
@@ -79,6 +80,9 @@ class Recipe(Part):
         default_factory=dict, description="groups of techniques, of which each trial uses one; none for no technique"
     )
     settings: tuple[Setting, ...] = ()
+    constraints: tuple[str, ...] = Field(
+        default=(), description="what a trial must meet to be chosen, as in sparsity > 0.5"
+    )
     watch: tuple[WatchName, ...] = Field(default=(), description="extra metrics of each epoch; test: of the test split")
 
     @model_validator(mode="before")
@@ -87,6 +91,18 @@ class Recipe(Part):
         if isinstance(fields, Mapping) and "rows" in fields:
             raise ValueError("[[rows]] is now called [[settings]]: rename it")
         return fields
+
+    @model_validator(mode="before")
+    @classmethod
+    def _constraints_are_conditions(cls, fields: Any) -> Any:
+        texts = fields.get("constraints") if isinstance(fields, Mapping) else None
+        texts = [texts] if isinstance(texts, str) else texts
+        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+            return fields  # not given, or of a type that is refused
+        written = [str(one) for one in parsed(texts)]
+        if twice := [text for text in written if written.count(text) > 1]:
+            raise ValueError(f"the constraint {twice[0]} is given twice")
+        return {**fields, "constraints": written}
 
     @field_validator("techniques", "watch", "objective", "metrics")
     @classmethod
@@ -152,6 +168,13 @@ class Recipe(Part):
         return [one.name if self.settings_first else one.label for one in self.settings]
 
     @model_validator(mode="after")
+    def _constraints_are_not_pruned(self) -> Recipe:
+        if self.constraints:
+            # A pruner judges by the objective alone, by which those that violate a constraint may be the best.
+            self._default(pruner=Pruner(name="none"))
+        return self
+
+    @model_validator(mode="after")
     def _watches_what_there_is(self) -> Recipe:
         if "test" in self.watch and self.data.test == 0:
             raise ValueError("watch = ['test'] needs test rows, but test = 0 in [data] leaves none")
@@ -172,7 +195,8 @@ class Recipe(Part):
                 raise ValueError(
                     "sampler cmaes takes one objective; tpe, nsgaii, gp, random, qmc and grid take several"
                 )
-            self._default(pruner=Pruner(name="none" if self.settings and not self.settings_first else "pareto"))
+            unpruned = self.constraints or (self.settings and not self.settings_first)
+            self._default(pruner=Pruner(name="none" if unpruned else "pareto"))
             if self.pruner.name not in ("pareto", "none"):
                 raise ValueError(f"pruner {self.pruner.name} ranks by one objective: use pareto or none with several")
         elif self.pruner.name == "pareto":
@@ -195,8 +219,20 @@ class Recipe(Part):
         return " x ".join(f"{count} {name}" for name, count in counts.items() if count > 1)
 
     def notes(self) -> list[str]:
-        """Return a warning for each way in which the test rows take part in choosing."""
+        """Return a warning for each way in which the test rows take part in choosing, and how constraints and pruning
+        meet.
+        """
         warnings = []
+        if self.constraints and self.pruner.name == "none":
+            warnings.append(
+                "no trial is pruned, because a pruner judges by the objective alone and not by constraints;"
+                " --pruner halving prunes all the same"
+            )
+        elif self.constraints:
+            warnings.append(
+                f"pruner {self.pruner.name} judges by the objective alone: it may stop trials that meet all constraints"
+                " for others that do not; --pruner none stops none"
+            )
         if "test" in self.watch:
             warnings.append("the test split is measured every epoch: a choice based on it leaves no unseen rows")
         if self.data.validation == "test":

@@ -15,9 +15,12 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
+from search.recipe import Recipe
+from search.recipe.constraints import PARAMETERS, Constraint, parsed
 from search.record.curves import SUMMARY, Curves
+from search.record.feasible import feasible
 from search.record.summary import at_best, objective
 from search.train.metrics.objective import BUILT_IN, Direction, Objective
 
@@ -38,11 +41,13 @@ class Objectives:
         names: the names, in order.
         own: the objectives among them that are not built in, in any order.
         common: whether the best epoch is that of the best mean over replicates (`Objective.common`).
+        constraints: what a trial must meet to be chosen.
     """
 
     names: tuple[str, ...] = ("val_loss",)
     own: tuple[Objective, ...] = ()
     common: bool = False
+    constraints: tuple[Constraint, ...] = ()
 
     @classmethod
     def stored(cls, recipe: Mapping[str, Any], directions: Sequence[StudyDirection]) -> Objectives:
@@ -51,7 +56,13 @@ class Objectives:
         told = {name: one.name.lower() for name, one in zip(names, directions, strict=False)}
         own = [Objective(name, "maximize" if told.get(name) == "maximize" else "minimize") for name in names]
         folds = bool(recipe.get("data", {}).get("folds"))
-        return cls(names, tuple(one for one in own if one.name not in BUILT_IN), folds)
+        constraints = parsed(recipe.get("constraints", ()))
+        return cls(names, tuple(one for one in own if one.name not in BUILT_IN), folds, constraints)
+
+    @classmethod
+    def of_recipe(cls, recipe: Recipe, own: Sequence[Objective] = ()) -> Objectives:
+        """Return the objectives of a recipe; `own` are those that are not built in."""
+        return cls(recipe.objective, tuple(own), recipe.data.folds > 0, parsed(recipe.constraints))
 
     @property
     def each(self) -> list[Objective]:
@@ -80,6 +91,19 @@ class Objectives:
         others = [float(at_best(curves, name, first).mean()) for name in self.names[1:]]
         return [objective(curves, first), *others]
 
+    def violations(self, curves: Curves, parameters: int) -> dict[str, float]:
+        """Return how far a trial is beyond each constraint, 0 or less if it is within.
+
+        Args:
+            curves: the trial's curves so far, which count at each replicate's best epoch.
+            parameters: the number of trainable numbers of its network.
+        """
+
+        def measured(metric: str) -> float:
+            return parameters if metric == PARAMETERS else float(at_best(curves, metric, self.first).mean())
+
+        return {str(one): one.violation(measured(one.metric)) for one in self.constraints}
+
     def losses(self, values: Sequence[Sequence[float]]) -> Losses:
         """Return the values with the sign that makes each of them a loss, ``trials x objectives``."""
         signs = [one.sign for one in self.each]
@@ -98,9 +122,12 @@ class Objectives:
         trial.set_user_attr(f"{_RUNG}{rung}", {"values": values, "hoped": best})
 
     def front(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-        """Return the complete trials that no other dominates, by the first objective; of equal ones only the first."""
-        complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-        return [complete[index] for index in front(self.losses([trial.values for trial in complete]))]
+        """Return the feasible trials that no other dominates, by the first objective; of equal ones only the first.
+
+        A trial is feasible if it is complete and violates no constraint.
+        """
+        chosen = feasible(trials)
+        return [chosen[index] for index in front(self.losses([trial.values for trial in chosen]))]
 
     def value(self, trial: FrozenTrial) -> float | None:
         """Return a trial's first objective; of a pruned trial the best so far, None without one."""

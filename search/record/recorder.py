@@ -12,9 +12,9 @@ import copy
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import optuna
@@ -42,7 +42,7 @@ class Result:
         times: the time at the end of each epoch, in ms since the Unix epoch.
         state: the state to tell, COMPLETE or PRUNED.
         values: the values of the objectives; they are told if the trial is complete.
-        violated: the name of the constraint that the trial violates, if any.
+        constraints: how far the trial is beyond each constraint, by name; one above 0 is violated.
         aim: the first objective of the study.
         rungs: the epochs at which the pruner judges; None if the study has several objectives, for which Optuna stores
             no curve.
@@ -54,7 +54,7 @@ class Result:
     times: Sequence[int]
     state: TrialState
     values: Sequence[float]
-    violated: str | None = None
+    constraints: Mapping[str, float] = field(default_factory=dict)
     aim: Objective = VAL_LOSS
     rungs: Collection[int] | None = ()
 
@@ -65,8 +65,9 @@ class Result:
 
     @property
     def value(self) -> float | None:
-        """The first value, if it is finite."""
-        return self.values[0] if math.isfinite(self.values[0]) else None
+        """The first value, if it is finite and the trial may be chosen."""
+        feasible = all(amount <= 0 for amount in self.constraints.values())
+        return self.values[0] if feasible and math.isfinite(self.values[0]) else None
 
     def write(self, study: optuna.Study, show: Callable[[int, float], object]) -> bool:
         """Write the record, then tell the state; return False if another process has told the trial before.
@@ -79,9 +80,9 @@ class Result:
             for epoch, value in self._shown().items():
                 show(epoch, value)
             keep(self.trial, self.curves, self.times, self.aim)
-            # The constraint is set already if a process died just before `tell`.
-            if self.violated is not None and self.violated not in self.trial.constraints:
-                self.trial.set_constraint(self.violated, 1.0)
+            # Constraints are set already if a process died just before `tell`.
+            for name in self.constraints.keys() - self.trial.constraints.keys():
+                self.trial.set_constraint(name, self.constraints[name])
         except UpdateFinishedTrialError:
             return False
         values = list(self.values) if self.state == TrialState.COMPLETE else None
@@ -100,8 +101,8 @@ class Result:
         ended.user_attrs, ended.system_attrs = dict(running.user_attrs), dict(running.system_attrs)
         if (epoch := diverged_at(self.curves)) is not None:
             ended.user_attrs[DIVERGED_AT] = epoch
-        if self.violated is not None and self.violated not in ended.constraints:
-            ended.set_constraint(self.violated, 1.0)
+        for name in self.constraints.keys() - ended.constraints.keys():
+            ended.set_constraint(name, self.constraints[name])
         ended.state = self.state
         if self.state == TrialState.COMPLETE:
             ended.values = [float(value) for value in self.values]

@@ -8,6 +8,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from search.record.curves import SUMMARY
+from search.record.feasible import violated
 from search.record.objectives import Objectives
 
 
@@ -15,7 +16,7 @@ def trial_rows(trials: Sequence[FrozenTrial], objectives: Objectives) -> list[di
     """Return the columns of each trial by name: number, state, value, its hyperparameters, best and final metrics.
 
     With several objectives, the value is the first one, each has a column of its own, and `front` is true for the
-    trials of the Pareto front.
+    trials of the Pareto front. With constraints, `violates` names those that a trial violates.
     """
     front = {trial.number for trial in objectives.front(trials)}
 
@@ -30,5 +31,6 @@ def trial_rows(trials: Sequence[FrozenTrial], objectives: Objectives) -> list[di
         | of_several(trial)
         | trial.params
         | trial.user_attrs.get(SUMMARY, {})
+        | ({"violates": ", ".join(violated(trial))} if objectives.constraints else {})
         for trial in trials
     ]

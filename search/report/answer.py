@@ -44,7 +44,12 @@ def _sentence(record: Record) -> str:
         if len(record.front) == 1:
             return f"One of {complete} complete trials is the best in every objective: {ends[0]}."
         return f"{len(record.front)} of {complete} complete trials are a choice to make: from {ends[0]} to {ends[1]}."
-    text = f"Best of {counted(complete, 'complete trial')}: {settings(best, record.searched)}"
+    among = counted(complete, "complete trial")
+    if record.objectives.constraints:
+        among = f"{len(record.feasible)} of {among}, those that meet the constraints"
+    if best.violates:
+        among = f"{counted(complete, 'complete trial')}, none of which meets the constraints"
+    text = f"Best of {among}: {settings(best, record.searched)}"
     choice = one_standard_error(record)
     if choice is not None and choice.chosen is not choice.best:
         return f"{text}; {settings(choice.chosen, record.searched)} is as good within one standard error."

@@ -19,6 +19,7 @@ from search.data.folds import overlap
 from search.record import added, summary
 from search.record.ablation import Ablated, kept
 from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
+from search.record.feasible import violated
 from search.record.objectives import VAL_LOSS, Objectives, front, reported
 from search.record.own import own_trials
 from search.report.facts import describe
@@ -55,6 +56,7 @@ class Entry:
         seconds: the time from the end of its first epoch to the end of its last, while its cohort trained too.
         label: the name of its setting, if the recipe lists settings.
         aim: the first objective of the study, which decides which epoch is the best.
+        violates: the constraints that it violates.
     """
 
     number: int
@@ -68,6 +70,7 @@ class Entry:
     seconds: float = 0.0
     label: str = ""
     aim: Objective = LOSS
+    violates: Sequence[str] = ()
 
     @property
     def objective(self) -> float:
@@ -157,9 +160,14 @@ class Record:
 
     @cached_property
     def complete(self) -> list[Entry]:
-        """The complete trials, the best first."""
+        """The complete trials, the best first; those that violate a constraint come last."""
         complete = [entry for entry in self.entries if entry.state == "complete" and entry.value is not None]
-        return sorted(complete, key=lambda entry: (entry.loss, entry.number))
+        return sorted(complete, key=lambda entry: (bool(entry.violates), entry.loss, entry.number))
+
+    @cached_property
+    def feasible(self) -> list[Entry]:
+        """The complete trials that violate no constraint, the best first; all if each violates one."""
+        return [entry for entry in self.complete if not entry.violates] or self.complete
 
     @cached_property
     def pruned(self) -> list[Entry]:
@@ -187,9 +195,9 @@ class Record:
 
     @cached_property
     def front(self) -> list[Entry]:
-        """The complete trials that no other one dominates, the best in the first objective first."""
-        losses = self.objectives.losses([self.values(one) for one in self.complete])
-        return [self.complete[index] for index in front(losses)]
+        """The feasible trials that no other one dominates, the best in the first objective first."""
+        losses = self.objectives.losses([self.values(one) for one in self.feasible])
+        return [self.feasible[index] for index in front(losses)]
 
     @property
     def aim(self) -> Objective:
@@ -271,4 +279,5 @@ def _entry(trial: FrozenTrial, labels: Sequence[str], objectives: Objectives, ru
         seconds=float(times[-1] - times[0]) / 1000 if len(times) else 0.0,
         label=labels[cell] if labels and cell is not None else "",
         aim=objectives.first,
+        violates=violated(trial),
     )

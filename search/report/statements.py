@@ -8,6 +8,7 @@ import numpy as np
 
 from search.choose.edges import Edge
 from search.errors import counted
+from search.record.feasible import described
 from search.report import ablation, front
 from search.report.drawing import settings
 from search.report.networks import HeldOut
@@ -56,6 +57,8 @@ def summarise(record: Record, held_out: HeldOut | None = None) -> list[Statement
         statements += [_one_standard_error(record), *(_edge(record, edge) for edge in edges(record))]
     if record.ablated is not None:
         statements.append(Statement("techniques", ablation.describe(record)))
+    if record.objectives.constraints:
+        statements.append(_constraints(record))
     if record.never_finite or any(entry.diverged_at for entry in record.complete):
         statements.append(_divergence(record))
     if (total := saved(record)).by_pruning:
@@ -147,6 +150,16 @@ def _short(record: Record) -> str:
 def _edge(record: Record, edge: Edge) -> Statement:
     extends = (edge.name, edge.end) not in record.fixed_ends
     return Statement(f"edge of {edge.name}", edge.warning(extends=extends), warning=True)
+
+
+def _constraints(record: Record) -> Statement:
+    """Return which trials violate which constraint, and whether any trial may be chosen."""
+    found = described([(entry.number, entry.violates) for entry in record.finished])
+    text = f"{'. '.join(found)}." if found else f"All trials meet {', '.join(map(str, record.objectives.constraints))}."
+    none = bool(record.best.violates)
+    if none:
+        text += " No complete trial meets all constraints: the best one is the best of those that violate some."
+    return Statement("constraints", text, warning=none)
 
 
 def _divergence(record: Record) -> Statement:

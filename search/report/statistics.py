@@ -121,7 +121,7 @@ def edges(record: Record) -> list[Edge]:
 
 def considered(record: Record) -> list[Entry]:
     """Return the trials that the one-standard-error rule chooses among: only the best if replicates must be added."""
-    return record.complete if record.replicates >= REPLICATES else record.complete[:BEST]
+    return record.feasible if record.replicates >= REPLICATES else record.feasible[:BEST]
 
 
 def lacking(record: Record) -> list[Entry]:

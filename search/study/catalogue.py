@@ -12,6 +12,7 @@ import optuna
 
 from search.data import DATASETS
 from search.recipe import Recipe, packaged
+from search.record.feasible import feasible
 from search.record.objectives import Objectives
 from search.record.own import own_trials
 from search.record.stored import stored_recipe
@@ -115,6 +116,6 @@ def _studies(storage: str) -> Iterator[StoredStudy]:
             study = optuna.load_study(study_name=name, storage=backend)
             trials, recipe = own_trials(study), stored_recipe(attributes)
             first = Objectives.stored(recipe, study.directions).first
-            values = [trial.values[0] for trial in trials if trial.state.name == "COMPLETE" and trial.values]
+            values = [trial.values[0] for trial in feasible(trials) if trial.values]
             best = min(values, key=first.loss, default=None)
             yield StoredStudy(name, recipe.get("name", ""), by_state(trials), first.name, best)

@@ -37,6 +37,7 @@ _FREE = {
     "data",
     "objective",
     "metrics",
+    "constraints",
     "pruner",
 }
 # The fields of version 0.1.0, which every stored identity has. A later field of a recipe or its pruner is left out at
@@ -70,6 +71,8 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
         fields["objective"] = ",".join(recipe.objective)
     if recipe.metrics:
         fields["metrics"] = ",".join(recipe.metrics)
+    if recipe.constraints:
+        fields["constraints"] = "; ".join(recipe.constraints)
     if spec.target is not None:
         fields["target"] = spec.target
     if spec.validation != "train":

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from optuna.trial import FrozenTrial, TrialState
 
 from search.errors import counted
+from search.recipe.schema import MEASURED
 from search.record.curves import CELL, DIVERGED_AT, SUMMARY
+from search.record.feasible import described, violated
 from search.record.own import added_trials, own_trials
 from search.show.sheet import Sheet
 from search.show.text import merged, number, plain
@@ -78,11 +80,15 @@ def best(study: BaseStudy, trials: Sequence[FrozenTrial]) -> Sheet:
     names = [name for name in study.space.dimensions if wide and any(name in values for values in params.values())]
     first, *others = study.objectives.names
     # The metric of the task is shown with the objectives, unless it is one of them.
-    metrics = [name for name in (study.data.metric, *study.recipe.metrics) if name not in study.objectives.names]
+    constrained = [one.metric for one in study.objectives.constraints if one.metric in MEASURED]
+    named = (study.data.metric, *study.recipe.metrics, *constrained)
+    metrics = [name for name in named if name not in study.objectives.names]
     rows = []
     for trial in ranked:
         summary = trial.user_attrs.get(SUMMARY, {})
         state = STATES[trial.state] + (" (diverged)" if DIVERGED_AT in trial.user_attrs else "")
+        if broken := violated(trial):
+            state += f" (violates {', '.join(broken)})"
         rows.append(
             [
                 str(trial.number),
@@ -144,6 +150,9 @@ def render(study: BaseStudy, outcome: dict[str, Any]) -> str:
             f"{counted(added, 'trial')} of another program in the study: samplers learn from such trials, but they have"
             " no curves and do not count"
         )
+    lines += described([(trial.number, violated(trial)) for trial in finished(own_trials(study.optuna_study))])
+    if study.best is None and study.recipe.constraints:
+        lines.append("no complete trial meets all constraints, so there is no best one: go on, or relax a constraint")
     if study.tracking_uri is not None:
         lines += address.lines(study.tracking_uri, study.name, study.experiment)
     return f"{best(study, own_trials(study.optuna_study))}" + "\n".join(lines)
@@ -158,9 +167,9 @@ def _ranked(study: BaseStudy, trials: Sequence[FrozenTrial]) -> tuple[str, list[
             title += f"; {len(shown_trials)} are shown, evenly spaced"
         return title, shown_trials
 
-    def order(trial: FrozenTrial) -> tuple[bool, float, int]:
+    def order(trial: FrozenTrial) -> tuple[bool, bool, float, int]:
         first = study.objectives.value(trial)
         loss = math.inf if first is None else study.objectives.first.loss(first)
-        return trial.state != TrialState.COMPLETE, loss, trial.number
+        return trial.state != TrialState.COMPLETE, bool(violated(trial)), loss, trial.number
 
     return f"the best of {counted(len(trials), 'trial')}", sorted(trials, key=order)[:_ROWS]

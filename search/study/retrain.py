@@ -244,7 +244,8 @@ def complete_trial(study: BaseStudy, number: int | None) -> FrozenTrial:
     """
     if number is None:
         if (best := study.best) is None:
-            raise RequestError(f"study {study.name!r} has no complete trial")
+            what = "that meets its constraints" if study.recipe.constraints else ""
+            raise RequestError(f"study {study.name!r} has no complete trial {what}".rstrip())
         return best
     trial = numbered_trial(study, number)
     if trial.state != TrialState.COMPLETE:

@@ -118,7 +118,7 @@ class BaseStudy:
         self.folder = Path.cwd()
         self.chosen = chosen = own_metrics.choose(self.recipe, metrics)
         self.recipe, self.metrics = chosen.recipe, chosen.measured
-        self.objectives = Objectives(self.recipe.objective, chosen.objectives, self.recipe.data.folds > 0)
+        self.objectives = Objectives.of_recipe(self.recipe, chosen.objectives)
         self.techniques = select(self.recipe.techniques, techniques)
         self.extended = Extended(self.recipe, Space.resolve(self.recipe, self.techniques), aim=self.objectives.first)
         pruners.build(self.recipe.pruner, self.extended.base.longest(), objectives=self.objectives)

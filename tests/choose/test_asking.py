@@ -15,10 +15,10 @@ from optuna.trial import FrozenTrial, TrialState
 from search.choose import samplers
 from search.choose.asking import Asker
 from search.choose.claims import FileClaims
-from search.loop import INFEASIBLE
 from search.recipe import Recipe
 from search.recipe.discovery import select
 from search.recipe.space import Space
+from search.record.feasible import INFEASIBLE
 
 CONDITIONAL = {"lr": {"low": 1e-3, "high": 1e-1, "log": True}, "optimizer": {"choices": ["sgd", "adam"]}}
 

@@ -12,11 +12,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.choose.asking import Asker
 from search.choose.claims import FileClaims
-from search.loop import INFEASIBLE
 from search.recipe import Recipe
 from search.recipe.discovery import select
 from search.recipe.space import Space
 from search.record.curves import DIVERGED_AT, EPOCHS
+from search.record.feasible import INFEASIBLE
 from search.record.own import COHORT, TICKET
 
 DIVERGES = 1e-2

@@ -42,13 +42,13 @@ def results(study: optuna.Study) -> list[Result]:
     for number, curve in enumerate(losses):
         trial = study.ask()
         curves = Curves(("val_loss",), np.array([[curve]], dtype=np.float32))
-        state, violated = TrialState.COMPLETE, None
+        state, violated = TrialState.COMPLETE, {}
         if number == 1:
             trial.report(2.75, 1)
             state = TrialState.PRUNED
         if number == 3:
             trial.report(float("nan"), 1)
-            state, violated = TrialState.PRUNED, "diverged"
+            state, violated = TrialState.PRUNED, {"diverged": 1.0}
         value = float(np.where(np.isfinite(curve), curve, np.inf).min())
         found.append(Result(trial, 0, curves, [1, 2], state, [value], violated, rungs=(1, 2)))
     return found

@@ -18,6 +18,7 @@ from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.space import Space
 from search.record.extensions import Extension, stored
+from search.record.feasible import feasible
 from search.train.metrics.objective import VAL_LOSS, Objective
 
 MOST = 3
@@ -97,9 +98,9 @@ class Extended:
         return [edge.warning(extends=(edge.name, edge.end) not in self.fixed_ends) for edge in self._edges(trials)]
 
     def _edges(self, trials: Collection[FrozenTrial]) -> list[Edge]:
-        """Return the edges at which the best trial lies; none before a trial is complete."""
+        """Return the edges at which the best trial lies; none before a trial is feasible."""
         finished = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-        complete = [trial for trial in finished if trial.state == TrialState.COMPLETE]
+        complete = feasible(finished)
         if not complete:
             return []
         best = min(complete, key=lambda trial: (self.aim.loss(trial.values[0]), trial.number))
