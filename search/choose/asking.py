@@ -213,16 +213,16 @@ class Asker:
                 self._storage.set_trial_user_attr(trial_id, name, value)
             return set(waiting.system_attrs.get(ENQUEUED, ()))
         enqueued, marks = {}, dict(attributes)
-        if (cell := next(iter(self._unasked(trials)), None)) is not None:
+        if (cell := next(self._unasked(trials), None)) is not None:
             marks[CELL] = cell
             enqueued = self._cells[cell]
         self.study.enqueue_trial(enqueued, user_attrs=marks)
         return set(enqueued)
 
-    def _unasked(self, everyone: Sequence[FrozenTrial]) -> list[int]:
-        """Return the cells of the grid, or known settings, that have no trial or only failed ones."""
+    def _unasked(self, everyone: Sequence[FrozenTrial]) -> Iterator[int]:
+        """Yield the cells of the grid, or known settings, that have no trial or only failed ones."""
         asked = {trial.user_attrs.get(CELL) for trial in everyone if trial.state != TrialState.FAIL}
-        return [cell for cell in range(len(self._cells)) if cell not in asked]
+        return (cell for cell in range(len(self._cells)) if cell not in asked)
 
     def _known(self, everyone: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Return the trials that samplers learn from: the study's own ones, and those of other programs that fit it."""

@@ -116,8 +116,9 @@ class Recipe(Part):
     def _groups_are_choices(cls, groups: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
         for group, names in groups.items():
             if len(set(names)) < max(2, len(names)):
-                what = "names a technique twice" if len(set(names)) < len(names) else "needs two techniques, or none"
-                raise ValueError(f"{clip(group)} {what}: {clip(', '.join(names))}")
+                twice = len(set(names)) < len(names)
+                what = "names a technique twice" if twice else "needs two choices, such as a technique and none"
+                raise ValueError(f"{clip(group)} {what}, got {clip(', '.join(names)) or 'nothing'}")
         return groups
 
     @field_validator("objective")
@@ -281,12 +282,13 @@ class Recipe(Part):
             fields.get("set", {}).pop(name, None)
         return type(self).parse(fields, source)
 
-    def _enqueued(self, source: str, *, enqueue: Sequence[Any], **changes: Any) -> dict[str, Any]:
+    def _enqueued(self, source: str, *, enqueue: Sequence[Any] | Mapping[str, Any], **changes: Any) -> dict[str, Any]:
         """Return changes in which what is enqueued is appended to the settings, and the sampler is given."""
         sampler = changes.get("sampler", self.sampler)
+        listed = [enqueue] if isinstance(enqueue, Mapping) else enqueue
         if sampler == "grid" and not self.settings:
             raise RequestError(
                 f"{source}: enqueue takes a sampler that draws, such as tpe; a grid trains all of its cells anyway"
             )
         # A sampler that is given says that the study searches, and does not only compare its settings.
-        return changes | {"settings": [*self.settings, *({"set": one} for one in enqueue)], "sampler": sampler}
+        return changes | {"settings": [*self.settings, *({"set": one} for one in listed)], "sampler": sampler}

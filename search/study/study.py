@@ -79,7 +79,7 @@ class BaseStudy:
         metrics: metrics that are also measured each epoch: names, metrics of your own, or paths of files that define
             one. An objective of your own is given here too.
         loaded: the data of the study, if another process has loaded them; by default they are loaded here.
-        changes: other fields of the recipe, such as ``trials=32``, ``set={"lr": 0.01}``, ``sampler="grid"``, or of its
+        changes: other fields of the recipe, such as ``trials=32``, ``set={"lr": 0.01}``, ``enqueue=[{...}]``, or of its
             table ``[data]``, such as ``folds=5``, ``test=0.1``, ``group="city"``, ``options={"drop": ["id"]}``. With
             `data`, `val` and `test` may be data in memory too.
 
@@ -285,12 +285,12 @@ class BaseStudy:
 
     @property
     def best(self) -> FrozenTrial | None:
-        """The complete trial with the best first objective, by default validation loss; None before there is one."""
+        """The feasible trial with the best first objective, by default validation loss; None before there is one."""
         return next(iter(self.front), None)
 
     @property
     def front(self) -> list[FrozenTrial]:
-        """The complete trials that no other dominates, by the first objective; for one, the best trial alone."""
+        """The feasible trials that no other dominates, by the first objective; for one, the best trial alone."""
         return self.objectives.front(own_trials(self.optuna_study))
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from search.errors import EnvironmentFault
 from search.record import curves as record
+from search.record.feasible import violated
 from search.record.summary import objective_so_far
 from search.show.text import trial_name
 from search.train.metrics.objective import VAL_LOSS, Objective
@@ -116,6 +117,8 @@ def plan_trial(
     tags |= {clean_key(name): as_text(value) for name, value in attributes.get(record.ENVIRONMENT, environment).items()}
     if record.DIVERGED_AT in attributes:
         tags[record.DIVERGED_AT] = str(attributes[record.DIVERGED_AT])
+    if broken := violated(trial):
+        tags["violates"] = as_text(", ".join(broken))
     # The environment of the study is left out: a trial that was trained elsewhere has its own attribute.
     content = json.dumps([_FORMAT, study, trial.state.name, trial.params, attributes], sort_keys=True, default=str)
     start, end = trial_times(trial)

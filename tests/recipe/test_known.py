@@ -98,6 +98,8 @@ def test_settings_beside_a_search_are_not_a_grid() -> None:
         assert recipe.settings_first
         # As it is stored, with all fields, it is the same.
         assert Recipe.parse(recipe.model_dump(mode="json"), "x").settings_first
+    plain = Recipe.parse({"name": "x", "space": LR}, "x")
+    assert plain.but("x", enqueue={"lr": 0.01}) == plain.but("x", enqueue=[{"lr": 0.01}])
     with pytest.raises(RequestError, match="x: enqueue takes a sampler that draws, such as tpe; a grid trains all"):
         Recipe.parse({"name": "x", "sampler": "grid", "space": LR}, "x").but("x", enqueue=[{"lr": 0.01}])
 

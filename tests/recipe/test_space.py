@@ -165,10 +165,11 @@ _names = st.sampled_from(
     ["l2", "lr", "hidden", "epochs", "batch_size", "optimizer", "activation", "nesterov", "lrr", ""]
 )
 _numbers = st.integers().map(str) | st.floats().map(str) | st.sampled_from(["1e400", "-0", "1_0", "", "9" * 400])
-_words = _numbers | st.sampled_from(["sgd", "true", "64x64", "relu"]) | st.text(max_size=5)
+_words = _numbers | st.sampled_from(["sgd", "true", "64x64", "relu", "off"]) | st.text(max_size=5)
 _ranges = (
     st.tuples(_numbers, _numbers).map(":".join)
     | st.tuples(_numbers, _numbers, st.sampled_from(["log", "", "lin"])).map(":".join)
+    | st.tuples(_words, _numbers, _numbers).map(lambda parts: f"{parts[0]},{parts[1]}:{parts[2]}")
     | st.lists(_words, max_size=4).map(",".join)
 )
 

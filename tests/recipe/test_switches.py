@@ -115,8 +115,8 @@ def test_set_takes_off_too() -> None:
         ({"space": {"l2": {"choices": ["off"]}}}, "l2 has no choice but off: give it a range too"),
         ({"space": {"l2": {"off": True}}}, "space.l2 needs low and high, or choices"),
         ({"one_of": {"g": ["l2", "l3"]}}, "unknown technique in one_of.g 'l3': did you mean 'l2'?"),
-        ({"one_of": {"g": ["l2"]}}, "one_of g needs two techniques, or none: l2"),
-        ({"one_of": {"g": ["l2", "l2"]}}, "one_of g names a technique twice: l2, l2"),
+        ({"one_of": {"g": ["l2"]}}, "one_of g needs two choices, such as a technique and none, got l2"),
+        ({"one_of": {"g": ["l2", "l2"]}}, "one_of g names a technique twice, got l2, l2"),
         (
             {"one_of": {"g": ["l2", "none"], "h": ["l2", "cutout"]}},
             "'l2' is in two groups of one_of, h and g",

@@ -19,6 +19,7 @@ from search.report import statements
 from search.report.answer import answer
 from search.report.record import read
 from search.study import results
+from search.tracking.plan import plan_trial
 
 # The network of wine, 13 inputs and 3 classes, has 14 h + 3 (h + 1) parameters with h hidden units.
 FIELDS: dict[str, Any] = {
@@ -67,6 +68,9 @@ def test_the_best_trial_is_feasible_and_violations_are_named(tmp_path: Path) -> 
 
     table = study.trials().set_index("number")
     assert all(("parameters < 200" in table["violates"][number]) == (number in large) for number in table.index)
+    tags = {number: plan_trial("s", trials[number], {}, {}).tags for number in (best.number, large[0])}
+    assert "violates" not in tags[best.number]
+    assert "parameters < 200" in tags[large[0]]["violates"]
     text = results.render(study, results.outcome(study, seconds=1.0))
     assert f"parameters < 200 is violated by {len(large)} trials of 12: {', '.join(map(str, large))}" in text
     record = read(study)
