@@ -14,8 +14,8 @@ does nothing at 0 and regularises more as it grows, such as `dropout`, `weight_d
 of your own techniques count too, where a hook reads them at every step. The learning rate has `lr_schedule`.
 
 Only training steps are scheduled. What is measured after an epoch, such as `val_objective`, has the strengths of the
-trial, and so have Monte Carlo passes of dropout. A scheduled penalty or weight decay trains step by step, which takes
-longer on a CPU where networks are small.
+trial, and so have Monte Carlo passes of dropout. On a CPU, kernels take many steps at once if dropout or input dropout
+is scheduled; where anything else is, they take one by one, which takes longer for small networks.
 
 Shapes: the factor is ``(slots,)``. Hyperparameters searched: the shape, named `schedule`; `scheduled` is dropout unless
 a study sets or searches it.

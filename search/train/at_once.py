@@ -36,14 +36,13 @@ def serves(program: Program, direct: DirectGradient, penalties: Penalties, sched
         program: the program.
         direct: what draws its gates.
         penalties: its penalties.
-        scheduled: the hyperparameters that change from step to step. Those of penalties, averages and the optimiser are
-            read once for all steps.
+        scheduled: the hyperparameters that change from step to step. Only gates are drawn step by step; everything else
+            is read once for all steps.
     """
     between = ("input", "targets", "gradient", "project", "perturb_inputs", "perturb_weights")
     needs_python = any(getattr(one, hook) for one in program.techniques for hook in between)
-    read_once = {*program.optimiser.hyperparameters, *(n for one in program.techniques for n in one.powers.values())}
-    read_once |= {n for one in program.techniques if one.average is not None for n in one.hyperparameters}
-    return direct.gates_only and penalties.stated and not needs_python and read_once.isdisjoint(scheduled)
+    of_gates = {name for one in program.techniques if one.gate is not None for name in one.hyperparameters}
+    return direct.gates_only and penalties.stated and not needs_python and of_gates.issuperset(scheduled)
 
 
 class StepsAtOnce:
