@@ -158,6 +158,23 @@ def _in_place(hook: Hook, given: Given, result: Any, values: Values) -> None:
         raise fault(hook, f"makes the padding of {name_} nonzero: {_BY_VIEW}")
 
 
+def _perturbed_inputs(hook: Hook, given: Given, result: Any, values: Values) -> None:
+    _batchwise(hook, given[0], result, values, values.layout.widths[0], False, "features")
+
+
+def _perturbed_weights(hook: Hook, given: Given, result: Any, values: Values) -> None:
+    found = _tensor(hook, result, {"slots x size": tuple(given[0].shape)}, values)
+    if (name := first_padded(found, values.layout)) is not None:
+        raise fault(hook, f"makes the padding of {name} nonzero: {_BY_VIEW}")
+
+
+def _shares(hook: Hook, _given: Given, result: Any, values: Values) -> None:
+    # The number of averages is what the first dimension says; `averages` is held to it as training begins.
+    several = tuple(result.shape) if isinstance(result, Tensor) and result.ndim == 2 else (1, values.slots)
+    shapes = {"(slots,)": (values.slots,), "averages x slots": (several[0], values.slots)}
+    _tensor(hook, result, shapes, values)
+
+
 def _start(hook: Hook, _given: Given, result: Any, values: Values) -> None:
     if not isinstance(result, dict):
         raise fault(hook, f"returns {type(result).__name__}, where a dict of tensors, the state by name, is right")
@@ -213,8 +230,11 @@ _INSPECTED: Mapping[str, Callable[[Hook, Given, Any, Values], None]] = {
     "loss": _each_slot,
     "penalty": _each_slot,
     "gradient": _in_place,
+    "perturb_inputs": _perturbed_inputs,
+    "perturb_weights": _perturbed_weights,
     "rate": _rate,
     "project": _in_place,
+    "average": _shares,
     "metrics": _metrics,
     "after_epoch": _after_epoch,
 }

@@ -96,6 +96,10 @@ def _protected(name: str, given: tuple[Any, ...]) -> dict[str, tuple[Tensor, Ten
         parts = {"h": given[0]}
     elif name in ("penalty", "metrics"):
         parts = {"weights": given[0]}
+    elif name == "perturb_inputs":
+        parts = {"x": given[0], "gradient": given[1]}
+    elif name == "perturb_weights":
+        parts = {"weights": given[0], "gradient": given[1]}
     return {what: (tensor.detach().clone(), tensor.detach()) for what, tensor in parts.items()}
 
 

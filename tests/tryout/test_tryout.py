@@ -246,6 +246,30 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
         {"after_epoch": lambda metrics, _values: bool((metrics["val_loss"] < 0).all())},
         "returns bool, where None or a bool tensor (slots,) = (6,), the slots to stop, is right",
     ),
+    "other weights by the norm over the slots": (
+        "perturb_weights",
+        {
+            "perturb_weights": lambda weights, gradient, values: (
+                weights + values["mine"][:, None] * gradient / gradient.norm()
+            )
+        },
+        "another result when the hyperparameters of its neighbours change",
+    ),
+    "other weights in the padding": (
+        "perturb_weights",
+        {"perturb_weights": lambda weights, _gradient, values: weights + values["mine"][:, None]},
+        "makes the padding of 0.weight nonzero",
+    ),
+    "other inputs in place": (
+        "perturb_inputs",
+        {"perturb_inputs": lambda x, slope, values: x.add_(strength(values) * slope)},
+        "changes x in place",
+    ),
+    "share of one number": (
+        "average",
+        {"average": lambda _step, _steps, _values: 0.5},
+        "returns float, where a tensor",
+    ),
     "state for all slots": ("start", {"start": lambda _values: {"mean": torch.zeros(16)}}, "'mean' with shape (16,)"),
     "neutral that is not": (
         "penalty",
@@ -316,6 +340,11 @@ SOUND: dict[str, dict[str, Any]] = {
     "loss": {"loss": again_with_noise},
     "adversarial inputs": {"loss": adversarial(shared=False)},
     "draws": {"layer": in_training(masked)},
+    "other weights": {
+        "perturb_weights": lambda weights, gradient, values: weights + values["mine"][:, None] * gradient
+    },
+    "other inputs": {"perturb_inputs": lambda x, slope, values: x + strength(values) * slope.sign()},
+    "an average": {"average": lambda _step, _steps, values: 1 - values["mine"] / 2},
     "stops": {"after_epoch": lambda metrics, values: metrics["train_loss"] < values["mine"]},
     "exp rounded": {"rate": lambda step, _steps, values: torch.exp(-values["mine"].double() * step).float()},
 }
