@@ -10,9 +10,14 @@ penalty overfits. A study searches three techniques in a grid of 16 trials, and 
 The last two do nothing in expectation: the weights have the same distribution, and each network is another one. So the
 trial is chosen by its luck in them, as real trials are. Whether it uses them varies from run to run.
 
-    python benchmarks/ablation.py [--runs 100] [--replicates N] [--validation 600] [--json FILE]
+With `--fixed`, no trial is searched: on each of some data sets, 400 replicates of one trial with and without each of
+the techniques that do nothing are 40 ablations of ten replicates each. This shows with less noise how often one is
+claimed.
+
+    python benchmarks/ablation.py [--runs 100] [--replicates N] [--validation 600] [--fixed DATASETS] [--json FILE]
 
     --validation  the number of validation rows
+    --fixed       the number of data sets on which one trial is ablated 40 times; without it, runs as above
     --json        write the result to this file
 
 Prints the share of runs in which L2 is found to help (at least 90% is wanted), in which a technique that does nothing
@@ -33,11 +38,16 @@ import numpy as np
 from torch import Tensor
 
 from search import Structural, Study, Technique
+from search.ablate.effects import SELF, holm
+from search.ablate.measure import USUAL, Plan
+from search.compare.crossed import crossed
+from search.compare.pairs import Arm
 from search.record.ablation import HELPS, LEVEL, UNDECIDED, WOULD_HELP
 from search.technique import Field, Values
 
 INPUTS, RELEVANT, TRAINING = 30, 5, 40
 NOISE = 0.5
+ABLATIONS = 40
 STRENGTHS = [0.0, 0.03, 0.1, 0.3]
 SET = {"epochs": 60, "hidden": "8", "batch_size": 64, "lr": 0.02}
 
@@ -69,14 +79,13 @@ def drawn(seed: int, rows: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, A
     return x.astype(np.float32), y.astype(np.float32)
 
 
-def run(seed: int, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Search, ablate, and return the effects and the interactions of one run."""
-    rows = TRAINING + options.validation
-    study = Study(
+def opened(seed: int, folder: Path, validation: int, strengths: list[float]) -> Study:
+    """Return the study of a run."""
+    return Study(
         "l2",
-        data=drawn(seed, rows),
+        data=drawn(seed, TRAINING + validation),
         test=0,
-        val=options.validation / rows,
+        val=validation / (TRAINING + validation),
         storage=f"sqlite:///{folder / f'{seed}.db'}",
         tracking_uri=None,
         device="cpu",
@@ -84,9 +93,14 @@ def run(seed: int, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         sampler="grid",
         pruner={"name": "none"},
         set=SET,
-        space={"l2": {"choices": STRENGTHS}},
+        space={"l2": {"choices": strengths}},
         techniques=NULLS,
     )
+
+
+def run(seed: int, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Search, ablate, and return the effects and the interactions of one run."""
+    study = opened(seed, folder, options.validation, STRENGTHS)
     found = study.run(observers=()).ablate(replicates=options.replicates).result
     return {
         "trial": found.trial,
@@ -99,6 +113,35 @@ def run(seed: int, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         "interactions": {
             "-".join(sorted(one.techniques)): asdict(one.difference) for one in found.interactions if one.difference
         },
+    }
+
+
+def fixed(seed: int, folder: Path, validation: int) -> dict[str, Any]:
+    """Return for 40 ablations of one trial the p values of the two techniques that do nothing."""
+    study = opened(seed, folder, validation, [0.1])
+    values = study.space.complete({"l2": 0.1} | {one.name: False for one in NULLS})
+    assert values is not None
+    variants = {frozenset({one.name}): values | {one.name: True} for one in NULLS}
+    trained = Plan(study, 0, ABLATIONS * USUAL).train({SELF: values, **variants}, log=lambda _line: None)
+    own = trained[SELF]
+    found: dict[str, Any] = {"data": seed}
+    for one in NULLS:
+        arm = trained[frozenset({one.name})]
+        assert isinstance(own, Arm)
+        assert isinstance(arm, Arm)
+        tables = (arm.losses - own.losses).reshape(ABLATIONS, USUAL, -1)
+        found[one.name] = crossed(tables).p().tolist()
+    return found
+
+
+def summarised_fixed(runs: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the shares of the ablations in which something is claimed, beside an effect that is found."""
+    pairs = [holm(pair) for one in runs for pair in zip(*(one[name.name] for name in NULLS), strict=True)]
+    alone = np.array([one[name.name] for one in runs for name in NULLS])
+    return {
+        "ablations": len(pairs),
+        "a null effect claimed": float(np.mean([min(pair) < LEVEL for pair in pairs])),
+        "intervals of null effects that hold 0": float(np.mean(alone >= LEVEL)),
     }
 
 
@@ -126,18 +169,24 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--replicates", type=int)
     parser.add_argument("--validation", type=int, default=600)
+    parser.add_argument("--fixed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    runs = []
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(options.runs):
-            runs.append(run(seed, Path(folder), options))
-    shares = summarised(runs)
-    for name, share in shares.items():
-        print(f"{name}: {share:.3g}")
+    seeds = range(1000, 1000 + options.fixed) if options.fixed else range(options.runs)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if options.fixed:
+            runs = [fixed(seed, folder, options.validation) for seed in seeds]
+            shares = summarised_fixed(runs)
+        else:
+            runs = [run(seed, folder, options) for seed in seeds]
+            shares = summarised(runs)
+    for what, share in shares.items():
+        print(f"{what}: {share:.3g}")
     if options.json:
         given = {"replicates": options.replicates, "validation": options.validation}
-        measure.write(options.json, "ablation", {"options": given, "shares": shares, "runs": runs})
+        kind = "ablation_fixed" if options.fixed else "ablation"
+        measure.write(options.json, kind, {"options": given, "shares": shares, "runs": runs})
 
 
 if __name__ == "__main__":
