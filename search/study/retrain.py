@@ -213,7 +213,7 @@ def _train_pack(owner: Retraining, slots: Sequence[Slot], epochs: Mapping[int, i
 
 def _curves_of(owner: Retraining, slots: Sequence[Slot]) -> Generator[tuple[Slot, NDArray[np.float32]] | int]:
     """Train a pack and yield the curves of its slots; before them, numbers of epochs that have been trained."""
-    for trained in objective_curves(owner.program, owner.study.batches.of(slots[0].replicate), slots):
+    for trained in objective_curves(owner.program, owner.program.own(owner.study.batches, slots[0].replicate), slots):
         yield len(slots) if trained is None else trained
 
 
