@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -16,7 +14,8 @@ from search.train.compiled import kernels, layers, losses
 from search.train.compiled.optimisers import Array, CompiledOptimiser, Update, flat
 from search.train.compiled.plan import Averaging, Gates, Places, kept_size, plan_of
 from search.train.compiled.rooms import Room
-from search.train.crew import share, together
+from search.train.compiled.sharing import SharedSlots
+from search.train.crew import share
 from search.train.losses import LossFunction
 
 _SHARED = 2**24  # rows times parameters from which several threads share a slot: a step of about a millisecond
@@ -54,7 +53,10 @@ class CompiledNetwork:
         self._width = int(self._plan[layers.OUTPUTS, -1])
         self._group_of = np.repeat(np.arange(len(groups)), [group.stop - group.start for group in groups])
         self._like = theta.new_empty(0)
-        self._rooms: list[Room] = [Room(self._plan, self._like)]
+        self._room = Room(self._plan, self._like)
+        self._shared = SharedSlots(
+            self._plan, self._theta, self._gradient, self.slots, self._outputs, self._loss, self._like
+        )
         self._kept = np.zeros(0, self._theta.dtype)
         self._known_starts: dict[torch.Size, Places] = {}
         self._written = np.zeros(layout.layers, bool)
@@ -78,7 +80,11 @@ class CompiledNetwork:
         """
         threads = self.threads(x.shape[1])
         if threads > 1:
-            self._learn_together(x, y, flat(total), gates, threads)
+            if gates.at.shape[2] and gates.at[0, 0, 0] >= 0:
+                x = x[self._group_of] if len(x) < self.slots else x.clone()
+                kernels.gate(x.view(len(x), -1).numpy(), gates.noise, *(each[0, :, 0].copy() for each in gates[1:]))
+            inputs = _flat_minibatch(x), self._starts(x)
+            self._shared.learn(inputs, self._targets(y), x.shape[1], flat(total), gates, threads)
             return
         # Without penalties, their values are not written to.
         self.train(
@@ -113,7 +119,7 @@ class CompiledNetwork:
             update: the optimiser.
             averaging: the averages of the weights, if there are any.
         """
-        room = self._rooms[0].for_rows(kernels.BLOCK)
+        room = self._room.for_rows(kernels.BLOCK)
         kernels.learn(
             self._plan, self._theta, self._gradient, self._size, self.slots, _flat_minibatch(x), self._starts(x),
             *self._targets(y), x.shape[1], batch, self._outputs, self._loss, room.kept, room.delta, room.turned,
@@ -128,40 +134,6 @@ class CompiledNetwork:
     def penalise(self, strengths: Array, penalties: Tensor) -> None:
         """Add the gradients of penalties to that of each slot; the arguments are those of `train`."""
         kernels.penalties(self._theta, self._gradient, self._size, strengths, flat(penalties))
-
-    def _learn_together(self, x: Tensor, y: Targets, total: Array, gates: Gates, threads: int) -> None:
-        """Learn slot by slot, each one in several threads: first by rows, then by parts of the gradients."""
-        plan, rows = self._plan, x.shape[1]
-        if gates.at.shape[2] and gates.at[0, 0, 0] >= 0:
-            x = x[self._group_of] if len(x) < self.slots else x.clone()
-            kernels.gate(x.view(len(x), -1).numpy(), gates.noise, *(each[0, :, 0].copy() for each in gates[1:]))
-        inputs, x_at, (targets, y_at, weights) = _flat_minibatch(x), self._starts(x), self._targets(y)
-        while len(self._rooms) < threads:
-            self._rooms.append(Room(plan, self._like))
-        shared, losses = self._rooms[0].for_rows(rows), np.zeros(rows)
-        edges = list(pairwise(rows * part // threads for part in range(threads + 1)))
-        parts = list(zip(range(threads), edges, self._rooms, strict=False))
-        for slot in range(self.slots):
-            at, here = slot * self._size, [each[0, slot] for each in gates[1:]]
-
-            def learn_rows(
-                _part: int, edge: tuple[int, int], room: Room, slot: int = slot, at: int = at, here: list[Array] = here
-            ) -> None:
-                kernels.learn_rows(
-                    plan, self._theta, at, inputs, x_at[slot], targets, y_at[slot], weights, rows, self._outputs,
-                    self._loss, shared.kept, shared.delta, *edge, room.turned, room.panel, room.zeros, losses,
-                    gates.noise, *here,
-                )  # fmt: skip
-
-            def learn_part(part: int, _edge: tuple[int, int], room: Room, slot: int = slot, at: int = at) -> None:
-                kernels.learn_part(
-                    plan, self._gradient, at, inputs, x_at[slot], rows, shared.kept, shared.delta, part, threads,
-                    room.panel, room.zeros,
-                )  # fmt: skip
-
-            together([partial(learn_rows, *each) for each in parts])
-            together([partial(learn_part, *each) for each in parts])
-            kernels.add_up(losses, total, slot)
 
     def forward(self, first: int, last: int, x: Tensor, out: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """Return a stretch's activations ``slots x batch x outputs``, and what `backward` takes.
@@ -188,7 +160,7 @@ class CompiledNetwork:
         return out
 
     def _forward(self, first: int, last: int, x: Tensor, kept: Tensor, size: int, out: Tensor) -> None:
-        room = self._rooms[0]
+        room = self._room
         kernels.forward(
             self._plan, first, last, self._theta, self._size, self.slots, _flat_minibatch(x), self._starts(x),
             x.shape[1], flat(kept), size, flat(out), room.panel, self._nowhere,
@@ -233,7 +205,7 @@ class CompiledNetwork:
         written: bool,
     ) -> None:
         rows = x.shape[1]
-        room = self._rooms[0].for_rows(rows)
+        room = self._room.for_rows(rows)
         kernels.backward(
             self._plan, first, last, self._theta, of_weights, self._size, self.slots, _flat_minibatch(x),
             self._starts(x), rows, flat(kept[0]), kept_size(self._plan, first, last, rows), flat(gradient.contiguous()),

@@ -16,6 +16,7 @@ from search.train import at_once
 from search.train.at_once import StepsAtOnce
 from search.train.batches import Targets
 from search.train.compiled import network as compiled_network
+from search.train.compiled import sharing
 from search.train.compiled.kernels import BLOCK
 from search.train.direct import DirectGradient
 
@@ -31,10 +32,10 @@ def share_slots(monkeypatch: pytest.MonkeyPatch, threads: int) -> list[int]:
         seen.append(len(work))
         really(work)
 
-    really = compiled_network.together
+    really = sharing.together
     monkeypatch.setattr(compiled_network, "share", lambda: threads)
     monkeypatch.setattr(compiled_network, "_SHARED", 0)
-    monkeypatch.setattr(compiled_network, "together", together)
+    monkeypatch.setattr(sharing, "together", together)
     return seen
 
 
