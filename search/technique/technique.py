@@ -12,8 +12,8 @@ to `objectives/` that defines `technique`; no other file names it.
 
 A training step calls the hooks in this order:
 
-    schedule -> input -> layer (each) -> targets -> loss, penalty -> [backward] -> gradient -> rate -> [optimiser]
-             -> project
+    schedule -> input -> layer, residual (each) -> targets -> loss, penalty -> [backward]
+             -> perturb_inputs, perturb_weights -> gradient -> rate -> [optimiser] -> project -> average
 
 On the CPU a slot's result must not depend on its place or its neighbours, to the bit. Sums, products, quotients, square
 roots, comparisons, and softmax over the last dimension meet this rule. Element-wise `exp`, `log`, `sigmoid` and `pow`
