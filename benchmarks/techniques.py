@@ -7,7 +7,7 @@ middle of their ranges. Epochs of the plain pack and of the technique's pack alt
     python benchmarks/techniques.py [--only NAME ...] [--repeats 15] [--slots 16] [--json FILE]
 
 Prints the median ratio of neighbouring epochs, with its quartiles. It must be at most 1.5, or 2 where inputs differ
-from slot to slot or a second forward pass is needed.
+from slot to slot or a second pass is needed.
 """
 
 from __future__ import annotations
@@ -44,8 +44,12 @@ HOOKS = (
     "after_epoch",
     "init",
     "metrics",
+    "residual",
+    "average",
+    "perturb_inputs",
+    "perturb_weights",
 )
-PER_SLOT_OR_TWICE = ("input", "loss")
+PER_SLOT_OR_TWICE = ("input", "input_parameters", "loss", "perturb_inputs", "perturb_weights")
 
 
 def study(recipe: str, **settings: Any) -> Study:
