@@ -11,9 +11,9 @@ the head; if there are many, keep all and freeze none. With different data: if t
 only; if there are many, keep none, or all as a starting point.
 
 The data are scaled as the source's data were, regression targets too, because weights mean nothing for inputs of
-another scale. So name this technique after one that scales the data (``augmentation+fine_tune``). A frozen layer has
-no weight decay either. But a technique that changes weights after the step, such as `max_norm`, changes frozen layers
-too.
+another scale. So name this technique after one that scales the data (``augmentation+fine_tune``). If the source has
+skip connections, the study needs them too (``skip+fine_tune``). A frozen layer has no weight decay either. But a
+technique that changes weights after the step, such as `max_norm`, changes frozen layers too.
 
 Shapes: weights ``slots x inputs x outputs``; factors on the learning rate ``slots x size``.
 
@@ -68,7 +68,10 @@ def _read(source: str) -> Model:
     if digest not in ("", model.digest):
         raise ValueError(f"{path} has changed: its digest is {model.digest}, but the study began with {digest}")
     if model.meta.members:
-        raise ValueError(f"{path} holds an ensemble, of which no one network can be trained on: export a single trial")
+        several = "an ensemble" if model.meta.trial is None else f"{len(model.meta.members)} networks of one trial"
+        raise ValueError(
+            f"{path} holds {several}, of which no one can be trained on: export a single trial, without snapshot"
+        )
     return model
 
 
@@ -77,7 +80,7 @@ _model = lru_cache(maxsize=8)(_read)
 
 
 def check(context: StudyContext) -> None:
-    """Refuse sources with other inputs, scaling or activation, or with kept layers that do not fit."""
+    """Refuse sources with other inputs, scaling, activation or skip connections, or kept layers that do not fit."""
     sources = _sources(context)
     if not sources:
         raise ValueError("it needs a network to start from: give one with --set source=model.safetensors")
@@ -103,6 +106,7 @@ def check(context: StudyContext) -> None:
                     f"{name} has activation {model.meta.activation}, but the study has {activation}: "
                     f"give --set activation={model.meta.activation}"
                 )
+        _validate_skips(kept, name, model, context)
         for hidden in context.possible("hidden"):
             _validate_kept_layers(kept, name, model, (data.features, *_widths(str(hidden)), data.outputs))
 
@@ -120,12 +124,26 @@ def _validate_kept_layers(kept: int, name: str, model: Model, widths: tuple[int,
             )
 
 
+def _validate_skips(kept: int, name: str, model: Model, context: StudyContext) -> None:
+    """Refuse a source whose kept layers have skip connections where the study's have none, or the other way round."""
+    theirs, ours = bool(model.meta.residual), context.possible("skip") if "skip" in context.techniques else [False]
+    if kept < 2 or len(model.meta.widths) < 4:  # the first layer has none
+        return
+    if theirs and False in ours:
+        raise ValueError(f"{name} has skip connections, so the study needs them: add technique 'skip' with skip=true")
+    if not theirs and True in ours:
+        raise ValueError(f"{name} has no skip connections, so the study cannot have them: give skip=false, or kept=1")
+    maps = model.networks[0].maps.items()
+    if any(number <= kept and bool((factor != 1).any() or shift.any()) for number, (factor, shift) in maps):
+        raise ValueError(
+            f"{name} scales what its skip connections join, as batch_norm does, which no kept layer contains: give a "
+            "network that was trained without batch_norm"
+        )
+
+
 def _scale(model: Model) -> tuple[object, ...]:
-    numbers = {
-        name: tensor.tolist()
-        for name, tensor in model.tensors.items()
-        if name.endswith((".shift", ".scale", ".quantiles"))
-    }
+    scalings = [one for one in (model.inputs, model.targets) if one is not None]
+    numbers = [{name: tensor.tolist() for name, tensor in one.tensors.items()} for one in scalings]
     return numbers, model.meta.nonlinear, model.meta.pixel_max
 
 

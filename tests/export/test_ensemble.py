@@ -216,7 +216,7 @@ def test_the_members_of_a_file_are_checked_and_refused_as_a_start(study: Study, 
     model = load(tmp_path / "model.safetensors")
     assert model.meta.format == 2
     assert model.digest == load(tmp_path / "model.safetensors").digest
-    with pytest.raises(RequestError, match="holds an ensemble, of which no one network can be trained on"):
+    with pytest.raises(RequestError, match="holds an ensemble, of which no one can be trained on"):
         small(tmp_path, techniques=["fine_tune"], set={"source": str(tmp_path / "model.safetensors")}, space={})
 
 
