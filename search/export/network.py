@@ -166,6 +166,9 @@ def export(study: BaseStudy, options: ExportOptions, log: Log | None = None) -> 
         rows = len(data.x_train) + len(data.x_val)
         notes.append(_on_refit(members, rows, before))
     model = _model(study, members, val_loss, alone=alone)
+    if alone and model.meta.members:
+        count = len(model.meta.members)
+        notes.append(f"the trial's {count} networks predict together, so the file holds an ensemble of all {count}")
     if options.calibrate:
         model = calibrated(model, data)
         notes.append(_on_calibration(model))

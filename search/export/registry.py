@@ -37,7 +37,7 @@ _NEEDED = ("torch", "numpy", "pandas", "pydantic", "safetensors", "scikit-learn"
 def register(model: Model, name: str, tracking_uri: str, example: Tensor) -> str:
     """Log a model to its run, register it in MLflow, and return its URI, ``models:/name/version``.
 
-    The run is that of the trial; an ensemble's is that of the study.
+    The run is that of the trial; that of an ensemble of several trials is the study's.
 
     Args:
         model: the model.
@@ -59,7 +59,7 @@ def register(model: Model, name: str, tracking_uri: str, example: Tensor) -> str
     from search.tracking.reach import reason
     from search.tracking.store import opened, tagged
 
-    key = model.meta.study if model.meta.members else f"{model.meta.study}/{model.meta.trial}"
+    key = model.meta.study if model.meta.trial is None else f"{model.meta.study}/{model.meta.trial}"
     try:
         client = opened(tracking_uri)
         mlflow.set_tracking_uri(tracking_uri)

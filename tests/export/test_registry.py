@@ -113,9 +113,9 @@ def test_requirements_are_versions_that_every_index_has(monkeypatch: pytest.Monk
     assert registry.requirements("torch", "numpy") == ["torch==2.13.0", "numpy==2.4.1"]
 
 
-def searched(uri: str, *words: str) -> None:
-    short = ["--trials", "2", "--replicates", "2", "--epochs", "3", "--hidden", "8", "--device", "cpu"]
-    assert run.main(["l2", *words, *short, "--storage", "sqlite:///study.db", "--tracking-uri", uri]) == 0
+def searched(uri: str, *words: str, recipe: str = "l2", hidden: str = "8") -> None:
+    short = ["--trials", "2", "--replicates", "2", "--epochs", "3", "--hidden", hidden, "--device", "cpu"]
+    assert run.main([recipe, *words, *short, "--storage", "sqlite:///study.db", "--tracking-uri", uri]) == 0
 
 
 def registered(capsys: pytest.CaptureFixture[str], uri: str, *words: str) -> str:
@@ -185,6 +185,25 @@ def test_an_ensemble_of_images_is_a_module(uri: str, capsys: pytest.CaptureFixtu
     (version,) = mlflow.MlflowClient().search_model_versions("name='digits'")
     assert version.run_id == parent.info.run_id
     assert parent.info.status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_a_trial_whose_networks_predict_together_belongs_to_its_own_run(
+    uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--dataset", "digits", "--study-name", "together", "--set", "snapshot=3", "--set", "skip=true"]
+    searched(uri, *words, recipe="snapshot+skip+batch_norm", hidden="8x8")
+    assert registered(capsys, uri, "together", "--trial", "1", "--register", "three") == "models:/three/1"
+    import mlflow
+
+    mlflow.set_tracking_uri(uri)
+    served = mlflow.pytorch.load_model("models:/three@champion")
+    rows, model = 16 * torch.rand(20, 64), load("model.safetensors")
+    assert len(model.networks) == 3
+    torch.testing.assert_close(served(rows).softmax(1), model.predict(rows), rtol=1e-4, atol=1e-4)
+    (run_of_trial,) = mlflow.MlflowClient().search_runs(["1"], "tags.`regsearch.key` = 'together/1'")
+    (version,) = mlflow.MlflowClient().search_model_versions("name='three'")
+    assert version.run_id == run_of_trial.info.run_id
 
 
 @pytest.mark.slow
