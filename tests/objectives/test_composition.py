@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -11,61 +13,79 @@ import pytest
 import torch
 
 from search import Study
+from search.data import Data, load
 from search.errors import RequestError
+from search.recipe import compose
 from search.recipe.discovery import discover
-from search.train.batches import Batches
 from search.train.pack import Pack, Slot
 
 PAIRS = list(combinations(discover(), 2))
+RESIDUAL = {"skip", "stochastic_depth", "shake_drop"}
+"""The techniques of residual blocks; the recipes of the last two contain the first."""
 
 
-def small(study: Study) -> Study:
-    """Return the study on 80 rows of its data."""
-    data = study.data
-    study.data = replace(
-        data, x_train=data.x_train[:80], y_train=data.y_train[:80], x_val=data.x_val[:40], y_val=data.y_val[:40]
-    )
-    return study
+@pytest.fixture(scope="module", autouse=True)
+def few_rows() -> Iterator[None]:
+    """Read data once, and keep 80 rows of them."""
+
+    @cache
+    def read(dataset: str, scale: str) -> Data:
+        data = load(dataset, scale=scale)
+        rows = {"x_train": data.x_train[:80], "y_train": data.y_train[:80]}
+        return replace(data, **rows, x_val=data.x_val[:40], y_val=data.y_val[:40])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compose, "load", lambda dataset, *, scale, **_others: read(dataset, scale))
+        yield
 
 
-def trained(study: Study) -> list[dict[str, torch.Tensor]]:
-    """Train two random trials of a study for two epochs each; return the metrics of the last epoch."""
+def trained(study: Study, pair: set[str]) -> list[dict[str, torch.Tensor]]:
+    """Train random trials for two epochs each: two, and more until each technique of a pair has been in use.
+
+    Return the metrics of their last epochs.
+    """
     asked = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    batches = Batches(study.data)
-    last = []
-    for number in range(2):
+    used, last = set[str](), list[dict[str, torch.Tensor]]()
+    while len(last) < 2 or not pair <= used:
+        assert len(last) < 12, f"no trial trains with {pair - used}"
         values = study.space.suggest(asked.ask())
-        pack = Pack(study.program(values), batches, [Slot(number, 0, study.numeric(values))])
+        pack = Pack(study.program(values), study.batches, [Slot(len(last), 0, study.numeric(values))])
+        used |= {technique.name for technique in pack.program.techniques}
         pack.run_epoch()
         last.append(pack.run_epoch())
     return last
 
 
 @pytest.fixture(scope="session")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a model file to fine-tune, from a network of the same shape on the same data."""
+def model_files(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """Return model files to fine-tune, of networks of the same shape on the same data, without and with skips."""
     folder = tmp_path_factory.mktemp("model")
-    study = Study(
-        "baseline",
-        storage=f"sqlite:///{folder}/o.db",
-        tracking_uri=None,
-        trials=1,
-        device="cpu",
-        set={"epochs": 1, "hidden": "16x16"},
-    )
-    study.run()
-    study.export(folder / "model.safetensors")
-    return folder / "model.safetensors"
+    files = {skips: folder / f"{skips}.safetensors" for skips in (False, True)}
+    for skips, file in files.items():
+        study = Study(
+            "skip" if skips else "baseline",
+            storage=f"sqlite:///{folder}/{skips}.db",
+            tracking_uri=None,
+            trials=1,
+            device="cpu",
+            set={"epochs": 1, "hidden": "16x16", **({"skip": True} if skips else {})},
+        )
+        study.run()
+        study.export(file)
+    return files
 
 
 @pytest.mark.parametrize(("one", "other"), PAIRS, ids=["+".join(pair) for pair in PAIRS])
-def test_pairs(one: str, other: str, model_file: Path) -> None:
+def test_pairs(one: str, other: str, model_files: dict[bool, Path]) -> None:
+    pair, skips = {one, other}, bool(RESIDUAL & {one, other})
     # Two epochs are trained, but the study has 60, because schedules and patience need a training of some length.
     settings: dict[str, object] = {"epochs": 60}
-    if "architecture" not in (one, other):
+    if "architecture" not in pair:
         settings["hidden"] = "16x16"
-    if "fine_tune" in (one, other):
-        settings["source"] = str(model_file)
+    if skips:
+        settings["skip"] = True
+    if "fine_tune" in pair:
+        settings["source"] = str(model_files[skips])
     try:
         study = Study(f"{one}+{other}", tracking_uri=None, device="cpu", set=settings)
     except RequestError as error:
@@ -75,10 +95,16 @@ def test_pairs(one: str, other: str, model_file: Path) -> None:
         assert refused(one, other), f"{one}+{other}: {said}"
         return
     assert not refused(one, other)
-    for measured in trained(small(study)):
+    for measured in trained(study, pair):
         assert all(torch.isfinite(value).all() for value in measured.values())
 
 
 def refused(one: str, other: str) -> bool:
-    """Whether two techniques exclude each other: both search one hyperparameter, or one fixes what the other needs."""
-    return {one, other} in ({"momentum", "optimizer"}, {"architecture", "fine_tune"})
+    """Whether two techniques exclude each other.
+
+    Both search one hyperparameter, the recipe of one fixes what the other computes, or both are schedules of the
+    learning rate.
+    """
+    excluded = [{"momentum", "optimizer"}, {"architecture", "fine_tune"}, {"lr_schedule", "snapshot"}]
+    excluded += [{"architecture", residual} for residual in RESIDUAL]
+    return {one, other} in excluded
