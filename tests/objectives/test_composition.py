@@ -17,6 +17,7 @@ from search.data import Data, load
 from search.errors import RequestError
 from search.recipe import compose
 from search.recipe.discovery import discover
+from search.train.crew import one_thread
 from search.train.pack import Pack, Slot
 
 PAIRS = list(combinations(discover(), 2))
@@ -26,7 +27,7 @@ RESIDUAL = {"skip", "stochastic_depth", "shake_drop"}
 
 @pytest.fixture(scope="module", autouse=True)
 def few_rows() -> Iterator[None]:
-    """Read data once, and keep 80 rows of them."""
+    """Read data once, keep 80 rows of them, and compute with one thread: for so few, several take longer."""
 
     @cache
     def read(dataset: str, scale: str) -> Data:
@@ -34,7 +35,7 @@ def few_rows() -> Iterator[None]:
         rows = {"x_train": data.x_train[:80], "y_train": data.y_train[:80]}
         return replace(data, **rows, x_val=data.x_val[:40], y_val=data.y_val[:40])
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, one_thread():
         patch.setattr(compose, "load", lambda dataset, *, scale, **_others: read(dataset, scale))
         yield
 
