@@ -27,9 +27,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,8 +41,6 @@ from search.errors import RequestError, clip
 from search.storage.fields import Part
 from search.storage.files import write_whole
 from search.train.model_parts import (
-    QUANTILES,
-    SCORES,
     Calibration,
     Member,
     NonlinearInputs,
@@ -51,10 +48,10 @@ from search.train.model_parts import (
     Residual,
     Threshold,
     Widths,
-    mapped,
     shape_text,
     validate_numbers,
 )
+from search.train.model_tensors import parts, shapes
 from search.train.model_titles import ensemble_title, trial_title
 
 FORMATS = (1, 2)
@@ -164,13 +161,13 @@ class Model:
             PlainNetwork.of(
                 self.tensors, one.widths, one.activation, one.residual, one.count / total if total else 1.0, prefix
             )
-            for prefix, one in _parts(self.meta)
+            for prefix, one in parts(self.meta)
         ]
 
     @property
     def last_layers(self) -> list[str]:
         """The names of the weight and the bias of each network's last layer."""
-        ends = [(prefix, 2 * len(one.widths) - 4) for prefix, one in _parts(self.meta)]
+        ends = [(prefix, 2 * len(one.widths) - 4) for prefix, one in parts(self.meta)]
         return [f"{prefix}{last}.{kind}" for prefix, last in ends for kind in ("weight", "bias")]
 
     def predict(self, raw: Tensor) -> Tensor:
@@ -248,7 +245,7 @@ def load(path: Path | str) -> Model:
         with safe_open(path, framework="pt") as content:
             meta = _meta(content.metadata() or {})
             names = set(content.keys())
-            expected = dict(_shapes(meta))
+            expected = dict(shapes(meta))
             for name, shape in expected.items():
                 stored = tuple(content.get_slice(name).get_shape()) if name in names else None
                 if stored != shape:
@@ -278,31 +275,3 @@ def _meta(header: Mapping[str, str]) -> Meta:
         known = " and ".join(map(str, FORMATS))
         raise RequestError(f"it has format {clip(str(fields.get('format')))}; this version of regsearch reads {known}")
     return Meta.parse(fields, "its description")
-
-
-def _shapes(meta: Meta) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for prefix, one in _parts(meta):
-        for layer, (inputs, outputs) in enumerate(pairwise(one.widths)):
-            yield f"{prefix}{2 * layer}.weight", (outputs, inputs)
-            yield f"{prefix}{2 * layer}.bias", (outputs,)
-        for number in mapped(one.residual):
-            yield f"{prefix}{2 * number - 1}.factor", (one.widths[number],)
-            yield f"{prefix}{2 * number - 1}.shift", (one.widths[number],)
-    scaled = {"inputs": meta.widths[0]}
-    if meta.task == "regression":
-        scaled["targets"] = meta.widths[-1]
-    for name, width in scaled.items():
-        yield f"{name}.shift", (width,)
-        yield f"{name}.scale", (width,)
-    if meta.nonlinear is not None and meta.nonlinear.quantiles:
-        yield QUANTILES, (meta.nonlinear.quantiles, meta.widths[0])
-    if meta.scored_rows:
-        yield SCORES, (meta.scored_rows, meta.widths[-1] if meta.task == "regression" else 1)
-
-
-def _parts(meta: Meta) -> Iterator[tuple[str, Member]]:
-    """Yield the start of the tensors' names, and the description of each network."""
-    for number, member in enumerate(meta.members):
-        yield f"members.{number}.", member
-    if not meta.members:
-        yield "", Member(widths=meta.widths, activation=meta.activation, residual=meta.residual, count=1)

@@ -1,0 +1,41 @@
+"""The tensors of a model file: which networks it holds, and the name and shape of each tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from search.train.model_parts import QUANTILES, SCORES, Member, mapped
+
+if TYPE_CHECKING:
+    from search.train.model_file import Meta
+
+
+def shapes(meta: Meta) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield the name and the shape of each tensor."""
+    for prefix, one in parts(meta):
+        for layer, (inputs, outputs) in enumerate(pairwise(one.widths)):
+            yield f"{prefix}{2 * layer}.weight", (outputs, inputs)
+            yield f"{prefix}{2 * layer}.bias", (outputs,)
+        for number in mapped(one.residual):
+            yield f"{prefix}{2 * number - 1}.factor", (one.widths[number],)
+            yield f"{prefix}{2 * number - 1}.shift", (one.widths[number],)
+    scaled = {"inputs": meta.widths[0]}
+    if meta.task == "regression":
+        scaled["targets"] = meta.widths[-1]
+    for name, width in scaled.items():
+        yield f"{name}.shift", (width,)
+        yield f"{name}.scale", (width,)
+    if meta.nonlinear is not None and meta.nonlinear.quantiles:
+        yield QUANTILES, (meta.nonlinear.quantiles, meta.widths[0])
+    if meta.scored_rows:
+        yield SCORES, (meta.scored_rows, meta.widths[-1] if meta.task == "regression" else 1)
+
+
+def parts(meta: Meta) -> Iterator[tuple[str, Member]]:
+    """Yield the start of the tensors' names, and the description of each network."""
+    for number, member in enumerate(meta.members):
+        yield f"members.{number}.", member
+    if not meta.members:
+        yield "", Member(widths=meta.widths, activation=meta.activation, residual=meta.residual, count=1)
