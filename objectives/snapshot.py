@@ -56,8 +56,7 @@ def average(step: int, steps: int, values: Values) -> Tensor:
     length, count = _length(steps, values), cycles(values.structure)
     ends = [min((cycle + 1) * length, int(values.structure["epochs"]) * steps) - 1 for cycle in range(count)]
     enters = [step == end or (step < end and (step + 1) % steps == 0) for end in ends]
-    shares = torch.tensor(enters, dtype=values.dtype, device=values.device)
-    return shares[:, None].expand(count, values.slots)
+    return torch.stack([torch.full_like(values["lr"], float(now)) for now in enters])
 
 
 technique = Technique(

@@ -77,7 +77,7 @@ def test_what_is_wrong_is_one_line(
     small(folder).run(1, observers=[Quiet()])
     unknown = said("dropot", status=2)
     assert "unknown study 'dropot': did you mean 'dropout'" in unknown
-    assert "studies: small-wine, somebody's; recipes: architecture, " in unknown
+    assert "studies: small-wine, somebody's; recipes: adversarial, architecture, " in unknown
     assert "study 'somebody's' was not made by regsearch" in said("somebody's", status=2).replace('"', "'")
     assert "got 'none'" in said("--tracking-uri", "none", status=2)
     away = said("--tracking-uri", f"http://me:secret@127.0.0.1:{free_port()}", status=1)

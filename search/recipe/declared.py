@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from search.data.scaling import SCALES
-from search.errors import RequestError, unknown
+from search.errors import RequestError, nearest, unknown
 from search.technique import Hyperparameter, Numeric, Structural, Technique, Value
 from search.train.activations import ACTIVATIONS
 from search.train.optimisers import OPTIMISERS
@@ -71,6 +71,7 @@ def declare(techniques: Sequence[Technique], scale: str | None = None) -> dict[s
                     raise RequestError(
                         f"technique {technique.name!r} needs the hyperparameter {parent!r}, on which {name} depends: "
                         f"name the technique that has it first, as in {parent}+{technique.name}"
+                        f"{nearest(parent, declared)}"
                     )
             declared[name] = declaration
     return declared

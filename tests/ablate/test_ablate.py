@@ -124,7 +124,7 @@ def test_a_bound_that_is_never_reached_makes_no_difference(result: Ablation) -> 
 
 def test_what_the_trial_does_not_use_is_switched_on(result: Ablation) -> None:
     dropout = by_name(result)["dropout"]
-    assert (dropout.used, dropout.at) == (False, {"dropout": 0.6})
+    assert (dropout.used, dropout.at) == (False, {"dropout": 0.6, "dropout_shape": "brick"})
     assert dropout.variant == "with dropout"
     assert any("dropout is off in the trial; it is switched on at dropout=0.6" in note for note in result.result.notes)
     assert any("fresh replicates remove the luck of its seeds, but not" in note for note in result.result.notes)

@@ -63,12 +63,13 @@ def test_what_it_does_not_use_is_switched_on_as_in_the_best_trial_that_does(stud
     found = around(study, 0)
     dropout = found.each[1]
     # Trial 1 is better than trial 2, whose learning rate is too small to learn anything.
-    assert (dropout.used, dropout.at, dropout.origin) == (False, {"dropout": 0.1}, 1)
+    assert (dropout.used, dropout.at, dropout.origin) == (False, {"dropout": 0.1, "dropout_shape": "brick"}, 1)
     assert dropout.note() == (
-        "dropout is off in the trial; it is switched on at dropout=0.1, as in trial 1, the best one that uses it;"
+        "dropout is off in the trial; it is switched on at dropout=0.1 dropout_shape=brick, as in trial"
+        " 1, the best one that uses it;"
         " --set chooses other values"
     )
-    assert switched(study.space, found.values, [dropout]) == found.values | {"dropout": 0.1}
+    assert switched(study.space, found.values, [dropout]) == found.values | {"dropout": 0.1, "dropout_shape": "brick"}
     other = around(study, 3)
     schedule = other.each[2]
     stepped = switched(study.space, other.values, [schedule])
@@ -78,8 +79,8 @@ def test_what_it_does_not_use_is_switched_on_as_in_the_best_trial_that_does(stud
 
 def test_the_user_may_say_at_which_values(study: Study) -> None:
     dropout = around(study, 0, {"dropout": 0.7}).each[1]
-    assert (dropout.at, dropout.origin) == ({"dropout": 0.7}, None)
-    assert "switched on at dropout=0.7, as you said" in dropout.note()
+    assert (dropout.at, dropout.origin) == ({"dropout": 0.7, "dropout_shape": "brick"}, None)
+    assert "switched on at dropout=0.7 dropout_shape=brick, as you said" in dropout.note()
 
 
 def test_several_switches_at_once(study: Study) -> None:
@@ -110,7 +111,11 @@ def test_what_cannot_be_switched_is_said(study: Study) -> None:
     ("number", "given", "says"),
     [
         (0, {"dropuot": 0.1}, "unknown hyperparameter 'dropuot': did you mean 'dropout'?"),
-        (0, {"l2": 0.1}, "--set l2: takes hyperparameters of techniques that are off in the trial (dropout)"),
+        (
+            0,
+            {"l2": 0.1},
+            "--set l2: takes hyperparameters of techniques that are off in the trial (dropout, dropout_shape)",
+        ),
         (0, {"dropout": 0.0}, "--set dropout=0.0: that leaves dropout off; give another value"),
         (0, {"dropout": 1.5}, "dropout must be < 1, got 1.5"),
         (0, {"max_norm": 2.0}, "--set max_norm: max_norm is fixed off in this study; give it a range in a new study"),

@@ -135,7 +135,7 @@ def test_the_shell_completes_commands_recipes_and_choices() -> None:
         return python(source, _REGSEARCH_COMPLETE="complete_bash", **line).stdout.split()
 
     assert completed("re") == ["report", "replay"]
-    assert completed("run", "dropout") == ["dropout", "dropout_variance"]
+    assert completed("run", "dropout") == ["dropout", "dropout_shape", "dropout_variance"]
     assert completed("run", "l2", "--sampler", "g") == ["grid", "gp"]
 
 

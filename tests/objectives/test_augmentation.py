@@ -120,7 +120,7 @@ def test_pixels_of_a_channel_have_one_scale(tmp_path: Path) -> None:
     assert torch.equal(study.data.inputs.shift, unit.data.inputs.shift)
     # Data with one scale already are left as they are, to the bit.
     same = random_images(BATCH)
-    assert discover()["augmentation"].prepare(same, Fixed(same, {}, [])) is same  # type: ignore[misc]
+    assert discover()["augmentation"].prepare(same, Fixed(same, {}, [], "cross_entropy")) is same  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("dataset", ["wine", "breast-cancer"])

@@ -210,7 +210,9 @@ def test_each_command_has_a_twin_in_python(folder: Path, monkeypatch: pytest.Mon
         for path in places
         if "= application()" in path.read_text()
     }
-    assert commands == {"data", "run", "report", "export", "predict", "compare", "replay", "uncertainty", "sync", "ui"}
+    assert commands == {
+        *("data", "run", "report", "ablate", "export", "predict", "compare", "replay", "uncertainty", "sync", "ui")
+    }
     for name in commands - {"ui"}:  # which shows the pages of other programs
         twins = getattr(Study, name, None), *(getattr(search, f, None) for f in (f"{name}_studies", f"describe_{name}"))
         assert any(callable(twin) for twin in twins), name

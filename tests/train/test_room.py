@@ -73,7 +73,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setattr(cohort, "slot_work", lambda _program, _batches: 1.0)
         batches: Any = SimpleNamespace(device=torch.device("cuda"), folds=(None,), fold=lambda _replicate: 0)
         batches.of = lambda _replicate: batches
-        programs: list[Any] = [SimpleNamespace(epochs=4) for _ in range(10)]
+        programs: list[Any] = [SimpleNamespace(epochs=4, own=lambda data, _replicate=0: data) for _ in range(10)]
         made = [Member(n, programs[n // slots], {}, 1) for n in range(10 * slots)]
         trained = Cohort(made, batches, 100)
         for rung in (1, 2, 4):

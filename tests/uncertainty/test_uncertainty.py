@@ -140,7 +140,10 @@ def test_a_figure_of_one_input(folder: Path, capsys: pytest.CaptureFixture[str])
         (["dropout", "--dataset", "mnist"], "unknown study in sqlite:///"),
         (["drpout"], "unknown study 'drpout': did you mean 'dropout'?"),
         (["dropout", "--study-name", "dropout-digit"], "'dropout-digit': did you mean 'dropout-digits'?"),
-        (["l2-wine"], "passes need dropout or input_dropout in use: trial 0 of study 'l2-wine' has none"),
+        (
+            ["l2-wine"],
+            "passes need dropout or input_dropout or shake_drop or stochastic_depth in use: trial 0 of study 'l2-wine'",
+        ),
         (["dropout", "--dataset", "wine"], "in use: trial 0 of study 'dropout-wine' has none"),
     ],
 )
