@@ -145,7 +145,7 @@ def test_listed_settings_are_compared_with_published_figures(
     assert "settings differ from the published ones: epochs 1 (published: 3)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_interrupted_it_keeps_everything_and_goes_on(tmp_path: Path, how: signal.Signals) -> None:
     words = [*WORDS, "--set", "lr=0.002", "--epochs", "800", "--pruner", "none", "--tracking-uri", "none"]
     process = subprocess.Popen(command(*words), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)

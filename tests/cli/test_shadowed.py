@@ -40,6 +40,7 @@ def test_a_users_own_modules_run_as_ever(tmp_path: Path) -> None:
     assert python(tmp_path, "-m", "search.run").stdout == "my run\n"
 
 
+@pytest.mark.slow
 def test_the_console_script_and_its_children_are_not_in_its_way(tmp_path: Path) -> None:
     (tmp_path / "search.py").write_text("print('mine was run')\n")
     script = Path(sys.executable).with_name("regsearch")

@@ -26,7 +26,7 @@ print(json.dumps([search.__file__, ours, objectives.mine.WORD, "mine" in package
 """
 
 
-@pytest.fixture(params=["checkout", "site-packages"])
+@pytest.fixture(params=["checkout", pytest.param("site-packages", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The folder that holds the packages: this checkout, or one with nothing else in it."""
     if request.param == "checkout":

@@ -58,6 +58,7 @@ def complete(folder: Path) -> dict[int, float | None]:
     return {trial.number: trial.value for trial in trials if trial.state == TrialState.COMPLETE}
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_loses_nothing_that_was_told(tmp_path: Path) -> None:
     """Optuna's tables fit, a few trials do, the rest does not; with room again the same command finishes."""
     full = command(tmp_path, "--pruner", "none", limit=900_000)

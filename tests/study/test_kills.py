@@ -157,6 +157,7 @@ def test_killed_in_the_middle_of_an_ask_no_cell_is_lost_or_repeated(
     assert [problem for problem in problems if sampler == "grid" or not problem.startswith("differing")] == []
 
 
+@pytest.mark.slow
 def test_killed_on_either_side_mlflow_comes_to_the_truth(commands: Commands, undisturbed: Path, tmp_path: Path) -> None:
     """One study, extended now and then; the first kill hits MLflow's making of its tables."""
     folder = in_folder(tmp_path)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
+import pytest
 from optuna.trial import TrialState
 from support.small_studies import Quiet, outcome, small
 
@@ -68,6 +69,7 @@ def test_two_commands_share_a_study(tmp_path: Path) -> None:
     assert sorted(map(str, outcome(shared))) == sorted(map(str, undisturbed))
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_was_training_is_taken_over_at_once(tmp_path: Path) -> None:
     first = start(tmp_path, "random", epochs=80)
     assert first.stderr is not None

@@ -46,6 +46,7 @@ def runs(uri: str, experiment: str) -> list[str]:
     return sorted({one["regsearch.study"] for one in tags})
 
 
+@pytest.mark.slow
 def test_a_server_and_an_experiment_that_the_environment_names_are_used(
     tmp_path: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +77,7 @@ def test_what_a_notebook_has_set_is_used() -> None:
     assert not Path("mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_paths_are_those_of_the_folder_where_a_study_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Recipe.parse(SMALL | {"trials": 4}, "test")
     made = Path.cwd()

@@ -67,6 +67,7 @@ def test_a_cluster_comes_to_what_one_process_does_with_data_and_techniques_that_
     assert sum(one.epochs for one in shared.team) == watcher.epochs == alone.epochs_trained
 
 
+@pytest.mark.slow
 def test_a_killed_process_of_the_cluster_is_replaced(
     tmp_path: Path, nodes: Nodes, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,6 +63,7 @@ def test_workers_come_to_what_one_process_does(tmp_path: Path, sampler: str, wor
     assert workers_of(os.getpid()) == []
 
 
+@pytest.mark.slow
 def test_pruning_counts_every_workers_trials_and_the_budget_is_exact(tmp_path: Path) -> None:
     study = small(tmp_path, ask_batch=2, trials=14).run(workers=2, observers=[Quiet()])
     states = [trial.state for trial in study.optuna_study.trials]
@@ -70,6 +71,7 @@ def test_pruning_counts_every_workers_trials_and_the_budget_is_exact(tmp_path: P
     assert set(states) == {TrialState.COMPLETE, TrialState.PRUNED}
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_started_again_and_nothing_is_lost(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

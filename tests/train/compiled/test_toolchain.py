@@ -176,6 +176,7 @@ def test_no_home_costs_time_only(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "can't be kept (Could not determine home directory.)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @needs_kernels
 def test_a_power_failure_in_the_cache_is_repaired(tmp_path: Path) -> None:
     """The files that it emptied or cut short are compiled anew, and then all of them are found."""
