@@ -163,7 +163,8 @@ class Technique:
             average in place of its weights. It gets the 0-based step since the start and the number of steps of one
             epoch, and returns ``(slots,)``; or ``averages x slots``, if there are several, whose networks then predict
             together, by the mean of their probabilities or values. Averages begin as the initial weights. If several
-            techniques have the hook, each averages what the one before it returns, in the order of the study.
+            techniques have the hook, each averages what the one before it returns, in the order of the study; but those
+            to which weights return come first, and those with several averages last.
         averages: a function that returns the number of averages, of the structural hyperparameters; by default 1.
         returns: whether the weights become the average at each step at which its share is not 0.
         moving: whether the technique's state are moving estimates of activations, which evaluation uses. Averages of

@@ -50,12 +50,23 @@ def places(program: Program) -> list[_Place]:
     """Return the averages of a program, in the order in which they are updated."""
     found: list[_Place] = []
     source = _WEIGHTS
-    for at, technique in enumerate(program.techniques):
-        if technique.average is not None:
-            count = 1 if technique.averages is None else technique.averages(program.structure)
-            found += [_Place(at, row, source) for row in range(count)]
-            source = len(found) - 1
+    for at in _in_order(program):
+        averages = program.techniques[at].averages
+        count = 1 if averages is None else averages(program.structure)
+        found += [_Place(at, row, source) for row in range(count)]
+        source = len(found) - 1
     return found
+
+
+def _in_order(program: Program) -> list[int]:
+    """Return the places of the techniques that average, in the order in which they do.
+
+    What weights return to comes first, because it must be an average of themselves; several averages come last, because
+    an average of them would be no network of theirs.
+    """
+    techniques = program.techniques
+    averaging = [at for at, technique in enumerate(techniques) if technique.average is not None]
+    return sorted(averaging, key=lambda at: (not techniques[at].returns, techniques[at].averages is not None))
 
 
 def initial(program: Program, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -106,10 +117,11 @@ class Averages:
     def shares(self, step: int, steps: int) -> Tensor:
         """Return the share of each average at a step, ``averages x slots``; `step` counts from the start."""
         rows = []
-        for technique, values in zip(self._program.techniques, self._techniques, strict=True):
-            if technique.average is not None:
-                share = technique.average(step, steps, values)
-                rows.append(share if share.ndim == 2 else share[None])
+        for at in _in_order(self._program):
+            average = self._program.techniques[at].average
+            assert average is not None
+            share = average(step, steps, self._techniques[at])
+            rows.append(share if share.ndim == 2 else share[None])
         return torch.cat(rows)
 
     def update(self, step: int, steps: int) -> None:

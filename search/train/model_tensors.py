@@ -4,15 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from search.train.model_parts import QUANTILES, SCORES, Member, mapped
-
-if TYPE_CHECKING:
-    from search.train.model_file import Meta
+from search.train.model_parts import QUANTILES, SCORES, Member, NonlinearInputs, mapped
 
 
-def shapes(meta: Meta) -> Iterator[tuple[str, tuple[int, ...]]]:
+class Described(Protocol):
+    """What tells the tensors of a file, out of its description (`search.train.model_file.Meta`)."""
+
+    @property
+    def widths(self) -> tuple[int, ...]: ...
+
+    @property
+    def activation(self) -> str: ...
+
+    @property
+    def residual(self) -> tuple[int, ...]: ...
+
+    @property
+    def members(self) -> tuple[Member, ...]: ...
+
+    @property
+    def task(self) -> str: ...
+
+    @property
+    def nonlinear(self) -> NonlinearInputs | None: ...
+
+    @property
+    def scored_rows(self) -> int: ...
+
+
+def shapes(meta: Described) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield the name and the shape of each tensor."""
     for prefix, one in parts(meta):
         for layer, (inputs, outputs) in enumerate(pairwise(one.widths)):
@@ -33,7 +55,7 @@ def shapes(meta: Meta) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield SCORES, (meta.scored_rows, meta.widths[-1] if meta.task == "regression" else 1)
 
 
-def parts(meta: Meta) -> Iterator[tuple[str, Member]]:
+def parts(meta: Described) -> Iterator[tuple[str, Member]]:
     """Yield the start of the tensors' names, and the description of each network."""
     for number, member in enumerate(meta.members):
         yield f"members.{number}.", member
