@@ -41,7 +41,8 @@ def test_a_technique_that_breaks_a_contract_is_refused_in_one_line(
         "error: bad.py: hook 'penalty' adds to a slot's penalty what depends on the weights of its neighbours: sum"
         " over the weights (dim 1), not over the slots (dim 0)\n"
     )
-    assert [path.name for path in Path.cwd().iterdir()] == ["bad.py"]
+    # Python may keep what it compiled of the file.
+    assert {path.name for path in Path.cwd().iterdir()} <= {"bad.py", "__pycache__"}
 
 
 def test_python_refuses_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
