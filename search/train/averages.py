@@ -150,11 +150,19 @@ class Averages:
         finally:
             self._enter(trained)
 
-    def each(self) -> Iterator[None]:
-        """Put the weights of each network that predicts in the place of the trained ones, the last one last."""
+    def each(self) -> Iterator[bool]:
+        """Put the weights of each network that predicts in the place of the trained ones, the last one last.
+
+        Yield whether they differ from those before. A GPU is not asked, because the host would wait for the answer.
+        """
+        before: list[Tensor] | None = None
         for at in _members(self.places):
-            self._enter(self._copies[at])
-            yield
+            copy = self._copies[at]
+            same = before is not None and copy[0].device.type == "cpu" and all(map(torch.equal, copy, before))
+            if not same:
+                self._enter(copy)
+            before = copy
+            yield not same
 
     def _enter(self, tensors: Sequence[Tensor]) -> None:
         for live, other in zip(self._live, tensors, strict=True):

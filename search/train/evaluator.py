@@ -111,8 +111,11 @@ class Evaluator:
         """Return the predictions for some rows: those of the network, or of several together."""
         if not self._averages.several:
             return self._network(x)
-        each = []
-        for _ in self._averages.each():
-            self._network.begin()
-            each.append(self._network(x))
+        each: list[Tensor] = []
+        for differs in self._averages.each():
+            if differs:
+                self._network.begin()
+                each.append(self._network(x))
+            else:
+                each.append(each[-1])
         return together(each, self._batches.outputs, classes=self._batches.task == "classification")
