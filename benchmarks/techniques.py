@@ -28,27 +28,11 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from search import Study
 from search.recipe.discovery import discover
-from search.technique import Structural, Technique, Value
+from search.technique import ACTING, Structural, Technique, Value
 from search.train.pack import Pack, Slot
 
 MODEL = {"hidden": "128x128", "batch_size": 128, "epochs": 100}
-HOOKS = (
-    "input",
-    "layer",
-    "targets",
-    "loss",
-    "penalty",
-    "gradient",
-    "rate",
-    "project",
-    "after_epoch",
-    "init",
-    "metrics",
-    "residual",
-    "average",
-    "perturb_inputs",
-    "perturb_weights",
-)
+HOOKS = (*ACTING, "after_epoch", "metrics")
 PER_SLOT_OR_TWICE = ("input", "input_parameters", "loss", "perturb_inputs", "perturb_weights")
 
 

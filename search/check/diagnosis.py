@@ -18,7 +18,7 @@ from search.check.attempts import Job, attempts
 from search.check.fit import Fit, format_span, format_value
 from search.check.weakest import learning_rates
 from search.study.progress import Log
-from search.technique import Numeric, Value
+from search.technique import ACTING, Numeric, Value
 from search.train.overfit import Attempt, OneBatch, overfit
 from search.train.program import SCALE, Program, hidden_widths
 
@@ -32,20 +32,6 @@ _STUCK = 0.9
 # The resolution of inputs, in SD, that a network reaches in 1,000 steps; measured on `line`, for data and for noise.
 _DETAIL = 1 / 8
 _ANY_RATE = tuple(10.0**power for power in range(-6, 1))
-# The hooks by which a technique acts on training; the other ones only describe it or validate a study.
-_HOOKS = (
-    "init",
-    "parameters",
-    "schedule",
-    "input",
-    "layer",
-    "targets",
-    "loss",
-    "penalty",
-    "gradient",
-    "rate",
-    "project",
-)
 
 
 @dataclass(frozen=True)
@@ -182,7 +168,7 @@ class Subject:
         """The parts that can be left out, in the study's order."""
         parts = []
         for technique in self._program().techniques:
-            if all(getattr(technique, hook) is None for hook in _HOOKS):
+            if all(getattr(technique, hook) is None for hook in ACTING):
                 continue
             own = [name for name in technique.hyperparameters if name in self._values]
             label = " ".join(f"{name}={format_value(self._values[name])}" for name in own) or technique.name

@@ -105,13 +105,14 @@ def plain_networks(chosen: Chosen) -> list[dict[str, Tensor]]:
         RequestError: they do not predict what the trial does.
     """
     pack = chosen.network
-    if not _predicts_plainly(pack):
+    networks = pack.plain_weights(0)
+    if not _predict_like(networks, pack):
         names = "+".join(technique.name for technique in pack.program.techniques)
         raise RequestError(
             f"trial {chosen.trial} uses {names}, whose network is more than linear layers, activations and affine maps:"
             " a model file holds nothing else (a technique says its map by the hook `affine`)"
         )
-    return pack.plain_weights(0)
+    return networks
 
 
 def _meta(study: BaseStudy, data: Data, **own: Any) -> Meta:
@@ -139,10 +140,10 @@ def _scalings(data: Data) -> dict[str, Tensor]:
     return tensors
 
 
-def _predicts_plainly(pack: Pack) -> bool:
-    """Return whether the layers predict what the pack does; a technique may change the predictions as well."""
+def _predict_like(networks: Sequence[dict[str, Tensor]], pack: Pack) -> bool:
+    """Return whether these layers predict what the pack does; a technique may change the predictions as well."""
     x = pack.batches.x_val
-    plain = pack.predict_plainly(0, x)
+    plain = pack.predict_plainly(networks, x)
     atol = 1e-3 * float(plain.abs().mean())
     return torch.allclose(plain, pack.predict(x)[0, :, : plain.shape[1]], rtol=1e-3, atol=atol)
 

@@ -38,6 +38,13 @@ if TYPE_CHECKING:
     from search.data import Data
 
 
+ACTING = (
+    *("init", "parameters", "input_parameters", "schedule", "input", "layer", "residual", "targets", "loss", "penalty"),
+    *("perturb_inputs", "perturb_weights", "gradient", "rate", "project", "average"),
+)
+"""The hooks by which a technique acts on training; the other ones describe it, measure, or validate a study."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """One minibatch after its forward pass, as the `loss` hook gets it.

@@ -101,28 +101,22 @@ class Averages:
     def __init__(self, program: Program, techniques: Sequence[TechniqueValues], state: Mapping[str, Tensor]) -> None:
         self.places = places(program)
         self.returning = [program.techniques[one.technique].returns for one in self.places]
-        self._program, self._techniques, self._state = program, techniques, state
+        in_order = [(program.techniques[at].average, techniques[at]) for at in _in_order(program)]
+        self._hooks = [(average, values) for average, values in in_order if average is not None]
+        self._state, self._members = state, _members(self.places)
         names = ["theta", *_moving(program.techniques, state)] if self.places else []
         self._live = [state[name] for name in names]
         self._copies = [[_copy(state, len(self.places), at)[name] for name in names] for at in range(len(self.places))]
 
-    def __len__(self) -> int:
-        return len(self.places)
-
     @property
     def several(self) -> bool:
         """Whether several networks predict together."""
-        return len(_members(self.places)) > 1
+        return len(self._members) > 1
 
     def shares(self, step: int, steps: int) -> Tensor:
         """Return the share of each average at a step, ``averages x slots``; `step` counts from the start."""
-        rows = []
-        for at in _in_order(self._program):
-            average = self._program.techniques[at].average
-            assert average is not None
-            share = average(step, steps, self._techniques[at])
-            rows.append(share if share.ndim == 2 else share[None])
-        return torch.cat(rows)
+        shares = (average(step, steps, values) for average, values in self._hooks)
+        return torch.cat([share if share.ndim == 2 else share[None] for share in shares])
 
     def update(self, step: int, steps: int) -> None:
         """Let the weights, as they are after a step, enter the averages."""
@@ -156,7 +150,7 @@ class Averages:
         Yield whether they differ from those before. A GPU is not asked, because the host would wait for the answer.
         """
         before: list[Tensor] | None = None
-        for at in _members(self.places):
+        for at in self._members:
             copy = self._copies[at]
             same = before is not None and copy[0].device.type == "cpu" and all(map(torch.equal, copy, before))
             if not same:

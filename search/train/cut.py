@@ -61,6 +61,9 @@ def slot_work(program: Program, batches: Batches) -> float:
     steps = -(-rows // program.batch_size)
     # A term of the loss usually passes the minibatch through the network once more.
     passes = 1 + sum(technique.loss is not None for technique in program.techniques)
+    # Each perturbation takes all of these once more.
+    perturbing = [hook for one in program.techniques for hook in (one.perturb_inputs, one.perturb_weights)]
+    passes <<= sum(hook is not None for hook in perturbing)
     # A pass forward, and one backward for the activations and one for the weights.
     return layout.size * (3 * passes * rows + len(batches.x_val) + _UPDATE * steps)
 

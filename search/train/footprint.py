@@ -41,9 +41,11 @@ def slot_bytes(program: Program, values: Mapping[str, float], batches: Batches) 
 def estimated_slot_bytes(program: Program, values: Mapping[str, float], batches: Batches) -> int:
     """Return an estimate of `slot_bytes` that trains nothing, for the CPU, which has room to spare.
 
-    Each technique with an `input` or `loss` hook counts as one more pass, over inputs of the slot's own.
+    Each technique with an `input`, `loss` or `perturb_inputs` hook counts as one more pass, over inputs of the slot's
+    own.
     """
-    own = sum(technique.input is not None or technique.loss is not None for technique in program.techniques)
+    hooks = ((one.input, one.loss, one.perturb_inputs) for one in program.techniques)
+    own = sum(any(hook is not None for hook in each) for each in hooks)
     pack = Pack(program, batches, [Slot(0, 0, values)])
     return _state_bytes(pack) + _working_bytes(program, batches, [False, *(True for _ in range(own))])
 

@@ -173,19 +173,19 @@ class Pack:
             for one in averages.evaluated(self.program, state)
         ]
 
-    def predict_plainly(self, slot: int, x: Tensor) -> Tensor:
-        """Return what the networks of `plain_weights` predict for a slot, ``rows x outputs``.
+    def predict_plainly(self, networks: Sequence[Mapping[str, Tensor]], x: Tensor) -> Tensor:
+        """Return what networks of `plain_weights` predict for their slot, ``rows x outputs``.
 
         That is what `predict` returns, unless a technique does more in evaluation than its `affine` hook says.
 
         Args:
-            slot: the slot.
+            networks: the layers of each network of a slot.
             x: the inputs, ``rows x padded features``.
         """
         program, widths = self.program, self.program.layout.widths
         each = [
             PlainNetwork.of(tensors, widths, program.activation, program.joined).forward(x[:, : widths[0]])
-            for tensors in self.plain_weights(slot)
+            for tensors in networks
         ]
         classes = self.batches.task == "classification"
         return each[0] if len(each) == 1 else averages.together(each, self.batches.outputs, classes=classes)

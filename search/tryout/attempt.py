@@ -248,5 +248,5 @@ def _predicts_plainly(pack: Pack) -> bool:
     """Return whether the layers that are exported predict what a pack does in evaluation."""
     x, outputs = pack.batches.x_val, pack.batches.outputs
     predicted = pack.predict(x)[..., :outputs]
-    plain = torch.stack([pack.predict_plainly(slot, x) for slot in range(len(pack.slots))])
+    plain = torch.stack([pack.predict_plainly(pack.plain_weights(slot), x) for slot in range(len(pack.slots))])
     return torch.allclose(predicted, plain, rtol=_CLOSE, atol=_CLOSE)
