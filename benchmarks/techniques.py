@@ -28,7 +28,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from search import Study
 from search.recipe.discovery import discover
-from search.technique import ACTING, Structural, Technique, Value
+from search.technique import Structural, Technique, Value
+from search.technique.technique import ACTING
 from search.train.pack import Pack, Slot
 
 MODEL = {"hidden": "128x128", "batch_size": 128, "epochs": 100}

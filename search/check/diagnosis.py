@@ -18,7 +18,8 @@ from search.check.attempts import Job, attempts
 from search.check.fit import Fit, format_span, format_value
 from search.check.weakest import learning_rates
 from search.study.progress import Log
-from search.technique import ACTING, Numeric, Value
+from search.technique import Numeric, Value
+from search.technique.technique import ACTING
 from search.train.overfit import Attempt, OneBatch, overfit
 from search.train.program import SCALE, Program, hidden_widths
 

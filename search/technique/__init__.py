@@ -3,11 +3,10 @@
 from search.technique.hyperparameter import Hyperparameter, Numeric, Structural, Value
 from search.technique.layout import Field
 from search.technique.loops import Array, Gate, Loops
-from search.technique.technique import ACTING, Batch, StudyContext, Technique
+from search.technique.technique import Batch, StudyContext, Technique
 from search.technique.values import Inputs, Values
 
 __all__ = [
-    "ACTING",
     "Array",
     "Batch",
     "Field",
