@@ -50,7 +50,7 @@ def start(values: Values) -> dict[str, Tensor]:
     """Return initial running estimates for each hidden layer, ``slots x padded width``: mean 0 and variance 1."""
     state = {}
     for number in range(1, values.layout.layers):
-        width = values.layout.bias(number - 1).stored[0]
+        width = values.layout.weight(number - 1).stored[1]
         state[f"{number}.running_mean"] = torch.zeros(values.slots, width, dtype=values.dtype, device=values.device)
         state[f"{number}.running_var"] = torch.ones(values.slots, width, dtype=values.dtype, device=values.device)
     return state

@@ -69,7 +69,7 @@ def affine(number: int, values: Values) -> tuple[Tensor, Tensor] | None:
     """Return the scale and shift of each unit in evaluation, ``slots x padded width`` each."""
     if number < 2:
         return None
-    width = values.layout.bias(number - 1).stored[0]
+    width = values.layout.weight(number - 1).stored[1]
     scale = (1 - _probability(number, values))[:, None].expand(-1, width)
     return scale, torch.zeros_like(scale)
 

@@ -108,8 +108,8 @@ def train(study: BaseStudy, record: Record) -> Networks:
 
 
 def _weights(pack: Pack) -> Floats:
-    tensors = pack.weights(0).values()
-    return np.concatenate([one.double().cpu().numpy().ravel() for one in tensors if one.ndim == 2])
+    matrices = [one for name, one in pack.weights(0).items() if name.endswith(".weight") and one.ndim == 2]
+    return np.concatenate([one.double().cpu().numpy().ravel() for one in matrices])
 
 
 def read_test(study: BaseStudy, packs: Sequence[Pack], count: int) -> HeldOut:

@@ -22,6 +22,7 @@ CALLED_WITH = {
     "parameters": "number, width",
     "input_parameters": "features",
     "residual": "number, structure",
+    "members": "structure",
     "start": "values",
     "input": "x, values",
     "layer": "h, number, values",

@@ -44,7 +44,10 @@ class Field:
 
     @property
     def kind(self) -> str:
-        """``weight`` or ``bias`` of the linear layer, or a technique's own parameter, such as ``batch_norm.weight``."""
+        """``weight`` or ``bias`` of the linear layer, or a technique's own parameter, such as ``batch_norm.weight``.
+
+        Where several networks share the weight, ``input_scale`` and ``output_scale`` are their factors (`Layout`).
+        """
         return self.name.partition(".")[2]
 
     @property
@@ -57,32 +60,43 @@ class Field:
 class Layout:
     """The fields of a multilayer perceptron: for each layer a weight ``inputs x outputs`` and a bias ``outputs``.
 
+    Several networks may share the weights. Then each layer has a bias ``members x outputs``, and the factors of each
+    network on what enters and on what leaves the layer, ``members x inputs`` and ``members x outputs``.
+
     Args:
         widths: the widths of the input, each hidden layer and the output.
         vectors: the parameters of techniques after hidden layers, as (layer from 0, technique, name); each has the
             length of its layer's width. Layer -1 is the inputs.
+        members: the number of networks that share the weights.
     """
 
     widths: tuple[int, ...]
     vectors: tuple[tuple[int, str, str], ...] = ()
+    members: int = 1
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
             raise ValueError(f"a network needs at least an input and an output width, all >= 1; got {self.widths}")
+        if self.members < 1:
+            raise ValueError(f"the number of networks that share the weights must be >= 1, got {self.members}")
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
         fields: list[Field] = []
-        offset = 0
+
+        def add(name: str, shape: tuple[int, ...], stored: tuple[int, ...]) -> None:
+            fields.append(Field(name, shape, stored, fields[-1].offset + fields[-1].size if fields else 0))
+
+        count = () if self.members == 1 else (self.members,)
         for layer, (inputs, outputs) in enumerate(pairwise(self.widths)):
-            for name, shape in ((f"{layer}.weight", (inputs, outputs)), (f"{layer}.bias", (outputs,))):
-                field = Field(name, shape, tuple(padded(width) for width in shape), offset)
-                fields.append(field)
-                offset += field.size
+            add(f"{layer}.weight", (inputs, outputs), (padded(inputs), padded(outputs)))
+            add(f"{layer}.bias", (*count, outputs), (*count, padded(outputs)))
         for layer, technique, name in self.vectors:
             width = self.widths[layer + 1]
-            fields.append(Field(f"{layer}.{technique}.{name}", (width,), (padded(width),), offset))
-            offset += padded(width)
+            add(f"{layer}.{technique}.{name}", (width,), (padded(width),))
+        for layer, (inputs, outputs) in enumerate(pairwise(self.widths)) if count else ():
+            add(f"{layer}.input_scale", (*count, inputs), (*count, padded(inputs)))
+            add(f"{layer}.output_scale", (*count, outputs), (*count, padded(outputs)))
         return tuple(fields)
 
     @property
@@ -112,6 +126,11 @@ class Layout:
     def vector(self, layer: int, technique: str, name: str) -> Field:
         """Return the field of a technique's own parameter after a hidden layer (from 0), or of the inputs (-1)."""
         return self.fields[2 * self.layers + self.vectors.index((layer, technique, name))]
+
+    def scales(self, layer: int) -> tuple[Field, Field]:
+        """Return the fields of each network's factors on what enters a layer and on what leaves it."""
+        first = 2 * self.layers + len(self.vectors) + 2 * layer
+        return self.fields[first], self.fields[first + 1]
 
     def unpack(self, row: Tensor) -> dict[str, Tensor]:
         """Return one slot's row ``(size,)`` named and shaped as by `torch.nn.Sequential`: weights ``outputs x inputs``.

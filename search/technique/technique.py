@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 
 ACTING = (
-    *("init", "parameters", "input_parameters", "schedule", "input", "layer", "residual", "targets", "loss", "penalty"),
+    *("init", "parameters", "input_parameters", "members", "schedule", "input", "layer", "residual", "targets"),
+    *("loss", "penalty"),
     *("perturb_inputs", "perturb_weights", "gradient", "rate", "project", "average"),
 )
 """The hooks by which a technique acts on training; the other ones describe it, measure, or validate a study."""
@@ -131,6 +132,11 @@ class Technique:
         residual: a function that tells whether a hidden layer becomes a residual block: what entered it is added to its
             activations, after the `layer` hooks of all techniques. It gets the layer's number, from 2, and the
             structural hyperparameters. Both layers must have the same width.
+        members: a function that returns how many networks share the weights of a slot, of the structural
+            hyperparameters. They have biases of their own and factors on what enters and leaves each layer
+            (`search.train.members`), train on the same minibatches, and predict together, by the mean of their
+            probabilities or values. After the first layer, `layer` and `loss` hooks then get the rows of all networks,
+            one network after the other.
         start: a function that returns the technique's own state before the first step.
         input: a function that changes the inputs ``groups or slots x batch x features`` in units that people know
             (`Inputs.unit`).
@@ -194,6 +200,7 @@ class Technique:
     parameters: Callable[[int, int], Mapping[str, float]] | None = None
     input_parameters: Callable[[int], Mapping[str, float]] | None = None
     residual: Callable[[int, Mapping[str, Value]], bool] | None = None
+    members: Callable[[Mapping[str, Value]], int] | None = None
     start: Callable[[Values], dict[str, Tensor]] | None = None
     input: Callable[[Tensor, Values], Tensor] | None = None
     layer: Callable[[Tensor, int, Values], Tensor] | None = None

@@ -64,8 +64,8 @@ def slot_work(program: Program, batches: Batches) -> float:
     # Each perturbation takes all of these once more.
     perturbing = [hook for one in program.techniques for hook in (one.perturb_inputs, one.perturb_weights)]
     passes <<= sum(hook is not None for hook in perturbing)
-    # A pass forward, and one backward for the activations and one for the weights.
-    return layout.size * (3 * passes * rows + len(batches.x_val) + _UPDATE * steps)
+    # A pass forward, and one backward for the activations and one for the weights, of each network of the slot.
+    return layout.size * (layout.members * (3 * passes * rows + len(batches.x_val)) + _UPDATE * steps)
 
 
 def _counts(sizes: Mapping[Hashable, int], width: int, workers: int, work: Mapping[Any, float]) -> dict[Hashable, int]:

@@ -28,6 +28,7 @@ def score(
     batches: Batches,
     x: Tensor,
     y: Targets,
+    rows_at_once: int,
     kept: list[Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return mean loss and accuracy (or root mean squared error in the user's units), float64 ``(slots,)`` each.
@@ -40,12 +41,13 @@ def score(
         batches: the data on the device.
         x: the inputs, ``examples x padded features``.
         y: their targets. With weights, the means are weighted.
+        rows_at_once: the number of rows that are passed through the network at once.
         kept: gets the predictions of some examples after the other, as `readable` returns them.
     """
     loss = torch.zeros(products.slots, dtype=torch.float64, device=batches.device)
     read = torch.zeros_like(loss)
-    for start in range(0, len(x), EVAL_ROWS):
-        rows = slice(start, start + EVAL_ROWS)
+    for start in range(0, len(x), rows_at_once):
+        rows = slice(start, start + rows_at_once)
         predictions = predict(x[rows].expand(groups, -1, -1))
         products.measure(predictions, y.part(rows), batches.target_scale, loss, read)
         if kept is not None:

@@ -1,6 +1,8 @@
 """The evaluation of a pack: an epoch's metrics, scores and predictions, with averages of weights if it has them.
 
 weights, or their averages -> predictions (of several networks: together) -> losses, metrics
+
+Several networks are those of several averages, and those that share the weights of a slot.
 """
 
 from __future__ import annotations
@@ -50,6 +52,8 @@ class Evaluator:
         self._program, self._batches, self._moment = program, batches, moment
         self._network, self._averages, self._theta = network, averages, theta
         self._penalties, self._metrics = penalties, metrics
+        self._members = program.layout.members
+        self._rows = max(1, evaluate.EVAL_ROWS // self._members)
 
     @torch.no_grad()
     def measure(self) -> dict[str, Tensor]:
@@ -86,7 +90,8 @@ class Evaluator:
         self._moment.train = False
         self._network.begin()
         groups = len(self._moment.groups)
-        return evaluate.score(self._predicted, self._network.products, groups, self._batches, x, y, kept)
+        products, batches = self._network.products, self._batches
+        return evaluate.score(self._predicted, products, groups, batches, x, y, self._rows, kept)
 
     @torch.no_grad()
     def predict(self, x: Tensor, number: int | None = None) -> Tensor:
@@ -102,7 +107,7 @@ class Evaluator:
         moment.epoch, moment.forward = -1, number or 0
         with self._averages.evaluating():
             self._network.begin()
-            for moment.step, rows in enumerate(torch.split(x, evaluate.EVAL_ROWS)):
+            for moment.step, rows in enumerate(torch.split(x, self._rows)):
                 parts.append(self._predicted(rows.expand(len(moment.groups), -1, -1)))
         moment.epoch, moment.monte_carlo = epoch, False
         return torch.cat(parts, 1)
@@ -110,12 +115,20 @@ class Evaluator:
     def _predicted(self, x: Tensor) -> Tensor:
         """Return the predictions for some rows: those of the network, or of several together."""
         if not self._averages.several:
-            return self._network(x)
-        each: list[Tensor] = []
+            each = self._of_members(x)
+            return each[0] if len(each) == 1 else self._together(each)
+        by_average: list[list[Tensor]] = []
         for differs in self._averages.each():
             if differs:
                 self._network.begin()
-                each.append(self._network(x))
+                by_average.append(self._of_members(x))
             else:
-                each.append(each[-1])
+                by_average.append(by_average[-1])
+        return self._together([one for each in by_average for one in each])
+
+    def _of_members(self, x: Tensor) -> list[Tensor]:
+        """Return the predictions of each of the networks that share the present weights."""
+        return list(self._network(x).chunk(self._members, 1))
+
+    def _together(self, each: Sequence[Tensor]) -> Tensor:
         return together(each, self._batches.outputs, classes=self._batches.task == "classification")

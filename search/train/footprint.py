@@ -55,14 +55,15 @@ def _working_bytes(program: Program, batches: Batches, own_inputs: Sequence[bool
     item = batches.x_train.element_size()
     layout, widths = program.layout, [padded(width) for width in program.layout.widths]
     changes = sum(technique.layer is not None for technique in program.techniques)
-    # Each value has a gradient of its size.
-    of_row = 2 * (sum(widths[1:]) + changes * sum(widths[1:-1]))
+    # Each value has a gradient of its size; so do the weights of networks that share those of the slot.
+    of_row = 2 * layout.members * (sum(widths[1:]) + changes * sum(widths[1:-1]))
+    of_networks = 2 * layout.members * layout.size if layout.members > 1 else 0
     rows = min(program.batch_size, batches.train_rows)
     training = rows * (of_row * len(own_inputs) + 2 * widths[0] * sum(own_inputs))
-    evaluation = min(EVAL_ROWS, len(batches.x_val)) * of_row
+    evaluation = min(EVAL_ROWS // layout.members, len(batches.x_val)) * of_row
     # Metrics take the predictions for all validation rows at once, in float64, collected and joined.
     scored = 2 * 8 * len(batches.x_val) * batches.outputs if program.metrics else 0
-    return item * (_COPIES * layout.size + max(training, evaluation)) + scored
+    return item * (_COPIES * layout.size + of_networks + max(training, evaluation)) + scored
 
 
 def _seen(program: Program, values: Mapping[str, float], batches: Batches) -> tuple[int, list[bool]]:

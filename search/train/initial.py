@@ -19,6 +19,8 @@ def initial_weights(
 ) -> Tensor:
     """Draw the weights ``slots x size``: uniform in +-1/sqrt(inputs), as in `torch.nn.Linear`, unless a hook maps them.
 
+    The factors of networks that share weights are 1.
+
     There is one unit draw per (replicate, parameter, shape). So the trials of one replicate start from the same point,
     and trials with different initialisations from paired points.
 
@@ -50,6 +52,8 @@ def initial_weights(
 def _default(program: Program, field: Field, unit: Tensor) -> Tensor:
     if field.kind in ("weight", "bias"):
         return (2 * unit - 1) / math.sqrt(program.layout.widths[field.layer])
+    if field.kind in ("input_scale", "output_scale"):
+        return torch.ones_like(unit)
     owner, _, name = field.kind.rpartition(".")
     technique = next(one for one in program.techniques if one.name == owner)
     if field.layer < 0:

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from search.technique.layout import Layout
 from search.train.batches import Batches, Targets
+from search.train.members import MemberProducts
 from search.train.precision import compute_type
 from search.train.program import Program
 from search.train.torch_products import TorchProducts
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Products(Protocol):
-    """The products, activations and losses of a pack: `TorchProducts` or `CompiledNetwork`, which say what each does.
+    """The products, activations and losses of a pack: `TorchProducts`, `CompiledNetwork` or `MemberProducts`.
 
     Attributes:
         slots: the number of slots.
@@ -39,6 +42,8 @@ class Products(Protocol):
     dtype: torch.dtype
 
     def begin(self) -> None: ...
+
+    def finish(self) -> None: ...
 
     def predict(self, first: int, last: int, x: Tensor) -> Tensor: ...
 
@@ -167,7 +172,7 @@ class Network:
 
 def products_of(
     program: Program, batches: Batches, theta: Tensor, gradient: Tensor, groups: Sequence[slice]
-) -> TorchProducts | CompiledNetwork:
+) -> TorchProducts | CompiledNetwork | MemberProducts:
     """Return what computes a pack's layers with the engine of its program.
 
     Args:
@@ -176,13 +181,20 @@ def products_of(
         theta, gradient: the weights and a buffer for their gradient, ``slots x size``.
         groups: the consecutive slots that share a minibatch.
     """
-    given = program.layout, program.activation, program.loss, batches.outputs, theta, gradient, groups
-    if program.engine == "torch":
-        return TorchProducts(*given, compute_type(program.precision, theta.dtype))
-    from search.train.compiled.network import CompiledNetwork  # it takes numba
 
-    gated = any(technique.gate is not None for technique in program.techniques)
-    return CompiledNetwork(*given, gated)
+    def make(
+        layout: Layout, theta: Tensor, gradient: Tensor, groups: Sequence[slice]
+    ) -> TorchProducts | CompiledNetwork:
+        given = layout, program.activation, program.loss, batches.outputs, theta, gradient, groups
+        if program.engine == "torch":
+            return TorchProducts(*given, compute_type(program.precision, theta.dtype))
+        from search.train.compiled.network import CompiledNetwork  # it takes numba
+
+        gated = any(technique.gate is not None for technique in program.techniques)
+        return CompiledNetwork(*given, gated)
+
+    products = make if program.layout.members == 1 else partial(MemberProducts, make)
+    return products(program.layout, theta, gradient, groups)
 
 
 def optimiser_of(

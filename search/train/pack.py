@@ -165,12 +165,13 @@ class Pack:
     def plain_weights(self, slot: int) -> list[dict[str, Tensor]]:
         """Return the layers of each network that predicts for a slot: `search.train.plain.plain_weights`.
 
-        It is one network, unless a technique keeps several averages of the weights.
+        It is one network, unless a technique keeps several averages of the weights, or several networks share them.
         """
         state = {name: value.to(self.batches.device) for name, value in self.state.items()}
         return [
-            plain_weights(self.program, self.batches, one, self._replicates, slot)
+            plain_weights(self.program, self.batches, one, self._replicates, slot, member)
             for one in averages.evaluated(self.program, state)
+            for member in range(self.program.layout.members)
         ]
 
     def predict_plainly(self, networks: Sequence[Mapping[str, Tensor]], x: Tensor) -> Tensor:

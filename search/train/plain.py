@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from search.train.batches import Batches
+from search.train.members import member_weights
 from search.train.model_parts import mapped
 from search.train.program import Program
 from search.train.values import bind, make_values
@@ -23,7 +24,7 @@ from search.train.values import bind, make_values
 
 @torch.no_grad()
 def plain_weights(
-    program: Program, batches: Batches, state: Mapping[str, Tensor], replicates: Sequence[int], slot: int
+    program: Program, batches: Batches, state: Mapping[str, Tensor], replicates: Sequence[int], slot: int, member: int
 ) -> dict[str, Tensor]:
     """Return a slot's layers as those of a `torch.nn.Sequential` of Linear and activation, on the CPU.
 
@@ -37,6 +38,7 @@ def plain_weights(
         state: the state of the pack, with a row for each slot.
         replicates: the replicate of each slot; equal ones are consecutive.
         slot: the slot.
+        member: which of the networks that share its weights.
     """
     layout, theta = program.layout, state["theta"]
     moment, techniques = make_values(program, batches, state, replicates)
@@ -44,8 +46,9 @@ def plain_weights(
     bind(layout, techniques, state, torch.zeros_like(theta))
     tensors, apart = {}, mapped(program.joined)
     for layer in range(layout.layers):
-        fields = layout.weight(layer), layout.bias(layer)
-        weight, bias = (layout.view(theta, field)[field.inner][slot].double() for field in fields)
+        inputs, outputs = layout.weight(layer).shape
+        weights, biases = member_weights(layout, theta[slot : slot + 1].double(), layer)
+        weight, bias = weights[0, member, :inputs, :outputs], biases[0, member, :outputs]
         factor, shift = torch.ones_like(weight[:, 0]), torch.zeros_like(weight[:, 0])
         for technique, values in zip(program.techniques, techniques, strict=True):
             if technique.affine is not None and (affine := technique.affine(layer, values)) is not None:

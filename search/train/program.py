@@ -111,7 +111,7 @@ class Program:
         ]
         return cls(
             structure=dict(structure),
-            layout=Layout(widths, tuple(vectors)),
+            layout=Layout(widths, tuple(vectors), _members(active, structure)),
             activation=str(structure["activation"]),
             batch_size=int(structure["batch_size"]),
             epochs=int(structure["epochs"]),
@@ -132,6 +132,11 @@ class Program:
     def deciding(self) -> Program:
         """Return the program without the metrics that do not decide which epoch is the best, above all of test rows."""
         return replace(self, watch=(), metrics=tuple(one for one in self.metrics if one.name == self.objective.name))
+
+
+def _members(techniques: Sequence[Technique], structure: Mapping[str, Value]) -> int:
+    """Return how many networks share the weights of a slot."""
+    return max((one.members(structure) for one in techniques if one.members is not None), default=1)
 
 
 def _joined(techniques: Sequence[Technique], structure: Mapping[str, Value], widths: Sequence[int]) -> tuple[int, ...]:

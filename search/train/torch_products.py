@@ -63,6 +63,9 @@ class TorchProducts:
         if self._computed is not self._theta:
             self._computed.copy_(self._theta)
 
+    def finish(self) -> None:
+        """End the backward passes of a step: they have written the gradient."""
+
     def predict(self, first: int, last: int, x: Tensor) -> Tensor:
         """Return a stretch's activations ``slots x batch x outputs``."""
         return self.forward(first, last, x)[0]

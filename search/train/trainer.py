@@ -23,6 +23,7 @@ from search.train.batches import Batches, Targets
 from search.train.changes import Change, has_form
 from search.train.direct import DirectGradient
 from search.train.evaluator import Evaluator
+from search.train.members import MemberProducts, repeated
 from search.train.network import Network, optimiser_of, products_of
 from search.train.passes import Passes
 from search.train.penalties import Penalties
@@ -69,11 +70,13 @@ class Trainer:
         self._direct: DirectGradient | None = None
         self._at_once: StepsAtOnce | None = None
         self._compiled = optimiser_of(program, theta, self._gradient, self._optimiser, self._moment.numeric)
-        self._kernels = None if isinstance(products, TorchProducts) else products
-        if not isinstance(products, TorchProducts):
+        whole = products.whole if isinstance(products, MemberProducts) else products
+        self._products = products
+        self._kernels = None if isinstance(products, TorchProducts) or isinstance(whole, TorchProducts) else products
+        if not isinstance(whole, TorchProducts):
             by_technique = zip(program.techniques, self._techniques, strict=True)
-            changes = [Change(technique, values, products) for technique, values in by_technique if has_form(technique)]
-            if direct.serves(program.techniques):
+            changes = [Change(technique, values, whole) for technique, values in by_technique if has_form(technique)]
+            if not isinstance(products, TorchProducts | MemberProducts) and direct.serves(program.techniques):
                 self._direct = DirectGradient(products, layout.layers, changes, program.joined)
                 self._added = Penalties(program.techniques, self._techniques, products, theta, self._gradient)
                 if self._compiled is not None and at_once.serves(
@@ -193,7 +196,8 @@ class Trainer:
             x = batches.inputs.scaled(unit)
         for change in self._targets:
             y = y._replace(values=change(y.values))
-        return x, y
+        members = self._program.layout.members
+        return x, y if members == 1 else repeated(y, members, self._moment.expand)
 
     def _by_autograd(
         self, x: Tensor, y: Targets, loss_sum: Tensor, extra_sum: Tensor, needs_input: bool
@@ -223,6 +227,7 @@ class Trainer:
             extra_sum += extra.detach()
         with self._network.learning():
             torch.autograd.backward(tuple(roots), tuple(roots.values()))
+        self._products.finish()
         for leaf, gradient in self._vectors:
             gradient.zero_() if leaf.grad is None else gradient.copy_(leaf.grad)
             leaf.grad = None

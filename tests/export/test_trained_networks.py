@@ -55,6 +55,8 @@ KINDS = [
     Kind("feature_gate", {}, dataset="diabetes"),
     Kind("snapshot", SNAPSHOTS, 3),
     Kind("snapshot+skip", {**SNAPSHOTS, **SKIP}, 3, "diabetes"),
+    Kind("weight_sharing", {"members": 3}, 3),
+    Kind("swa+weight_sharing+skip+batch_norm+feature_gate", {"swa_start": 0.4, "members": 3, **SKIP}, 3),
     Kind("swa+snapshot+skip+batch_norm+feature_gate", {"swa_start": 0.4, **SNAPSHOTS, **SKIP}, 3),
 ]
 

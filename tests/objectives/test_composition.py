@@ -103,9 +103,14 @@ def test_pairs(one: str, other: str, model_files: dict[bool, Path]) -> None:
 def refused(one: str, other: str) -> bool:
     """Whether two techniques exclude each other.
 
-    Both search one hyperparameter, the recipe of one fixes what the other computes, or both are schedules of the
-    learning rate.
+    Both search one hyperparameter, the recipe of one fixes what the other computes, both are schedules of the learning
+    rate, or one would change what the other starts from.
     """
-    excluded = [{"momentum", "optimizer"}, {"architecture", "fine_tune"}, {"lr_schedule", "snapshot"}]
+    excluded = [
+        {"momentum", "optimizer"},
+        {"architecture", "fine_tune"},
+        {"lr_schedule", "snapshot"},
+        {"fine_tune", "weight_sharing"},
+    ]
     excluded += [{"architecture", residual} for residual in RESIDUAL]
     return {one, other} in excluded

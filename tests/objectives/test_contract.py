@@ -74,6 +74,7 @@ def test_says_where_it_does_nothing(name: str) -> None:
         technique.perturb_weights,
         technique.average,
         technique.residual,
+        technique.members,
     )
     if any(hook is not None for hook in hooks):
         assert any(one.neutral is not None for one in declared), "no hyperparameter has a neutral value"

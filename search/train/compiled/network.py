@@ -70,6 +70,9 @@ class CompiledNetwork:
         self._written[:] = False
         self._taken = 0
 
+    def finish(self) -> None:
+        """End the backward passes of a step: they have written the gradient."""
+
     def learn(self, x: Tensor, y: Targets, total: Tensor, gates: Gates) -> None:
         """Write the gradient of every slot's mean loss, and add the sums of the losses to `total`.
 
