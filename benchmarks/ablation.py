@@ -14,8 +14,10 @@ With `--fixed`, no trial is searched: on each of some data sets, 400 replicates 
 the techniques that do nothing are 40 ablations of ten replicates each. This shows with less noise how often one is
 claimed.
 
-    python benchmarks/ablation.py [--runs 100] [--replicates N] [--validation 600] [--fixed DATASETS] [--json FILE]
+    python benchmarks/ablation.py [--runs 100] [--seed 0] [--replicates N] [--validation 600] [--fixed DATASETS]
+        [--json FILE]
 
+    --seed        the first run's; each run has the next one, so other seeds draw other data
     --validation  the number of validation rows
     --fixed       the number of data sets on which one trial is ablated 40 times; without it, runs as above
     --json        write the result to this file
@@ -167,12 +169,14 @@ def summarised(runs: list[dict[str, Any]]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--replicates", type=int)
     parser.add_argument("--validation", type=int, default=600)
     parser.add_argument("--fixed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    seeds = range(1000, 1000 + options.fixed) if options.fixed else range(options.runs)
+    first = options.seed + (1000 if options.fixed else 0)
+    seeds = range(first, first + (options.fixed or options.runs))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if options.fixed:
@@ -184,7 +188,7 @@ def main() -> None:
     for what, share in shares.items():
         print(f"{what}: {share:.3g}")
     if options.json:
-        given = {"replicates": options.replicates, "validation": options.validation}
+        given = {"seed": options.seed, "replicates": options.replicates, "validation": options.validation}
         kind = "ablation_fixed" if options.fixed else "ablation"
         measure.write(options.json, kind, {"options": given, "shares": shares, "runs": runs})
 

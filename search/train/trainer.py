@@ -255,7 +255,7 @@ class Trainer:
         for change in self._gradients:
             change(self._gradient, theta)
         lr = self._rate() if self._rates else moment.numeric["lr"][:, None]
-        if self._compiled is not None and lr.shape[1] == 1:
+        if self._compiled is not None:
             if self._scheduled.names:
                 self._compiled.read(moment.numeric)
             self._compiled.step(lr)

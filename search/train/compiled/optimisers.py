@@ -113,8 +113,10 @@ class CompiledOptimiser:
             stored[:] = count
 
     def step(self, lr: Tensor) -> None:
-        """Take a step of every slot; `lr` is ``(slots,)`` or ``slots x 1``."""
-        steps.steps(self._theta, self._gradient, self._size, flat(lr), *self.begin())
+        """Take a step of every slot; `lr` is ``(slots,)``, ``slots x 1`` or ``slots x size``."""
+        apart = lr.numel() > len(self._update.numbers[0])
+        kernel = steps.steps_apart if apart else steps.steps
+        kernel(self._theta, self._gradient, self._size, flat(lr), *self.begin())
         self.end()
 
 

@@ -32,6 +32,12 @@ def step(code, theta, gradient, size, slot, lr, first, second, third, counts, nu
         nesterov: whether SGD has Nesterov's momentum.
     """
     begin, end = slot * size, (slot + 1) * size
+    _step(code, theta, gradient, begin, end, slot, lr, first, second, third, counts, numbers, nesterov)
+
+
+@kernel
+def _step(code, theta, gradient, begin, end, slot, lr, first, second, third, counts, numbers, nesterov):
+    """Take a step of the parameters from `begin` to before `end`, which are of one slot."""
     w, g = theta[begin:end], gradient[begin:end]
     # Where there is no such moment, this is other memory that is not touched.
     a = first[begin:end] if len(first) else g
@@ -52,6 +58,27 @@ def steps(theta, gradient, size, lr, code, first, second, third, counts, numbers
     """Take a step of every slot; `lr` is ``(slots,)``."""
     for slot in range(len(lr)):
         step(code, theta, gradient, size, slot, lr[slot], first, second, third, counts, numbers, nesterov)
+
+
+@kernel
+def steps_apart(theta, gradient, size, rates, code, first, second, third, counts, numbers, nesterov):
+    """Take a step of every slot with a learning rate for each parameter, ``slots x size``.
+
+    Parameters in a row with one rate take their step together; usually there is a rate for each layer.
+    """
+    for slot in range(len(theta) // size):
+        # Each row counts what is counted once a step, from the same number on.
+        before = counts[0, slot], counts[1, slot]
+        begin, end = slot * size, (slot + 1) * size
+        while begin < end:
+            after = begin + 1
+            while after < end and rates[after] == rates[begin]:
+                after += 1
+            counts[0, slot], counts[1, slot] = before
+            _step(
+                code, theta, gradient, begin, after, slot, rates[begin], first, second, third, counts, numbers, nesterov
+            )
+            begin = after
 
 
 @kernel

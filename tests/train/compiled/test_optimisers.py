@@ -64,6 +64,21 @@ def test_bits_do_not_depend_on_the_neighbours(case: str) -> None:
 
 
 @each
+def test_parameters_may_have_rates_of_their_own(case: str) -> None:
+    optimiser, theta, state, values, gradients = start(CASES[case], torch.float64)
+    factors = torch.ones(len(theta), SIZE, dtype=torch.float64)
+    factors[0, 20:30], factors[1, :7], factors[-1, 40:] = 6.0, 0.0, torch.linspace(0.5, 2, SIZE - 40)
+    lr = values["lr"][:, None] * factors
+    expected, expected_state = theta.clone(), {name: each.clone() for name, each in state.items()}
+    for number, gradient in enumerate(gradients):
+        CompiledOptimiser(optimiser, theta, gradient.clone(), state, values).step(lr)
+        optimiser.update(expected, gradient.clone(), expected_state, {**values, "lr": lr})
+        assert close(theta, expected), number
+        for name in state.keys() - {"quotient"}:  # which is scratch
+            assert close(state[name], expected_state[name]), (number, name)
+
+
+@each
 def test_a_step_is_near_that_of_torch_in_float32(case: str) -> None:
     optimiser, theta, state, values, gradients = start(CASES[case], torch.float32)
     expected, expected_state = theta.clone(), {name: each.clone() for name, each in state.items()}
