@@ -202,7 +202,7 @@ def init(current: Tensor, _unit: Tensor, field: Field, values: Values) -> Tensor
     usable = _usable(model, values.layout.widths, values.classes)
     if field.layer >= min(usable, len(model.meta.widths) - 1):
         return current
-    weight, bias = model.layer(field.layer)
+    weight, bias = model.layer(field.layer, field.branch)
     theirs = weight.T if field.kind == "weight" else bias
     # The shapes of a layer differ only if no slot keeps it, as `check` made sure.
     if theirs.shape != field.shape:

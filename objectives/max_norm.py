@@ -30,8 +30,8 @@ def norms(weight: Tensor) -> Tensor:
 def project(weights: Tensor, values: Values) -> None:
     """Scale vectors beyond the bound, in place; a padded neuron is 0, which is within every bound."""
     bound = values["max_norm"][:, None, None]
-    for layer in range(values.layout.layers):
-        weight = values.layout.view(weights, values.layout.weight(layer))
+    for number in range(len(values.layout.linears)):
+        weight = values.layout.view(weights, values.layout.weight(number))
         norm = norms(weight)
         weight.mul_(torch.where(norm > bound, bound / norm, 1.0))
 
@@ -39,8 +39,9 @@ def project(weights: Tensor, values: Values) -> None:
 def metrics(weights: Tensor, values: Values) -> dict[str, Tensor]:
     """Return the share of neurons at the bound, ``(slots,)``."""
     layout, bound = values.layout, values["max_norm"][:, None, None] * _AT_BOUND
-    at_bound = [norms(layout.view(weights, layout.weight(layer))) >= bound for layer in range(layout.layers)]
-    return {"max_norm_share": torch.cat(at_bound, 2).sum((1, 2)).double() / sum(layout.widths[1:])}
+    each = [layout.weight(number) for number in range(len(layout.linears))]
+    at_bound = [norms(layout.view(weights, weight)) >= bound for weight in each]
+    return {"max_norm_share": torch.cat(at_bound, 2).sum((1, 2)).double() / sum(weight.shape[1] for weight in each)}
 
 
 technique = Technique(

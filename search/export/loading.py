@@ -12,7 +12,7 @@ from search.data.scaling import Scaling
 from search.export.onnx_file import INPUT
 from search.train.activations import ACTIVATIONS
 from search.train.model_file import Model
-from search.train.model_parts import PlainNetwork
+from search.train.model_parts import PlainNetwork, mean
 
 
 def loading_code(model: Model, file: str) -> list[str]:
@@ -31,7 +31,8 @@ def loading_code(model: Model, file: str) -> list[str]:
             *([] if threshold is None else [f"decided = (outputs[:, 1] > {threshold.value!r}).astype(int)"]),
         ]
     lines = ["import safetensors.torch, torch", f"weights = safetensors.torch.load_file({file!r})"]
-    networks, functional = model.networks, any(network.residual for network in model.networks)
+    networks = model.networks
+    functional = any(network.residual or any(len(each) > 1 for each in network.layers) for network in networks)
     scaled, before = _scaled(model)
     lines += before
     if not model.meta.members:
@@ -101,6 +102,18 @@ class Affine(nn.Module):
         return h * self.factor + self.shift
 
 
+class Branches(nn.Module):
+    """Modules that take the same activations, and the mean of whose results is taken."""
+
+    def __init__(self, *modules: nn.Module) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(modules)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return activations ``rows x units``."""
+        return mean([branch(x) for branch in self.branches])
+
+
 class Residual(nn.Module):
     """Modules to whose result what entered them is added."""
 
@@ -141,20 +154,25 @@ def _functions(networks: Sequence[PlainNetwork]) -> list[str]:
 
 
 def _function(name: str, network: PlainNetwork, prefix: str) -> list[str]:
-    """Return the lines that define a network with residual blocks as a function."""
+    """Return the lines that define a network with residual blocks, or branches, as a function."""
     activation = f"torch.nn.{ACTIVATIONS[network.activation].module.__name__}()"
     lines = [f"def {name}(x):", f"    linear, activation = torch.nn.functional.linear, {activation}"]
     for number in range(1, len(network.layers) + 1):
-        named = (f'weights["{prefix}{2 * number - 2}.{kind}"]' for kind in ("weight", "bias"))
-        product = f"linear(x, {', '.join(named)})"
+        each = []
+        for start in network.names(number - 1):
+            named = (f'weights["{prefix}{start}.{kind}"]' for kind in ("weight", "bias"))
+            each.append(f"linear(x, {', '.join(named)})")
         if number == len(network.layers):
-            lines.append(f"    return {product}")
+            lines.append(f"    return {each[0]}")
             continue
+        h = " + ".join(f"activation({product})" for product in each)
+        if len(each) > 1:
+            h = f"({h}) / {len(each)}"
         scaled = ""
         if number in network.maps:
             factor, shift = (f'weights["{prefix}{2 * number - 1}.{kind}"]' for kind in ("factor", "shift"))
             scaled = f" * {factor} + {shift}"
-        lines.append(f"    x = activation({product}){scaled}{' + x' if number in network.residual else ''}")
+        lines.append(f"    x = {h}{scaled}{' + x' if number in network.residual else ''}")
     return lines
 
 
@@ -196,7 +214,7 @@ def _scaled(model: Model) -> tuple[str, list[str]]:
 def _modules(network: PlainNetwork) -> str:
     """Return the code of a network's modules."""
     activation = f"torch.nn.{ACTIVATIONS[network.activation].module.__name__}()"
-    layers = [f"torch.nn.Linear({weight.shape[1]}, {weight.shape[0]})" for weight, _ in network.layers]
+    layers = [f"torch.nn.Linear({weight.shape[1]}, {weight.shape[0]})" for ((weight, _),) in network.layers]
     return f"torch.nn.Sequential({f', {activation}, '.join(layers)})"
 
 
@@ -208,17 +226,24 @@ def _plain(model: Model, network: PlainNetwork) -> nn.Sequential:
     inputs = model.inputs
     last = len(network.layers) - 1
     layers: list[nn.Module] = [] if inputs.nonlinear is None else [Scaled(inputs, inputs.nonlinear)]
-    for number, tensors in enumerate(network.layers):
-        weight, bias = (tensor.double() for tensor in tensors)
-        if number == 0 and inputs.nonlinear is None:
-            weight = weight / inputs.scale.double()
-            bias = bias - weight @ inputs.shift.double()
-        if number == last and model.targets is not None:
-            scale = model.targets.scale.double()
-            weight, bias = weight * scale[:, None], bias * scale + model.targets.shift.double()
-        linear = nn.Linear(weight.shape[1], weight.shape[0])
-        linear.load_state_dict({"weight": weight.float(), "bias": bias.float()})
-        parts: list[nn.Module] = [linear] if number == last else [linear, ACTIVATIONS[network.activation].module()]
+    for number, branches in enumerate(network.layers):
+        each: list[nn.Module] = []
+        for tensors in branches:
+            weight, bias = (tensor.double() for tensor in tensors)
+            if number == 0 and inputs.nonlinear is None:
+                weight = weight / inputs.scale.double()
+                bias = bias - weight @ inputs.shift.double()
+            if number == last and model.targets is not None:
+                scale = model.targets.scale.double()
+                weight, bias = weight * scale[:, None], bias * scale + model.targets.shift.double()
+            linear = nn.Linear(weight.shape[1], weight.shape[0])
+            linear.load_state_dict({"weight": weight.float(), "bias": bias.float()})
+            each.append(linear)
+        if len(each) > 1:
+            activation = ACTIVATIONS[network.activation].module
+            parts: list[nn.Module] = [Branches(*(nn.Sequential(linear, activation()) for linear in each))]
+        else:
+            parts = each if number == last else [*each, ACTIVATIONS[network.activation].module()]
         if number + 1 in network.maps:
             parts.append(Affine(*network.maps[number + 1]))
         layers += [Residual(*parts)] if number + 1 in network.residual else parts

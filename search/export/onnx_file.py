@@ -98,11 +98,13 @@ def graph(model: Model) -> Any:
 
 def _network(built: Graph, network: PlainNetwork, x: str, prefix: str) -> str:
     """Add a network's layers, and return the name of its outputs."""
-    for number, (weight, bias) in enumerate(network.layers):
-        named = [(f"{prefix}{2 * number}.weight", weight), (f"{prefix}{2 * number}.bias", bias)]
-        h = built.add("Gemm", x, *(built.constant(name, tensor) for name, tensor in named), transB=1)
-        if number < len(network.layers) - 1:
-            h = _activation(built, network.activation, h)
+    for number, branches in enumerate(network.layers):
+        each = []
+        for start, (weight, bias) in zip(network.names(number), branches, strict=True):
+            named = [(f"{prefix}{start}.weight", weight), (f"{prefix}{start}.bias", bias)]
+            h = built.add("Gemm", x, *(built.constant(name, tensor) for name, tensor in named), transB=1)
+            each.append(_activation(built, network.activation, h) if number < len(network.layers) - 1 else h)
+        h = built.add("Mean", *each) if len(each) > 1 else each[0]
         if number + 1 in network.maps:
             factor, shift = network.maps[number + 1]
             h = built.add("Mul", h, built.constant(f"{prefix}{2 * number + 1}.factor", factor))

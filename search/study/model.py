@@ -16,6 +16,7 @@ from search.errors import RequestError
 from search.train.model_file import Meta, Model
 from search.train.model_parts import Member, NonlinearInputs
 from search.train.pack import Pack
+from search.train.program import Program
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -57,8 +58,7 @@ def model_of(study: BaseStudy, chosen: Chosen) -> Model:
     own = {"trial": chosen.trial, "val_loss": chosen.val_loss, "refit_epochs": chosen.refit_epochs}
     if len(networks) > 1:
         return _joined(study, data, [(chosen, networks)], **own)
-    shape = {"widths": program.layout.widths, "activation": program.activation, "residual": program.joined}
-    return Model(_meta(study, data, **shape, **own), {**networks[0], **_scalings(data)})
+    return Model(_meta(study, data, **_shape(program), **own), {**networks[0], **_scalings(data)})
 
 
 def ensemble_of(study: BaseStudy, members: Sequence[Chosen], val_loss: float | None) -> Model:
@@ -84,9 +84,7 @@ def _joined(
             tensors |= {f"members.{len(described)}.{name}": tensor for name, tensor in network.items()}
             described.append(
                 Member(
-                    widths=one.network.program.layout.widths,
-                    activation=one.network.program.activation,
-                    residual=one.network.program.joined,
+                    **_shape(one.network.program),
                     count=one.count * common // len(networks),
                     trial=one.trial,
                     replicate=one.replicate,
@@ -96,6 +94,17 @@ def _joined(
             )
     widths = study.data.features, study.data.outputs
     return Model(_meta(study, data, format=2, widths=widths, activation="", members=tuple(described), **own), tensors)
+
+
+def _shape(program: Program) -> dict[str, Any]:
+    """Return the fields of a description that state the shape of a network."""
+    layout = program.layout
+    return {
+        "widths": layout.widths,
+        "activation": program.activation,
+        "residual": program.joined,
+        "branches": layout.branches,
+    }
 
 
 def plain_networks(chosen: Chosen) -> list[dict[str, Tensor]]:

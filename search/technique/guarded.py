@@ -21,6 +21,9 @@ CALLED_WITH = {
     "init": "weights, unit, field, values",
     "parameters": "number, width",
     "input_parameters": "features",
+    "branches": "number, structure",
+    "mix": "h, number, values",
+    "mix_loops.given": "number, h, values",
     "residual": "number, structure",
     "members": "structure",
     "start": "values",
@@ -128,8 +131,9 @@ def guarded(technique: Technique, file: Path | None = None, *, packaged: bool = 
 
     changed: dict[str, Any] = {name: guard(name, function) for name, function in hooks.items()}
     changed["derive"] = {name: guard(f"derive[{name!r}]", one) for name, one in technique.derive.items()}
-    if technique.loops is not None:
-        changed["loops"] = replace(technique.loops, given=guard("loops.given", technique.loops.given))
+    for name in ("loops", "mix_loops"):
+        if (loops := getattr(technique, name)) is not None:
+            changed[name] = replace(loops, given=guard(f"{name}.given", loops.given))
     return replace(technique, **changed)
 
 

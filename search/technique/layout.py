@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 from torch import Tensor
 
 ALIGNMENT = 16
+MOST_BRANCHES = 64
+"""The most branches of a layer: a mistaken number, as in a damaged file, is refused and not waited for."""
 
 
 def padded(width: int) -> int:
@@ -25,12 +26,13 @@ def padded(width: int) -> int:
 
 @dataclass(frozen=True)
 class Field:
-    """One parameter: its true shape, its stored (padded) shape, and its offset in a slot's row."""
+    """One parameter: its true shape, its stored (padded) shape, its offset in a slot's row, and its branch, from 0."""
 
     name: str
     shape: tuple[int, ...]
     stored: tuple[int, ...]
     offset: int
+    branch: int = 0
 
     @property
     def size(self) -> int:
@@ -44,11 +46,11 @@ class Field:
 
     @property
     def kind(self) -> str:
-        """``weight`` or ``bias`` of the linear layer, or a technique's own parameter, such as ``batch_norm.weight``.
+        """``weight`` or ``bias`` of a linear layer, or a technique's own parameter, such as ``batch_norm.weight``.
 
         Where several networks share the weight, ``input_scale`` and ``output_scale`` are their factors (`Layout`).
         """
-        return self.name.partition(".")[2]
+        return self.name.rpartition(".")[2] if self.branch else self.name.partition(".")[2]
 
     @property
     def inner(self) -> tuple[slice, ...]:
@@ -60,23 +62,31 @@ class Field:
 class Layout:
     """The fields of a multilayer perceptron: for each layer a weight ``inputs x outputs`` and a bias ``outputs``.
 
-    Several networks may share the weights. Then each layer has a bias ``members x outputs``, and the factors of each
-    network on what enters and on what leaves the layer, ``members x inputs`` and ``members x outputs``.
+    A hidden layer may have several branches, which take the same inputs and have a weight and a bias each. They are the
+    linear maps of the layer. Linear maps are numbered: first comes that of every layer, or of its first branch, so that
+    it has the layer's number, and then the further branches.
+
+    Several networks may share the weights. Then each linear map has a bias ``members x outputs``, and the factors of
+    each network on what enters and on what leaves it, ``members x inputs`` and ``members x outputs``.
 
     Args:
         widths: the widths of the input, each hidden layer and the output.
         vectors: the parameters of techniques after hidden layers, as (layer from 0, technique, name); each has the
             length of its layer's width. Layer -1 is the inputs.
+        branches: the number of branches of each hidden layer; () where each has one.
         members: the number of networks that share the weights.
     """
 
     widths: tuple[int, ...]
     vectors: tuple[tuple[int, str, str], ...] = ()
+    branches: tuple[int, ...] = ()
     members: int = 1
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
             raise ValueError(f"a network needs at least an input and an output width, all >= 1; got {self.widths}")
+        if self.branches and len(self.branches) != len(self.widths) - 2:
+            raise ValueError(f"branches should be given for each hidden layer of {self.widths}; got {self.branches}")
         if self.members < 1:
             raise ValueError(f"the number of networks that share the weights must be >= 1, got {self.members}")
 
@@ -84,24 +94,41 @@ class Layout:
     def fields(self) -> tuple[Field, ...]:
         fields: list[Field] = []
 
-        def add(name: str, shape: tuple[int, ...], stored: tuple[int, ...]) -> None:
-            fields.append(Field(name, shape, stored, fields[-1].offset + fields[-1].size if fields else 0))
+        def add(name: str, shape: tuple[int, ...], stored: tuple[int, ...], branch: int = 0) -> None:
+            offset = fields[-1].offset + fields[-1].size if fields else 0
+            fields.append(Field(name, shape, stored, offset, branch))
+
+        def start(layer: int, branch: int) -> str:
+            # The draws of initial weights have these names: a layer's first branch starts as the layer would alone.
+            return f"{layer}.branches.{branch}" if branch else f"{layer}"
 
         count = () if self.members == 1 else (self.members,)
-        for layer, (inputs, outputs) in enumerate(pairwise(self.widths)):
-            add(f"{layer}.weight", (inputs, outputs), (padded(inputs), padded(outputs)))
-            add(f"{layer}.bias", (*count, outputs), (*count, padded(outputs)))
+        for layer, branch in self.linears:
+            inputs, outputs = self.widths[layer : layer + 2]
+            add(f"{start(layer, branch)}.weight", (inputs, outputs), (padded(inputs), padded(outputs)), branch)
+            add(f"{start(layer, branch)}.bias", (*count, outputs), (*count, padded(outputs)), branch)
         for layer, technique, name in self.vectors:
             width = self.widths[layer + 1]
             add(f"{layer}.{technique}.{name}", (width,), (padded(width),))
-        for layer, (inputs, outputs) in enumerate(pairwise(self.widths)) if count else ():
-            add(f"{layer}.input_scale", (*count, inputs), (*count, padded(inputs)))
-            add(f"{layer}.output_scale", (*count, outputs), (*count, padded(outputs)))
+        for layer, branch in self.linears if count else ():
+            inputs, outputs = self.widths[layer : layer + 2]
+            add(f"{start(layer, branch)}.input_scale", (*count, inputs), (*count, padded(inputs)), branch)
+            add(f"{start(layer, branch)}.output_scale", (*count, outputs), (*count, padded(outputs)), branch)
         return tuple(fields)
 
     @property
     def layers(self) -> int:
         return len(self.widths) - 1
+
+    @cached_property
+    def linears(self) -> tuple[tuple[int, int], ...]:
+        """The layer and the branch of each linear map, both from 0."""
+        further = ((layer, branch) for layer, count in enumerate(self.branches) for branch in range(1, count))
+        return (*((layer, 0) for layer in range(self.layers)), *further)
+
+    def linears_of(self, layer: int) -> list[int]:
+        """Return the numbers of a layer's linear maps, one for each branch."""
+        return [number for number, (at, _) in enumerate(self.linears) if at == layer]
 
     @cached_property
     def size(self) -> int:
@@ -117,26 +144,29 @@ class Layout:
         """Return a view of a field in a buffer ``slots x size``, ``slots x stored shape``."""
         return buffer[:, field.offset : field.offset + field.size].view(len(buffer), *field.stored)
 
-    def weight(self, layer: int) -> Field:
-        return self.fields[2 * layer]
+    def weight(self, number: int) -> Field:
+        """Return the weight of a linear map."""
+        return self.fields[2 * number]
 
-    def bias(self, layer: int) -> Field:
-        return self.fields[2 * layer + 1]
+    def bias(self, number: int) -> Field:
+        """Return the bias of a linear map."""
+        return self.fields[2 * number + 1]
 
     def vector(self, layer: int, technique: str, name: str) -> Field:
         """Return the field of a technique's own parameter after a hidden layer (from 0), or of the inputs (-1)."""
-        return self.fields[2 * self.layers + self.vectors.index((layer, technique, name))]
+        return self.fields[2 * len(self.linears) + self.vectors.index((layer, technique, name))]
 
-    def scales(self, layer: int) -> tuple[Field, Field]:
-        """Return the fields of each network's factors on what enters a layer and on what leaves it."""
-        first = 2 * self.layers + len(self.vectors) + 2 * layer
+    def scales(self, number: int) -> tuple[Field, Field]:
+        """Return the fields of each network's factors on what enters a linear map and on what leaves it."""
+        first = 2 * len(self.linears) + len(self.vectors) + 2 * number
         return self.fields[first], self.fields[first + 1]
 
     def unpack(self, row: Tensor) -> dict[str, Tensor]:
         """Return one slot's row ``(size,)`` named and shaped as by `torch.nn.Sequential`: weights ``outputs x inputs``.
 
         The modules of a layer are Linear, the activation, and one for each technique that has parameters there, such
-        as BatchNorm1d: ``0.weight``, ``0.bias``, ``2.weight`` ... Those of the inputs come first.
+        as BatchNorm1d: ``0.weight``, ``0.bias``, ``2.weight`` ... Those of the inputs come first. The Linear of a layer
+        with branches is a module with a list of them: ``2.branches.0.weight``.
         """
         modules: dict[tuple[int, str], int] = {}
         at = 0
@@ -151,5 +181,8 @@ class Layout:
         for field in self.fields:
             owner, _, name = field.kind.rpartition(".")
             value = self.view(row[None], field)[field.inner][0]
-            state[f"{modules[field.layer, owner]}.{name}"] = (value.T if field.kind == "weight" else value).clone()
+            module, mine = str(modules[field.layer, owner]), self.linears_of(field.layer) if not owner else []
+            if len(mine) > 1:
+                module += f".branches.{field.branch}"
+            state[f"{module}.{name}"] = (value.T if field.kind == "weight" else value).clone()
         return state

@@ -1,4 +1,4 @@
-"""A `layer` hook once more, in a form that the engine of the CPU compiles: a gate, or loops over arrays."""
+"""A `layer` or `mix` hook once more, in a form that the engine of the CPU compiles: a gate, or loops over arrays."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Loops:
     """What a `layer` hook does in training, forwards and backwards, slot by slot and in place.
 
     A technique with a `layer` hook may have it; without it, the hook runs in torch with autograd, which takes longer.
+    A `mix` hook has it for ``branches x slots x batch x padded width`` (`Technique.mix_loops`).
     Both forms agree, to rounding. `forward` and `backward` are functions of a module, which numba compiles: they use
     numbers, arrays, loops and `math` only, and call no other function of Python.
 

@@ -12,7 +12,7 @@ to `objectives/` that defines `technique`; no other file names it.
 
 A training step calls the hooks in this order:
 
-    schedule -> input -> layer, residual (each) -> targets -> loss, penalty -> [backward]
+    schedule -> input -> mix, layer, residual (each) -> targets -> loss, penalty -> [backward]
              -> perturb_inputs, perturb_weights -> gradient -> rate -> [optimiser] -> project -> average
 
 On the CPU a slot's result must not depend on its place or its neighbours, to the bit. Sums, products, quotients, square
@@ -39,9 +39,8 @@ if TYPE_CHECKING:
 
 
 ACTING = (
-    *("init", "parameters", "input_parameters", "members", "schedule", "input", "layer", "residual", "targets"),
-    *("loss", "penalty"),
-    *("perturb_inputs", "perturb_weights", "gradient", "rate", "project", "average"),
+    *("init", "parameters", "input_parameters", "branches", "members", "schedule", "input", "mix", "layer", "residual"),
+    *("targets", "loss", "penalty", "perturb_inputs", "perturb_weights", "gradient", "rate", "project", "average"),
 )
 """The hooks by which a technique acts on training; the other ones describe it, measure, or validate a study."""
 
@@ -129,6 +128,16 @@ class Technique:
             (layer, width) to names and initial values.
         input_parameters: a function that names the technique's own trainable vectors before the first layer. It maps
             the number of features to names and initial values; in `Values.parameter` their layer is 0.
+        branches: a function that returns the number of branches of a hidden layer, each of which has weights of its
+            own for the same inputs, and the layer's activation. It gets the layer's number, from 1, and the structural
+            hyperparameters. In evaluation the layer's activations are the mean of the branches', in training what
+            `mix` returns, which comes with this hook. One technique only may give a layer branches.
+        mix: a function of the activations of a layer's branches, ``branches x slots x batch x padded width``, in
+            training. It returns the layer's activations, ``slots x batch x padded width``, and keeps the padding zero.
+            It gets the layer's number too. The `layer` hooks of all techniques come after it.
+        mix_loops: the `mix` hook once more, as loops that are compiled (`Loops`). Instead of activations they take
+            those of the branches: `forward` leaves the layer's activations in the first branch's place, and `backward`
+            finds the gradient in these there, and leaves that in each branch in the place of each.
         residual: a function that tells whether a hidden layer becomes a residual block: what entered it is added to its
             activations, after the `layer` hooks of all techniques. It gets the layer's number, from 2, and the
             structural hyperparameters. Both layers must have the same width.
@@ -150,8 +159,8 @@ class Technique:
         gate: the `layer` hook in training once more, if it is a `Gate`, for the compiled engine of the CPU. It gets the
             layer's number and the activations, as `layer` does, and returns None where they stay as they are.
         loops: the `layer` hook in training once more, as loops that are compiled (`Loops`), if it is no gate.
-        monte_carlo: whether `layer` draws at random in Monte Carlo passes too, whose spread estimates how uncertain a
-            prediction is. Techniques that do not take part are evaluated without noise.
+        monte_carlo: whether `layer` and `mix` draw at random in Monte Carlo passes too, whose spread estimates how
+            uncertain a prediction is. Techniques that do not take part are evaluated without noise.
         targets: a function that changes the targets ``groups or slots x batch x outputs``, in training only.
         loss: a function of a `Batch` whose result, ``(slots,)``, is added to each slot's training loss. `val_loss`
             leaves it out (contract C8, docs/design.md).
@@ -199,6 +208,9 @@ class Technique:
     init: Callable[[Tensor, Tensor, Field, Values], Tensor] | None = None
     parameters: Callable[[int, int], Mapping[str, float]] | None = None
     input_parameters: Callable[[int], Mapping[str, float]] | None = None
+    branches: Callable[[int, Mapping[str, Value]], int] | None = None
+    mix: Callable[[Tensor, int, Values], Tensor] | None = None
+    mix_loops: Loops | None = None
     residual: Callable[[int, Mapping[str, Value]], bool] | None = None
     members: Callable[[Mapping[str, Value]], int] | None = None
     start: Callable[[Values], dict[str, Tensor]] | None = None
@@ -231,6 +243,10 @@ class Technique:
         for name, declared in dict(self.hyperparameters).items():
             if not isinstance(name, str) or not isinstance(declared, Numeric | Structural):
                 raise RequestError(f"technique {self.name!r}: {name!r} is neither Numeric nor Structural")
+        if (self.branches is None) != (self.mix is None) or (self.mix is None and self.mix_loops is not None):
+            raise RequestError(
+                f"technique {self.name!r}: the hooks 'branches' and 'mix' come together, and 'mix_loops' needs both"
+            )
 
     def is_active(self, numeric: Collection[str], structure: Mapping[str, Value]) -> bool:
         """Return whether the technique does anything to trials with these hyperparameters.

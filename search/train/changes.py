@@ -47,7 +47,7 @@ class Change:
         h = self.values.per_slot(h)
         if (given := loops.given(number, h, self.values)) is None:
             return None
-        return _looped(loops.forward, given), _looped(loops.backward, given)
+        return looped(loops.forward, given), looped(loops.backward, given)
 
     def own(self, h: Tensor) -> Tensor:
         """Return activations ``groups or slots x ...`` as ``slots x ...`` that may be changed in place."""
@@ -86,7 +86,7 @@ def has_form(technique: Technique) -> bool:
     return technique.gate is not None or technique.loops is not None
 
 
-def _looped(loop: Callable[..., None], given: Sequence[Tensor]) -> InPlace:
+def looped(loop: Callable[..., None], given: Sequence[Tensor]) -> InPlace:
     """Return a compiled loop as a function of activations, or of their gradient, with what it is given besides."""
     arrays = [tensor.detach().numpy() for tensor in given]
     return lambda h: _compiled(loop)(h.numpy(), *arrays)

@@ -1,13 +1,14 @@
 """The gradient of a step without autograd: what compiled kernels can do for a program.
 
-They serve programs without `loss` hooks, whose `layer` hooks all have another form: gates, which are part of the
-kernels that train a slot in one go, or loops, for which a pack trains layer by layer. All other hooks run in torch
+They serve programs without `loss` hooks, whose `layer` and `mix` hooks all have another form: gates, which are part of
+the kernels that train a slot in one go, or loops, for which a pack trains layer by layer. All other hooks run in torch
 around them. Other programs train through autograd, with the same products.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,11 +22,20 @@ from search.train.changes import Change, InPlace, has_form
 if TYPE_CHECKING:
     from search.train.compiled.network import CompiledNetwork
     from search.train.compiled.plan import Gates
+    from search.train.mixing import Mixing
+
+Back = Callable[[Tensor, bool], Tensor | None]
+"""A function of the gradient in a layer's activations; it returns that in its inputs, if that is needed."""
 
 
 def serves(techniques: Sequence[Technique]) -> bool:
     """Return whether the gradient of a program with these techniques needs no autograd, but for its penalties."""
-    return all(one.loss is None and (one.layer is None or has_form(one)) for one in techniques)
+    return all(
+        one.loss is None
+        and (one.layer is None or has_form(one))
+        and (one.branches is None or one.mix_loops is not None)
+        for one in techniques
+    )
 
 
 class DirectGradient:
@@ -36,10 +46,11 @@ class DirectGradient:
         layers: the number of its layers.
         changes: the changes of activations, in the order of the techniques.
         joined: the numbers of the hidden layers to whose activations what entered them is added.
+        mixings: what becomes of the branches of hidden layers, by the layer's number.
 
     Attributes:
-        gates_only: whether all of these are gates, and nothing is added to activations.
-        draws: whether there are any.
+        gates_only: whether all changes are gates, nothing is added to activations, and no layer has branches.
+        draws: whether there are any changes.
     """
 
     def __init__(
@@ -48,10 +59,12 @@ class DirectGradient:
         layers: int,
         changes: Sequence[Change],
         joined: Collection[int] = (),
+        mixings: Mapping[int, Mixing] = MappingProxyType({}),
     ) -> None:
         self._network, self._layers, self._changes, self._joined = network, layers, changes, frozenset(joined)
+        self._mixings = mixings
         self.draws = bool(changes)
-        self.gates_only = not joined and all(change.technique.loops is None for change in changes)
+        self.gates_only = not joined and not mixings and all(change.technique.loops is None for change in changes)
         self._trains_inputs = any(change.technique.input_parameters is not None for change in changes)
         self._rooms: dict[str, Tensor] = {}
 
@@ -70,23 +83,20 @@ class DirectGradient:
             self._network.learn(x, y, total, gates)
             return None
         network = self._network
-        passed: list[tuple[Tensor, list[Tensor], list[InPlace]]] = []
+        passed: list[tuple[Tensor, Back, list[InPlace]]] = []
         network.begin()
         for layer in range(self._layers):
             h, undo = self._changed(x, layer)
             x = h.add_(passed[-1][0]) if layer in self._joined else h
-            out, kept = network.forward(layer, layer + 1, x, self._room(f"{layer} out", x, layer + 1))
-            passed.append((x, kept, undo))
+            out, back_through = self._forward(layer, x)
+            passed.append((x, back_through, undo))
             x = out
         gradient: Tensor | None = network.loss_gradient(out, y, total)
         added: Tensor | None = None
         for layer in reversed(range(self._layers)):
-            x, kept, undo = passed[layer]
+            _, back_through, undo = passed[layer]
             assert gradient is not None
-            needed = needs_input or layer > 0 or self._trains_inputs
-            # The gradient in the inputs is kept by the caller.
-            into = self._room(f"{layer} in", x, layer)
-            gradient = network.backward(layer, layer + 1, x, kept, gradient, needed, into)
+            gradient = back_through(gradient, needs_input or layer > 0 or self._trains_inputs)
             if gradient is not None:
                 if added is not None:
                     gradient.add_(added)
@@ -130,6 +140,32 @@ class DirectGradient:
             return self._network.no_gates(len(rows))
         return self._network.gates(torch.cat(draws), at, least, scale)
 
+    def _forward(self, layer: int, x: Tensor) -> tuple[Tensor, Back]:
+        """Return a layer's activations, and what takes their gradient back through it."""
+        network, mixing = self._network, self._mixings.get(layer + 1)
+        linears = [layer] if mixing is None else mixing.linears
+        outs = self._room(f"{layer} out", x, layer + 1, len(linears))
+        kept = [network.forward(at, at + 1, x, out)[1] for at, out in zip(linears, outs, strict=True)]
+        mix, part = (None, None) if mixing is None else mixing.compiled(outs)
+        if mix is not None:
+            mix(outs)
+
+        def back(gradient: Tensor, needed: bool) -> Tensor | None:
+            gradients = gradient[None]
+            if part is not None:
+                gradients = self._room(f"{layer} branches", x, layer + 1, len(linears))
+                gradients[0] = gradient
+                part(gradients)
+            found: Tensor | None = None
+            for number, (at, one) in enumerate(zip(linears, gradients, strict=True)):
+                # The gradient in the network's inputs is kept by the caller.
+                into = self._room(f"{layer} in {number}", x, layer)[0] if layer else None
+                in_input = network.backward(at, at + 1, x, kept[number], one, needed, into)
+                found = in_input if found is None or in_input is None else found.add_(in_input)
+            return found
+
+        return outs[0], back
+
     def _changed(self, h: Tensor, number: int) -> tuple[Tensor, list[InPlace]]:
         """Return activations as the techniques change them, and what takes the gradient back through each change."""
         undo: list[InPlace] = []
@@ -141,11 +177,12 @@ class DirectGradient:
                 undo.append(pair[1])
         return h, undo
 
-    def _room(self, name: str, x: Tensor, layers: int) -> Tensor | None:
-        """Return room for activations after so many layers, ``slots x batch x width``; it is the same in every step."""
-        if layers == 0:
-            return None
-        size = self._network.slots * x.shape[1] * self._network.width(layers)
+    def _room(self, name: str, x: Tensor, layers: int, branches: int = 1) -> Tensor:
+        """Return room for activations after so many layers, ``branches x slots x batch x width``.
+
+        It is the same in every step.
+        """
+        size = branches * self._network.slots * x.shape[1] * self._network.width(layers)
         if name not in self._rooms or len(self._rooms[name]) < size:
             self._rooms[name] = x.new_empty(size)
-        return self._rooms[name][:size].view(self._network.slots, x.shape[1], -1)
+        return self._rooms[name][:size].view(branches, self._network.slots, x.shape[1], -1)

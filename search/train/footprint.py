@@ -55,8 +55,10 @@ def _working_bytes(program: Program, batches: Batches, own_inputs: Sequence[bool
     item = batches.x_train.element_size()
     layout, widths = program.layout, [padded(width) for width in program.layout.widths]
     changes = sum(technique.layer is not None for technique in program.techniques)
+    # Branches are kept each by itself and again one after the other, as they are mixed.
+    branches = sum(2 * count * width for count, width in zip(layout.branches, widths[1:-1], strict=False) if count > 1)
     # Each value has a gradient of its size; so do the weights of networks that share those of the slot.
-    of_row = 2 * layout.members * (sum(widths[1:]) + changes * sum(widths[1:-1]))
+    of_row = 2 * layout.members * (sum(widths[1:]) + changes * sum(widths[1:-1]) + branches)
     of_networks = 2 * layout.members * layout.size if layout.members > 1 else 0
     rows = min(program.batch_size, batches.train_rows)
     training = rows * (of_row * len(own_inputs) + 2 * widths[0] * sum(own_inputs))

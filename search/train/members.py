@@ -1,6 +1,6 @@
 """Networks that share the weights of a slot, as in a batch ensemble (`Technique.members`).
 
-Network m of a slot has, in each layer, a bias b_m of its own and factors r_m and s_m on what enters and what leaves it:
+Network m of a slot has, in each linear map, a bias b_m of its own and factors r_m and s_m on what enters and leaves it:
 
     h' = a(((h * r_m) W) * s_m + b_m) = a(h W_m + b_m)    with W_m = diag(r_m) W diag(s_m)
 
@@ -37,16 +37,16 @@ Make = Callable[[Layout, Tensor, Tensor, Sequence[slice]], "TorchProducts | Comp
 """A function that returns what computes the layers of networks: of layout, weights, gradient and groups."""
 
 
-def member_weights(layout: Layout, theta: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-    """Return a layer's weights and biases in each network, of the weights ``slots x size``.
+def member_weights(layout: Layout, theta: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """Return a linear map's weights and biases in each network, of the weights ``slots x size``.
 
     Returns:
         ``slots x members x padded inputs x padded outputs`` and ``slots x members x padded outputs``.
     """
-    weight, bias = (layout.view(theta, field) for field in (layout.weight(layer), layout.bias(layer)))
+    weight, bias = (layout.view(theta, field) for field in (layout.weight(number), layout.bias(number)))
     if layout.members == 1:
         return weight[:, None], bias[:, None]
-    r, s = (layout.view(theta, field) for field in layout.scales(layer))
+    r, s = (layout.view(theta, field) for field in layout.scales(number))
     return weight[:, None] * r[..., None] * s[:, :, None], bias
 
 
@@ -89,26 +89,26 @@ class TorchWeights:
         def views(buffer: Tensor, field: Field) -> Tensor:
             return plain.view(buffer, field).view(slots, layout.members, *field.stored)
 
-        fields = [(plain.weight(layer), plain.bias(layer)) for layer in range(layout.layers)]
+        fields = [(plain.weight(number), plain.bias(number)) for number in range(len(layout.linears))]
         self._weights = [(views(weights, weight), views(weights, bias)) for weight, bias in fields]
         self._slopes = [(views(slopes, weight), views(slopes, bias)) for weight, bias in fields]
 
     def spread(self) -> None:
         """Write the weights of each network."""
-        for layer, (weights, biases) in enumerate(self._weights):
-            weight, bias = member_weights(self._layout, self._theta, layer)
+        for number, (weights, biases) in enumerate(self._weights):
+            weight, bias = member_weights(self._layout, self._theta, number)
             weights.copy_(weight)
             biases.copy_(bias)
 
     def fold(self) -> None:
         """Write the gradient of what the networks share and of what is their own."""
         layout, theta, gradient = self._layout, self._theta, self._gradient
-        for layer, (slopes, of_bias) in enumerate(self._slopes):
-            weight = layout.view(theta, layout.weight(layer))
-            r, s = (layout.view(theta, field) for field in layout.scales(layer))
-            of_weight = layout.view(gradient, layout.weight(layer)).zero_()
-            of_r, of_s = (layout.view(gradient, field) for field in layout.scales(layer))
-            layout.view(gradient, layout.bias(layer)).copy_(of_bias)
+        for number, (slopes, of_bias) in enumerate(self._slopes):
+            weight = layout.view(theta, layout.weight(number))
+            r, s = (layout.view(theta, field) for field in layout.scales(number))
+            of_weight = layout.view(gradient, layout.weight(number)).zero_()
+            of_r, of_s = (layout.view(gradient, field) for field in layout.scales(number))
+            layout.view(gradient, layout.bias(number)).copy_(of_bias)
             # One network after the other, because all at once would take a few times the memory of all networks.
             for member in range(layout.members):
                 slope, factor = slopes[:, member], r[:, member, :, None]
@@ -137,6 +137,7 @@ class MemberProducts:
 
     def __init__(self, make: Make, layout: Layout, theta: Tensor, gradient: Tensor, groups: Sequence[slice]) -> None:
         self._members, self._groups, self.slots = layout.members, len(groups), len(theta)
+        self._takes_inputs = [layer == 0 for layer, _ in layout.linears]
         plain = replace(layout, vectors=(), members=1)
         weights = theta.new_zeros(self.slots * self._members, plain.size)
         slopes = torch.zeros_like(weights)
@@ -169,7 +170,7 @@ class MemberProducts:
         """Return a stretch's activations, and what `backward` takes.
 
         Args:
-            first, last: the stretch: the layers from `first` to before `last`.
+            first, last: the stretch: the linear maps (`Layout`) from `first` to before `last`.
             x: the inputs of the network, ``groups or slots x batch x features``, or activations, ``slots x (members x
                 batch) x width``.
         """
@@ -210,13 +211,13 @@ class MemberProducts:
 
     def _entering(self, first: int, x: Tensor) -> Tensor:
         """Return what enters a stretch as each network's: ``groups or (slots x members) x batch x width``."""
-        if first > 0:
+        if not self._takes_inputs[first]:
             return self._by_network(x)
         return x if len(x) == self._groups else x.repeat_interleave(self._members, 0)
 
     def _leaving(self, first: int, gradient: Tensor) -> Tensor:
         """Return the gradient in what entered a stretch, of that in each network's."""
-        if first > 0:
+        if not self._takes_inputs[first]:
             return self._rows_together(gradient)
         return gradient.view(self.slots, self._members, *gradient.shape[1:]).sum(1)
 

@@ -3,7 +3,8 @@
 Tensors are named and shaped as in a `torch.nn.Sequential` of Linear and activation: ``0.weight`` (outputs x inputs),
 ``0.bias``, ``2.weight`` ... Where what entered a hidden layer is added to its activations (`Meta.residual`), its
 activations and those of the layer before are multiplied by ``1.factor`` and get ``1.shift`` added first, if it is the
-first layer.
+first layer. Where a hidden layer has several branches (`Meta.branches`), its activations are the mean of theirs. The
+tensors of each branch are ``2.branches.0.weight``, ``2.branches.0.bias``, ``2.branches.1.weight`` ...
 
 The file also holds ``inputs.shift`` and ``inputs.scale``, which turn a raw row into the network's inputs, ``(raw -
 shift) / scale``. The map that `Meta.nonlinear` names then follows (`search.data.nonlinear`); normal scores have
@@ -41,6 +42,7 @@ from search.errors import RequestError, clip
 from search.storage.fields import Part
 from search.storage.files import write_whole
 from search.train.model_parts import (
+    Branches,
     Calibration,
     Member,
     NonlinearInputs,
@@ -48,6 +50,7 @@ from search.train.model_parts import (
     Residual,
     Threshold,
     Widths,
+    linear_names,
     shape_text,
     validate_numbers,
 )
@@ -90,6 +93,7 @@ class Meta(Part):
         default=None, description="the epochs of training on training and validation rows, if it was trained on both"
     )
     residual: Residual = ()
+    branches: Branches = ()
     members: tuple[Member, ...] = Field(default=(), description="the networks of an ensemble")
     calibration: Calibration | None = None
     threshold: Threshold | None = None
@@ -103,6 +107,14 @@ class Meta(Part):
             raise ValueError(f"columns should describe {self.widths[0]} inputs, got {len(self.columns)}")
         if self.preprocessor is not None and self.preprocessor.features != self.columns:
             raise ValueError("preprocessor should make the inputs that columns describe")
+        return self
+
+    @model_validator(mode="after")
+    def _branches_fit(self) -> Meta:
+        described = [(one.widths, one.branches) for one in self.members]
+        for widths, branches in [(self.widths, self.branches), *described]:
+            if len(branches) not in (0, len(widths) - 2):
+                raise ValueError(f"branches should be given for {len(widths) - 2} hidden layers, got {len(branches)}")
         return self
 
     @model_validator(mode="after")
@@ -149,9 +161,13 @@ class Model:
     meta: Meta
     tensors: Mapping[str, Tensor]
 
-    def layer(self, number: int) -> tuple[Tensor, Tensor]:
-        """Return the weight ``outputs x inputs`` and the bias ``(outputs,)`` of a single network's layer, from 0."""
-        return self.tensors[f"{2 * number}.weight"], self.tensors[f"{2 * number}.bias"]
+    def layer(self, number: int, branch: int = 0) -> tuple[Tensor, Tensor]:
+        """Return the weight ``outputs x inputs`` and the bias ``(outputs,)`` of a single network's layer, from 0.
+
+        Of a layer with several branches, they are those of one branch, from 0.
+        """
+        start = linear_names(number, self.meta.branches)[branch]
+        return self.tensors[f"{start}.weight"], self.tensors[f"{start}.bias"]
 
     @property
     def networks(self) -> list[PlainNetwork]:
@@ -159,7 +175,13 @@ class Model:
         total = sum(member.count for member in self.meta.members)
         return [
             PlainNetwork.of(
-                self.tensors, one.widths, one.activation, one.residual, one.count / total if total else 1.0, prefix
+                self.tensors,
+                one.widths,
+                one.activation,
+                one.residual,
+                one.branches,
+                one.count / total if total else 1.0,
+                prefix,
             )
             for prefix, one in parts(self.meta)
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Annotated, Literal
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from search.data.nonlinear import Nonlinear, NormalScores, SmoothClip
 from search.errors import RequestError
 from search.storage.fields import Part
+from search.technique.layout import MOST_BRANCHES
 from search.train.activations import ACTIVATIONS
 
 SCORES = "validation.scores"
@@ -21,6 +23,13 @@ QUANTILES = "inputs.quantiles"
 """The tensor with the quantiles of the inputs, ``quantiles x features``, if they are normal scores."""
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2)]
 
+Branches = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=MOST_BRANCHES)], ...],
+    Field(
+        description="the number of branches of each hidden layer, whose activations are the mean of theirs; none are "
+        "given where each layer has one"
+    ),
+]
 Residual = Annotated[
     tuple[Annotated[int, Field(ge=2)], ...],
     Field(
@@ -41,6 +50,7 @@ class Member(Part):
     val_loss: float | None = None
     refit_epochs: int | None = Field(default=None, description="as `Meta.refit_epochs`")
     residual: Residual = ()
+    branches: Branches = ()
 
 
 class NonlinearInputs(Part):
@@ -100,14 +110,14 @@ class PlainNetwork:
 
     Attributes:
         activation: the name of the activation.
-        layers: the weight ``outputs x inputs`` and the bias ``(outputs,)`` of each layer.
+        layers: the weight ``outputs x inputs`` and the bias ``(outputs,)`` of each branch of each layer; most have one.
         weight: its weight in the ensemble; 1 if it is alone.
         maps: factor and shift of hidden layers' activations, ``(units,)``, by the layer's number from 1.
         residual: the numbers of the layers to whose activations, after that, what entered them is added.
     """
 
     activation: str
-    layers: Sequence[tuple[Tensor, Tensor]]
+    layers: Sequence[Sequence[tuple[Tensor, Tensor]]]
     weight: float = 1.0
     maps: Mapping[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     residual: Sequence[int] = ()
@@ -119,31 +129,55 @@ class PlainNetwork:
         widths: Sequence[int],
         activation: str,
         residual: Sequence[int],
+        branches: Sequence[int] = (),
         weight: float = 1.0,
         prefix: str = "",
     ) -> PlainNetwork:
         """Return the network of these tensors, which are named as in a model file."""
 
-        def pair(number: int, *names: str) -> tuple[Tensor, Tensor]:
-            first, second = (tensors[f"{prefix}{number}.{name}"] for name in names)
+        def pair(start: str, *names: str) -> tuple[Tensor, Tensor]:
+            first, second = (tensors[f"{prefix}{start}.{name}"] for name in names)
             return first, second
 
-        layers = [pair(2 * layer, "weight", "bias") for layer in range(len(widths) - 1)]
-        maps = {number: pair(2 * number - 1, "factor", "shift") for number in mapped(residual)}
+        names = [linear_names(layer, branches) for layer in range(len(widths) - 1)]
+        layers = [[pair(name, "weight", "bias") for name in of_layer] for of_layer in names]
+        maps = {number: pair(f"{2 * number - 1}", "factor", "shift") for number in mapped(residual)}
         return cls(activation, layers, weight, maps, residual)
+
+    def names(self, layer: int) -> list[str]:
+        """Return how the names of the tensors of each branch of a layer, from 0, begin: `linear_names`."""
+        return linear_names(layer, [len(branches) for branches in self.layers])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits or standardised values, ``rows x outputs``, of scaled inputs ``rows x features``."""
-        for number, (weight, bias) in enumerate(self.layers, 1):
+        for number, branches in enumerate(self.layers, 1):
             # Activations may change what they get, but a product is a new tensor.
-            h = torch.addmm(bias.to(x), x, weight.to(x).T)
+            each = [torch.addmm(bias.to(x), x, weight.to(x).T) for weight, bias in branches]
             if number < len(self.layers):
-                h = ACTIVATIONS[self.activation].forward(h)
+                each = [ACTIVATIONS[self.activation].forward(h) for h in each]
+            h = mean(each)
             if number in self.maps:
                 factor, shift = (tensor.to(x) for tensor in self.maps[number])
                 h = h * factor + shift
             x = h + x if number in self.residual else h
         return x
+
+
+def mean(branches: Sequence[Tensor]) -> Tensor:
+    """Return the activations of a layer in evaluation, of those of its branches, which have the same shape."""
+    # One sum after the other has the same bits in any place of a tensor; a single branch is returned as it is.
+    return reduce(torch.add, branches) / len(branches) if len(branches) > 1 else branches[0]
+
+
+def linear_names(layer: int, branches: Sequence[int]) -> list[str]:
+    """Return how the names of a layer's tensors begin, for each of its branches: ``2``, or ``2.branches.0`` ...
+
+    Args:
+        layer: the layer, from 0.
+        branches: the number of branches of each hidden layer, or ().
+    """
+    count = branches[layer] if layer < len(branches) else 1
+    return [f"{2 * layer}.branches.{branch}" for branch in range(count)] if count > 1 else [f"{2 * layer}"]
 
 
 def mapped(residual: Sequence[int]) -> list[int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Protocol
 
-from search.train.model_parts import QUANTILES, SCORES, Member, NonlinearInputs, mapped
+from search.train.model_parts import QUANTILES, SCORES, Member, NonlinearInputs, linear_names, mapped
 
 
 class Described(Protocol):
@@ -20,6 +20,9 @@ class Described(Protocol):
 
     @property
     def residual(self) -> tuple[int, ...]: ...
+
+    @property
+    def branches(self) -> tuple[int, ...]: ...
 
     @property
     def members(self) -> tuple[Member, ...]: ...
@@ -38,8 +41,9 @@ def shapes(meta: Described) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield the name and the shape of each tensor."""
     for prefix, one in parts(meta):
         for layer, (inputs, outputs) in enumerate(pairwise(one.widths)):
-            yield f"{prefix}{2 * layer}.weight", (outputs, inputs)
-            yield f"{prefix}{2 * layer}.bias", (outputs,)
+            for name in linear_names(layer, one.branches):
+                yield f"{prefix}{name}.weight", (outputs, inputs)
+                yield f"{prefix}{name}.bias", (outputs,)
         for number in mapped(one.residual):
             yield f"{prefix}{2 * number - 1}.factor", (one.widths[number],)
             yield f"{prefix}{2 * number - 1}.shift", (one.widths[number],)
@@ -60,4 +64,13 @@ def parts(meta: Described) -> Iterator[tuple[str, Member]]:
     for number, member in enumerate(meta.members):
         yield f"members.{number}.", member
     if not meta.members:
-        yield "", Member(widths=meta.widths, activation=meta.activation, residual=meta.residual, count=1)
+        yield (
+            "",
+            Member(
+                widths=meta.widths,
+                activation=meta.activation,
+                residual=meta.residual,
+                branches=meta.branches,
+                count=1,
+            ),
+        )

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -28,6 +29,7 @@ from search.train.torch_products import TorchProducts
 if TYPE_CHECKING:
     from search.train.compiled.network import CompiledNetwork
     from search.train.compiled.optimisers import CompiledOptimiser
+    from search.train.mixing import Mixing
 
 
 class Products(Protocol):
@@ -61,7 +63,7 @@ class Products(Protocol):
 
 
 class _Stretch(torch.autograd.Function):
-    """Layers in a row, with nothing between them that techniques change."""
+    """Layers in a row, with nothing between them that techniques change, or a branch of a layer."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, _anchor: Tensor, network: Network, first: int, last: int) -> Tensor:
@@ -93,6 +95,7 @@ class Network:
         changes: the techniques' `layer` hooks, for the inputs (number 0) and each hidden layer's activations (from 1).
         expand: the function that expands ``groups x ...`` to ``slots x ...``.
         joined: the numbers of the hidden layers to whose activations what entered them is added.
+        mixings: what becomes of the branches of hidden layers, by the layer's number.
 
     Attributes:
         products: what computes the layers.
@@ -107,14 +110,15 @@ class Network:
         changes: Sequence[Callable[[Tensor, int], Tensor]],
         expand: Callable[[Tensor], Tensor],
         joined: Collection[int] = (),
+        mixings: Mapping[int, Mixing] = MappingProxyType({}),
     ) -> None:
         self.products, self.learns = products, False
-        self._joined = frozenset(joined)
+        self._joined, self._mixings = frozenset(joined), mixings
         self._dtype, self._changes, self._expand = like.dtype, tuple(changes), expand
         self._stretches = [(0, layers)]
-        if changes or joined:
+        if changes or joined or mixings:
             self._stretches = [(layer, layer + 1) for layer in range(layers)]
-        self._first: tuple[Tensor, Tensor] | None = None
+        self._first: tuple[Tensor, list[Tensor]] | None = None
         # Autograd records a function only if one of its inputs needs a gradient; the data do not.
         self._anchor = torch.zeros((), dtype=like.dtype, device=like.device, requires_grad=True)
 
@@ -139,20 +143,31 @@ class Network:
             x: the inputs, ``groups x batch x features`` (shared within a group) or ``slots x batch x features``.
         """
         x = self._changed(x, 0)
-        h = self._first_stretch(x)
+        branches = self._first_stretch(x)
         for number, stretch in enumerate(self._stretches[1:], 1):
-            h = self._changed(h, number)
+            h = self._changed(self._mixed(branches, number), number)
             x = h + self._expand(x).to(h.dtype) if number in self._joined else h
-            h = self._through(x, stretch)
-        return h.to(self._dtype)
+            branches = self._branches(x, stretch)
+        return branches[0].to(self._dtype)
 
-    def _first_stretch(self, x: Tensor) -> Tensor:
+    def _first_stretch(self, x: Tensor) -> list[Tensor]:
         """Compute the first stretch; in training, the passes of a step over the same inputs share the result."""
         if not torch.is_grad_enabled():
-            return self._through(x, self._stretches[0])
+            return self._branches(x, self._stretches[0])
         if self._first is None or self._first[0] is not x:
-            self._first = x, self._through(x, self._stretches[0])
+            self._first = x, self._branches(x, self._stretches[0])
         return self._first[1]
+
+    def _branches(self, x: Tensor, stretch: tuple[int, int]) -> list[Tensor]:
+        """Return a stretch's activations; of a layer with branches, those of each."""
+        mixing = self._mixings.get(stretch[1])
+        stretches = [stretch] if mixing is None else [(at, at + 1) for at in mixing.linears]
+        return [self._through(x, one) for one in stretches]
+
+    def _mixed(self, branches: Sequence[Tensor], number: int) -> Tensor:
+        if (mixing := self._mixings.get(number)) is None:
+            return branches[0]
+        return mixing([branch.to(self._dtype) for branch in branches])
 
     def _through(self, x: Tensor, stretch: tuple[int, int]) -> Tensor:
         x = x.to(self.products.dtype)

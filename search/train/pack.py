@@ -183,9 +183,11 @@ class Pack:
             networks: the layers of each network of a slot.
             x: the inputs, ``rows x padded features``.
         """
-        program, widths = self.program, self.program.layout.widths
+        program, layout = self.program, self.program.layout
         each = [
-            PlainNetwork.of(tensors, widths, program.activation, program.joined).forward(x[:, : widths[0]])
+            PlainNetwork.of(tensors, layout.widths, program.activation, program.joined, layout.branches).forward(
+                x[:, : layout.widths[0]]
+            )
             for tensors in networks
         ]
         classes = self.batches.task == "classification"

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from search.train.batches import Batches
 from search.train.members import member_weights
-from search.train.model_parts import mapped
+from search.train.model_parts import linear_names, mapped
 from search.train.program import Program
 from search.train.values import bind, make_values
 
@@ -29,7 +29,8 @@ def plain_weights(
     """Return a slot's layers as those of a `torch.nn.Sequential` of Linear and activation, on the CPU.
 
     The names are ``0.weight`` (``outputs x inputs``), ``0.bias``, ``2.weight`` ... A map that stays apart is
-    ``1.factor`` and ``1.shift`` after the first activation. Whatever a technique does in evaluation without saying so
+    ``1.factor`` and ``1.shift`` after the first activation. The branches of a layer are ``2.branches.0.weight`` ...,
+    and its activations are the mean of theirs. Whatever a technique does in evaluation without saying so
     by its `affine` hook is not part of them.
 
     Args:
@@ -46,19 +47,21 @@ def plain_weights(
     bind(layout, techniques, state, torch.zeros_like(theta))
     tensors, apart = {}, mapped(program.joined)
     for layer in range(layout.layers):
-        inputs, outputs = layout.weight(layer).shape
-        weights, biases = member_weights(layout, theta[slot : slot + 1].double(), layer)
-        weight, bias = weights[0, member, :inputs, :outputs], biases[0, member, :outputs]
-        factor, shift = torch.ones_like(weight[:, 0]), torch.zeros_like(weight[:, 0])
+        factor = theta.new_ones(layout.widths[layer], dtype=torch.float64)
+        shift = torch.zeros_like(factor)
         for technique, values in zip(program.techniques, techniques, strict=True):
             if technique.affine is not None and (affine := technique.affine(layer, values)) is not None:
-                scale, offset = (part[slot, : len(weight)].double() for part in affine)
+                scale, offset = (part[slot, : len(factor)].double() for part in affine)
                 factor, shift = factor * scale, shift * scale + offset
         if layer in apart:
             tensors[f"{2 * layer - 1}.factor"] = factor.to(theta.dtype).cpu()
             tensors[f"{2 * layer - 1}.shift"] = shift.to(theta.dtype).cpu()
-        else:
-            weight, bias = weight * factor[:, None], bias + shift @ weight
-        tensors[f"{2 * layer}.weight"] = weight.T.to(theta.dtype).cpu().contiguous()
-        tensors[f"{2 * layer}.bias"] = bias.to(theta.dtype).cpu()
+        for number, name in zip(layout.linears_of(layer), linear_names(layer, layout.branches), strict=True):
+            inputs, outputs = layout.weight(number).shape
+            weights, biases = member_weights(layout, theta[slot : slot + 1].double(), number)
+            weight, bias = weights[0, member, :inputs, :outputs], biases[0, member, :outputs]
+            if layer not in apart:
+                weight, bias = weight * factor[:, None], bias + shift @ weight
+            tensors[f"{name}.weight"] = weight.T.to(theta.dtype).cpu().contiguous()
+            tensors[f"{name}.bias"] = bias.to(theta.dtype).cpu()
     return tensors

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from search.data import Data
+from search.errors import RequestError
 from search.technique import Technique, Value
-from search.technique.layout import Layout
+from search.technique.layout import MOST_BRANCHES, Layout
 from search.train.batches import Batches
 from search.train.engine import Engine, choose_engine
 from search.train.losses import CLASSIFICATION, REGRESSION, LossFunction
@@ -111,7 +112,9 @@ class Program:
         ]
         return cls(
             structure=dict(structure),
-            layout=Layout(widths, tuple(vectors), _members(active, structure)),
+            layout=Layout(
+                widths, tuple(vectors), _branches(active, structure, len(widths) - 2), _members(active, structure)
+            ),
             activation=str(structure["activation"]),
             batch_size=int(structure["batch_size"]),
             epochs=int(structure["epochs"]),
@@ -137,6 +140,33 @@ class Program:
 def _members(techniques: Sequence[Technique], structure: Mapping[str, Value]) -> int:
     """Return how many networks share the weights of a slot."""
     return max((one.members(structure) for one in techniques if one.members is not None), default=1)
+
+
+def _branches(techniques: Sequence[Technique], structure: Mapping[str, Value], hidden: int) -> tuple[int, ...]:
+    """Return the number of branches of each hidden layer; () where each has one.
+
+    Raises:
+        RequestError: two techniques give a layer branches, or a number is wrong.
+    """
+    counts, owner = [1] * hidden, [""] * hidden
+    for technique in techniques:
+        if technique.branches is None:
+            continue
+        for at in range(hidden):
+            count = technique.branches(at + 1, structure)
+            if not isinstance(count, int) or not 1 <= count <= MOST_BRANCHES:
+                raise RequestError(
+                    f"technique {technique.name!r} gives hidden layer {at + 1} {count!r} branches, where a whole"
+                    f" number from 1 to {MOST_BRANCHES} is right"
+                )
+            if min(count, counts[at]) > 1:
+                raise RequestError(
+                    f"techniques {owner[at]!r} and {technique.name!r} both give hidden layer {at + 1} branches: use one"
+                    " of them"
+                )
+            if count > 1:
+                counts[at], owner[at] = count, technique.name
+    return tuple(counts) if any(owner) else ()
 
 
 def _joined(techniques: Sequence[Technique], structure: Mapping[str, Value], widths: Sequence[int]) -> tuple[int, ...]:

@@ -46,12 +46,13 @@ class TorchProducts:
         self._loss, self._outputs = loss, outputs
         # This is theta itself if its type is that of the products.
         self._computed = theta.to(compute)
-        places = [(layout.weight(layer), layout.bias(layer)) for layer in range(layout.layers)]
+        places = [(layout.weight(number), layout.bias(number)) for number in range(len(layout.linears))]
         self._weights = [layout.view(self._computed, weight) for weight, _ in places]
         self._biases = [layout.view(self._computed, bias).unsqueeze(1) for _, bias in places]
         self._weight_gradients = [layout.view(gradient, weight) for weight, _ in places]
         self._bias_gradients = [layout.view(gradient, bias) for _, bias in places]
-        self._activations = [ACTIVATIONS[activation]] * (layout.layers - 1) + [None]
+        hidden = [layer < layout.layers - 1 for layer, _ in layout.linears]
+        self._activations = [ACTIVATIONS[activation] if one else None for one in hidden]
         # Products go into scratch and are then copied: they are fast only into contiguous memory, which a view of the
         # flat buffer is not.
         self._scratch = self._computed.new_empty(len(theta) * max(weight.size for weight, _ in places))
@@ -74,7 +75,7 @@ class TorchProducts:
         """Return a stretch's activations, and what `backward` takes: each layer's z or h, and its h if that is other.
 
         Args:
-            first, last: the stretch: the layers from `first` to before `last`.
+            first, last: the stretch: the linear maps (`Layout`) from `first` to before `last`.
             x: the inputs, ``groups x batch x features`` (shared within a group) or ``slots x batch x features``.
         """
         kept = []

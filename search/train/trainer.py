@@ -24,6 +24,7 @@ from search.train.changes import Change, has_form
 from search.train.direct import DirectGradient
 from search.train.evaluator import Evaluator
 from search.train.members import MemberProducts, repeated
+from search.train.mixing import mixings
 from search.train.network import Network, optimiser_of, products_of
 from search.train.passes import Passes
 from search.train.penalties import Penalties
@@ -67,6 +68,7 @@ class Trainer:
         self._gradients, self._rates, self._projections = map(self._bound, ("gradient", "rate", "project"))
         products = products_of(program, batches, theta, self._gradient, self._moment.groups)
         changes: list[Change] = []
+        mixed = mixings(program, self._techniques)
         self._direct: DirectGradient | None = None
         self._at_once: StepsAtOnce | None = None
         self._compiled = optimiser_of(program, theta, self._gradient, self._optimiser, self._moment.numeric)
@@ -77,7 +79,7 @@ class Trainer:
             by_technique = zip(program.techniques, self._techniques, strict=True)
             changes = [Change(technique, values, whole) for technique, values in by_technique if has_form(technique)]
             if not isinstance(products, TorchProducts | MemberProducts) and direct.serves(program.techniques):
-                self._direct = DirectGradient(products, layout.layers, changes, program.joined)
+                self._direct = DirectGradient(products, layout.layers, changes, program.joined, mixed)
                 self._added = Penalties(program.techniques, self._techniques, products, theta, self._gradient)
                 if self._compiled is not None and at_once.serves(
                     program, self._direct, self._added, self._scheduled.names
@@ -96,7 +98,7 @@ class Trainer:
                     )
         gates = {id(change.values): change.gate_for_autograd for change in changes if change.technique.gate is not None}
         self._network = Network(
-            products, layout.layers, theta, self._bound("layer", gates), self._moment.expand, program.joined
+            products, layout.layers, theta, self._bound("layer", gates), self._moment.expand, program.joined, mixed
         )
         first = self._by_autograd if self._direct is None else self._directly
         self._passes = Passes(first, program.techniques, self._techniques, self._moment, theta, self._gradient)

@@ -12,6 +12,7 @@ from search.errors import RequestError, TechniqueError, clip
 from search.technique import Numeric, Structural, Technique
 from search.technique.guarded import Hook, hooks_of
 from search.train.engine import Engine
+from search.train.model_parts import mean
 from search.train.pack import Pack
 from search.tryout.bench import EPOCHS, Bench, Numbers
 from search.tryout.compare import Training, difference, trained
@@ -178,14 +179,14 @@ class Attempt:
     def _has_equal_forms(self, first: Training) -> None:
         """Refuse a technique whose compiled form does something else than its hook in torch."""
         technique = self._technique
-        forms = {"powers": bool(technique.powers), "gate": bool(technique.gate), "loops": bool(technique.loops)}
-        stated = [name for name, there in forms.items() if there]
+        forms = {"powers": "penalty", "gate": "layer", "loops": "layer", "mix_loops": "mix"}
+        stated = [name for name in forms if getattr(technique, name)]
         if not stated or first.pack.program.engine == "torch":
             return
         if (apart := _apart(first, self._train(technique, engine="torch"))) is not None:
-            hook = "penalty" if stated == ["powers"] else "layer"
+            hooks = " and ".join(repr(hook) for hook in dict.fromkeys(forms[name] for name in stated))
             raise Fault(
-                f"{self._hooks[0].place}: {' and '.join(stated)} and hook {hook!r} do different things ({apart} by the"
+                f"{self._hooks[0].place}: {' and '.join(stated)} and hook {hooks} do different things ({apart} by the"
                 " hook): both state the same function"
             )
 
@@ -216,6 +217,10 @@ class Attempt:
 def _without(technique: Technique, hook: Hook) -> Technique:
     if hook.name == "layer":
         return replace(technique, layer=None, gate=None, loops=None, affine=None)
+    if hook.name == "mix":
+        return replace(technique, mix=lambda h, _number, _values: mean(list(h)), mix_loops=None)
+    if hook.name == "branches":
+        return technique  # without it nothing is mixed, so that every fault of `mix` would be its own
     if hook.name == "penalty":
         return replace(technique, penalty=None, powers={})
     removed: dict[str, Any] = {"loops" if hook.name == "loops.given" else hook.name: None}

@@ -103,6 +103,11 @@ def _layer(hook: Hook, given: Given, result: Any, values: Values) -> None:
     _batchwise(hook, h, result, values, values.layout.widths[number], number == 0, "units" if number else "features")
 
 
+def _mix(hook: Hook, given: Given, result: Any, values: Values) -> None:
+    h, number = given[0], int(given[1])
+    _batchwise(hook, h[0], result, values, values.layout.widths[number], False, "units")
+
+
 def _init(hook: Hook, given: Given, result: Any, values: Values) -> None:
     _tensor(hook, result, {"slots x shape": tuple(given[0].shape)}, values)
 
@@ -224,6 +229,7 @@ _INSPECTED: Mapping[str, Callable[[Hook, Given, Any, Values], None]] = {
     "init": _init,
     "start": _start,
     "input": _input,
+    "mix": _mix,
     "layer": _layer,
     "affine": _affine,
     "targets": _targets,

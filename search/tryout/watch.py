@@ -37,8 +37,10 @@ class Watch:
         """Return a guarded technique with its hooks watched."""
         hooks = hooks_of(technique)
         changed: dict[str, Any] = {name: self._watched(hook) for name, hook in hooks.items()}
-        if technique.loops is not None and isinstance(technique.loops.given, Hook):
-            changed["loops"] = replace(technique.loops, given=self._watched(technique.loops.given))
+        for name in ("loops", "mix_loops"):
+            loops = getattr(technique, name)
+            if loops is not None and isinstance(loops.given, Hook):
+                changed[name] = replace(loops, given=self._watched(loops.given))
         return replace(technique, **changed)
 
     def _watched(self, hook: Hook) -> Callable[..., Any]:
@@ -69,7 +71,7 @@ class Watch:
         if values is None:
             return
         left = [given[0]] if hook.name in ("gradient", "project") else _tensors(result)
-        if hook.name == "loops.given":
+        if hook.name in ("loops.given", "mix_loops.given"):
             left = []  # part of it is room that the loops write to
         labels = tuple(
             str(getattr(one, "name", one)) for one in given[:-1] if not isinstance(one, Tensor | Batch | Mapping)
@@ -92,7 +94,7 @@ def _protected(name: str, given: tuple[Any, ...]) -> dict[str, tuple[Tensor, Ten
     if name == "loss":
         batch: Batch = given[0]
         parts = {"batch.x": batch.x, "batch.targets": batch.targets, "batch.predictions": batch.predictions}
-    elif name == "layer":
+    elif name in ("layer", "mix"):
         parts = {"h": given[0]}
     elif name in ("penalty", "metrics"):
         parts = {"weights": given[0]}

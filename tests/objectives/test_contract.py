@@ -75,6 +75,7 @@ def test_says_where_it_does_nothing(name: str) -> None:
         technique.average,
         technique.residual,
         technique.members,
+        technique.branches,
     )
     if any(hook is not None for hook in hooks):
         assert any(one.neutral is not None for one in declared), "no hyperparameter has a neutral value"
@@ -139,8 +140,13 @@ def test_plain_layers_predict_what_the_pack_does(one: Bench) -> None:
         for tensors in trained.plain_weights(slot):
             entering, activation = x[:, : layout.widths[0]], ACTIVATIONS[trained.program.activation].module()
             for number in range(1, layout.layers + 1):
-                product = F.linear(entering, tensors[f"{2 * number - 2}.weight"], tensors[f"{2 * number - 2}.bias"])
-                h = activation(product) if number < layout.layers else product
+                start = f"{2 * number - 2}"
+                if (several := sum(name.startswith(f"{start}.branches.") for name in tensors) // 2) > 0:
+                    starts = [f"{start}.branches.{branch}" for branch in range(several)]
+                else:
+                    starts = [start]
+                products = [F.linear(entering, tensors[f"{at}.weight"], tensors[f"{at}.bias"]) for at in starts]
+                h = torch.stack([activation(one) if number < layout.layers else one for one in products]).mean(0)
                 if (factor := tensors.get(f"{2 * number - 1}.factor")) is not None:
                     h = h * factor + tensors[f"{2 * number - 1}.shift"]
                 entering = h + entering if number in trained.program.joined else h

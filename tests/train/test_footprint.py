@@ -53,6 +53,17 @@ def test_a_techniques_own_state_and_vectors_count() -> None:
     assert vectors - plain == pytest.approx(4 * (5 * 32 + 32 + 64 * 2 * 16), abs=32)
 
 
+def test_branches_count_each_by_itself_and_as_they_are_mixed() -> None:
+    own = Technique(name="own", branches=lambda _number, _structure: 3, mix=lambda h, _number, _values: h.mean(0))
+    batches = make_pack(DATA, [adam()]).batches
+    two = [
+        slot_bytes(pack.program, pack.slots[0].values, batches)
+        for pack in (make_pack(DATA, [adam()], techniques=each, batch_size=64) for each in ([own], []))
+    ]
+    # Two more linear maps, with moments, gradient and temporary; and six times 16 activations with their gradients.
+    assert two[0] - two[1] == pytest.approx(4 * (5 * 2 * 33 * 16 + 64 * 2 * 6 * 16), abs=32)
+
+
 def test_every_pass_of_a_step_counts() -> None:
     plain = need(batch_size=64)
     one_more = need("consistency", values={"consistency": 1.0, "sigma": 0.1}, consistency_distance="mse", batch_size=64)

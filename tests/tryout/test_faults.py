@@ -12,8 +12,8 @@ from support.tryouts import adversarial, half_of_the_first, in_training, strengt
 from torch import Tensor
 from torch.nn import functional as F
 
-from search import RequestError
-from search.technique import Values
+from search import Numeric, RequestError
+from search.technique import Loops, Values
 
 
 def over_the_slots(weights: Tensor, values: Values) -> Tensor:
@@ -48,7 +48,25 @@ def set_default_type(_weights: Tensor, values: Values) -> dict[str, Tensor]:
     return {"mine_size": torch.zeros(values.slots)}
 
 
+ALWAYS_ON: dict[str, Any] = {"hyperparameters": {"mine": Numeric(low=0.1, high=1.0)}}
 OWN_GENERATOR = np.random.default_rng()
+
+
+def two(_number: int, _structure: Any) -> int:
+    return 2
+
+
+def mixed(h: Tensor, values: Values, by: Tensor | float = 1.0) -> Tensor:
+    return h.mean(0) + 0.1 * values["mine"][:, None, None] * h[0] * by
+
+
+def given(_number: int, _h: Tensor, values: Values) -> list[Tensor]:
+    return [values["mine"]]
+
+
+def first_of_two(h: Any, _mine: Any) -> None:
+    h[1] = 0 * h[0]
+
 
 FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "penalty over the slots": (
@@ -202,6 +220,31 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
         "perturb_inputs",
         {"perturb_inputs": lambda x, slope, values: x.add_(strength(values) * slope)},
         "changes x in place",
+    ),
+    "branches mixed over the slots": (
+        "mix",
+        {"branches": two, "mix": lambda h, _number, values: mixed(h, values, h.mean(1, keepdim=True)[0]), **ALWAYS_ON},
+        "sum or average over the batch",
+    ),
+    "branches that stay apart": (
+        "mix",
+        {"branches": two, "mix": lambda h, _number, _values: h, **ALWAYS_ON},
+        "where slots x batch x units = (6, 16, 16) is right",
+    ),
+    "branches mixed in place": (
+        "mix",
+        {"branches": two, "mix": lambda h, _number, values: h.mul_(values["mine"][:, None, None]).sum(0), **ALWAYS_ON},
+        "changes h in place",
+    ),
+    "loops that mix otherwise": (
+        "mix_loops and hook 'mix'",
+        {
+            "branches": two,
+            "mix": lambda h, _number, values: mixed(h, values),
+            "mix_loops": Loops(given, first_of_two, first_of_two),
+            **ALWAYS_ON,
+        },
+        "do different things",
     ),
     "share of one number": (
         "average",

@@ -60,6 +60,11 @@ SOUND: dict[str, dict[str, Any]] = {
     "other weights": {"perturb_weights": lambda w, gradient, values: w + values["mine"][:, None] * gradient},
     "other inputs": {"perturb_inputs": lambda x, slope, values: x + strength(values) * slope.sign()},
     "an average": {"average": lambda _step, _steps, values: 1 - values["mine"] / 2},
+    "branches": {
+        "branches": lambda number, _structure: 1 + number,
+        "mix": lambda h, _number, values: h.mean(0) + 0.1 * values["mine"][:, None, None] * h[0],
+        "hyperparameters": {"mine": Numeric(low=0.1, high=1.0)},
+    },
     "stops": {"after_epoch": lambda metrics, values: metrics["train_loss"] < values["mine"]},
     "exp rounded": {"rate": lambda step, _steps, values: torch.exp(-values["mine"].double() * step).float()},
 }

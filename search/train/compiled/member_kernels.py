@@ -1,7 +1,7 @@
 """The weights of networks that share those of a slot, and the gradient of what they share (`search.train.members`).
 
-All memory is flat: ``slots x size`` of the slots and ``slots x members x size`` of the networks. Where each layer's
-parameters are is a table, int64 ``8 x layers``, whose rows are named here.
+All memory is flat: ``slots x size`` of the slots and ``slots x members x size`` of the networks. A table, int64
+``8 x linear maps``, says where the parameters of each linear map are; its rows are named here.
 """
 
 # mypy: ignore-errors
@@ -23,20 +23,20 @@ def spread(table, theta, size, networks, network_size, members):
     for which in range(len(networks) // network_size):
         slot, member = which // members, which % members
         begin, into = slot * size, which * network_size
-        for layer in range(table.shape[1]):
-            inputs, outputs = table[INPUTS, layer], table[OUTPUTS, layer]
-            r_at = begin + table[INPUT_SCALE, layer] + member * inputs
-            s_at = begin + table[OUTPUT_SCALE, layer] + member * outputs
+        for number in range(table.shape[1]):
+            inputs, outputs = table[INPUTS, number], table[OUTPUTS, number]
+            r_at = begin + table[INPUT_SCALE, number] + member * inputs
+            s_at = begin + table[OUTPUT_SCALE, number] + member * outputs
             s = theta[s_at : s_at + outputs]
             for i in range(inputs):
-                from_at = begin + table[WEIGHT, layer] + i * outputs
-                to_at = into + table[NETWORK_WEIGHT, layer] + i * outputs
+                from_at = begin + table[WEIGHT, number] + i * outputs
+                to_at = into + table[NETWORK_WEIGHT, number] + i * outputs
                 w, to = theta[from_at : from_at + outputs], networks[to_at : to_at + outputs]
                 r = theta[r_at + i]
                 for j in range(outputs):
                     to[j] = w[j] * r * s[j]
-            b_at = begin + table[BIAS, layer] + member * outputs
-            to_at = into + table[NETWORK_BIAS, layer]
+            b_at = begin + table[BIAS, number] + member * outputs
+            to_at = into + table[NETWORK_BIAS, number]
             networks[to_at : to_at + outputs] = theta[b_at : b_at + outputs]
 
 
@@ -47,15 +47,15 @@ def fold(table, theta, gradient, size, slopes, network_size, members):
     for which in range(len(slopes) // network_size):
         slot, member = which // members, which % members
         begin, source = slot * size, which * network_size
-        for layer in range(table.shape[1]):
-            inputs, outputs = table[INPUTS, layer], table[OUTPUTS, layer]
-            r_at = begin + table[INPUT_SCALE, layer] + member * inputs
-            s_at = begin + table[OUTPUT_SCALE, layer] + member * outputs
+        for number in range(table.shape[1]):
+            inputs, outputs = table[INPUTS, number], table[OUTPUTS, number]
+            r_at = begin + table[INPUT_SCALE, number] + member * inputs
+            s_at = begin + table[OUTPUT_SCALE, number] + member * outputs
             s, of_s = theta[s_at : s_at + outputs], gradient[s_at : s_at + outputs]
             of_s[:] = 0
             for i in range(inputs):
-                w_at = begin + table[WEIGHT, layer] + i * outputs
-                d_at = source + table[NETWORK_WEIGHT, layer] + i * outputs
+                w_at = begin + table[WEIGHT, number] + i * outputs
+                d_at = source + table[NETWORK_WEIGHT, number] + i * outputs
                 w, of_w = theta[w_at : w_at + outputs], gradient[w_at : w_at + outputs]
                 d, r = slopes[d_at : d_at + outputs], theta[r_at + i]
                 if member == 0:
@@ -66,8 +66,8 @@ def fold(table, theta, gradient, size, slopes, network_size, members):
                     of_s[j] += d[j] * w[j] * r
                     products[j] = left * w[j]
                 gradient[r_at + i] = _sum(products[:outputs])
-            b_at = begin + table[BIAS, layer] + member * outputs
-            d_at = source + table[NETWORK_BIAS, layer]
+            b_at = begin + table[BIAS, number] + member * outputs
+            d_at = source + table[NETWORK_BIAS, number]
             gradient[b_at : b_at + outputs] = slopes[d_at : d_at + outputs]
 
 

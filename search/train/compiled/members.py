@@ -19,13 +19,13 @@ class CompiledWeights:
     def __init__(self, buffers: Buffers) -> None:
         layout, plain, theta, gradient, weights, slopes = buffers
         columns = []
-        for layer in range(layout.layers):
+        for number in range(len(layout.linears)):
             own = (
-                layout.weight(layer),
-                layout.bias(layer),
-                *layout.scales(layer),
-                plain.weight(layer),
-                plain.bias(layer),
+                layout.weight(number),
+                layout.bias(number),
+                *layout.scales(number),
+                plain.weight(number),
+                plain.bias(number),
             )
             columns.append([*own[0].stored, *(field.offset for field in own)])
         self._table = np.array(columns, np.int64).T.copy()

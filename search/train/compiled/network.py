@@ -50,7 +50,7 @@ class CompiledNetwork:
         self._theta, self._gradient, self._size = flat(theta), flat(gradient), theta.shape[1]
         self._loss, self._outputs = losses.CODES[loss], outputs
         self.slots, self.dtype = len(theta), theta.dtype
-        self._width = int(self._plan[layers.OUTPUTS, -1])
+        self._width = int(self._plan[layers.OUTPUTS, layout.layers - 1])
         self._group_of = np.repeat(np.arange(len(groups)), [group.stop - group.start for group in groups])
         self._like = theta.new_empty(0)
         self._room = Room(self._plan, self._like)
@@ -59,7 +59,7 @@ class CompiledNetwork:
         )
         self._kept = np.zeros(0, self._theta.dtype)
         self._known_starts: dict[torch.Size, Places] = {}
-        self._written = np.zeros(layout.layers, bool)
+        self._written = np.zeros(len(layout.linears), bool)
         self._nothing, self._nowhere = np.zeros((2, 0), self._theta.dtype), np.zeros(0, np.int64)
         self._no_update, self._no_averages = CompiledOptimiser.none(theta), Averaging.none(self._theta)
         self._memory: list[Tensor] = []
@@ -142,7 +142,7 @@ class CompiledNetwork:
         """Return a stretch's activations ``slots x batch x outputs``, and what `backward` takes.
 
         Args:
-            first, last: the stretch: the layers from `first` to before `last`.
+            first, last: the stretch: the linear maps (`Layout`) from `first` to before `last`.
             x: the inputs, ``groups x batch x features`` (shared within a group) or ``slots x batch x features``.
             out: where the activations are written, if it is given.
         """

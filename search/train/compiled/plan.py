@@ -15,13 +15,16 @@ Places = NDArray[np.int64]
 
 
 def plan_of(layout: Layout, activation: str, gated: bool) -> Places:
-    """Return a network as kernels take it, int64 ``9 x layers`` (`layers`); `gated` if its activations have gates."""
-    plan = np.zeros((9, layout.layers), np.int64)
-    for layer in range(layout.layers):
-        weight, bias = layout.weight(layer), layout.bias(layer)
-        plan[layers.INPUTS, layer], plan[layers.OUTPUTS, layer] = weight.stored
-        plan[layers.WEIGHT, layer], plan[layers.BIAS, layer] = weight.offset, bias.offset
-        plan[layers.CODE, layer] = activations.CODES[activation if layer < layout.layers - 1 else None]
+    """Return a network as kernels take it, int64 ``9 x layers`` (`layers`); `gated` if its activations have gates.
+
+    Further branches are layers after the last one; only kernels for one layer at a time take them.
+    """
+    plan = np.zeros((9, len(layout.linears)), np.int64)
+    for number, (layer, _) in enumerate(layout.linears):
+        weight, bias = layout.weight(number), layout.bias(number)
+        plan[layers.INPUTS, number], plan[layers.OUTPUTS, number] = weight.stored
+        plan[layers.WEIGHT, number], plan[layers.BIAS, number] = weight.offset, bias.offset
+        plan[layers.CODE, number] = activations.CODES[activation if layer < layout.layers - 1 else None]
     # A gate changes h, of which the derivative of tanh takes the size.
     code = plan[layers.CODE]
     plan[layers.APART] = (code == activations.GELU) | ((code == activations.TANH) & gated)
