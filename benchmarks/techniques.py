@@ -7,7 +7,8 @@ middle of their ranges. Epochs of the plain pack and of the technique's pack alt
     python benchmarks/techniques.py [--only NAME ...] [--repeats 15] [--slots 16] [--json FILE]
 
 Prints the median ratio of neighbouring epochs, with its quartiles. It must be at most 1.5, or 2 where inputs differ
-from slot to slot or a second pass is needed. Where several networks share weights, it is that of each network.
+from slot to slot, or a second pass or further weights are needed. Where several networks share weights, it is that of
+each network.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from search.train.pack import Pack, Slot
 
 MODEL = {"hidden": "128x128", "batch_size": 128, "epochs": 100}
 HOOKS = (*ACTING, "after_epoch", "metrics")
-PER_SLOT_OR_TWICE = ("input", "input_parameters", "loss", "perturb_inputs", "perturb_weights")
+PER_SLOT_OR_TWICE = ("input", "input_parameters", "branches", "loss", "perturb_inputs", "perturb_weights")
 
 
 def study(recipe: str, **settings: Any) -> Study:

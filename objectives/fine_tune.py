@@ -12,8 +12,9 @@ only; if there are many, keep none, or all as a starting point.
 
 The data are scaled as the source's data were, regression targets too, because weights mean nothing for inputs of
 another scale. So name this technique after one that scales the data (``augmentation+fine_tune``). If the source has
-skip connections, the study needs them too (``skip+fine_tune``). A frozen layer has no weight decay either. But a
-technique that changes weights after the step, such as `max_norm`, changes frozen layers too.
+skip connections or branches, the study needs them too (``skip+fine_tune``, ``shake_shake+fine_tune``). A frozen layer
+has no weight decay either. But a technique that changes weights after the step, such as `max_norm`, changes frozen
+layers too.
 
 Shapes: weights ``slots x inputs x outputs``; factors on the learning rate ``slots x size``.
 
@@ -107,6 +108,7 @@ def check(context: StudyContext) -> None:
                     f"give --set activation={model.meta.activation}"
                 )
         _validate_skips(kept, name, model, context)
+        _validate_branches(kept, name, model, context)
         for hidden in context.possible("hidden"):
             _validate_kept_layers(kept, name, model, (data.features, *_widths(str(hidden)), data.outputs))
 
@@ -139,6 +141,30 @@ def _validate_skips(kept: int, name: str, model: Model, context: StudyContext) -
             f"{name} scales what its skip connections join, as batch_norm does, which no kept layer contains: give a "
             "network that was trained without batch_norm"
         )
+
+
+def _validate_branches(kept: int, name: str, model: Model, context: StudyContext) -> None:
+    """Refuse a source whose kept layers have branches where the study's have none, or the other way round."""
+    possible = context.possible("shake_shake") if "shake_shake" in context.techniques else [False]
+    for on in possible:
+        theirs = _branches(model)[:kept]
+        ours = [2 if on and 1 < number < len(model.meta.widths) - 1 else 1 for number in range(1, len(theirs) + 1)]
+        if theirs != ours:
+            has = "branches" if max(theirs) > 1 else "no branches"
+            raise ValueError(
+                f"{name} has {has}, so the study needs the same: "
+                + (
+                    "give shake_shake=false, or kept=1"
+                    if max(theirs) == 1
+                    else "add technique 'shake_shake' with shake_shake=true, if it trained the source"
+                )
+            )
+
+
+def _branches(model: Model) -> list[int]:
+    """Return the number of branches of each layer of a network."""
+    layers = len(model.meta.widths) - 1
+    return [*(model.meta.branches or [1] * (layers - 1)), 1]
 
 
 def _scale(model: Model) -> tuple[object, ...]:
@@ -202,9 +228,11 @@ def init(current: Tensor, _unit: Tensor, field: Field, values: Values) -> Tensor
     usable = _usable(model, values.layout.widths, values.classes)
     if field.layer >= min(usable, len(model.meta.widths) - 1):
         return current
+    # Branches and the shapes of a layer differ only if no slot keeps it, as `check` made sure.
+    if field.branch >= _branches(model)[field.layer]:
+        return current
     weight, bias = model.layer(field.layer, field.branch)
     theirs = weight.T if field.kind == "weight" else bias
-    # The shapes of a layer differ only if no slot keeps it, as `check` made sure.
     if theirs.shape != field.shape:
         return current
     keeps = values["kept"].view(-1, *(1 for _ in field.shape)) > field.layer

@@ -215,7 +215,7 @@ def _shared(a: _Entry, b: _Entry) -> Shared:
 
     parts = ["folds"] if a.study.data.folds else ["test examples"]
     if mine.layout.widths == theirs.layout.widths:
-        same = mine is theirs or with_hook("init") == [[], []]
+        same = mine is theirs or (with_hook("init") == [[], []] and mine.layout.branches == theirs.layout.branches)
         parts.append("initial weights" if same else "draws of initial weights")
     if mine.batch_size == theirs.batch_size and (mine is theirs or with_hook("rows") == [[], []]):
         parts.append("batch order")

@@ -52,6 +52,8 @@ KINDS = [
     Kind("adversarial", {"adversarial": 0.05}),
     Kind("skip+batch_norm", SKIP),
     Kind("skip+shake_drop", {**SKIP, "shake_drop": 0.3}),
+    Kind("skip+shake_shake", {**SKIP, "shake_shake": True}),
+    Kind("skip+shake_shake+batch_norm+ema", {**SKIP, "shake_shake": True, "ema": 0.6}, dataset="diabetes"),
     Kind("feature_gate", {}, dataset="diabetes"),
     Kind("snapshot", SNAPSHOTS, 3),
     Kind("snapshot+skip", {**SNAPSHOTS, **SKIP}, 3, "diabetes"),
@@ -160,7 +162,7 @@ def test_a_network_that_is_refitted_has_trained_on_both_parts(trained: tuple[Kin
     assert model.meta.val_loss is None
 
 
-SOME = [kind for kind in KINDS if kind.techniques in ("swa+batch_norm", "snapshot", "skip+shake_drop", "sam")]
+SOME = [kind for kind in KINDS if kind.techniques in ("swa+batch_norm", "snapshot", "skip+shake_shake", "sam")]
 
 
 @pytest.mark.parametrize("kind", SOME, ids=[kind.techniques for kind in SOME])
@@ -190,7 +192,8 @@ def test_of_a_cross_validation_the_first_folds_networks_are_exported(tmp_path: P
 
 def test_monte_carlo_passes_are_those_of_each_network(tmp_path: Path) -> None:
     """A pass through a snapshot ensemble is the mean of the probabilities of its networks, with the same noise."""
-    kind = Kind("snapshot+skip+shake_drop", {**SNAPSHOTS, **SKIP, "shake_drop": 0.6})
+    noise = {"shake_drop": 0.6, "shake_shake": True}
+    kind = Kind("snapshot+skip+shake_drop+shake_shake", {**SNAPSHOTS, **SKIP, **noise})
     study = kind.study(tmp_path).run(observers=[Quiet()])
     assert study.best is not None
     assert study.uncertainty(passes=3).networks

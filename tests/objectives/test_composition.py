@@ -21,8 +21,8 @@ from search.train.crew import one_thread
 from search.train.pack import Pack, Slot
 
 PAIRS = list(combinations(discover(), 2))
-RESIDUAL = {"skip", "stochastic_depth", "shake_drop"}
-"""The techniques of residual blocks; the recipes of the last two contain the first."""
+RESIDUAL = {"skip", "stochastic_depth", "shake_drop", "shake_shake"}
+"""The techniques of residual blocks; the recipes of all others contain the first."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,18 +58,19 @@ def trained(study: Study, pair: set[str]) -> list[dict[str, torch.Tensor]]:
 
 
 @pytest.fixture(scope="session")
-def model_files(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
-    """Return model files to fine-tune, of networks of the same shape on the same data, without and with skips."""
+def model_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return model files to fine-tune by recipe: without skips, with them, and with branches; otherwise alike."""
     folder = tmp_path_factory.mktemp("model")
-    files = {skips: folder / f"{skips}.safetensors" for skips in (False, True)}
-    for skips, file in files.items():
+    recipes = {"baseline": {}, "skip": {"skip": True}, "shake_shake": {"skip": True, "shake_shake": True}}
+    files = {recipe: folder / f"{recipe}.safetensors" for recipe in recipes}
+    for recipe, file in files.items():
         study = Study(
-            "skip" if skips else "baseline",
-            storage=f"sqlite:///{folder}/{skips}.db",
+            recipe,
+            storage=f"sqlite:///{folder}/{recipe}.db",
             tracking_uri=None,
             trials=1,
             device="cpu",
-            set={"epochs": 1, "hidden": "16x16", **({"skip": True} if skips else {})},
+            set={"epochs": 1, "hidden": "16x16", **recipes[recipe]},
         )
         study.run()
         study.export(file)
@@ -77,7 +78,7 @@ def model_files(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
 
 
 @pytest.mark.parametrize(("one", "other"), PAIRS, ids=["+".join(pair) for pair in PAIRS])
-def test_pairs(one: str, other: str, model_files: dict[bool, Path]) -> None:
+def test_pairs(one: str, other: str, model_files: dict[str, Path]) -> None:
     pair, skips = {one, other}, bool(RESIDUAL & {one, other})
     # Two epochs are trained, but the study has 60, because schedules and patience need a training of some length.
     settings: dict[str, object] = {"epochs": 60}
@@ -86,7 +87,12 @@ def test_pairs(one: str, other: str, model_files: dict[bool, Path]) -> None:
     if skips:
         settings["skip"] = True
     if "fine_tune" in pair:
-        settings["source"] = str(model_files[skips])
+        settings["source"] = str(model_files["baseline"])
+        if skips:
+            settings["source"] = str(model_files["skip"])
+        if "shake_shake" in pair:
+            # The source has branches, so the study may not search whether to have them.
+            settings |= {"source": str(model_files["shake_shake"]), "shake_shake": True}
     try:
         study = Study(f"{one}+{other}", tracking_uri=None, device="cpu", set=settings)
     except RequestError as error:

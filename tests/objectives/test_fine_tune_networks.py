@@ -12,20 +12,21 @@ from torch import Tensor
 
 from search import RequestError, Study
 from search.train.model_file import Meta, Model, save
-from search.train.model_parts import Member
+from search.train.model_parts import Member, linear_names
 from search.train.pack import Pack, Slot
 
 WIDTHS = (13, 16, 16, 3)
 CLASSES = ("class_0", "class_1", "class_2")
 
 
-def source(folder: Path, residual: tuple[int, ...] = (), factor: float = 1.0) -> Model:
+def source(folder: Path, residual: tuple[int, ...] = (), factor: float = 1.0, branches: tuple[int, ...] = ()) -> Model:
     """Write a model of random weights, and return it."""
     generator = torch.Generator().manual_seed(0)
     tensors: dict[str, Tensor] = {"inputs.shift": torch.zeros(13), "inputs.scale": torch.ones(13)}
     for layer, (inputs, outputs) in enumerate(pairwise(WIDTHS)):
-        tensors[f"{2 * layer}.weight"] = torch.randn(outputs, inputs, generator=generator) / inputs**0.5
-        tensors[f"{2 * layer}.bias"] = torch.randn(outputs, generator=generator) / 10
+        for name in linear_names(layer, branches):
+            tensors[f"{name}.weight"] = torch.randn(outputs, inputs, generator=generator) / inputs**0.5
+            tensors[f"{name}.bias"] = torch.randn(outputs, generator=generator) / 10
     for number in (1, 2) if residual else ():
         tensors[f"{2 * number - 1}.factor"] = torch.full((16,), factor)
         tensors[f"{2 * number - 1}.shift"] = torch.zeros(16)
@@ -36,6 +37,7 @@ def source(folder: Path, residual: tuple[int, ...] = (), factor: float = 1.0) ->
         classes=CLASSES,
         dataset="wine",
         residual=residual,
+        branches=branches,
     )
     model = Model(meta, tensors)
     save(folder / "model.safetensors", model)
@@ -47,10 +49,19 @@ def study(folder: Path, recipe: str = "fine_tune", **values: Any) -> Study:
     return Study(recipe, dataset="wine", tracking_uri=None, device="cpu", set=fixed | {"layer_lr_ratio": 0.5})
 
 
-@pytest.mark.parametrize(("residual", "recipe"), [((), "fine_tune"), ((2,), "skip+fine_tune")])
-def test_it_starts_as_the_source_predicts(residual: tuple[int, ...], recipe: str, tmp_path: Path) -> None:
-    model = source(tmp_path, residual)
-    made = study(tmp_path, recipe, **({"skip": True} if residual else {}))
+@pytest.mark.parametrize(
+    ("residual", "branches", "recipe", "on"),
+    [
+        ((), (), "fine_tune", {}),
+        ((2,), (), "skip+fine_tune", {"skip": True}),
+        ((2,), (1, 2), "shake_shake+fine_tune", {"skip": True, "shake_shake": True}),
+    ],
+)
+def test_it_starts_as_the_source_predicts(
+    residual: tuple[int, ...], branches: tuple[int, ...], recipe: str, on: dict[str, bool], tmp_path: Path
+) -> None:
+    model = source(tmp_path, residual, branches=branches)
+    made = study(tmp_path, recipe, **on)
     assert made.data.classes == CLASSES
     values = made.space.complete({"lr": 1e-3})
     assert values is not None
@@ -70,6 +81,21 @@ def test_skip_connections_are_those_of_the_source(tmp_path: Path) -> None:
     source(tmp_path, (2,), factor=2.0)
     with pytest.raises(RequestError, match=r"scales what its skip connections join, as batch_norm does"):
         study(tmp_path, "skip+fine_tune", skip=True)
+
+
+def test_branches_are_those_of_the_source(tmp_path: Path) -> None:
+    source(tmp_path, (2,), branches=(1, 2))
+    with pytest.raises(RequestError, match=r"has branches, so the study needs the same: add technique 'shake_shake'"):
+        study(tmp_path, "skip+fine_tune", skip=True)
+    source(tmp_path, (2,))
+    both = {"skip": True, "shake_shake": True}
+    with pytest.raises(RequestError, match=r"has no branches, so the study needs the same: give shake_shake=false"):
+        study(tmp_path, "shake_shake+fine_tune", **both)
+    made = study(tmp_path, "shake_shake+fine_tune", **both, kept=1)  # no kept layer has branches
+    values = made.space.complete({"lr": 1e-3})
+    assert values is not None
+    assert made.program(values).layout.branches == (1, 2)
+    assert Pack(made.program(values), made.batches, [Slot(0, 0, made.numeric(values))]).state["theta"].isfinite().all()
 
 
 def test_networks_that_predict_together_are_no_source(tmp_path: Path) -> None:

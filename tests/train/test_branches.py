@@ -82,9 +82,11 @@ def plain(values: Mapping[str, float], draws: Draws) -> dict[str, Any]:
     }
 
 
-def in_every_form(data: Data, techniques: Sequence[Technique], slots: Any = SLOTS, **options: Any) -> TrainedPack:
+def in_every_form(
+    data: Data, techniques: Sequence[Technique], slots: Any = SLOTS, *, hidden: str = "12x20", **options: Any
+) -> TrainedPack:
     """Train slots in float64 with compiled kernels, and check that torch agrees; return the former."""
-    pack = make_pack(data, slots, techniques=techniques, dtype=torch.float64, hidden="12x20", **options)
+    pack = make_pack(data, slots, techniques=techniques, dtype=torch.float64, hidden=hidden, **options)
     in_torch = train_pack(with_engine(pack, "torch"))
     trained = train_pack(pack)
     assert close(trained.pack.state["theta"], in_torch.pack.state["theta"], 1e-9)
@@ -108,6 +110,14 @@ def test_branches_of_every_layer_are_those_of_plain_torch(technique: Technique, 
             return [Dropout(f"layer {number}", 0.3, draws)]
 
         agree(trained, slot, *train(data, modules=modules, **plain(values, draws)))
+
+
+@needs_kernels
+def test_the_loops_of_shake_shake_are_its_hook(make_data: MakeData) -> None:
+    known, on = discover(), {"skip": True, "shake_shake": True}
+    techniques = [known[name] for name in ("skip", "shake_shake")]
+    slots = [adam(2e-3), adam(1e-2)]
+    in_every_form(make_data(100, 13, 3), techniques, slots, hidden="12x12x12", replicates=(0, 4), **on)
 
 
 @needs_kernels

@@ -142,7 +142,8 @@ def test_a_figure_of_one_input(folder: Path, capsys: pytest.CaptureFixture[str])
         (["dropout", "--study-name", "dropout-digit"], "'dropout-digit': did you mean 'dropout-digits'?"),
         (
             ["l2-wine"],
-            "passes need dropout or input_dropout or shake_drop or stochastic_depth in use: trial 0 of study 'l2-wine'",
+            "passes need dropout or input_dropout or shake_drop or shake_shake or stochastic_depth in use: trial 0 of"
+            " study 'l2-wine'",
         ),
         (["dropout", "--dataset", "wine"], "in use: trial 0 of study 'dropout-wine' has none"),
     ],
