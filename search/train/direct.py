@@ -49,7 +49,7 @@ class DirectGradient:
         mixings: what becomes of the branches of hidden layers, by the layer's number.
 
     Attributes:
-        gates_only: whether all changes are gates, nothing is added to activations, and no layer has branches.
+        gates_only: whether all changes are gates, and no layer has branches.
         draws: whether there are any changes.
     """
 
@@ -64,7 +64,7 @@ class DirectGradient:
         self._network, self._layers, self._changes, self._joined = network, layers, changes, frozenset(joined)
         self._mixings = mixings
         self.draws = bool(changes)
-        self.gates_only = not joined and not mixings and all(change.technique.loops is None for change in changes)
+        self.gates_only = not mixings and all(change.technique.loops is None for change in changes)
         self._trains_inputs = any(change.technique.input_parameters is not None for change in changes)
         self._rooms: dict[str, Tensor] = {}
 

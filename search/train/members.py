@@ -132,6 +132,7 @@ class MemberProducts:
     Attributes:
         slots: the number of slots.
         dtype: the type of activations.
+        joins: whether stretches of several layers add what `Technique.residual` says.
         whole: what measures the slots; its layers are not used.
     """
 
@@ -151,7 +152,7 @@ class MemberProducts:
             from search.train.compiled.members import CompiledWeights  # it takes numba
 
             self._weights = CompiledWeights(buffers)
-        self.dtype = self._each.dtype
+        self.dtype, self.joins = self._each.dtype, self._each.joins
 
     def begin(self) -> None:
         """Begin a step: use the present weights, and overwrite the old gradient in the first backward pass."""

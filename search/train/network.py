@@ -38,9 +38,11 @@ class Products(Protocol):
     Attributes:
         slots: the number of slots.
         dtype: the type of activations.
+        joins: whether stretches of several layers add what `Technique.residual` says to activations.
     """
 
     slots: int
+    joins: bool
     dtype: torch.dtype
 
     def begin(self) -> None: ...
@@ -116,7 +118,7 @@ class Network:
         self._joined, self._mixings = frozenset(joined), mixings
         self._dtype, self._changes, self._expand = like.dtype, tuple(changes), expand
         self._stretches = [(0, layers)]
-        if changes or joined or mixings:
+        if changes or mixings or (joined and not products.joins):
             self._stretches = [(layer, layer + 1) for layer in range(layers)]
         self._first: tuple[Tensor, list[Tensor]] | None = None
         # Autograd records a function only if one of its inputs needs a gradient; the data do not.
@@ -206,7 +208,7 @@ def products_of(
         from search.train.compiled.network import CompiledNetwork  # it takes numba
 
         gated = any(technique.gate is not None for technique in program.techniques)
-        return CompiledNetwork(*given, gated)
+        return CompiledNetwork(*given, gated, program.joined)
 
     products = make if program.layout.members == 1 else partial(MemberProducts, make)
     return products(program.layout, theta, gradient, groups)

@@ -28,7 +28,10 @@ class TorchProducts:
     Attributes:
         slots: the number of slots.
         dtype: the type of activations.
+        joins: that stretches of several layers add nothing to activations (`Technique.residual`).
     """
+
+    joins = False
 
     def __init__(
         self,

@@ -41,6 +41,7 @@ class Case:
         sizes: the number of slots of each group.
         rows: the rows of the minibatch.
         per_slot: whether each slot has inputs of its own.
+        joined: the numbers of the hidden layers to whose activations what entered them is added.
     """
 
     widths: tuple[int, ...] = (13, 12, 20, 3)
@@ -50,6 +51,7 @@ class Case:
     rows: int = 37
     per_slot: bool = False
     gated: bool = False
+    joined: Sequence[int] = ()
     dtype: torch.dtype = torch.float64
 
     def __post_init__(self) -> None:
@@ -82,7 +84,9 @@ class Case:
         given = self.layout, self.activation, LOSSES[self.loss], self.widths[-1]
         theta = self.theta[slots].clone()
         groups = self.groups if len(theta) == self.slots else [slice(0, len(theta))]
-        return CompiledNetwork(*given, theta, self.gradient if gradient is None else gradient, groups, self.gated)
+        return CompiledNetwork(
+            *given, theta, self.gradient if gradient is None else gradient, groups, self.gated, self.joined
+        )
 
     def learned(self, gates: Gates | None = None) -> tuple[Tensor, Tensor]:
         """Return every slot's gradient and sum of losses by `learn`."""
@@ -98,14 +102,18 @@ class Case:
             group = int(self.group_of[slot])
             leaf = self.theta[slot : slot + 1].clone().requires_grad_()
             h = self.x[slot if self.per_slot else group][:, : self.widths[0]]
+            if between is not None:
+                h = between(slot, 0, h)
             for layer in range(self.layout.layers):
-                if between is not None:
-                    h = between(slot, layer, h)
                 weight, bias = self.layout.weight(layer), self.layout.bias(layer)
                 w, b = (self.layout.view(leaf, field)[field.inner][0] for field in (weight, bias))
-                h = h @ w + b
+                entered, h = h, h @ w + b
                 if layer < self.layout.layers - 1:
                     h = ACTIVATIONS[self.activation](h)
+                    if between is not None:
+                        h = between(slot, layer + 1, h)
+                if layer + 1 in self.joined:
+                    h = h + entered
             loss = _MEAN[self.loss](h, self.y[group][:, : self.widths[-1]])
             loss.backward()  # type: ignore[no-untyped-call]
             assert leaf.grad is not None

@@ -5,7 +5,7 @@
 ``dW_l = x_l^T d_l``,  ``db_l = sum of the rows of d_l``,  ``d_{l-1} = d_l W_l^T * a'(z_{l-1})``.
 
 All memory is flat: an array and the place of a slot's or block's first number in it. A network is a `plan`, int64
-``9 x layers``; its rows are named here.
+``10 x layers``; its rows are named here.
 """
 
 # mypy: ignore-errors
@@ -17,10 +17,10 @@ from search.train.compiled.activations import GELU, activate, differentiate
 from search.train.compiled.products import multiply
 from search.train.compiled.toolchain import kernel
 
-INPUTS, OUTPUTS, WEIGHT, BIAS, CODE, APART, KEPT, DELTA, TURNED = range(9)
+INPUTS, OUTPUTS, WEIGHT, BIAS, CODE, APART, KEPT, DELTA, TURNED, JOINED = range(10)
 """The rows of a plan: padded widths; places in a slot's parameters; the activation; whether what its derivative takes
-has room apart from h; and what the layers before it take of `kept` and `delta` for each row of the minibatch, and of
-`turned`."""
+has room apart from h; what the layers before it take of `kept` and `delta` for each row of the minibatch, and of
+`turned`; and whether what enters the layer is added to its h, if a layer before it is computed with it."""
 
 
 @kernel
@@ -59,6 +59,10 @@ def forward(
             h[:] = z
         if layer + 1 < len(gates) and gates[layer + 1] >= 0:
             gate(h, noise, gates[layer + 1] + row * outputs, least[layer + 1], scale[layer + 1])
+        if plan[JOINED, layer] and layer > first:
+            entered = source[a_at : a_at + count]
+            for i in range(count):
+                h[i] += entered[i]
         source, source_at = kept, h_at
 
 
@@ -95,17 +99,23 @@ def deltas(
         d_at = delta_at + stride * (plan[DELTA, layer] - plan[DELTA, first]) + row * outputs
         count = rows * outputs
         d = delta[d_at : d_at + count]
+        joined = plan[JOINED, layer] and layer > first
+        if layer > first:
+            before = delta_at + stride * (plan[DELTA, layer - 1] - plan[DELTA, first]) + row * inputs
+            if joined:
+                # What entered the layer was added to its h, so it has the same gradient besides that through the layer.
+                delta[before : before + count] = d
         if layer + 1 < len(gates) and gates[layer + 1] >= 0:
             gate(d, noise, gates[layer + 1] + row * outputs, least[layer + 1], scale[layer + 1])
         if code != 0:
             z_at = _z_at(plan, first, layer, kept_at, stride, row)
             differentiate(code, d, kept[z_at : z_at + count])
         if layer > first:
-            before = delta_at + stride * (plan[DELTA, layer - 1] - plan[DELTA, first]) + row * inputs
             w_at = turned_at + plan[TURNED, layer] - plan[TURNED, first + 1]
+            s, s_at, s_row = (delta, before, inputs) if joined else (zeros, 0, 0)
             multiply(
-                rows, inputs, outputs, delta, d_at, outputs, 1, turned, w_at, inputs, delta, before, inputs, zeros, 0,
-                0, panel,
+                rows, inputs, outputs, delta, d_at, outputs, 1, turned, w_at, inputs, delta, before, inputs, s, s_at,
+                s_row, panel,
             )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import torch
@@ -33,7 +33,14 @@ class CompiledNetwork:
         gradient: a buffer of the same shape for their gradient.
         groups: the slots that share a minibatch, as consecutive slices.
         gated: whether `learn` is given gates.
+        joined: the numbers of the hidden layers, from 2, to whose activations what entered them is added, in stretches
+            of several layers.
+
+    Attributes:
+        joins: that stretches of several layers add it.
     """
+
+    joins = True
 
     def __init__(
         self,
@@ -45,8 +52,9 @@ class CompiledNetwork:
         gradient: Tensor,
         groups: Sequence[slice],
         gated: bool = False,
+        joined: Collection[int] = (),
     ) -> None:
-        self._plan = plan_of(layout, activation, gated)
+        self._plan = plan_of(layout, activation, gated, joined)
         self._theta, self._gradient, self._size = flat(theta), flat(gradient), theta.shape[1]
         self._loss, self._outputs = losses.CODES[loss], outputs
         self.slots, self.dtype = len(theta), theta.dtype

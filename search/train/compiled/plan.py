@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -14,20 +15,29 @@ from search.train.compiled.optimisers import Array
 Places = NDArray[np.int64]
 
 
-def plan_of(layout: Layout, activation: str, gated: bool) -> Places:
-    """Return a network as kernels take it, int64 ``9 x layers`` (`layers`); `gated` if its activations have gates.
+def plan_of(layout: Layout, activation: str, gated: bool, joined: Collection[int] = ()) -> Places:
+    """Return a network as kernels take it, int64 ``10 x layers`` (`layers`).
 
     Further branches are layers after the last one; only kernels for one layer at a time take them.
+
+    Args:
+        layout: the place of each parameter.
+        activation: the name of the function after every layer but the last.
+        gated: whether its activations have gates.
+        joined: the numbers of the hidden layers, from 2, to whose activations what entered them is added.
     """
-    plan = np.zeros((9, len(layout.linears)), np.int64)
+    plan = np.zeros((10, len(layout.linears)), np.int64)
     for number, (layer, _) in enumerate(layout.linears):
         weight, bias = layout.weight(number), layout.bias(number)
         plan[layers.INPUTS, number], plan[layers.OUTPUTS, number] = weight.stored
         plan[layers.WEIGHT, number], plan[layers.BIAS, number] = weight.offset, bias.offset
         plan[layers.CODE, number] = activations.CODES[activation if layer < layout.layers - 1 else None]
-    # A gate changes h, of which the derivative of tanh takes the size.
+    for number in joined:
+        plan[layers.JOINED, number - 1] = 1
+    # A gate changes h, of which the derivative of tanh takes the size; what is added to h changes its sign, too.
     code = plan[layers.CODE]
-    plan[layers.APART] = (code == activations.GELU) | ((code == activations.TANH) & gated)
+    apart = (code == activations.GELU) | ((code == activations.TANH) & gated) | (plan[layers.JOINED] == 1)
+    plan[layers.APART] = apart
     kept = plan[layers.OUTPUTS] * (1 + plan[layers.APART])
     for name, each in (
         (layers.KEPT, kept),

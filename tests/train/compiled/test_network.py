@@ -28,6 +28,16 @@ def test_learn_is_autograd(activation: str, loss: str, hidden: tuple[int, ...]) 
         assert torch.allclose(total, expected_total, rtol=1e-12, atol=0)
 
 
+@pytest.mark.parametrize("joined", [(2,), (3,), (2, 3)])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_what_enters_a_layer_is_added_to_its_activations(activation: str, joined: tuple[int, ...]) -> None:
+    case = Case((13, 20, 20, 20, 3), activation, rows=BLOCK + 5, joined=joined)
+    gradient, total = case.learned()
+    expected, expected_total = case.expected()
+    assert close(gradient, expected)
+    assert torch.allclose(total, expected_total, rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("rows", [1, 2, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 44])
 def test_any_number_of_rows(rows: int) -> None:
     case = Case((19, 24, 40, 11), "gelu", rows=rows)
@@ -61,8 +71,11 @@ def gates(case: Case, numbers: list[int]) -> tuple[dict[int, Tensor], Tensor, Te
 
 @pytest.mark.parametrize("numbers", [[0], [1], [2], [0, 2], [1, 2], [0, 1, 2]])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gates_are_products_with_masks(activation: str, numbers: list[int]) -> None:
-    case = Case((13, 12, 20, 3), activation, gated=True, sizes=(2, 3), rows=BLOCK + 9)
+@pytest.mark.parametrize(("hidden", "joined"), [((12, 20), ()), ((20, 20), (2,))])
+def test_gates_are_products_with_masks(
+    hidden: tuple[int, ...], joined: tuple[int, ...], activation: str, numbers: list[int]
+) -> None:
+    case = Case((13, *hidden, 3), activation, gated=True, sizes=(2, 3), rows=BLOCK + 9, joined=joined)
     draws, least, scale = gates(case, numbers)
 
     def masked(slot: int, number: int, h: Tensor) -> Tensor:
