@@ -40,6 +40,9 @@ class _MLPSearch(BaseEstimator):
         ensemble: the number of choices for an ensemble of the best networks; 1 for a single network.
         timeout: the seconds after which the search stops.
         set, space: hyperparameters to fix, and ranges to search, as for `search.Study`.
+        one_of: groups of techniques of which each trial uses one: ``{"augment": ["none", "mixup", "cutmix"]}``.
+        enqueue: hyperparameters of the first trials, before all that the sampler draws: ``[{"l2": 1e-3}]``.
+        constraints: what a trial must meet to be chosen, such as ``["parameters < 100000"]``.
         sampler, pruner: those of Optuna or of this package by name; by default the recipe's.
         device: "auto", "cpu" or "cuda".
         random_state: the seed of the split, the search and the training.
@@ -47,9 +50,10 @@ class _MLPSearch(BaseEstimator):
         verbose: 0 for no output, 1 for notes and progress.
 
     Attributes:
-        best_params_: the hyperparameters of the chosen trial.
+        best_params_: the hyperparameters of the chosen trial, the best of those that meet all constraints.
         best_score_: its value of the objective; as in scikit-learn, larger is better, so a loss is negative.
-        cv_results_: a dict of arrays with a row for each trial, as in scikit-learn's searches.
+        cv_results_: a dict of arrays with a row for each trial, as in scikit-learn's searches. With constraints,
+            ``violates`` names those that a trial does not meet.
         model_: the trained network, or ensemble, with its preprocessing.
         notes_: what was decided about the data.
         n_features_in_, feature_names_in_: the columns of X.
@@ -72,6 +76,9 @@ class _MLPSearch(BaseEstimator):
         timeout: float | None = None,
         set: Mapping[str, Any] | None = None,
         space: Mapping[str, Any] | None = None,
+        one_of: Mapping[str, Sequence[str]] | None = None,
+        enqueue: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        constraints: str | Sequence[str] | None = None,
         sampler: str | None = None,
         pruner: str | Mapping[str, Any] | None = None,
         device: str = "auto",
@@ -91,6 +98,9 @@ class _MLPSearch(BaseEstimator):
         self.timeout = timeout
         self.set = set
         self.space = space
+        self.one_of = one_of
+        self.enqueue = enqueue
+        self.constraints = constraints
         self.sampler = sampler
         self.pruner = pruner
         self.device = device

@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 
 from search.record import summary
 from search.record.curves import CURVES, Curves
+from search.record.feasible import violated
 from search.record.own import own_trials
 from search.study.study import BaseStudy
 
@@ -21,8 +22,8 @@ class Results:
     """The results of a search; a score is the first objective, or minus it where less is better.
 
     Attributes:
-        table: a column of values for each key, as in `sklearn.model_selection.GridSearchCV.cv_results_`, and `state`.
-            A trial that was pruned has no scores.
+        table: a column of values for each key, as in `sklearn.model_selection.GridSearchCV.cv_results_`, and `state`;
+            with constraints, `violates` too. A trial that was pruned has no scores.
         best: the index of the best trial in it.
     """
 
@@ -42,6 +43,8 @@ def of(study: BaseStudy) -> Results:
         table[f"param_{name}"] = np.ma.MaskedArray(values, mask=[name not in trial.params for trial in trials])
     table["params"] = [dict(trial.params) for trial in trials]
     table["state"] = np.array([trial.state.name.lower() for trial in trials])
+    if study.recipe.constraints:
+        table["violates"] = np.array([", ".join(violated(trial)) for trial in trials], dtype=object)
     assert study.best is not None
     return Results(table, [trial.number for trial in trials].index(study.best.number))
 

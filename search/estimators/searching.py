@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from optuna.trial import TrialState
 
 from search.cli.values import parse_range
 from search.data.memory import MEMORY, Memory
@@ -19,6 +20,8 @@ from search.export import ensemble as selection
 from search.export.refit import refit, validate_refit
 from search.predict.conformal import with_scores
 from search.recipe import Recipe
+from search.record.feasible import described, violated
+from search.record.own import own_trials
 from search.study import identity
 from search.study.model import ensemble_of, model_of, own_data
 from search.study.progress import Log
@@ -69,15 +72,24 @@ def search(params: Mapping[str, Any], given: Memory, data: Mapping[str, Any], se
         try:
             run_study(study, options=RunOptions(timeout=params["timeout"]), observers=[] if quiet else None)
             if study.best is None:
-                raise RequestError(
-                    f"no trial of {recipe.name} was completed, so nothing can predict: give a longer timeout, or a"
-                    " narrower space if all trials diverged"
-                )
+                raise RequestError(_without_best(study))
             model = trained(study, params["ensemble"], (lambda _: None) if quiet else None, again=params["refit"])
             return Found(model, results.of(study), dict(study.best.params), study.notes())
         finally:
             if study.backend is not None:
                 study.backend.engine.dispose()
+
+
+def _without_best(study: BaseStudy) -> str:
+    """Say why no trial can predict."""
+    complete = own_trials(study.optuna_study, [TrialState.COMPLETE])
+    if not complete:
+        return (
+            f"no trial of {study.recipe.name} was completed, so nothing can predict: give a longer timeout, or a"
+            " narrower space if all trials diverged"
+        )
+    which = "; ".join(described([(trial.number, violated(trial)) for trial in complete]))
+    return f"no trial of {study.recipe.name} meets all constraints: give more trials, or relax one ({which})"
 
 
 def recipe_of(params: Mapping[str, Any], data: Mapping[str, Any], seed: int) -> Recipe:
@@ -105,6 +117,13 @@ def recipe_of(params: Mapping[str, Any], data: Mapping[str, Any], seed: int) -> 
         changes["space"] = {name: _range(name, one) for name, one in params["space"].items()}
     if params["objective"] is not None:
         changes["objective"] = [params["objective"]] if isinstance(params["objective"], str) else params["objective"]
+    if params["one_of"]:
+        changes["one_of"] = params["one_of"]
+    if params["enqueue"]:
+        listed = [params["enqueue"]] if isinstance(params["enqueue"], Mapping) else params["enqueue"]
+        changes["enqueue"] = [{name: _plain(value) for name, value in one.items()} for one in listed]
+    if params["constraints"]:
+        changes["constraints"] = params["constraints"]
     if params["sampler"] is not None:
         changes["sampler"] = params["sampler"]
     if params["pruner"] is not None:

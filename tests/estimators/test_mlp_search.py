@@ -145,6 +145,45 @@ def test_a_space_may_be_words_values_or_tables() -> None:
     assert 1e-4 <= params["l2"] <= 1e-3
 
 
+def test_each_trial_uses_one_technique_of_a_group() -> None:
+    arguments = {**SMALL, "epochs": 2, "trials": 12, "sampler": "random", "pruner": "none"}
+    group = {"augment": ("none", "mixup", "cutmix")}
+    fitted = MLPSearchClassifier(["mixup", "cutmix"], one_of=group, **arguments).fit(X, Y)
+    assert set(fitted.cv_results_["param_augment"]) == {"none", "mixup", "cutmix"}
+    for params in fitted.cv_results_["params"]:
+        used = params["augment"]
+        assert {name for name in ("mixup", "cutmix") if name in params} == ({used} - {"none"})
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_enqueued_trials_come_first(several: bool) -> None:
+    first = {"l2": np.float32(0.25), "hidden": np.int64(8)}
+    listed = [first, {"l2": 1e-3, "hidden": 16}] if several else first
+    arguments = {**SMALL, "hidden": None, "trials": 3, "pruner": "none", "set": {"lr": 0.01, "batch_size": 32}}
+    space = {"l2": "1e-4:1.0:log", "hidden": ["8", "16"]}
+    params = MLPSearchClassifier(enqueue=listed, space=space, **arguments).fit(X, Y).cv_results_["params"]
+    assert params[0] == {"l2": 0.25, "hidden": "8"}
+    assert (params[1] == {"l2": 1e-3, "hidden": "16"}) == several
+    assert len(params) == 3
+
+
+def test_the_best_trial_meets_the_constraints() -> None:
+    arguments = {**SMALL, "hidden": None, "trials": 4, "sampler": "grid", "pruner": "none", "set": {"lr": 0.01}}
+    arguments |= {"recipe": "baseline", "space": {"hidden": ["0", "4", "32", "64"]}}
+    free = MLPSearchClassifier(**arguments).fit(X, Y)
+    assert "violates" not in free.cv_results_
+    bound = MLPSearchClassifier(constraints="parameters < 100", **arguments).fit(X, Y)
+    table = pd.DataFrame(bound.cv_results_)
+    # Four inputs and three classes.
+    sizes = {"0": 4 * 3 + 3, "4": 4 * 5 + 5 * 3 - 1, "32": 32 * 5 + 33 * 3, "64": 64 * 5 + 65 * 3}
+    for hidden, violates in zip(table["param_hidden"], table["violates"], strict=True):
+        assert bool(violates) == (sizes[hidden] >= 100)
+    small = table[table["violates"] == ""]
+    assert bound.best_score_ == small["mean_test_score"].max()
+    assert bound.best_params_["hidden"] in ("0", "4")
+    assert bound.predict(X).shape == Y.shape
+
+
 def test_the_trials_are_a_table_as_those_of_a_grid_search(tmp_path: Path) -> None:
     arguments = {**SMALL, "trials": 4, "folds": 3, "storage": f"sqlite:///{tmp_path}/optuna.db"}
     fitted = MLPSearchClassifier(objective="val_accuracy", **arguments).fit(X, Y)
@@ -280,6 +319,14 @@ def test_a_generator_is_drawn_from_and_a_number_is_the_seed() -> None:
         ({"folds": 1}, "folds must be 0 .* or at least 2, got 1"),
         ({"ensemble": 0}, "ensemble must be >= 1, got 0"),
         ({"sampler": "bayes"}, "sampler"),
+        ({"one_of": {"augment": ["none", "mixup"]}}, "unknown technique in one_of.augment 'mixup'"),
+        ({"enqueue": [{"l3": 1.0}]}, "l3"),
+        ({"enqueue": {"l2": 1.0}, "sampler": "grid"}, "enqueue takes a sampler that draws"),
+        ({"constraints": "speed < 3"}, "speed"),
+        (
+            {"constraints": ["parameters < 2"]},
+            r"no trial of l2 meets all constraints: .*\(parameters < 2 is violated",
+        ),
         ({"timeout": 1e-9, "epochs": 2000}, "no trial of l2 was completed"),
     ],
 )
