@@ -27,7 +27,6 @@ from search.study.progress import Log
 from search.technique import Value
 from search.train import streams
 from search.train.crew import one_thread
-from search.train.program import SCALE
 from search.tryout.tryout import Tried, try_outside
 
 if TYPE_CHECKING:
@@ -132,7 +131,7 @@ def check(study: BaseStudy, log: Log | None = None) -> Check:
     """
     tried = try_outside(study)
     values = least_regularised(study.space)
-    data, seed = study.data.scaled(values.get(SCALE)), study.recipe.seed
+    data, seed = study.program(values).own(study.data), study.recipe.seed
     order = streams.permutation(streams.key(seed, 0, "order", 0), len(data.x_train))
     rows = order[: max(2, min(int(values["batch_size"]), MOST_ROWS))]
     x, y = data.x_train[rows], data.y_train[rows]

@@ -21,7 +21,7 @@ from search.study.progress import Log
 from search.technique import Numeric, Value
 from search.technique.technique import ACTING
 from search.train.overfit import Attempt, OneBatch, overfit
-from search.train.program import SCALE, Program, hidden_widths
+from search.train.program import Program, hidden_widths
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -93,7 +93,7 @@ class Subject:
         self._numeric = study.space.numeric(values)
         # Schedules count epochs, so the check has the study's epochs, with fewer or more steps each.
         self.epochs = min(int(values["epochs"]), STEPS)
-        self._batch = OneBatch(study.data.scaled(values.get(SCALE)), x, y, study.device, round(STEPS / self.epochs))
+        self._batch = OneBatch(study.program(values).own(study.data), x, y, study.device, round(STEPS / self.epochs))
         self._structure = study.space.structure(values) | {"batch_size": len(x), "epochs": self.epochs}
         self.rates = learning_rates(study.space, self._numeric["lr"])
         # A fixed learning rate is waited for, even if another one fits the batch in fewer steps.

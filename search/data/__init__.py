@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from search.data.columns import Preprocessor
     from search.data.dataset import Data
     from search.data.features import Feature
+    from search.data.piecewise import PiecewiseLinear
     from search.data.scaling import Scaling
 
 _CATALOGUE = ("DATASETS", "dataset_name", "is_path", "load", "load_folds", "resolve_dataset", "resolve_paths")
 _HOMES = dict.fromkeys(_CATALOGUE, "search.data.catalogue") | {
     "Data": "search.data.dataset",
     "Feature": "search.data.features",
+    "PiecewiseLinear": "search.data.piecewise",
     "Preprocessor": "search.data.columns",
     "Scaling": "search.data.scaling",
 }
@@ -31,6 +33,7 @@ __all__ = [
     "DATASETS",
     "Data",
     "Feature",
+    "PiecewiseLinear",
     "Preprocessor",
     "Scaling",
     "dataset_name",

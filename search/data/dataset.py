@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from torch import Tensor
 
 from search.data.columns import Preprocessor
 from search.data.features import Feature, Task
+from search.data.piecewise import PiecewiseLinear
 from search.data.scaling import Scaling
 from search.errors import counted
 from search.show import html
@@ -76,6 +77,17 @@ class Data:
     def scaled(self, scale: object) -> Data:
         """Return the data in the scale that a trial chose; these data if all trials have one scale."""
         return self.scales.get(str(scale), self)
+
+    @property
+    def encoding(self) -> PiecewiseLinear | None:
+        """The encoding of the inputs, if they are encoded."""
+        return self.inputs.encoding
+
+    def encoded(self, encoding: PiecewiseLinear) -> Data:
+        """Return the data of this fold and scale with encoded inputs."""
+        x_train, x_val, x_test = map(encoding.apply, (self.x_train, self.x_val, self.x_test))
+        inputs = replace(self.inputs, encoding=encoding)
+        return replace(self, x_train=x_train, x_val=x_val, x_test=x_test, inputs=inputs, folds=(), scales={})
 
     @property
     def columns(self) -> tuple[Feature, ...]:

@@ -2,6 +2,8 @@
 
     x = (raw - shift) / scale, and then a nonlinear map for some scalings (`search.data.nonlinear`)
 
+A piecewise-linear encoding (`search.data.piecewise`) may follow, which a trial chooses.
+
 Sums are exact and rounded once (`math.fsum`, or integer counts for pixels), so they do not depend on the order in which
 a machine adds. The same file gives the same float32 numbers, and so the same fingerprint, on every CPU.
 """
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor
 
 from search.data.nonlinear import Nonlinear, NormalScores, SmoothClip
+from search.data.piecewise import PiecewiseLinear
 from search.errors import unknown
 
 SCALES = ("standard", "unit", "robust", "quantile", "none")
@@ -28,38 +31,43 @@ _LEAST_SPREAD = torch.finfo(torch.float32).tiny
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """An affine map for each feature, which a nonlinear one may follow.
+    """An affine map for each feature, which a nonlinear one and an encoding may follow.
 
     Attributes:
         shift: the number that is subtracted, ``(features,)`` float32, in the units of the raw data.
         scale: the number that is divided by, ``(features,)`` float32, in the same units, never 0. It is infinite for a
             feature that is always 0.
         nonlinear: the nonlinear map; None for an affine scaling.
+        encoding: the piecewise-linear encoding, which has more features; None for none.
     """
 
     shift: Tensor
     scale: Tensor
     nonlinear: Nonlinear | None = None
+    encoding: PiecewiseLinear | None = None
 
     def apply(self, raw: Tensor) -> Tensor:
         """Return the scaled features of raw ``rows x features``, float32 or uint8; an affine map makes one copy."""
         x = (raw - self.shift).div_(self.scale)
-        return x if self.nonlinear is None else self.nonlinear.apply(x)
+        x = x if self.nonlinear is None else self.nonlinear.apply(x)
+        return x if self.encoding is None else self.encoding.apply(x)
 
     def invert(self, scaled: Tensor) -> Tensor:
         """Return what `apply` scales to this, up to rounding; a nonlinear map loses how far off an outlier is."""
-        x = scaled if self.nonlinear is None else self.nonlinear.invert(scaled)
+        x = scaled if self.encoding is None else self.encoding.invert(scaled)
+        x = x if self.nonlinear is None else self.nonlinear.invert(x)
         return (x * self.scale.masked_fill(self.scale.isinf(), 0.0)).add_(self.shift)
 
     @property
     def tensors(self) -> dict[str, Tensor]:
         """The numbers of the map by the names that they have in a model file, after ``inputs.`` or ``targets.``."""
-        return {"shift": self.shift, "scale": self.scale, **(self.nonlinear.tensors if self.nonlinear else {})}
+        maps = [one.tensors for one in (self.nonlinear, self.encoding) if one is not None]
+        return {"shift": self.shift, "scale": self.scale} | {name: one for each in maps for name, one in each.items()}
 
     def equals(self, other: Scaling) -> bool:
         """Return whether both are the same map."""
         mine, theirs = self.tensors, other.tensors
-        same_kind = type(self.nonlinear) is type(other.nonlinear)
+        same_kind = type(self.nonlinear) is type(other.nonlinear) and mine.keys() == theirs.keys()
         return same_kind and all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 

@@ -103,12 +103,15 @@ def choose(study: BaseStudy, count: int, log: Log | None = None) -> Ensemble:
 def candidates(study: BaseStudy) -> list[FrozenTrial]:
     """Return the feasible trials with the best first objective, at most `TRIALS`, the best first.
 
-    Where trials choose their scale, they all have that of the best one: a model file has one scaling.
+    They all have the scaling and the encoding of the best one: a model file has one of each.
     """
     chosen, aim = feasible(own_trials(study.optuna_study)), study.objectives.first
     ranked = sorted(chosen, key=lambda trial: (aim.loss(trial.values[0]), trial.number))
     if study.space.scales:
         ranked = [trial for trial in ranked if trial.params.get(SCALE) == ranked[0].params.get(SCALE)]
+    if any(technique.edges is not None for technique in study.techniques):
+        encoders = [Retraining.of(study, one.number, one.params, [0]).program.encoder for one in ranked]
+        ranked = [trial for trial, encoder in zip(ranked, encoders, strict=True) if encoder is encoders[0]]
     return ranked[:TRIALS]
 
 

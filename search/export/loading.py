@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from search.data.nonlinear import CLIP, LARGEST, Nonlinear, SmoothClip, normal_scores, smooth_clip
+from search.data.nonlinear import CLIP, LARGEST, SmoothClip, normal_scores, smooth_clip
+from search.data.piecewise import Bins
 from search.data.scaling import Scaling
 from search.export.onnx_file import INPUT
 from search.train.activations import ACTIVATIONS
@@ -33,7 +34,7 @@ def loading_code(model: Model, file: str) -> list[str]:
     lines = ["import safetensors.torch, torch", f"weights = safetensors.torch.load_file({file!r})"]
     networks = model.networks
     functional = any(network.residual or any(len(each) > 1 for each in network.layers) for network in networks)
-    scaled, before = _scaled(model)
+    scaled, before = _inputs(model)
     lines += before
     if not model.meta.members:
         result = f"network({scaled})"
@@ -177,18 +178,40 @@ def _function(name: str, network: PlainNetwork, prefix: str) -> list[str]:
 
 
 class Scaled(nn.Module):
-    """The scaling of raw rows ``rows x features`` by a nonlinear map."""
+    """The scaling of raw rows ``rows x features`` by a nonlinear map, an encoding or both."""
 
-    def __init__(self, inputs: Scaling, nonlinear: Nonlinear) -> None:
+    def __init__(self, inputs: Scaling) -> None:
         super().__init__()
-        self._clips = isinstance(nonlinear, SmoothClip)
-        for name, tensor in inputs.tensors.items():
+        self._nonlinear, self._encodes = inputs.nonlinear, inputs.encoding is not None
+        bins = {} if inputs.encoding is None else inputs.encoding.bins._asdict()
+        for name, tensor in {**inputs.tensors, **{f"bins_{name}": one for name, one in bins.items()}}.items():
             self.register_buffer(name, tensor)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Return the inputs of a network, ``rows x features``."""
+        """Return the inputs of a network, ``rows x features``, or ``rows x bins``."""
         x = (rows - self.get_buffer("shift")) / self.get_buffer("scale")
-        return smooth_clip(x) if self._clips else normal_scores(x, self.get_buffer("quantiles"))
+        if self._nonlinear is not None:
+            clips = isinstance(self._nonlinear, SmoothClip)
+            x = smooth_clip(x) if clips else normal_scores(x, self.get_buffer("quantiles"))
+        if not self._encodes:
+            return x
+        bins = Bins(*(self.get_buffer(f"bins_{name}") for name in Bins._fields))
+        return ((x.index_select(1, bins.source) - bins.low) / bins.width).clamp(bins.floor, bins.ceiling)
+
+
+def _inputs(model: Model) -> tuple[str, list[str]]:
+    """Return the code of the networks' inputs, and the lines before it that it needs."""
+    scaled, before = _scaled(model)
+    if model.inputs.encoding is None:
+        return scaled, before
+    return "e[:, high > low]", [
+        *before,
+        f'x, edges = {scaled}, weights["inputs.edges"]',
+        "low, high = edges[:, :-1], edges[:, 1:]",
+        "e = (x[:, :, None] - low) / (high - low)",
+        "e = torch.where(low > edges[:, :1], e.clamp(min=0), e)",
+        "e = torch.where(high < edges[:, -1:], e.clamp(max=1), e)",
+    ]
 
 
 def _scaled(model: Model) -> tuple[str, list[str]]:
@@ -225,12 +248,13 @@ def _plain(model: Model, network: PlainNetwork) -> nn.Sequential:
     """
     inputs = model.inputs
     last = len(network.layers) - 1
-    layers: list[nn.Module] = [] if inputs.nonlinear is None else [Scaled(inputs, inputs.nonlinear)]
+    affine = inputs.nonlinear is None and inputs.encoding is None
+    layers: list[nn.Module] = [] if affine else [Scaled(inputs)]
     for number, branches in enumerate(network.layers):
         each: list[nn.Module] = []
         for tensors in branches:
             weight, bias = (tensor.double() for tensor in tensors)
-            if number == 0 and inputs.nonlinear is None:
+            if number == 0 and affine:
                 weight = weight / inputs.scale.double()
                 bias = bias - weight @ inputs.shift.double()
             if number == last and model.targets is not None:

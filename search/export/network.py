@@ -26,6 +26,7 @@ from search.storage.tracking import AUTO, required_uri
 from search.study.model import Chosen, ensemble_of, model_of, own_data
 from search.study.progress import Log
 from search.study.retrain import complete_trial, retrained
+from search.technique import Structural
 from search.train.crew import one_thread
 from search.train.model_file import Meta, Model, load, save
 from search.train.model_parts import Threshold
@@ -145,6 +146,10 @@ def export(study: BaseStudy, options: ExportOptions, log: Log | None = None) -> 
         if len(study.space.scales) > 1:
             scale = members[0].network.program.structure[SCALE]
             notes.append(f"chosen among trials of scale {scale}, that of the best trial: a file has one scaling")
+        if encoded_by := _encoded_by(study):
+            structure = members[0].network.program.structure
+            values = ", ".join(f"{name} {structure[name]}" for name in encoded_by if name in structure)
+            notes.append(f"chosen among trials with {values}, as the best trial has: a file has one encoding of inputs")
     else:
         number = one_standard_error(study, log) if options.one_se else complete_trial(study, options.trial).number
         _validate_overwrite(options, trial_title(study.name, number))
@@ -189,6 +194,13 @@ def export(study: BaseStudy, options: ExportOptions, log: Log | None = None) -> 
 
 def _model(study: BaseStudy, members: Sequence[Chosen], val_loss: float | None, *, alone: bool) -> Model:
     return model_of(study, members[0]) if alone else ensemble_of(study, members, val_loss)
+
+
+def _encoded_by(study: BaseStudy) -> list[str]:
+    """Return the hyperparameters that choose the encoding of the inputs, if trials differ in it."""
+    names = [name for one in study.techniques if one.edges is not None for name in one.hyperparameters]
+    structural = [name for name in names if isinstance(study.space.declared[name], Structural)]
+    return [name for name in structural if len(study.space.possible(name)) > 1]
 
 
 def _on(found: selection.Ensemble, count: int, folds: int) -> list[str]:

@@ -81,7 +81,7 @@ def graph(model: Model) -> Any:
     name = "probabilities" if targets is None else "values"
     built.nodes[-1].output[0] = name
     helper, kind = onnx.helper, built.float
-    inputs = [helper.make_tensor_value_info(INPUT, kind, ["batch", meta.widths[0]])]
+    inputs = [helper.make_tensor_value_info(INPUT, kind, ["batch", meta.features])]
     results = [helper.make_tensor_value_info(name, kind, ["batch", meta.widths[-1]])]
     made = helper.make_model(
         helper.make_graph(built.nodes, "regsearch", inputs, results, built.constants),

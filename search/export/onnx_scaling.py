@@ -1,4 +1,6 @@
-"""The scaling of raw rows as nodes of an ONNX graph: ``(rows - shift) / scale``, and the nonlinear map that follows.
+"""The scaling of raw rows as nodes of an ONNX graph: ``(rows - shift) / scale``, and the maps that follow.
+
+An encoding takes the feature of each bin and then the same operations for all bins (`search.data.piecewise`).
 
 ONNX has no operator for normal scores (`search.data.nonlinear`), so they take two steps, both in float64:
 
@@ -18,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from search.data.nonlinear import CLIP, LARGEST, LEAST, SmoothClip
+from search.data.nonlinear import CLIP, LARGEST, LEAST, Nonlinear, SmoothClip
+from search.data.piecewise import PiecewiseLinear
 from search.data.scaling import Scaling
 from search.export.onnx_graph import Graph
 
@@ -32,15 +35,27 @@ def scaled(graph: Graph, rows: str, inputs: Scaling) -> str:
     """Add the scaling of `rows`, the name of raw rows ``batch x features``, and return the name of the result."""
     x = graph.add("Sub", rows, graph.constant("inputs.shift", inputs.shift))
     x = graph.add("Div", x, graph.constant("inputs.scale", inputs.scale))
-    if inputs.nonlinear is None:
-        return x
-    if isinstance(inputs.nonlinear, SmoothClip):
+    if inputs.nonlinear is not None:
+        x = _nonlinear(graph, x, inputs.nonlinear)
+    return x if inputs.encoding is None else _encoded(graph, x, inputs.encoding)
+
+
+def _encoded(graph: Graph, x: str, encoding: PiecewiseLinear) -> str:
+    bins = encoding.bins
+    x = graph.add("Gather", x, graph.constant("bins.source", bins.source), axis=1)
+    for kind, name, value in (("Sub", "low", bins.low), ("Div", "width", bins.width), ("Max", "floor", bins.floor)):
+        x = graph.add(kind, x, graph.constant(f"bins.{name}", value))
+    return graph.add("Min", x, graph.constant("bins.ceiling", bins.ceiling))
+
+
+def _nonlinear(graph: Graph, x: str, nonlinear: Nonlinear) -> str:
+    if isinstance(nonlinear, SmoothClip):
         ends = [graph.constant(f"clip.{sign:+d}", np.float32(sign * LARGEST)) for sign in (-1, 1)]
         x = graph.add("Clip", x, *ends)
         part = graph.add("Div", x, graph.constant("clip.bound", np.float32(CLIP)))
         square = graph.add("Add", graph.add("Mul", part, part), graph.constant("clip.one", np.float32(1.0)))
         return graph.add("Div", x, graph.add("Sqrt", square))
-    return _normal_scores(graph, x, inputs.nonlinear.quantiles)
+    return _normal_scores(graph, x, nonlinear.quantiles)
 
 
 def _normal_scores(graph: Graph, x: str, quantiles: Tensor) -> str:

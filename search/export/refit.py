@@ -3,7 +3,8 @@
 The rows of the validation set have done their work: they have chosen the setting and its best epoch. So a network may
 learn from them too. It trains for as many epochs as the search has found best, the mean of the best epochs of the
 trial's replicates, rounded. What depends on the number of planned epochs, such as a learning rate schedule, is as it
-was in the search. The scaling stays that of the training rows. No rows are left to measure a validation loss on.
+was in the search. The scaling and the encoding stay those of the training rows. No rows are left to measure a
+validation loss on.
 
 A refitted network is a pure function of the study, its hyperparameters and the replicate, as any other (contract C3,
 docs/design.md).
@@ -33,7 +34,7 @@ from search.train.batches import Batches
 from search.train.crew import side_by_side, threads
 from search.train.cut import cut
 from search.train.pack import Pack, Slot
-from search.train.program import SCALE, Program
+from search.train.program import Program
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -60,7 +61,7 @@ def mean_best_epoch(study: BaseStudy, number: int) -> int:
 
 
 def joined(data: Data) -> Data:
-    """Return the data with the validation rows after the training rows, in place of both; the scaling stays."""
+    """Return the data with the validation rows after the training rows, in place of both; scaled as before."""
     x, y = torch.cat([data.x_train, data.x_val]), torch.cat([data.y_train, data.y_val])
     weights = None if data.w_train is None or data.w_val is None else torch.cat([data.w_train, data.w_val])
     return replace(data, x_train=x, y_train=y, w_train=weights, folds=())
@@ -95,16 +96,16 @@ def refit(study: BaseStudy, chosen: Sequence[Chosen], log: Log | None = None) ->
         validate_refit(study, number)
     epochs = {one.trial: mean_best_epoch(study, one.trial) for one in chosen}
     slots, programs = [], {}
-    by_scale: dict[Value | None, Batches] = {}
+    by_data: dict[Data, Batches] = {}
     batches: dict[int, Batches] = {}
     for one in chosen:
         params = numbered_trial(study, one.trial).params
         retraining = Retraining.of(study, one.trial, params, [one.replicate])
         program = retraining.program
-        programs[id(program)], scale = program, program.structure.get(SCALE)
-        if scale not in by_scale:
-            by_scale[scale] = Batches(joined(program.own(study.data)), study.device)
-        batches[id(program)] = by_scale[scale]
+        programs[id(program)], data = program, program.own(study.data)
+        if data not in by_data:
+            by_data[data] = Batches(joined(data), study.device)
+        batches[id(program)] = by_data[data]
         slots.append((id(program), Slot(one.trial, one.replicate, retraining.values)))
     workers = threads(study.device)
     jobs = [

@@ -51,9 +51,8 @@ class Wanted:
     @classmethod
     def by_model(cls, meta: Meta) -> Wanted:
         """Return what a model file takes."""
-        width, outputs = meta.widths[0], meta.widths[-1]
-        table = bool(meta.columns)
-        return cls(meta.title, width, table, meta.preprocessor, outputs, meta.classes, meta.target_names)
+        table, outputs = bool(meta.columns), meta.widths[-1]
+        return cls(meta.title, meta.features, table, meta.preprocessor, outputs, meta.classes, meta.target_names)
 
     @classmethod
     def by_data(cls, study: str, data: Data) -> Wanted:

@@ -104,7 +104,7 @@ class Predictor:
 
     def __repr__(self) -> str:
         meta = self.model.meta
-        return f"<Predictor: {meta.title}, {meta.task} of {clip(meta.dataset)}, {counted(meta.widths[0], 'input')}>"
+        return f"<Predictor: {meta.title}, {meta.task} of {clip(meta.dataset)}, {counted(meta.features, 'input')}>"
 
     def _repr_html_(self) -> str:
         return html.block(html.lines([repr(self)]))

@@ -28,8 +28,8 @@ def validate_techniques(techniques: Sequence[Technique]) -> None:
     """Refuse techniques that cannot be in one study.
 
     Raises:
-        RequestError: two techniques declare, derive or search over the same name, two have the same role, or one fixes
-            a value that another searches or fixes otherwise.
+        RequestError: two techniques declare, derive or search over the same name, two have the same role, two encode
+            the inputs, or one fixes a value that another searches or fixes otherwise.
     """
     owners: dict[str, str] = {}
     roles: dict[str, str] = {}
@@ -47,6 +47,8 @@ def validate_techniques(techniques: Sequence[Technique]) -> None:
                     f"a study has one"
                 )
             roles[technique.role] = technique.name
+    if len(encoding := [technique.name for technique in techniques if technique.edges is not None]) > 1:
+        raise RequestError(f"techniques {encoding[0]!r} and {encoding[1]!r} both encode the inputs: a study has one")
     for technique in techniques:
         for name in technique.set:
             if owners.get(name, technique.name) != technique.name:
@@ -247,6 +249,11 @@ def validate_study(
         RequestError: one of them cannot work in this study.
     """
     for technique in checking:
+        if technique.edges is not None and data.pixel_max is not None and not is_never_active(technique, space):
+            raise RequestError(
+                f"technique {technique.name!r} encodes columns of numbers, but {data.name} has pictures: give a table,"
+                " such as --dataset wine, or leave the technique out"
+            )
         if technique.check is not None and not is_never_active(technique, space):
             with _naming(technique):
                 technique.check(Context(data, techniques, space, loss))

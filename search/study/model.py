@@ -14,7 +14,7 @@ from torch import Tensor
 from search.data import Data
 from search.errors import RequestError
 from search.train.model_file import Meta, Model
-from search.train.model_parts import Member, NonlinearInputs
+from search.train.model_parts import EncodedInputs, Member, NonlinearInputs
 from search.train.pack import Pack
 from search.train.program import Program
 
@@ -44,7 +44,7 @@ class Chosen:
 
 
 def own_data(study: BaseStudy, chosen: Chosen) -> Data:
-    """Return the data on which a network was trained: its fold, in the scale of its trial."""
+    """Return the data on which a network was trained: its fold, in the scale and the encoding of its trial."""
     return chosen.network.program.own(study.data, chosen.replicate)
 
 
@@ -64,7 +64,7 @@ def model_of(study: BaseStudy, chosen: Chosen) -> Model:
 def ensemble_of(study: BaseStudy, members: Sequence[Chosen], val_loss: float | None) -> Model:
     """Return the model of an ensemble with this validation loss, None if its networks were trained on those rows.
 
-    Its members are of one scale, and in a cross-validation of the first fold, because the file has one scaling.
+    Its members are of one scale and encoding, and in a cross-validation of the first fold: the file has one of each.
 
     Raises:
         RequestError: a network is more than linear layers, activations and affine maps between them.
@@ -92,7 +92,7 @@ def _joined(
                     refit_epochs=one.refit_epochs,
                 )
             )
-    widths = study.data.features, study.data.outputs
+    widths = data.features, data.outputs
     return Model(_meta(study, data, format=2, widths=widths, activation="", members=tuple(described), **own), tensors)
 
 
@@ -134,6 +134,7 @@ def _meta(study: BaseStudy, data: Data, **own: Any) -> Meta:
         target_names=data.target_names,
         pixel_max=data.pixel_max,
         nonlinear=None if data.inputs.nonlinear is None else NonlinearInputs.describe(data.inputs.nonlinear),
+        encoded=None if data.encoding is None else EncodedInputs.describe(data.encoding),
         study=study.name,
         version=_version(),
         **own,

@@ -18,6 +18,7 @@ CALLED_WITH = {
     "check": "context",
     "prepare": "data, context",
     "rows": "order, structure",
+    "edges": "x, structure",
     "init": "weights, unit, field, values",
     "parameters": "number, width",
     "input_parameters": "features",

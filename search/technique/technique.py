@@ -122,6 +122,11 @@ class Technique:
             before training.
         rows: a function that chooses the training rows of an epoch. It gets a random order ``(rows,)``, which a
             replicate keeps for the whole training, and the technique's own structural hyperparameters.
+        edges: a function that returns the edges of each feature's bins, in which the inputs are encoded piecewise
+            linearly (`search.data.piecewise`): a number for each bin. It gets the scaled inputs of the training rows,
+            ``rows x features`` float32, and the structural hyperparameters. Edges are float32 and increase; a feature
+            with fewer than three stays as it is. It is called for each fold, before training; a study has one such
+            technique.
         init: a function that returns the initial weights of a field, ``slots x shape``. It gets the weights so far,
             the field's unit draws from [0, 1), which all trials of a replicate share, and the field.
         parameters: a function that names the technique's own trainable vectors after a hidden layer. It maps
@@ -205,6 +210,7 @@ class Technique:
     check: Callable[[StudyContext], None] | None = None
     prepare: Callable[[Data, StudyContext], Data] | None = None
     rows: Callable[[Tensor, Mapping[str, Value]], Tensor] | None = None
+    edges: Callable[[Tensor, Mapping[str, Value]], Sequence[Tensor]] | None = None
     init: Callable[[Tensor, Tensor, Field, Values], Tensor] | None = None
     parameters: Callable[[int, int], Mapping[str, float]] | None = None
     input_parameters: Callable[[int], Mapping[str, float]] | None = None

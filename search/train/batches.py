@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from search.data import Data
+from search.data import Data, PiecewiseLinear
 from search.technique.layout import padded
 from search.train.inputs import DataInputs
 
@@ -45,6 +45,7 @@ class Batches:
         class_sizes: the number of training rows of each class, or the sum of their weights; () in regression.
         folds: the data of each fold of a cross-validation, this one first; only this one for a single split.
         scales: the data in each scale that trials may choose; empty if all have this one.
+        encoding: the encoding of the inputs, if they are encoded.
         target_scale: the factors from standardised targets to the user's units, ``(padded outputs,)``; None in
             classification.
         target_shift: what is then added, ``(padded outputs,)``; None in classification.
@@ -56,6 +57,7 @@ class Batches:
         self.task = data.task
         self.inputs = DataInputs(data, self.device, dtype)
         self.features = data.features
+        self.encoding = data.encoding
         self.outputs = data.outputs
         self.classes = data.classes
         self.class_sizes = _class_sizes(data)
@@ -87,6 +89,16 @@ class Batches:
     def scaled(self, scale: object) -> Batches:
         """Return the data in the scale that a trial chose; these data if all trials have one scale."""
         return self.scales.get(str(scale), self)
+
+    def encoded(self, encoding: PiecewiseLinear) -> Batches:
+        """Return the data of this fold and scale with encoded inputs."""
+        other = copy(self)
+        other.encoding, other.features = encoding, encoding.width
+        for name in ("x_train", "x_val", "x_test"):
+            # An encoding is in float32, so that a training in any precision has the inputs of a model file.
+            setattr(other, name, self.pad(encoding.apply(getattr(self, name)[:, : self.features].float())))
+        other.folds, other.scales = (other,), {}
+        return other
 
     def pad(self, rows: Tensor) -> Tensor:
         """Return rows as the network takes them: on the device, their width padded with zeros."""

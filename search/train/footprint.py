@@ -34,6 +34,7 @@ def slot_bytes(program: Program, values: Mapping[str, float], batches: Batches) 
     Raises:
         torch.OutOfMemoryError: the device has no room for the two slots.
     """
+    batches = program.encoded(batches)
     state, own_inputs = _seen(program, values, batches)
     return state + _working_bytes(program, batches, own_inputs)
 

@@ -8,10 +8,12 @@ tensors of each branch are ``2.branches.0.weight``, ``2.branches.0.bias``, ``2.b
 
 The file also holds ``inputs.shift`` and ``inputs.scale``, which turn a raw row into the network's inputs, ``(raw -
 shift) / scale``. The map that `Meta.nonlinear` names then follows (`search.data.nonlinear`); normal scores have
-``inputs.quantiles`` (quantiles x features). For regression the file holds ``targets.shift`` and ``targets.scale``,
-which turn the network's output into values in the user's units, ``output * scale + shift``. A raw row of a table is the
-numbers, ones and zeros that `Meta.columns` lists, and that `Meta.preprocessor` makes of the table's columns. Everything
-else is JSON under "regsearch" in the header of the file (`Meta`).
+``inputs.quantiles`` (quantiles x features). With an encoding (`Meta.encoded`, `search.data.piecewise`), each feature
+then becomes a number for each of its bins, whose edges are ``inputs.edges`` (features x edges). For regression the file
+holds ``targets.shift`` and ``targets.scale``, which turn the network's output into values in the user's units, ``output
+* scale + shift``. A raw row of a table is the numbers, ones and zeros that `Meta.columns` lists, and that
+`Meta.preprocessor` makes of the table's columns. Everything else is JSON under "regsearch" in the header of the file
+(`Meta`).
 
 A file of an ensemble (format 2) holds several networks. The tensors of network k, from 0, begin with ``members.k.``,
 and `Meta.members` describes it. The prediction is the weighted mean of the probabilities, or of the values.
@@ -44,6 +46,7 @@ from search.storage.files import write_whole
 from search.train.model_parts import (
     Branches,
     Calibration,
+    EncodedInputs,
     Member,
     NonlinearInputs,
     PlainNetwork,
@@ -99,12 +102,13 @@ class Meta(Part):
     threshold: Threshold | None = None
     target_names: tuple[str, ...] = Field(default=(), description="for a table, the columns that it predicts")
     nonlinear: NonlinearInputs | None = None
+    encoded: EncodedInputs | None = None
     scored_rows: int = Field(default=0, ge=0, description="the number of validation rows in `validation.scores`")
 
     @model_validator(mode="after")
     def _each_input_is_described(self) -> Meta:
-        if len(self.columns) not in (0, self.widths[0]):
-            raise ValueError(f"columns should describe {self.widths[0]} inputs, got {len(self.columns)}")
+        if len(self.columns) not in (0, self.features):
+            raise ValueError(f"columns should describe {self.features} inputs, got {len(self.columns)}")
         if self.preprocessor is not None and self.preprocessor.features != self.columns:
             raise ValueError("preprocessor should make the inputs that columns describe")
         return self
@@ -131,6 +135,11 @@ class Meta(Part):
         if self.threshold is not None and (self.task, len(self.classes)) != ("classification", 2):
             raise ValueError(f"threshold should be of two classes, got {len(self.classes)}")
         return self
+
+    @property
+    def features(self) -> int:
+        """The number of raw inputs, which is that of the networks' inputs if there is no encoding."""
+        return self.widths[0] if self.encoded is None else self.encoded.features
 
     @property
     def title(self) -> str:
@@ -213,8 +222,10 @@ class Model:
     @property
     def inputs(self) -> Scaling:
         """The scaling of raw rows to the network's inputs."""
-        nonlinear = None if self.meta.nonlinear is None else self.meta.nonlinear.of(self.tensors)
-        return Scaling(self.tensors["inputs.shift"], self.tensors["inputs.scale"], nonlinear)
+        meta, tensors = self.meta, self.tensors
+        nonlinear = None if meta.nonlinear is None else meta.nonlinear.of(tensors)
+        encoding = None if meta.encoded is None else meta.encoded.of(tensors, meta.widths[0])
+        return Scaling(tensors["inputs.shift"], tensors["inputs.scale"], nonlinear, encoding)
 
     @property
     def targets(self) -> Scaling | None:
@@ -281,6 +292,8 @@ def load(path: Path | str) -> Model:
         raise RequestError(f"it cannot be read: {error.strerror or error}") from None
     for name, tensor in tensors.items():
         validate_numbers(name, tensor, meta.nonlinear)
+    if meta.encoded is not None:
+        meta.encoded.of(tensors, meta.widths[0])
     return Model(meta, tensors)
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from search.data.nonlinear import Nonlinear, NormalScores, SmoothClip
+from search.data.piecewise import PiecewiseLinear
 from search.errors import RequestError
 from search.storage.fields import Part
 from search.technique.layout import MOST_BRANCHES
@@ -21,6 +22,8 @@ SCORES = "validation.scores"
 """The tensor with the scores of the validation rows, ``rows x outputs``; ``rows x 1`` in classification."""
 QUANTILES = "inputs.quantiles"
 """The tensor with the quantiles of the inputs, ``quantiles x features``, if they are normal scores."""
+EDGES = "inputs.edges"
+"""The tensor with the edges of the bins of the inputs, ``features x edges``, if they are encoded."""
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2)]
 
 Branches = Annotated[
@@ -75,6 +78,39 @@ class NonlinearInputs(Part):
     def of(self, tensors: Mapping[str, Tensor]) -> Nonlinear:
         """Return the map with the tensors of a model file."""
         return SmoothClip() if self.map == "smooth_clip" else NormalScores(tensors[QUANTILES])
+
+
+class EncodedInputs(Part):
+    """The piecewise-linear encoding of the inputs that follows their scaling (`search.data.piecewise`)."""
+
+    features: int = Field(ge=1, description="the number of inputs before the encoding")
+    edges: int = Field(ge=2, description="the number of edges of an input, equal ones at the end among them")
+
+    @classmethod
+    def describe(cls, encoding: PiecewiseLinear) -> EncodedInputs:
+        """Return the description of an encoding."""
+        features, edges = encoding.edges.shape
+        return cls(features=features, edges=edges)
+
+    def of(self, tensors: Mapping[str, Tensor], width: int) -> PiecewiseLinear:
+        """Return the encoding with the tensors of a model file.
+
+        Args:
+            tensors: the tensors.
+            width: the number of inputs that the networks take.
+
+        Raises:
+            RequestError: the edges decrease, or are those of another number of bins.
+        """
+        encoding = PiecewiseLinear(tensors[EDGES])
+        rise = encoding.edges.diff(dim=1)
+        if bool((rise < 0).any()) or not bool((rise > 0).any(1).all()):
+            raise RequestError(
+                f"its tensor {EDGES} should hold edges that do not decrease, at least two different ones"
+            )
+        if encoding.width != width:
+            raise RequestError(f"its tensor {EDGES} should hold the edges of {width} bins, but has {encoding.width}")
+        return encoding
 
 
 class Calibration(Part):

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Protocol
 
-from search.train.model_parts import QUANTILES, SCORES, Member, NonlinearInputs, linear_names, mapped
+from search.train.model_parts import (
+    EDGES,
+    QUANTILES,
+    SCORES,
+    EncodedInputs,
+    Member,
+    NonlinearInputs,
+    linear_names,
+    mapped,
+)
 
 
 class Described(Protocol):
@@ -34,6 +43,12 @@ class Described(Protocol):
     def nonlinear(self) -> NonlinearInputs | None: ...
 
     @property
+    def encoded(self) -> EncodedInputs | None: ...
+
+    @property
+    def features(self) -> int: ...
+
+    @property
     def scored_rows(self) -> int: ...
 
 
@@ -47,14 +62,16 @@ def shapes(meta: Described) -> Iterator[tuple[str, tuple[int, ...]]]:
         for number in mapped(one.residual):
             yield f"{prefix}{2 * number - 1}.factor", (one.widths[number],)
             yield f"{prefix}{2 * number - 1}.shift", (one.widths[number],)
-    scaled = {"inputs": meta.widths[0]}
+    scaled = {"inputs": meta.features}
     if meta.task == "regression":
         scaled["targets"] = meta.widths[-1]
     for name, width in scaled.items():
         yield f"{name}.shift", (width,)
         yield f"{name}.scale", (width,)
     if meta.nonlinear is not None and meta.nonlinear.quantiles:
-        yield QUANTILES, (meta.nonlinear.quantiles, meta.widths[0])
+        yield QUANTILES, (meta.nonlinear.quantiles, meta.features)
+    if meta.encoded is not None:
+        yield EDGES, (meta.features, meta.encoded.edges)
     if meta.scored_rows:
         yield SCORES, (meta.scored_rows, meta.widths[-1] if meta.task == "regression" else 1)
 

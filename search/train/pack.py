@@ -48,7 +48,7 @@ class Pack:
 
     Args:
         program: the program of all the slots.
-        batches: the data on the device.
+        batches: the data on the device; the program encodes them, if it does and they are not encoded yet.
         slots: the slots, in any order.
 
     Attributes:
@@ -61,7 +61,7 @@ class Pack:
 
     def __init__(self, program: Program, batches: Batches, slots: Sequence[Slot]) -> None:
         self.program = program
-        self.batches = batches
+        self.batches = program.encoded(batches)
         self.slots = sorted(slots, key=lambda slot: slot.replicate)
         self.epoch = 0
         self.stopped: list[Slot] = []

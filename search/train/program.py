@@ -11,6 +11,7 @@ from search.errors import RequestError
 from search.technique import Technique, Value
 from search.technique.layout import MOST_BRANCHES, Layout
 from search.train.batches import Batches
+from search.train.encoder import Encoder, encoder_of
 from search.train.engine import Engine, choose_engine
 from search.train.losses import CLASSIFICATION, REGRESSION, LossFunction
 from search.train.metrics.metric import Metric
@@ -42,6 +43,7 @@ class Program:
         metrics: the metrics that are measured each epoch in addition to loss and accuracy or root mean squared error.
         objective: the metric that decides which epoch is the best.
         joined: the numbers of the hidden layers, from 2, to whose activations what entered them is added.
+        encoder: what encodes the inputs; None for inputs that are only scaled.
     """
 
     structure: Mapping[str, Value]
@@ -60,10 +62,15 @@ class Program:
     metrics: tuple[Metric, ...] = ()
     objective: Objective = VAL_LOSS
     joined: tuple[int, ...] = ()
+    encoder: Encoder | None = None
 
     def own(self, data: D, replicate: int = 0) -> D:
-        """Return the data on which a replicate trains: its fold, in the scale of this program."""
-        return data.of(replicate).scaled(self.structure.get(SCALE))
+        """Return the data on which a replicate trains: its fold, in the scale and the encoding of this program."""
+        return self.encoded(data.of(replicate).scaled(self.structure.get(SCALE)))
+
+    def encoded(self, data: D) -> D:
+        """Return the data of a fold and scale in the encoding of this program, which they may have already."""
+        return data if self.encoder is None else self.encoder(data)
 
     @classmethod
     def build(
@@ -96,7 +103,10 @@ class Program:
             objective: the metric that decides which epoch is the best.
         """
         active = tuple(technique for technique in techniques if technique.is_active(numeric, structure))
-        widths = (batches.features, *hidden_widths(str(structure["hidden"])), batches.outputs)
+        scaled = batches.scaled(structure.get(SCALE))
+        encoder = encoder_of(active, structure, scaled, [one.scaled(structure.get(SCALE)) for one in batches.folds])
+        features = scaled.features if encoder is None else encoder.width
+        widths = (features, *hidden_widths(str(structure["hidden"])), batches.outputs)
         vectors = [
             (-1, technique.name, name)
             for technique in active
@@ -130,6 +140,7 @@ class Program:
             metrics=tuple(metric for metric in metrics if metric.name != batches.metric),
             objective=objective,
             joined=_joined(active, structure, widths),
+            encoder=encoder,
         )
 
     def deciding(self) -> Program:

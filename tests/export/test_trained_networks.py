@@ -59,6 +59,8 @@ KINDS = [
     Kind("snapshot+skip", {**SNAPSHOTS, **SKIP}, 3, "diabetes"),
     Kind("weight_sharing", {"members": 3}, 3),
     Kind("swa+weight_sharing+skip+batch_norm+feature_gate", {"swa_start": 0.4, "members": 3, **SKIP}, 3),
+    Kind("numeric_embedding", {"bins": 6}),
+    Kind("numeric_embedding+snapshot+skip+feature_gate", {"bins": 6, **SNAPSHOTS, **SKIP}, 3, "diabetes"),
     Kind("swa+snapshot+skip+batch_norm+feature_gate", {"swa_start": 0.4, **SNAPSHOTS, **SKIP}, 3),
 ]
 
@@ -102,7 +104,7 @@ def test_a_file_predicts_what_the_study_measured(trained: tuple[Kind, Study], tm
     predicted = by_the_printed_lines(study, model, file)
     assert loss_of(study, predicted) == pytest.approx(best.value, rel=1e-4)
     (kept,) = retrain([Retraining.of(study, best.number, best.params, [0])], "again")
-    outputs = kept.network.predict(study.batches.x_val)[0, :, : study.data.outputs]
+    outputs = kept.network.predict(kept.network.batches.x_val)[0, :, : study.data.outputs]
     of_pack = outputs.softmax(1) if study.data.targets is None else study.data.targets.invert(outputs)
     close: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4 * of_pack.abs().max().item()}
     torch.testing.assert_close(predicted, of_pack, **close)

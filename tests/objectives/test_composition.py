@@ -93,8 +93,10 @@ def test_pairs(one: str, other: str, model_files: dict[str, Path]) -> None:
         if "shake_shake" in pair:
             # The source has branches, so the study may not search whether to have them.
             settings |= {"source": str(model_files["shake_shake"]), "shake_shake": True}
+    # Digits are pictures, which have no columns of numbers.
+    dataset = "wine" if "numeric_embedding" in pair and "augmentation" not in pair else "digits"
     try:
-        study = Study(f"{one}+{other}", tracking_uri=None, device="cpu", set=settings)
+        study = Study(f"{one}+{other}", dataset=dataset, tracking_uri=None, device="cpu", set=settings)
     except RequestError as error:
         said = str(error)
         assert one in said or other in said
@@ -110,7 +112,8 @@ def refused(one: str, other: str) -> bool:
     """Whether two techniques exclude each other.
 
     Both search one hyperparameter, the recipe of one fixes what the other computes, both are schedules of the learning
-    rate, or one would change what the other starts from.
+    rate, one would change what the other starts from, or one takes pictures or a network, and the other encodes columns
+    of numbers.
     """
     excluded = [
         {"momentum", "optimizer"},
@@ -119,4 +122,5 @@ def refused(one: str, other: str) -> bool:
         {"fine_tune", "weight_sharing"},
     ]
     excluded += [{"architecture", residual} for residual in RESIDUAL]
+    excluded += [{"numeric_embedding", other} for other in ("fine_tune", "augmentation")]
     return {one, other} in excluded

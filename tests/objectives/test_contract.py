@@ -76,6 +76,7 @@ def test_says_where_it_does_nothing(name: str) -> None:
         technique.residual,
         technique.members,
         technique.branches,
+        technique.edges,
     )
     if any(hook is not None for hook in hooks):
         assert any(one.neutral is not None for one in declared), "no hyperparameter has a neutral value"

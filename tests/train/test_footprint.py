@@ -15,6 +15,7 @@ from support.small_studies import small
 from search.data import Data
 from search.recipe.discovery import discover
 from search.technique import Numeric, Technique
+from search.train.batches import Batches
 from search.train.device import auto_width
 from search.train.footprint import estimated_slot_bytes, slot_bytes
 
@@ -62,6 +63,13 @@ def test_branches_count_each_by_itself_and_as_they_are_mixed() -> None:
     ]
     # Two more linear maps, with moments, gradient and temporary; and six times 16 activations with their gradients.
     assert two[0] - two[1] == pytest.approx(4 * (5 * 2 * 33 * 16 + 64 * 2 * 6 * 16), abs=32)
+
+
+def test_encoded_inputs_have_more_weights() -> None:
+    data = Batches(DATA)  # as a study has them: not encoded yet
+    pack = make_pack(DATA, [adam()], techniques=[discover()["numeric_embedding"]], bins=20)
+    size = (608 + 1) * 16 + 17 * 16  # 30 features of 20 bins each, in 608 stored inputs
+    assert slot_bytes(pack.program, pack.slots[0].values, data) == pytest.approx(4 * (5 * size + 40 * ROW), rel=0.02)
 
 
 def test_every_pass_of_a_step_counts() -> None:

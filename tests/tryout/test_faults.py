@@ -94,6 +94,11 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
         {"penalty": lambda weights, values: values["mine"] * (weights - 1).square().sum(1)},
         "has a gradient in the padding of 0.weight",
     ),
+    "edges that do not increase": (
+        "edges",
+        {"edges": lambda x, _structure: [one.sort().values for one in x.T]},
+        "do not increase: leave out equal ones",
+    ),
     "penalty in float64": (
         "penalty",
         {"penalty": lambda weights, values: values["mine"].double() * weights.abs().sum(1)},

@@ -66,6 +66,10 @@ SOUND: dict[str, dict[str, Any]] = {
         "hyperparameters": {"mine": Numeric(low=0.1, high=1.0)},
     },
     "stops": {"after_epoch": lambda metrics, values: metrics["train_loss"] < values["mine"]},
+    "edges": {
+        "edges": lambda x, structure: [one.unique()[:: int(structure["step"])] for one in x.T],
+        "hyperparameters": {"step": Structural(default=3, choices=(0, 3), neutral=0)},
+    },
     "exp rounded": {"rate": lambda step, _steps, values: torch.exp(-values["mine"].double() * step).float()},
 }
 
