@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from support.small_studies import small
 from search.data import Data
 from search.recipe.discovery import discover
 from search.technique import Numeric, Technique
+from search.technique.layout import padded
 from search.train.batches import Batches
 from search.train.device import auto_width
 from search.train.footprint import estimated_slot_bytes, slot_bytes
@@ -66,10 +68,15 @@ def test_branches_count_each_by_itself_and_as_they_are_mixed() -> None:
 
 
 def test_encoded_inputs_have_more_weights() -> None:
-    data = Batches(DATA)  # as a study has them: not encoded yet
-    pack = make_pack(DATA, [adam()], techniques=[discover()["numeric_embedding"]], bins=20)
-    size = (608 + 1) * 16 + 17 * 16  # 30 features of 20 bins each, in 608 stored inputs
-    assert slot_bytes(pack.program, pack.slots[0].values, data) == pytest.approx(4 * (5 * size + 40 * ROW), rel=0.02)
+    # The first rows, of which a step is tried, have fewer different values than all.
+    few = DATA.x_train.round()
+    tied = replace(DATA, x_train=torch.where(torch.arange(100)[:, None] < 50, few.clamp(-1, 1), few))
+    embedding, data = discover()["numeric_embedding"], Batches(tied)  # not encoded yet, as a study has them
+    (pack, plain) = (make_pack(tied, [adam()], techniques=techniques, bins=20) for techniques in ([embedding], []))
+    added = padded(pack.program.layout.widths[0]) - 32
+    assert added > 0
+    more = slot_bytes(pack.program, adam(), data) - slot_bytes(plain.program, adam(), data)
+    assert more == pytest.approx(4 * 5 * 16 * added, abs=32)
 
 
 def test_every_pass_of_a_step_counts() -> None:
