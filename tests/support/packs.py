@@ -17,6 +17,7 @@ from search.train.compiled import toolchain
 from search.train.engine import Engine
 from search.train.pack import Pack, Slot
 from search.train.program import Program
+from support.data import random_data
 
 STRUCTURE: Mapping[str, Value] = {
     "hidden": "12",
@@ -116,6 +117,11 @@ def train_pack(pack: Pack, epochs: int = 3) -> TrainedPack:
         curves.append(pack.run_epoch())
         stopped.append([pack.slots.index(slot) for slot in pack.stopped])
     return TrainedPack(pack, curves, stopped)
+
+
+def warm_up() -> None:
+    """Train a pack in float64, for which numba loads or compiles kernels."""
+    train_pack(make_pack(random_data(100, 13, 3), [adam()], dtype=torch.float64), 1)
 
 
 def adam(lr: float = 1e-3, **values: float) -> dict[str, float]:
