@@ -89,12 +89,16 @@ def said_states(study: Study, state: str) -> int:
     return int((study.trials()["state"] == state).sum())
 
 
-def test_a_finished_study_is_a_no_op_that_says_so(finished: tuple[Path, dict[str, Any]]) -> None:
+@pytest.mark.usefixtures("in_an_empty_folder")
+def test_a_finished_study_is_a_no_op_that_says_so(
+    finished: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, said = finished
-    done = subprocess.run(command(*WORDS), cwd=folder, env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0
-    assert "nothing to train" in done.stderr
-    assert f"{said['best']['value']:.4g}" in done.stdout
+    monkeypatch.chdir(folder)
+    assert run.main(WORDS) == 0
+    out, err = capsys.readouterr()
+    assert "nothing to train" in err
+    assert f"{said['best']['value']:.4g}" in out
     assert len(runs(folder)[2]) == 8
 
 
@@ -148,7 +152,12 @@ def test_listed_settings_are_compared_with_published_figures(
 @pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_interrupted_it_keeps_everything_and_goes_on(tmp_path: Path, how: signal.Signals) -> None:
     words = [*WORDS, "--set", "lr=0.002", "--epochs", "800", "--pruner", "none", "--tracking-uri", "none"]
-    process = subprocess.Popen(command(*words), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    # A shell starts what runs in its background so that it ignores Ctrl-C, and so would a child of these tests.
+    before = signal.signal(how, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(command(*words), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(how, before)
     assert process.stderr is not None
     while "training trials 4" not in process.stderr.readline():
         assert process.poll() is None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.small_studies import Crash, Quiet, outcome, small
+from support.marks import slow
+from support.small_studies import Crash, Quiet, copy_study, outcome, small
 
 from search import Study, run
 from search.record.extensions import EXTENSIONS
@@ -57,8 +57,7 @@ def test_the_study_stays_the_study(folder: Path, tmp_path: Path, extended: Study
         watcher = Quiet()
         extending(folder).run(extend=extend, observers=[watcher])
         assert watcher.epochs == 0
-    for file in folder.glob("study.db*"):  # SQLite may keep the latest changes in a second file
-        shutil.copy(file, tmp_path)
+    copy_study(folder, tmp_path)
     more = extending(tmp_path).run(count + 4, observers=[Quiet()])
     assert len(more.optuna_study.trials) == count + 4
     assert decided(more) == decided(extended)
@@ -72,7 +71,7 @@ def test_without_the_option_nothing_is_extended(tmp_path: Path) -> None:
     assert study.space.searched["lr"].high == 1e-4
 
 
-@pytest.mark.parametrize("told", [7, 8, 9, 17])
+@pytest.mark.parametrize("told", [8, *slow(7, 9, 17)])
 def test_a_crash_between_two_results_changes_nothing(tmp_path: Path, extended: Study, told: int) -> None:
     with pytest.raises(Crash):
         extending(tmp_path).run(extend=True, observers=[Quiet(fail_after_told=told)])
@@ -80,8 +79,7 @@ def test_a_crash_between_two_results_changes_nothing(tmp_path: Path, extended: S
     assert (outcome(again), decided(again)) == (outcome(extended), decided(extended))
 
 
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("which", [1, 2])
+@pytest.mark.parametrize(("which", "after"), [(1, False), (2, True), *slow((1, True), (2, False))])
 def test_a_crash_as_it_is_decided_changes_nothing(
     tmp_path: Path, extended: Study, monkeypatch: pytest.MonkeyPatch, which: int, after: bool
 ) -> None:
@@ -108,7 +106,7 @@ def test_a_crash_as_it_is_decided_changes_nothing(
     assert (outcome(again), decided(again)) == (outcome(extended), decided(extended))
 
 
-@pytest.mark.parametrize("sampler", ["random", "qmc", "grid", pytest.param("gp", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("sampler", ["random", "grid", *slow("qmc", "gp")])
 def test_slots_and_crashes_change_no_extended_study(tmp_path: Path, sampler: str) -> None:
     changes: dict[str, Any] = {"sampler": sampler, "grid_points": 3, "set": SET | {"epochs": 2}}
     whole = extending(tmp_path, storage="whole.db", **changes).run(extend=True, observers=[Quiet()])

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.marks import slow
 
 ROOT = Path(__file__).parents[2]
 FAST = ["--epochs", "1", "--trials", "2", "--hidden", "8", "--device", "cpu", "--tracking-uri", "none"]
@@ -22,7 +23,7 @@ def shell(script: str, *, unbuffered: bool = False) -> subprocess.CompletedProce
     return subprocess.run(["bash", "-c", script, "bash", *words], env=environment, text=True, capture_output=True)
 
 
-@pytest.mark.parametrize("unbuffered", [False, True])
+@pytest.mark.parametrize("unbuffered", [False, *slow(True)])
 def test_nobody_reads_the_results(unbuffered: bool) -> None:
     done = shell('{ "$@" <&-; echo $? > status; } | exec 0<&-', unbuffered=unbuffered)
     assert Path("status").read_text() == "0\n", done.stderr

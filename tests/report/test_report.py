@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from PIL import Image
+from support.marks import slow
 from support.records import DECLARED, L2, entry, record
 from support.small_studies import small
 
@@ -105,13 +106,20 @@ def test_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"test split has been read {'once' if not before else f'{before + 1} times'}" in words
 
 
+@pytest.fixture
+def one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw one figure of the record only."""
+    monkeypatch.setattr(build, "DRAWN_FROM_THE_RECORD", {"history": build.DRAWN_FROM_THE_RECORD["history"]})
+
+
+@pytest.mark.usefixtures("one_figure")
 def test_without_training(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is trained and the test split not read; figures of an earlier report do not stay, other files do."""
     before = readings(small(folder, replicates=2).optuna_study)
     (tmp_path / "test.png").write_text("an earlier one")
     (tmp_path / "mine.txt").write_text("not yours")
     assert command(folder, "--no-training", "--output", str(tmp_path)) == 0
-    assert "9 figures" not in capsys.readouterr().out
+    assert "(1 figure)" in capsys.readouterr().out
     assert not (tmp_path / "test.png").exists()
     assert not (tmp_path / "weights.svg").exists()
     assert (tmp_path / "mine.txt").exists()
@@ -119,6 +127,7 @@ def test_without_training(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "--no-training forbids it" in " ".join(parsed(tmp_path / "report.html").words)
 
 
+@pytest.mark.usefixtures("one_figure")
 def test_long_training_is_not_begun_unasked(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "CHEAP", -1.0)
     study = small(folder, replicates=2)
@@ -214,7 +223,10 @@ def odd_studies() -> dict[str, Record]:
     }
 
 
-@pytest.mark.parametrize("kind", odd_studies())
+ALIKE = ("two", "alike", "regression", "without curves", "negative")
+
+
+@pytest.mark.parametrize("kind", ["settings", "words", "diverged", "conditional", "huge", *slow(*ALIKE)])
 def test_odd_studies(kind: str, tmp_path: Path) -> None:
     """Every figure is drawn, or its caption says why it is not."""
     of = odd_studies()[kind]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+
+from search import run
 
 WORDS = [
     "l2",
@@ -73,10 +76,20 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_told(tmp_path: Path) -> Non
     assert told.items() <= complete(tmp_path).items()
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the database of a study, made by a process that has ended: nothing of it waits to be written."""
+    folder = tmp_path_factory.mktemp("made")
+    assert command(folder, "--trials", "2").returncode == 0
+    return folder / "optuna.db"
+
+
+@pytest.mark.usefixtures("in_an_empty_folder")
 @pytest.mark.parametrize("kind", ["newer", "damaged"])
-def test_a_database_that_is_not_to_be_read_is_one_line(tmp_path: Path, kind: str) -> None:
-    assert command(tmp_path, "--trials", "2").returncode == 0
-    path = tmp_path / "optuna.db"
+def test_a_database_that_is_not_to_be_read_is_one_line(
+    tmp_path: Path, made: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(shutil.copy(made, tmp_path))
     if kind == "newer":
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("UPDATE version_info SET schema_version = 99")
@@ -88,8 +101,9 @@ def test_a_database_that_is_not_to_be_read_is_one_line(tmp_path: Path, kind: str
             content[at : at + 512] = b"\xff" * 512
         path.write_bytes(content)
     before = path.read_bytes()
-    again = command(tmp_path, "--trials", "4")
-    assert again.returncode == 1, again.stderr
-    assert again.stderr.startswith("error: storage")
-    assert len(again.stderr.splitlines()) == 1, again.stderr
+    capsys.readouterr()
+    assert run.main([*WORDS, "--trials", "4"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: storage")
+    assert len(err.splitlines()) == 1, err
     assert path.read_bytes() == before

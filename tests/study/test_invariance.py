@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from optuna.trial import TrialState
+from support.marks import slow
 from support.small_studies import Crash, Quiet, outcome, small
 
 from search.record.own import COHORT
@@ -26,10 +27,10 @@ def test_the_reference_prunes_and_completes(undisturbed: list[Any]) -> None:
 
 
 def test_slots_and_threads_change_no_bit_of_a_study(tmp_path: Path) -> None:
-    changes: dict[str, Any] = {"ask_batch": 16, "trials": 32, "replicates": 2}
+    changes: dict[str, Any] = {"ask_batch": 8, "trials": 16, "replicates": 2}
     wide = outcome(small(tmp_path, storage="16.db", slots=16, **changes).run(observers=[Quiet()]))
-    assert len(wide) == 32
-    assert sum(trial[1] == TrialState.PRUNED for trial in wide) > 8
+    assert len(wide) == 16
+    assert sum(trial[1] == TrialState.PRUNED for trial in wide) > 4
     for slots in (5, 2):
         assert outcome(small(tmp_path, storage=f"{slots}.db", slots=slots, **changes).run(observers=[Quiet()])) == wide
     before = torch.get_num_threads()
@@ -51,14 +52,14 @@ def test_every_sampler_is_reproducible_and_spends_its_budget(tmp_path: Path, sam
         assert len({tuple(trial[0].items()) for trial in one}) == len(one)
 
 
-@pytest.mark.parametrize("epochs", [1, 5, 9, 17, 30])
+@pytest.mark.parametrize("epochs", [1, 17, *slow(5, 9, 30)])
 def test_a_crash_in_training_changes_nothing(tmp_path: Path, undisturbed: list[Any], epochs: int) -> None:
     with pytest.raises(Crash):
         small(tmp_path).run(observers=[Quiet(fail_after_epochs=epochs)])
     assert outcome(small(tmp_path).run(observers=[Quiet()])) == undisturbed
 
 
-@pytest.mark.parametrize("told", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("told", [1, 5, *slow(2, 3, 8)])
 def test_a_crash_between_two_results_changes_nothing(tmp_path: Path, undisturbed: list[Any], told: int) -> None:
     with pytest.raises(Crash):
         small(tmp_path).run(observers=[Quiet(fail_after_told=told)])
@@ -70,7 +71,7 @@ def test_a_crash_between_two_results_changes_nothing(tmp_path: Path, undisturbed
     assert len(watcher.told_numbers) == 12 - len(written)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "grid", "random", "gp", "cmaes"])
+@pytest.mark.parametrize("sampler", ["tpe", "grid", *slow("random", "gp", "cmaes")])
 def test_a_crash_in_the_middle_of_an_ask_changes_nothing(
     tmp_path: Path, sampler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,7 +127,7 @@ def test_a_timeout_keeps_what_is_in_flight(tmp_path: Path, undisturbed: list[Any
     assert outcome(small(tmp_path).run(observers=[Quiet()])) == undisturbed
 
 
-@pytest.mark.parametrize("sampler", ["grid", "random", "tpe"])
+@pytest.mark.parametrize("sampler", ["grid", "tpe", *slow("random")])
 def test_a_trial_failed_from_outside_is_replaced_and_no_other_repeated(tmp_path: Path, sampler: str) -> None:
     changes: dict[str, Any] = {"sampler": sampler, "grid_points": 3, "trials": 9}
     whole = outcome(small(tmp_path, storage="whole.db", **changes).run(observers=[Quiet()]))

@@ -15,6 +15,7 @@ from pathlib import Path
 import optuna
 import pytest
 from support.killed import Commands, Ended, Kill, settled
+from support.marks import slow
 from support.soundness import mlflow_problems, study_problems
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the commands are forks of a process with torch")
@@ -65,8 +66,19 @@ def finished(commands: Commands, folder: Path, *words: str) -> Ended:
     return ended
 
 
-# A row is one study, killed three times before it may finish.
+# A row is one study, killed at each of these calls before it may finish.
 KILLS = {
+    "one place after the other": (
+        Kill("a study's attribute", 1, after=True),
+        Kill("an asked trial", 2, after=True),
+        Kill("an epoch", 6, after=True),
+        Kill("a compacted tensor", 3, after=True),
+        Kill("a study's attribute", 1),
+        Kill("a report", 2, after=True),
+        Kill("a trial's attribute", 1, after=True),
+        Kill("a tell", 1),
+        Kill("an observer's turn", 2, after=True),
+    ),
     "before it is a study": (Kill("a transaction", 1), Kill("a study's creation", 1), Kill("a study's attribute", 1)),
     "between its attributes": (
         Kill("a study's creation", 1, after=True),
@@ -101,8 +113,11 @@ KILLS = {
 }
 
 
-@pytest.mark.parametrize("at", KILLS)
-def test_killed_three_times_a_study_comes_to_the_same(
+ONE, *MORE = KILLS
+
+
+@pytest.mark.parametrize("at", [ONE, *slow(*MORE)])
+def test_killed_several_times_a_study_comes_to_the_same(
     commands: Commands, undisturbed: Path, tmp_path: Path, at: str
 ) -> None:
     folder = in_folder(tmp_path)
@@ -113,7 +128,7 @@ def test_killed_three_times_a_study_comes_to_the_same(
     assert study_problems(folder, undisturbed, NAME) == []
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, *slow(2)])
 def test_killed_in_any_transaction_a_study_comes_to_the_same(
     commands: Commands, undisturbed: Path, tmp_path: Path, seed: int
 ) -> None:
@@ -139,7 +154,7 @@ def test_killed_before_the_result_of_a_trial_that_never_was_finite(commands: Com
     assert study_problems(folder, undisturbed, NAME) == []
 
 
-@pytest.mark.parametrize("sampler", ["grid", "qmc"])
+@pytest.mark.parametrize("sampler", ["grid", *slow("qmc")])
 def test_killed_in_the_middle_of_an_ask_no_cell_is_lost_or_repeated(
     commands: Commands, tmp_path: Path, sampler: str
 ) -> None:
@@ -191,8 +206,19 @@ def test_killed_on_either_side_mlflow_comes_to_the_truth(commands: Commands, und
     assert list(folder.glob("*.unfinished*")) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("place", ["an epoch", "a transaction", "a tell"])
+@pytest.mark.parametrize(
+    ("place", "how"),
+    [
+        ("an epoch", signal.SIGINT),
+        ("a tell", signal.SIGTERM),
+        *slow(
+            ("a transaction", signal.SIGINT),
+            ("an epoch", signal.SIGTERM),
+            ("a tell", signal.SIGINT),
+            ("a transaction", signal.SIGTERM),
+        ),
+    ],
+)
 def test_interrupted_it_ends_soon_and_goes_on(
     commands: Commands, undisturbed: Path, tmp_path: Path, place: str, how: int
 ) -> None:
@@ -208,7 +234,7 @@ def test_interrupted_it_ends_soon_and_goes_on(
     assert study_problems(folder, undisturbed, NAME) == []
 
 
-@pytest.mark.parametrize(("times", "seconds"), [(1, 5), (2, 2)])
+@pytest.mark.parametrize(("times", "seconds"), [*slow((1, 5)), (2, 2)])
 def test_interrupted_it_does_not_wait_for_an_epoch_of_minutes(
     commands: Commands, undisturbed: Path, tmp_path: Path, times: int, seconds: float
 ) -> None:
@@ -226,6 +252,7 @@ def test_interrupted_it_does_not_wait_for_an_epoch_of_minutes(
     assert study_problems(folder, undisturbed, NAME) == []
 
 
+@pytest.mark.slow
 def test_killed_while_its_range_is_widened(commands: Commands, tmp_path: Path) -> None:
     """Before and after it is decided and noted, in the ask that follows, and in what that trains."""
     words = [*WORDS, "--set", "l2=1e-4", "--space", "lr=1e-5:1e-4:log", "--pruner", "none", "--seed", "1"]

@@ -7,12 +7,13 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from support.small_studies import SMALL, Crash, Quiet, outcome, small
+from support.small_studies import SMALL, Crash, Quiet, copy_study, outcome, small
 
 from search import RequestError, Study
 from search.record.curves import CURVES, REFUSED
@@ -69,6 +70,14 @@ def ask_only(study: optuna.Study) -> None:
     study.ask(RANGES)
 
 
+@pytest.fixture(scope="module")
+def four_trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a study of four trials, to be copied."""
+    folder = tmp_path_factory.mktemp("four")
+    run(small(folder), 4)
+    return folder
+
+
 @pytest.mark.parametrize(
     "add",
     [
@@ -82,23 +91,29 @@ def ask_only(study: optuna.Study) -> None:
         ask_only,
     ],
 )
-def test_what_another_program_adds_breaks_nothing(tmp_path: Path, add: Callable[[optuna.Study], None]) -> None:
-    run_among_others(tmp_path, add, "tpe")
+def test_what_another_program_adds_breaks_nothing(
+    tmp_path: Path, four_trials: Path, add: Callable[[optuna.Study], None]
+) -> None:
+    copy_study(four_trials, tmp_path)
+    run_among_others(tmp_path, add)
 
 
 @pytest.mark.parametrize("sampler", ["grid", "qmc"])
 def test_samplers_that_ask_in_the_storage_take_no_trial_of_others_for_theirs(tmp_path: Path, sampler: str) -> None:
-    run_among_others(tmp_path, ask_only, sampler)
-
-
-def run_among_others(tmp_path: Path, add: Callable[[optuna.Study], None], sampler: str) -> None:
     changes = {"sampler": sampler, "grid_points": 3} if sampler == "grid" else {"sampler": sampler}
-    undisturbed = run(small(tmp_path, storage="undisturbed.db", **changes), 4)
-    study = run(small(tmp_path, **changes), 4)
+    run(small(tmp_path, **changes), 4)
+    run_among_others(tmp_path, ask_only, **changes)
+
+
+def run_among_others(tmp_path: Path, add: Callable[[optuna.Study], None], **changes: Any) -> None:
+    """Let another program add to a study of four trials, and run it to eight."""
+    study = small(tmp_path, **changes)
+    undisturbed = outcome(study)
+    assert len(undisturbed) == 4
     add(plain(study))
     theirs = plain(study).trials[4]
     found = outcome_of_own(study)
-    assert found == outcome(undisturbed)
+    assert found == undisturbed
     run(small(tmp_path, **changes), 8)
     trials = plain(study).trials
     assert [trial for trial in trials if not is_own(trial)] == [theirs], "it stays as it was"
@@ -137,9 +152,10 @@ def plain_study_of(study: Study) -> optuna.Study:
     return plain(study)
 
 
-def test_results_say_how_many_trials_are_not_the_studys_own(tmp_path: Path) -> None:
+def test_results_say_how_many_trials_are_not_the_studys_own(tmp_path: Path, four_trials: Path) -> None:
     from search.study import results
 
+    copy_study(four_trials, tmp_path)
     study = run(small(tmp_path), 4)
     add_complete(plain(study))
     told = results.outcome(study, seconds=1.0)
@@ -150,8 +166,9 @@ def test_results_say_how_many_trials_are_not_the_studys_own(tmp_path: Path) -> N
         study.predictor(4)
 
 
-def test_a_copied_study_goes_on_like_the_one_it_is_of(tmp_path: Path) -> None:
-    study = run(small(tmp_path), 4)
+def test_a_copied_study_goes_on_like_the_one_it_is_of(tmp_path: Path, four_trials: Path) -> None:
+    copy_study(four_trials, tmp_path)
+    study = small(tmp_path)
     copy = f"sqlite:///{tmp_path}/copy.db"
     optuna.copy_study(from_study_name=study.name, from_storage=study.storage, to_storage=copy)
     copied = run(small(tmp_path, storage="copy.db"), 12)
@@ -174,8 +191,9 @@ def test_values_that_cannot_be_trained_fail_and_the_study_goes_on(tmp_path: Path
     assert len([trial for trial in trials if CURVES in trial.user_attrs]) == 8
 
 
-def test_values_whose_trial_was_cut_off_are_enqueued_again(tmp_path: Path) -> None:
-    study = run(small(tmp_path), 4)
+def test_values_whose_trial_was_cut_off_are_enqueued_again(tmp_path: Path, four_trials: Path) -> None:
+    copy_study(four_trials, tmp_path)
+    study = small(tmp_path)
     plain(study).enqueue_trial({"l2": 0.01, "lr": 0.02})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(optuna.Trial, "suggest_float", crash)

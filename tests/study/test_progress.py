@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.small_studies import Quiet, small
+from support.marks import slow
+from support.small_studies import Quiet, copy_study, small
 
 from search import compare_studies, run
 from search.compare import __main__ as compare
@@ -68,13 +69,20 @@ COMMANDS: dict[str, tuple[Main, list[str], list[str]]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def two_studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("studies")
+    small(folder).run(observers=[Quiet()])
+    small(folder, **NOISY).run(observers=[Quiet()])
+    return folder
+
+
 @pytest.fixture
-def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def storage(two_studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The options that name a storage with two studies."""
     monkeypatch.chdir(tmp_path)
     before = signal.getsignal(signal.SIGTERM)
-    small(tmp_path).run(observers=[Quiet()])
-    small(tmp_path, **NOISY).run(observers=[Quiet()])
+    copy_study(two_studies, tmp_path)
     yield ["--storage", f"sqlite:///{tmp_path / 'study.db'}", "--device", "cpu"]
     signal.signal(signal.SIGTERM, before)
 
@@ -114,7 +122,7 @@ class Terminal:
         return COLOUR.sub("", b"".join(self._written).decode())
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ["export", "uncertainty", "check", *slow("report", "compare", "replay")])
 def test_a_command_shows_its_progress(
     storage: list[str], name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,7 +148,7 @@ def test_a_command_shows_its_progress(
     assert bars[0][0] == "0"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", ["report", "compare", "replay", *slow("export", "uncertainty", "check")])
 def test_where_there_is_no_terminal_a_line_says_what_is_done(
     storage: list[str], name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,15 +211,16 @@ def cells(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return outputs
 
 
-@pytest.mark.parametrize("answer", ["replay", "export", "compare", "check"])
+@pytest.mark.usefixtures("storage")
+@pytest.mark.parametrize("answer", ["compare", "check", *slow("replay", "export")])
 def test_a_notebook_has_one_line_for_each_training(
     tmp_path: Path, answer: str, cells: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = small(tmp_path).run(observers=[Quiet()])
+    study = small(tmp_path)
     ask: dict[str, Callable[[], Any]] = {
         "replay": lambda: study.replay(0),
         "export": lambda: study.export(tmp_path / "net.safetensors"),
-        "compare": lambda: compare_studies(study, small(tmp_path, **NOISY).run(observers=[Quiet()]), replicates=2),
+        "compare": lambda: compare_studies(study, small(tmp_path, **NOISY), replicates=2),
         "check": study.check,
     }
     capsys.readouterr()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,12 @@ def small(
     recipe = Recipe.parse(SMALL | changes, "test")
     url = f"sqlite:///{folder / storage}"
     return Study(recipe, storage=url, tracking_uri=None, device="cpu", slots=slots, checkpoint=checkpoint)
+
+
+def copy_study(folder: Path, to: Path) -> None:
+    """Copy the database that `small` has made in a folder into another one; SQLite may have a second file beside it."""
+    for file in folder.glob("study.db*"):
+        shutil.copy(file, to)
 
 
 class Quiet:
