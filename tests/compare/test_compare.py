@@ -20,8 +20,7 @@ from torch.nn import functional as F
 from search import RequestError, Study, compare_studies
 from search.compare import __main__ as compare
 from search.compare.crossed import crossed, root
-from search.compare.pairs import format_figures
-from search.compare.studies import FRESH, validate_studies
+from search.compare.studies import FRESH
 from search.compare.verdict import Comparison
 from search.recipe import Recipe
 from search.record.own import TICKET
@@ -247,23 +246,6 @@ def test_what_is_wrong_is_named(folder: Path, capsys: pytest.CaptureFixture[str]
     assert [study(folder, one).optuna_study.user_attrs.get(READINGS) for one in (GOOD, POOR)] == before
 
 
-def test_data_that_a_technique_scales_its_own_way_are_the_same_rows() -> None:
-    """But rows that differ are told, where all that a recipe says of them is the same."""
-    plain, moved = (Study(name, tracking_uri=None, device="cpu") for name in ("l2", "augmentation"))
-    assert plain.data.fingerprint() != moved.data.fingerprint()
-    validate_studies([plain, moved], 2)
-    moved.data.x_test[7] += 0.5
-    with pytest.raises(
-        RequestError, match=r"'l2-digits' and 'augmentation-digits' differ in x_test \(data [0-9a-f]{16} "
-    ):
-        validate_studies([plain, moved], 2)
-
-
-def test_no_search_can_have_used_these_replicates() -> None:
-    with pytest.raises(ValueError, match="replicates"):
-        Recipe.parse({"name": "x", "replicates": FRESH + 1}, "x")
-
-
 def test_a_trial_that_diverges_has_no_network(folder: Path) -> None:
     """Whatever its value in the study; the test split is not read."""
     space = {"lr": {"low": 1e-2, "high": 1e20, "log": True}}
@@ -276,20 +258,6 @@ def test_a_trial_that_diverges_has_no_network(folder: Path) -> None:
     with pytest.raises(RequestError, match=r"the chosen lr=1e20 \(wild-wine, trial 0\) diverges on 2 of 2 fresh"):
         compare_studies(study(folder, GOOD), wild, replicates=2)
     assert READINGS not in wild.optuna_study.user_attrs
-
-
-@pytest.mark.parametrize(
-    ("values", "shown"),
-    [
-        ((0.8, 0.04, 1.26), ["0.80", "0.04", "1.26"]),
-        ((-0.1, -0.6, 0.4), ["-0.1", "-0.6", "0.4"]),
-        ((0.0, 0.0, 0.0), ["0.0", "0.0", "0.0"]),
-        ((0.5, 3e-9, 0.7), ["0.5", "3e-09", "0.7"]),
-        ((float("nan"), float("nan"), float("inf")), ["nan", "nan", "inf"]),
-    ],
-)
-def test_no_bound_is_rounded_to_another_verdict(values: tuple[float, ...], shown: list[str]) -> None:
-    assert format_figures(*values) == shown
 
 
 def test_what_the_intervals_leave_out_is_said() -> None:

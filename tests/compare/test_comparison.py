@@ -10,6 +10,7 @@ from scipy import stats
 
 from benchmarks.crossed import DESIGNS, Design, equal_arms, held
 from search.compare.crossed import crossed, root
+from search.compare.pairs import format_figures
 
 
 def test_a_table_by_hand() -> None:
@@ -103,3 +104,17 @@ def test_intervals_hold(design: Design) -> None:
 def test_equal_settings_are_seldom_told_apart(arms: int) -> None:
     """Of all pairs of a family, none in 95% of comparisons (and 1% for the luck of 2,000)."""
     assert equal_arms(arms, comparisons=2000, replicates=10, examples=200, seed=4) <= 0.06
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ((0.8, 0.04, 1.26), ["0.80", "0.04", "1.26"]),
+        ((-0.1, -0.6, 0.4), ["-0.1", "-0.6", "0.4"]),
+        ((0.0, 0.0, 0.0), ["0.0", "0.0", "0.0"]),
+        ((0.5, 3e-9, 0.7), ["0.5", "3e-09", "0.7"]),
+        ((float("nan"), float("nan"), float("inf")), ["nan", "nan", "inf"]),
+    ],
+)
+def test_no_bound_is_rounded_to_another_verdict(values: tuple[float, ...], shown: list[str]) -> None:
+    assert format_figures(*values) == shown

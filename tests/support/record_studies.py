@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,3 +136,10 @@ class Bench:
             time = int(self.times[number][epoch - 1])
             lines.append({"event": "epoch", "trials": [number], "epochs": [epoch], "time": time, "metrics": means})
         return lines
+
+    def live(self, trial: optuna.Trial, epochs: range) -> Live:
+        """Return the trials in training after the live lines of this one."""
+        live = Live()
+        for line in self.lines(trial, epochs):
+            live.take(json.dumps(line).encode())
+        return live

@@ -9,7 +9,6 @@ from pathlib import Path
 import optuna
 import pytest
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 from optuna.trial import TrialState
 from support.record_studies import Bench
 
@@ -17,7 +16,6 @@ from search.record import curves as record
 from search.record.own import TICKET
 from search.tracking.live import Live
 from search.tracking.sync import StudySync
-from search.tracking.view import RECORD_TAG
 
 
 def test_every_state_is_told_truly_and_a_second_writer_changes_nothing(bench: Bench) -> None:
@@ -92,16 +90,9 @@ def test_of_several_objectives_the_parent_names_the_front(bench: Bench) -> None:
     assert parent.data.tags["trials.pruned"] == "1"
 
 
-def live_of(bench: Bench, trial: optuna.Trial, epochs: range) -> Live:
-    live = Live()
-    for line in bench.lines(trial, epochs):
-        live.take(json.dumps(line).encode())
-    return live
-
-
 def test_an_interrupted_trial_is_killed_adopted_and_ends_well_in_one_run(bench: Bench) -> None:
     trial = bench.ask()
-    live = live_of(bench, trial, range(1, 21))
+    live = bench.live(trial, range(1, 21))
     sync = bench.sync(live, ended=False)
     run = bench.run(0)
     assert (run.info.status, run.data.tags["optuna.state"]) == ("RUNNING", "RUNNING")
@@ -112,24 +103,13 @@ def test_an_interrupted_trial_is_killed_adopted_and_ends_well_in_one_run(bench: 
     cut = bench.run(0)
     assert (cut.info.run_id, cut.info.status, cut.data.tags["optuna.state"]) == (run.info.run_id, "KILLED", "RUNNING")
     bench.times[0] += 5  # trained again, a little later: what is there already is not logged a second time
-    sync = bench.sync(live := live_of(bench, trial, range(11, 41)), ended=False)
+    sync = bench.sync(live := bench.live(trial, range(11, 41)), ended=False)
     assert bench.run(0).info.status == "RUNNING"
     bench.tell(trial, TrialState.COMPLETE)
     live.take(b'{"event": "told", "trial": 0}')
     assert sync.go(live, ended=False)
     assert (bench.run(0).info.run_id, bench.run(0).info.status) == (run.info.run_id, "FINISHED")
     assert sync.go(live, ended=True)
-    bench.assert_equal(0)
-
-
-def test_of_two_runs_of_one_trial_one_is_left(bench: Bench) -> None:
-    bench.tell(bench.ask(), TrialState.COMPLETE)
-    bench.sync()
-    kept, parent = bench.run(0), bench.runs()[bench.name]
-    for run in (kept, parent):
-        bench.client().create_run(run.info.experiment_id, start_time=run.info.start_time + 1, tags=run.data.tags)
-    bench.sync()
-    assert (bench.run(0).info.run_id, bench.runs()[bench.name].info.run_id) == (kept.info.run_id, parent.info.run_id)
     bench.assert_equal(0)
 
 
@@ -145,7 +125,7 @@ def test_trials_that_nobody_tells_of_are_seen(bench: Bench, monkeypatch: pytest.
 
 def test_a_result_that_is_read_sooner_than_heard_is_not_taken_back(bench: Bench) -> None:
     trial, other = bench.ask(), bench.ask()
-    live = live_of(bench, trial, range(1, 21))
+    live = bench.live(trial, range(1, 21))
     sync = bench.sync(live, ended=False)
     bench.tell(trial, TrialState.COMPLETE)
     bench.tell(other, TrialState.COMPLETE)
@@ -160,7 +140,7 @@ def test_a_result_that_is_read_sooner_than_heard_is_not_taken_back(bench: Bench)
 
 def test_a_step_for_results_leaves_the_trials_in_training_for_the_next(bench: Bench) -> None:
     training, other = bench.ask(), bench.ask()
-    live = live_of(bench, training, range(1, 11))
+    live = bench.live(training, range(1, 11))
     sync = bench.sync(live, ended=False)
     bench.tell(other, TrialState.COMPLETE)
     for line in [*bench.lines(training, range(11, 21))[1:], {"event": "told", "trial": 1}]:
@@ -170,29 +150,6 @@ def test_a_step_for_results_leaves_the_trials_in_training_for_the_next(bench: Be
     assert len([key for key in bench.history(0) if key[0] == "val_loss"]) == 10
     assert sync.go(live, ended=False)
     assert len([key for key in bench.history(0) if key[0] == "val_loss"]) == 20
-
-
-@pytest.mark.parametrize("otherwise", ["another value", "a later epoch"])
-def test_a_run_that_contradicts_the_record_is_made_anew(bench: Bench, otherwise: str) -> None:
-    trial = bench.ask()
-    bench.sync(live_of(bench, trial, range(1, 21)), ended=False)
-    old = bench.run(0).info.run_id
-    if otherwise == "another value":
-        bench.values[0][1, :, 3] += 0.01
-    bench.tell(trial, TrialState.PRUNED, epochs=10 if otherwise == "a later epoch" else 30)
-    bench.sync()
-    assert bench.run(0).info.run_id != old
-    bench.assert_equal(0)
-
-
-def test_deleted_runs_and_experiments_do_not_matter(bench: Bench) -> None:
-    bench.tell(bench.ask(), TrialState.COMPLETE)
-    bench.sync()
-    client = bench.client()
-    client.delete_run(bench.run(0).info.run_id)
-    client.delete_experiment(bench.runs()[bench.name].info.experiment_id)
-    bench.sync()
-    bench.assert_equal(0)
 
 
 def test_nan_is_shown_and_infinity_is_left_out(bench: Bench) -> None:
@@ -205,88 +162,6 @@ def test_nan_is_shown_and_infinity_is_left_out(bench: Bench) -> None:
     assert math.isnan(history[("val_loss", 6)][0])
     assert ("val_loss", 7) not in history
     assert len([key for key in history if key[0] == "val_loss"]) == bench.planned - 1
-
-
-def test_an_unreadable_record_does_not_keep_the_others_from_mlflow(bench: Bench) -> None:
-    broken, sound = bench.ask(), bench.ask()
-    broken.set_user_attr(record.CURVES, {"metrics": ["a"], "shape": [1, 1, 1], "data": "?"})
-    bench.study.tell(broken, 1.0)
-    bench.tell(sound, TrialState.COMPLETE)
-    sync = bench.sync()
-    assert "trial 0" in sync.unreadable[0]
-    bench.assert_equal(1)
-
-
-def test_one_trial_that_mlflow_refuses_comes_last(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    for _ in range(3):
-        bench.tell(bench.ask(), TrialState.COMPLETE)
-    from search.tracking.view import MlflowView
-
-    reconcile = MlflowView.reconcile
-
-    def refusing(view: MlflowView, plan: object) -> bool:
-        if plan.number == 0:  # type: ignore[attr-defined]
-            raise MlflowException("refused")
-        return reconcile(view, plan)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(MlflowView, "reconcile", refusing)
-    sync = StudySync(bench.name, bench.storage, bench.uri, "regsearch")
-    for _ in range(2):
-        with pytest.raises(MlflowException):
-            sync.go(Live(), ended=True)
-        progressed = sync.progressed
-        sync.forget()
-    assert progressed
-    assert {f"{bench.name}/1", f"{bench.name}/2"} <= bench.runs().keys()
-
-
-@pytest.mark.parametrize("call", ["log_batch", "set_terminated"])
-def test_a_run_cut_short_is_never_taken_for_complete(
-    tmp_path: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
-    bench = Bench(tmp_path, empty_mlflow, planned=300)
-    bench.tell(bench.ask(), TrialState.COMPLETE)
-    log_batch, logged = MlflowClient.log_batch, []
-
-    def cut(client: MlflowClient, run_id: str, *rest: object) -> None:
-        if call == "set_terminated" or logged:
-            raise MlflowException("cut short")
-        logged.append(run_id)
-        log_batch(client, run_id, *rest)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, call, cut)
-        with pytest.raises(MlflowException):
-            StudySync(bench.name, bench.storage, bench.uri, "regsearch").go(Live(), ended=True)
-    partial = bench.run(0)
-    assert partial.info.status == "RUNNING"
-    assert (RECORD_TAG in partial.data.tags) == (call == "set_terminated")
-    bench.sync()
-    assert (bench.run(0).info.run_id, bench.run(0).info.status) == (partial.info.run_id, "FINISHED")
-    bench.assert_equal(0)
-
-
-def test_a_killed_run_whose_end_was_not_corrected_is_never_taken_for_complete(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """MLflow has one status, KILLED, for a pruned trial and for one that was interrupted before."""
-    trial = bench.ask()
-    bench.sync(live_of(bench, trial, range(1, 11)))
-    assert bench.run(0).info.status == "KILLED"
-    bench.tell(trial, TrialState.PRUNED, epochs=17)
-
-    def cut(*_: object) -> None:
-        raise MlflowException("cut short")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, "set_terminated", cut)
-        with pytest.raises(MlflowException):
-            StudySync(bench.name, bench.storage, bench.uri, "regsearch").go(Live(), ended=True)
-    assert RECORD_TAG in bench.run(0).data.tags
-    bench.sync()
-    bench.assert_equal(0)
-    true = bench.study.get_trials()[0].datetime_complete
-    assert bench.run(0).info.end_time == round(true.timestamp() * 1000)
 
 
 def test_a_trial_costs_one_call_for_a_thousand_points(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
