@@ -9,6 +9,7 @@ import optuna
 import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from support.marks import slow
 
 from search.choose.asking import Asker
 from search.choose.claims import FileClaims
@@ -75,7 +76,7 @@ def asked_after(folder: Path, seed: int, *, naive: bool) -> list[float]:
     return [float(one.values["lr"]) for one in cohort[1]]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *slow(1, 2)])
 def test_the_next_asks_avoid_where_trials_diverge(tmp_path: Path, seed: int) -> None:
     asked = asked_after(tmp_path, seed, naive=False)
     assert len(asked) == 50

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.marks import slow
 from support.small_studies import Quiet
 
 from search import Study
@@ -25,7 +26,8 @@ from search.report.statistics import edges
 
 RATE = 0.015
 SAMPLERS = ("tpe", "grid", "random")
-FAST, MORE = range(1), range(1, 6)
+ONCE = [(sampler, 0) for sampler in SAMPLERS]
+AGAIN = [(sampler, seed) for sampler in SAMPLERS for seed in range(1, 6)]
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,6 @@ def study(file: Path, folder: Path, ends: Sequence[float], sampler: str = "rando
     return Study(Recipe.parse(fields, "test"), storage=url, tracking_uri=None, device="cpu")
 
 
-def seeds() -> list[Any]:
-    """Return one seed of each sampler, and more that are marked as slow."""
-    fast = [pytest.param(sampler, seed) for sampler in SAMPLERS for seed in FAST]
-    return fast + [pytest.param(sampler, seed, marks=pytest.mark.slow) for sampler in SAMPLERS for seed in MORE]
-
-
 def warned(of: Study) -> list[str]:
     """Return the ends at which the best lies according to the report; the run gives as many warnings."""
     found = [edge.end for edge in edges(read(of))]
@@ -116,7 +112,7 @@ def test_training_comes_to_the_closed_form(planted: Planted, tmp_path: Path) -> 
         assert trial.value == pytest.approx(ridge(of, trial.params["l2"]), rel=0.03)
 
 
-@pytest.mark.parametrize(("sampler", "seed"), seeds())
+@pytest.mark.parametrize(("sampler", "seed"), [*ONCE, *slow(*AGAIN)])
 def test_it_is_found_and_nothing_warned_of(planted: Planted, tmp_path: Path, sampler: str, seed: int) -> None:
     ends = planted.strength / 100, planted.strength * 30
     of = study(planted.file, tmp_path, ends, sampler, seed).run(observers=[Quiet()])
@@ -124,8 +120,8 @@ def test_it_is_found_and_nothing_warned_of(planted: Planted, tmp_path: Path, sam
     assert warned(of) == []
 
 
-@pytest.mark.parametrize("end", ["lower", pytest.param("upper", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(("sampler", "seed"), seeds())
+@pytest.mark.parametrize("end", ["lower", *slow("upper")])
+@pytest.mark.parametrize(("sampler", "seed"), [ONCE[0], *slow(*ONCE[1:], *AGAIN)])
 def test_a_range_that_excludes_it_is_warned_of_and_extended_to_it(
     planted: Planted, tmp_path: Path, sampler: str, seed: int, end: str
 ) -> None:
