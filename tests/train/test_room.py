@@ -70,6 +70,8 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         }.items():
             monkeypatch.setattr(torch.cuda, name, found)
         monkeypatch.setattr(cohort, "Pack", FakePack)
+        # Nothing here has memory to free, and each collection would go through the objects of all tests before.
+        monkeypatch.setattr(cohort, "gc", SimpleNamespace(collect=lambda: 0))
         monkeypatch.setattr(cohort, "slot_work", lambda _program, _batches: 1.0)
         batches: Any = SimpleNamespace(device=torch.device("cuda"), folds=(None,), fold=lambda _replicate: 0)
         batches.of = lambda _replicate: batches
