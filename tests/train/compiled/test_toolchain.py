@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.data import random_data
+from support.marks import slow
 from support.packs import adam, make_pack, needs_kernels, train_pack, with_engine
 from support.processes import environment
 
@@ -93,21 +93,15 @@ def broken(name, path=None, target=None):
 """
 
 
-@pytest.fixture(scope="module")
-def machines() -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """Start a process for each machine, all of them at once."""
-    started = {reason: python(f"{BROKEN}\n{before}\n{TWICE}", **env) for reason, (before, env) in MACHINES.items()}
-    yield started
-    for process in started.values():
-        process.kill()
-        process.communicate()
+UNSET, HALTED, NO_LIBRARY, OLD = MACHINES
 
 
 @needs_kernels
-@pytest.mark.parametrize("reason", MACHINES)
-def test_torch_trains_and_one_line_says_why(machines: dict[str, subprocess.Popen[str]], reason: str) -> None:
+@pytest.mark.parametrize("reason", [UNSET, NO_LIBRARY, *slow(HALTED, OLD)])
+def test_torch_trains_and_one_line_says_why(reason: str) -> None:
     """The line comes once, though two packs train; the results are those of torch's engine on any machine."""
-    found, said = answer(machines[reason])
+    before, changes = MACHINES[reason]
+    found, said = answer(python(f"{BROKEN}\n{before}\n{TWICE}", **changes))
     assert said == [f"note: {reason}: {SLOWER}"]
     assert found == told("torch")
 
@@ -243,7 +237,7 @@ print(json.dumps([before, child, told(trained())]))
 
 @needs_kernels
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", [*slow(1), 3])
 def test_a_forked_process_trains_too(threads: int) -> None:
     """Helper threads do not survive a fork: the child makes its own, and parent and child have the same bits."""
     found, said = answer(python(f"THREADS = {threads}\n{FORK}"))
