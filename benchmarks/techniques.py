@@ -101,7 +101,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     known = discover()
-    names = args.only or [n for n, t in known.items() if any(getattr(t, hook) is not None for hook in HOOKS)]
+    # With waves the network is a wider one.
+    compared = {name: one for name, one in known.items() if one.waves is None}
+    names = args.only or [n for n, t in compared.items() if any(getattr(t, hook) is not None for hook in HOOKS)]
     base = study("baseline")
     plain_values = base.space.complete({"lr": 1e-3})
     assert plain_values is not None

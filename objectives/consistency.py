@@ -48,7 +48,7 @@ def loss(batch: Batch, values: Values) -> Tensor:
 def _with_noise(x: Tensor, values: Values) -> Tensor:
     """Return inputs with noise, ``slots x batch x padded features``, from ``groups or slots x ...``."""
     noise = values.normal("noise", *x.shape[1:])
-    noise[..., values.layout.widths[0] :].zero_()
+    noise[..., values.layout.features :].zero_()
     unit = values.per_slot(values.inputs.unit(x)) + values["sigma"][:, None, None] * noise
     return values.inputs.scaled(unit.clamp_(0.0, 1.0) if values.inputs.pixels else unit)
 

@@ -40,7 +40,7 @@ def mix_inputs(x: Tensor, values: Values) -> Tensor:
 
 def mix_targets(y: Tensor, values: Values) -> Tensor:
     """Return mixed targets, ``slots x batch x outputs``."""
-    width = values.layout.widths[0]
+    width = values.layout.features
     # The draws are those of the inputs, which are stored with padding.
     replaced = _replaced(y.shape[1], padded(width), values)[..., :width]
     share = replaced.sum(-1, keepdim=True).to(y.dtype) / width

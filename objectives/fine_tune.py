@@ -89,8 +89,8 @@ def check(context: StudyContext) -> None:
     first, data = _model(sources[0]), context.data
     for source in sources:
         (name, _), model = _split(source), _model(source)
-        if model.meta.encoded is not None:
-            raise ValueError(f"{name} has encoded inputs, from which fine_tune cannot start: give one without bins")
+        if model.meta.encoded is not None or model.meta.waves:
+            raise ValueError(f"{name} has bins or waves, from which fine_tune cannot start: give one without them")
         if model.meta.widths[0] != data.features:
             raise ValueError(f"{name} takes {model.meta.widths[0]} inputs, but {data.name} has {data.features}")
         for theirs, ours in zip(model.meta.columns, data.columns, strict=False):

@@ -21,7 +21,7 @@ from search.technique import Numeric, Technique, Values
 def add_noise(x: Tensor, values: Values) -> Tensor:
     """Return inputs with noise, ``slots x batch x padded features``; the padding stays 0."""
     noise = values.normal("noise", *x.shape[1:])
-    noise[..., values.layout.widths[0] :].zero_()
+    noise[..., values.layout.features :].zero_()
     noisy = values.per_slot(x) + values["input_noise"][:, None, None] * noise
     return noisy.clamp_(0.0, 1.0) if values.inputs.pixels else noisy
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -33,7 +34,10 @@ def loading_code(model: Model, file: str) -> list[str]:
         ]
     lines = ["import safetensors.torch, torch", f"weights = safetensors.torch.load_file({file!r})"]
     networks = model.networks
-    functional = any(network.residual or any(len(each) > 1 for each in network.layers) for network in networks)
+    functional = any(
+        network.residual or network.waves is not None or any(len(each) > 1 for each in network.layers)
+        for network in networks
+    )
     scaled, before = _inputs(model)
     lines += before
     if not model.meta.members:
@@ -115,6 +119,19 @@ class Branches(nn.Module):
         return mean([branch(x) for branch in self.branches])
 
 
+class WithWaves(nn.Module):
+    """Inputs ``rows x features`` and, after them, their waves with these frequencies and phases, ``(waves,)``."""
+
+    def __init__(self, frequency: Tensor, phase: Tensor) -> None:
+        super().__init__()
+        self.frequency, self.phase = nn.Parameter(frequency), nn.Parameter(phase)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the inputs of the first layer, ``rows x (features + waves)``."""
+        turns = x.repeat_interleave(len(self.frequency) // x.shape[1], 1) * self.frequency + self.phase
+        return torch.cat([x, torch.cos(2 * math.pi * turns)], 1)
+
+
 class Residual(nn.Module):
     """Modules to whose result what entered them is added."""
 
@@ -155,9 +172,15 @@ def _functions(networks: Sequence[PlainNetwork]) -> list[str]:
 
 
 def _function(name: str, network: PlainNetwork, prefix: str) -> list[str]:
-    """Return the lines that define a network with residual blocks, or branches, as a function."""
+    """Return the lines that define a network with residual blocks, branches or waves as a function."""
     activation = f"torch.nn.{ACTIVATIONS[network.activation].module.__name__}()"
     lines = [f"def {name}(x):", f"    linear, activation = torch.nn.functional.linear, {activation}"]
+    if network.waves is not None:
+        frequency, phase = (f'weights["{prefix}0.{kind}"]' for kind in ("frequency", "phase"))
+        lines += [
+            f"    turns = x.repeat_interleave(len({frequency}) // x.shape[1], 1) * {frequency} + {phase}",
+            "    x = torch.cat([x, torch.cos(2 * torch.pi * turns)], 1)",
+        ]
     for number in range(1, len(network.layers) + 1):
         each = []
         for start in network.names(number - 1):
@@ -248,8 +271,10 @@ def _plain(model: Model, network: PlainNetwork) -> nn.Sequential:
     """
     inputs = model.inputs
     last = len(network.layers) - 1
-    affine = inputs.nonlinear is None and inputs.encoding is None
+    affine = inputs.nonlinear is None and inputs.encoding is None and network.waves is None
     layers: list[nn.Module] = [] if affine else [Scaled(inputs)]
+    if network.waves is not None:
+        layers.append(WithWaves(*network.waves))
     for number, branches in enumerate(network.layers):
         each: list[nn.Module] = []
         for tensors in branches:

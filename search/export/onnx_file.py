@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from search.errors import EnvironmentFault, RequestError
 from search.export.onnx_graph import Graph
@@ -98,6 +99,9 @@ def graph(model: Model) -> Any:
 
 def _network(built: Graph, network: PlainNetwork, x: str, prefix: str) -> str:
     """Add a network's layers, and return the name of its outputs."""
+    if network.waves is not None:
+        width = network.layers[0][0][0].shape[1]
+        x = built.add("Concat", x, _waves(built, network.waves, width, x, prefix), axis=1)
     for number, branches in enumerate(network.layers):
         each = []
         for start, (weight, bias) in zip(network.names(number), branches, strict=True):
@@ -111,6 +115,17 @@ def _network(built: Graph, network: PlainNetwork, x: str, prefix: str) -> str:
             h = built.add("Add", h, built.constant(f"{prefix}{2 * number + 1}.shift", shift))
         x = built.add("Add", h, x) if number + 1 in network.residual else h
     return x
+
+
+def _waves(built: Graph, waves: tuple[Tensor, Tensor], width: int, x: str, prefix: str) -> str:
+    """Add the waves of a network's inputs, of which there are `width` together with the waves."""
+    frequency, phase = waves
+    features = width - len(frequency)
+    source = np.repeat(np.arange(features, dtype=np.int64), len(frequency) // features)
+    turns = built.add("Gather", x, built.constant(f"{prefix}0.source", source), axis=1)
+    turns = built.add("Mul", turns, built.constant(f"{prefix}0.frequency", frequency))
+    turns = built.add("Add", turns, built.constant(f"{prefix}0.phase", phase))
+    return built.add("Cos", built.add("Mul", turns, built.constant("turn", np.float32(2 * math.pi))))
 
 
 def _activation(built: Graph, activation: str, x: str) -> str:

@@ -29,7 +29,7 @@ def validate_techniques(techniques: Sequence[Technique]) -> None:
 
     Raises:
         RequestError: two techniques declare, derive or search over the same name, two have the same role, two encode
-            the inputs, or one fixes a value that another searches or fixes otherwise.
+            the inputs or add waves of them, or one fixes a value that another searches or fixes otherwise.
     """
     owners: dict[str, str] = {}
     roles: dict[str, str] = {}
@@ -47,8 +47,9 @@ def validate_techniques(techniques: Sequence[Technique]) -> None:
                     f"a study has one"
                 )
             roles[technique.role] = technique.name
-    if len(encoding := [technique.name for technique in techniques if technique.edges is not None]) > 1:
-        raise RequestError(f"techniques {encoding[0]!r} and {encoding[1]!r} both encode the inputs: a study has one")
+    for hook, what in (("edges", "encode the inputs"), ("waves", "add waves of the inputs")):
+        if len(both := [technique.name for technique in techniques if getattr(technique, hook) is not None]) > 1:
+            raise RequestError(f"techniques {both[0]!r} and {both[1]!r} both {what}: a study has one")
     for technique in techniques:
         for name in technique.set:
             if owners.get(name, technique.name) != technique.name:

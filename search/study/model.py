@@ -104,6 +104,7 @@ def _shape(program: Program) -> dict[str, Any]:
         "activation": program.activation,
         "residual": program.joined,
         "branches": layout.branches,
+        "waves": layout.waves,
     }
 
 

@@ -22,6 +22,7 @@ CALLED_WITH = {
     "init": "weights, unit, field, values",
     "parameters": "number, width",
     "input_parameters": "features",
+    "waves": "structure",
     "branches": "number, structure",
     "mix": "h, number, values",
     "mix_loops.given": "number, h, values",

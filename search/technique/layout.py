@@ -17,6 +17,8 @@ from torch import Tensor
 ALIGNMENT = 16
 MOST_BRANCHES = 64
 """The most branches of a layer: a mistaken number, as in a damaged file, is refused and not waited for."""
+FREQUENCY, PHASE = "frequency", "phase"
+"""The names of the vectors of waves, ``features * waves``."""
 
 
 def padded(width: int) -> int:
@@ -70,17 +72,19 @@ class Layout:
     each network on what enters and on what leaves it, ``members x inputs`` and ``members x outputs``.
 
     Args:
-        widths: the widths of the input, each hidden layer and the output.
+        widths: the widths of the first layer's inputs, each hidden layer and the output.
         vectors: the parameters of techniques after hidden layers, as (layer from 0, technique, name); each has the
-            length of its layer's width. Layer -1 is the inputs.
+            length of its layer's width. Layer -1 is the features, and layer -2 their waves.
         branches: the number of branches of each hidden layer; () where each has one.
         members: the number of networks that share the weights.
+        waves: the number of waves of each feature, which are inputs of the first layer too (`Technique.waves`).
     """
 
     widths: tuple[int, ...]
     vectors: tuple[tuple[int, str, str], ...] = ()
     branches: tuple[int, ...] = ()
     members: int = 1
+    waves: int = 0
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
@@ -108,13 +112,18 @@ class Layout:
             add(f"{start(layer, branch)}.weight", (inputs, outputs), (padded(inputs), padded(outputs)), branch)
             add(f"{start(layer, branch)}.bias", (*count, outputs), (*count, padded(outputs)), branch)
         for layer, technique, name in self.vectors:
-            width = self.widths[layer + 1]
+            width = {-1: self.features, -2: self.features * self.waves}.get(layer) or self.widths[layer + 1]
             add(f"{layer}.{technique}.{name}", (width,), (padded(width),))
         for layer, branch in self.linears if count else ():
             inputs, outputs = self.widths[layer : layer + 2]
             add(f"{start(layer, branch)}.input_scale", (*count, inputs), (*count, padded(inputs)), branch)
             add(f"{start(layer, branch)}.output_scale", (*count, outputs), (*count, padded(outputs)), branch)
         return tuple(fields)
+
+    @property
+    def features(self) -> int:
+        """The number of features that enter the network: the width of the inputs, without waves."""
+        return self.widths[0] // (1 + self.waves)
 
     @property
     def layers(self) -> int:
@@ -153,7 +162,7 @@ class Layout:
         return self.fields[2 * number + 1]
 
     def vector(self, layer: int, technique: str, name: str) -> Field:
-        """Return the field of a technique's own parameter after a hidden layer (from 0), or of the inputs (-1)."""
+        """Return the field of a technique's own parameter after a hidden layer (from 0), or as in `vectors`."""
         return self.fields[2 * len(self.linears) + self.vectors.index((layer, technique, name))]
 
     def scales(self, number: int) -> tuple[Field, Field]:
@@ -165,12 +174,12 @@ class Layout:
         """Return one slot's row ``(size,)`` named and shaped as by `torch.nn.Sequential`: weights ``outputs x inputs``.
 
         The modules of a layer are Linear, the activation, and one for each technique that has parameters there, such
-        as BatchNorm1d: ``0.weight``, ``0.bias``, ``2.weight`` ... Those of the inputs come first. The Linear of a layer
-        with branches is a module with a list of them: ``2.branches.0.weight``.
+        as BatchNorm1d: ``0.weight``, ``0.bias``, ``2.weight`` ... Those of the features and their waves come first. The
+        Linear of a layer with branches is a module with a list of them: ``2.branches.0.weight``.
         """
         modules: dict[tuple[int, str], int] = {}
         at = 0
-        for layer in range(-1, self.layers):
+        for layer in (-1, -2, *range(self.layers)):
             if layer >= 0:
                 modules[layer, ""] = at
                 at += 2

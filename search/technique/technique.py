@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 
 ACTING = (
-    *("init", "parameters", "input_parameters", "branches", "members", "schedule", "input", "mix", "layer", "residual"),
-    *("targets", "loss", "penalty", "perturb_inputs", "perturb_weights", "gradient", "rate", "project", "average"),
+    *("init", "parameters", "input_parameters", "waves", "branches", "members", "schedule", "input", "mix", "layer"),
+    *("residual", "targets", "loss", "penalty", "perturb_inputs", "perturb_weights", "gradient", "rate", "project"),
+    "average",
 )
 """The hooks by which a technique acts on training; the other ones describe it, measure, or validate a study."""
 
@@ -133,6 +134,11 @@ class Technique:
             (layer, width) to names and initial values.
         input_parameters: a function that names the technique's own trainable vectors before the first layer. It maps
             the number of features to names and initial values; in `Values.parameter` their layer is 0.
+        waves: a function that returns the number K of waves of each feature, of the structural hyperparameters. The
+            waves ``cos(2 pi (frequency_jk x_j + phase_jk))`` of a feature x_j become inputs of the first layer beside
+            it, after the `layer` hooks of all techniques. Frequencies and phases are trained; they are vectors of
+            ``features * K`` numbers, all waves of a feature one after the other, and are 0 unless the technique's
+            `init` hook sets the fields ``NAME.frequency`` and ``NAME.phase``. A study has one such technique.
         branches: a function that returns the number of branches of a hidden layer, each of which has weights of its
             own for the same inputs, and the layer's activation. It gets the layer's number, from 1, and the structural
             hyperparameters. In evaluation the layer's activations are the mean of the branches', in training what
@@ -214,6 +220,7 @@ class Technique:
     init: Callable[[Tensor, Tensor, Field, Values], Tensor] | None = None
     parameters: Callable[[int, int], Mapping[str, float]] | None = None
     input_parameters: Callable[[int], Mapping[str, float]] | None = None
+    waves: Callable[[Mapping[str, Value]], int] | None = None
     branches: Callable[[int, Mapping[str, Value]], int] | None = None
     mix: Callable[[Tensor, int, Values], Tensor] | None = None
     mix_loops: Loops | None = None

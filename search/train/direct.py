@@ -1,8 +1,8 @@
 """The gradient of a step without autograd: what compiled kernels can do for a program.
 
-They serve programs without `loss` hooks, whose `layer` and `mix` hooks all have another form: gates, which are part of
-the kernels that train a slot in one go, or loops, for which a pack trains layer by layer. All other hooks run in torch
-around them. Other programs train through autograd, with the same products.
+They serve programs without `loss` hooks or waves, whose `layer` and `mix` hooks all have another form: gates, which
+are part of the kernels that train a slot in one go, or loops, for which a pack trains layer by layer. All other hooks
+run in torch around them. Other programs train through autograd, with the same products.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def serves(techniques: Sequence[Technique]) -> bool:
     """Return whether the gradient of a program with these techniques needs no autograd, but for its penalties."""
     return all(
         one.loss is None
+        and one.waves is None
         and (one.layer is None or has_form(one))
         and (one.branches is None or one.mix_loops is not None)
         for one in techniques

@@ -60,9 +60,15 @@ def _working_bytes(program: Program, batches: Batches, own_inputs: Sequence[bool
     branches = sum(2 * count * width for count, width in zip(layout.branches, widths[1:-1], strict=False) if count > 1)
     # Each value has a gradient of its size; so do the weights of networks that share those of the slot.
     of_row = 2 * layout.members * (sum(widths[1:]) + changes * sum(widths[1:-1]) + branches)
+    if layout.waves:
+        # The first layer's inputs with their gradient, and of each wave its feature, two sines and the cosine.
+        of_row += 6 * widths[0]
+    if layout.waves and layout.members > 1:
+        # Those inputs and their gradient once more for each network.
+        of_row += 2 * layout.members * widths[0]
     of_networks = 2 * layout.members * layout.size if layout.members > 1 else 0
     rows = min(program.batch_size, batches.train_rows)
-    training = rows * (of_row * len(own_inputs) + 2 * widths[0] * sum(own_inputs))
+    training = rows * (of_row * len(own_inputs) + 2 * padded(layout.features) * sum(own_inputs))
     evaluation = min(EVAL_ROWS // layout.members, len(batches.x_val)) * of_row
     # Metrics take the predictions for all validation rows at once, in float64, collected and joined.
     scored = 2 * 8 * len(batches.x_val) * batches.outputs if program.metrics else 0

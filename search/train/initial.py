@@ -54,6 +54,8 @@ def _default(program: Program, field: Field, unit: Tensor) -> Tensor:
         return (2 * unit - 1) / math.sqrt(program.layout.widths[field.layer])
     if field.kind in ("input_scale", "output_scale"):
         return torch.ones_like(unit)
+    if field.layer == -2:  # waves
+        return torch.zeros_like(unit)
     owner, _, name = field.kind.rpartition(".")
     technique = next(one for one in program.techniques if one.name == owner)
     if field.layer < 0:

@@ -4,7 +4,9 @@ Tensors are named and shaped as in a `torch.nn.Sequential` of Linear and activat
 ``0.bias``, ``2.weight`` ... Where what entered a hidden layer is added to its activations (`Meta.residual`), its
 activations and those of the layer before are multiplied by ``1.factor`` and get ``1.shift`` added first, if it is the
 first layer. Where a hidden layer has several branches (`Meta.branches`), its activations are the mean of theirs. The
-tensors of each branch are ``2.branches.0.weight``, ``2.branches.0.bias``, ``2.branches.1.weight`` ...
+tensors of each branch are ``2.branches.0.weight``, ``2.branches.0.bias``, ``2.branches.1.weight`` ... Where inputs have
+waves (`Meta.waves`), ``cos(2 pi (frequency x + phase))`` by ``0.frequency`` and ``0.phase`` enters the first layer
+after the inputs x, each of which is repeated for its waves.
 
 The file also holds ``inputs.shift`` and ``inputs.scale``, which turn a raw row into the network's inputs, ``(raw -
 shift) / scale``. The map that `Meta.nonlinear` names then follows (`search.data.nonlinear`); normal scores have
@@ -52,6 +54,7 @@ from search.train.model_parts import (
     PlainNetwork,
     Residual,
     Threshold,
+    Waves,
     Widths,
     linear_names,
     shape_text,
@@ -97,6 +100,7 @@ class Meta(Part):
     )
     residual: Residual = ()
     branches: Branches = ()
+    waves: Waves = 0
     members: tuple[Member, ...] = Field(default=(), description="the networks of an ensemble")
     calibration: Calibration | None = None
     threshold: Threshold | None = None
@@ -125,8 +129,10 @@ class Meta(Part):
     def _members_fit(self) -> Meta:
         if (self.format == 2) != bool(self.members):
             raise ValueError(f"members should be of an ensemble, format 2, got {len(self.members)} in {self.format}")
-        ends = self.widths[0], self.widths[-1]
-        if any((member.widths[0], member.widths[-1]) != ends for member in self.members):
+        if self.widths[0] % (1 + self.waves) or any(member.widths[0] % (1 + member.waves) for member in self.members):
+            raise ValueError("widths should begin with the inputs and all of their waves")
+        ends = self.entering, self.widths[-1]
+        if any((member.features, member.widths[-1]) != ends for member in self.members):
             raise ValueError(f"members should each have {ends[0]} inputs and {ends[1]} outputs")
         return self
 
@@ -139,7 +145,12 @@ class Meta(Part):
     @property
     def features(self) -> int:
         """The number of raw inputs, which is that of the networks' inputs if there is no encoding."""
-        return self.widths[0] if self.encoded is None else self.encoded.features
+        return self.entering if self.encoded is None else self.encoded.features
+
+    @property
+    def entering(self) -> int:
+        """The number of the networks' inputs, without their waves."""
+        return self.widths[0] // (1 + self.waves)
 
     @property
     def title(self) -> str:
@@ -224,7 +235,7 @@ class Model:
         """The scaling of raw rows to the network's inputs."""
         meta, tensors = self.meta, self.tensors
         nonlinear = None if meta.nonlinear is None else meta.nonlinear.of(tensors)
-        encoding = None if meta.encoded is None else meta.encoded.of(tensors, meta.widths[0])
+        encoding = None if meta.encoded is None else meta.encoded.of(tensors, meta.entering)
         return Scaling(tensors["inputs.shift"], tensors["inputs.scale"], nonlinear, encoding)
 
     @property
@@ -293,7 +304,7 @@ def load(path: Path | str) -> Model:
     for name, tensor in tensors.items():
         validate_numbers(name, tensor, meta.nonlinear)
     if meta.encoded is not None:
-        meta.encoded.of(tensors, meta.widths[0])
+        meta.encoded.of(tensors, meta.entering)
     return Model(meta, tensors)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -41,6 +42,10 @@ Residual = Annotated[
     ),
 ]
 
+Waves = Annotated[
+    int, Field(ge=0, description="the number of waves of each input, which enter the first layer after all inputs")
+]
+
 
 class Member(Part):
     """The description of one network of an ensemble."""
@@ -54,6 +59,12 @@ class Member(Part):
     refit_epochs: int | None = Field(default=None, description="as `Meta.refit_epochs`")
     residual: Residual = ()
     branches: Branches = ()
+    waves: Waves = 0
+
+    @property
+    def features(self) -> int:
+        """The number of inputs, without their waves."""
+        return self.widths[0] // (1 + self.waves)
 
 
 class NonlinearInputs(Part):
@@ -150,6 +161,7 @@ class PlainNetwork:
         weight: its weight in the ensemble; 1 if it is alone.
         maps: factor and shift of hidden layers' activations, ``(units,)``, by the layer's number from 1.
         residual: the numbers of the layers to whose activations, after that, what entered them is added.
+        waves: the frequencies and the phases of the inputs' waves, ``(inputs * waves,)``; None if there are none.
     """
 
     activation: str
@@ -157,6 +169,7 @@ class PlainNetwork:
     weight: float = 1.0
     maps: Mapping[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     residual: Sequence[int] = ()
+    waves: tuple[Tensor, Tensor] | None = None
 
     @classmethod
     def of(
@@ -178,7 +191,8 @@ class PlainNetwork:
         names = [linear_names(layer, branches) for layer in range(len(widths) - 1)]
         layers = [[pair(name, "weight", "bias") for name in of_layer] for of_layer in names]
         maps = {number: pair(f"{2 * number - 1}", "factor", "shift") for number in mapped(residual)}
-        return cls(activation, layers, weight, maps, residual)
+        waves = pair("0", "frequency", "phase") if f"{prefix}0.frequency" in tensors else None
+        return cls(activation, layers, weight, maps, residual, waves)
 
     def names(self, layer: int) -> list[str]:
         """Return how the names of the tensors of each branch of a layer, from 0, begin: `linear_names`."""
@@ -186,6 +200,10 @@ class PlainNetwork:
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits or standardised values, ``rows x outputs``, of scaled inputs ``rows x features``."""
+        if self.waves is not None:
+            frequency, phase = (tensor.to(x) for tensor in self.waves)
+            turns = x.repeat_interleave(len(frequency) // x.shape[1], 1) * frequency + phase
+            x = torch.cat([x, torch.cos(2 * math.pi * turns)], 1)
         for number, branches in enumerate(self.layers, 1):
             # Activations may change what they get, but a product is a new tensor.
             each = [torch.addmm(bias.to(x), x, weight.to(x).T) for weight, bias in branches]

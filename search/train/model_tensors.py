@@ -34,6 +34,9 @@ class Described(Protocol):
     def branches(self) -> tuple[int, ...]: ...
 
     @property
+    def waves(self) -> int: ...
+
+    @property
     def members(self) -> tuple[Member, ...]: ...
 
     @property
@@ -59,6 +62,9 @@ def shapes(meta: Described) -> Iterator[tuple[str, tuple[int, ...]]]:
             for name in linear_names(layer, one.branches):
                 yield f"{prefix}{name}.weight", (outputs, inputs)
                 yield f"{prefix}{name}.bias", (outputs,)
+        if one.waves:
+            yield f"{prefix}0.frequency", (one.features * one.waves,)
+            yield f"{prefix}0.phase", (one.features * one.waves,)
         for number in mapped(one.residual):
             yield f"{prefix}{2 * number - 1}.factor", (one.widths[number],)
             yield f"{prefix}{2 * number - 1}.shift", (one.widths[number],)
@@ -88,6 +94,7 @@ def parts(meta: Described) -> Iterator[tuple[str, Member]]:
                 activation=meta.activation,
                 residual=meta.residual,
                 branches=meta.branches,
+                waves=meta.waves,
                 count=1,
             ),
         )

@@ -98,6 +98,7 @@ class Network:
         expand: the function that expands ``groups x ...`` to ``slots x ...``.
         joined: the numbers of the hidden layers to whose activations what entered them is added.
         mixings: what becomes of the branches of hidden layers, by the layer's number.
+        waves: the function that adds waves to the features (`search.train.waves`); None if there are none.
 
     Attributes:
         products: what computes the layers.
@@ -113,8 +114,9 @@ class Network:
         expand: Callable[[Tensor], Tensor],
         joined: Collection[int] = (),
         mixings: Mapping[int, Mixing] = MappingProxyType({}),
+        waves: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self.products, self.learns = products, False
+        self.products, self.learns, self._waves = products, False, waves
         self._joined, self._mixings = frozenset(joined), mixings
         self._dtype, self._changes, self._expand = like.dtype, tuple(changes), expand
         self._stretches = [(0, layers)]
@@ -145,6 +147,8 @@ class Network:
             x: the inputs, ``groups x batch x features`` (shared within a group) or ``slots x batch x features``.
         """
         x = self._changed(x, 0)
+        if self._waves is not None:
+            x = self._waves(x.to(self._dtype))
         branches = self._first_stretch(x)
         for number, stretch in enumerate(self._stretches[1:], 1):
             h = self._changed(self._mixed(branches, number), number)

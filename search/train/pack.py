@@ -186,7 +186,7 @@ class Pack:
         program, layout = self.program, self.program.layout
         each = [
             PlainNetwork.of(tensors, layout.widths, program.activation, program.joined, layout.branches).forward(
-                x[:, : layout.widths[0]]
+                x[:, : layout.features]
             )
             for tensors in networks
         ]

@@ -4,6 +4,10 @@ A technique that is an affine map of activations in evaluation (`Technique.affin
 
     h' = h * s + t    W h' + b = (W diag(s)) h + (W t + b)
 
+The waves of features (`search.train.waves`) stay what they are, after the map of the features:
+
+    cos(2 pi (f (x s + t) + p)) = cos(2 pi ((f s) x + (f t + p)))
+
 The map stays apart where h' is added to the activations of the next layer, or what entered the layer is added to h'
 (`Technique.residual`). All of this is computed in float64 and rounded once.
 """
@@ -15,6 +19,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from search.train import waves
 from search.train.batches import Batches
 from search.train.members import member_weights
 from search.train.model_parts import linear_names, mapped
@@ -29,9 +34,9 @@ def plain_weights(
     """Return a slot's layers as those of a `torch.nn.Sequential` of Linear and activation, on the CPU.
 
     The names are ``0.weight`` (``outputs x inputs``), ``0.bias``, ``2.weight`` ... A map that stays apart is
-    ``1.factor`` and ``1.shift`` after the first activation. The branches of a layer are ``2.branches.0.weight`` ...,
-    and its activations are the mean of theirs. Whatever a technique does in evaluation without saying so
-    by its `affine` hook is not part of them.
+    ``1.factor`` and ``1.shift`` after the first activation; waves are ``0.frequency`` and ``0.phase``. The branches of
+    a layer are ``2.branches.0.weight`` ..., and its activations are the mean of theirs. Whatever a technique does in
+    evaluation without saying so by its `affine` hook is not part of them.
 
     Args:
         program: the program of all slots.
@@ -47,7 +52,7 @@ def plain_weights(
     bind(layout, techniques, state, torch.zeros_like(theta))
     tensors, apart = {}, mapped(program.joined)
     for layer in range(layout.layers):
-        factor = theta.new_ones(layout.widths[layer], dtype=torch.float64)
+        factor = theta.new_ones(layout.widths[layer] if layer else layout.features, dtype=torch.float64)
         shift = torch.zeros_like(factor)
         for technique, values in zip(program.techniques, techniques, strict=True):
             if technique.affine is not None and (affine := technique.affine(layer, values)) is not None:
@@ -56,6 +61,12 @@ def plain_weights(
         if layer in apart:
             tensors[f"{2 * layer - 1}.factor"] = factor.to(theta.dtype).cpu()
             tensors[f"{2 * layer - 1}.shift"] = shift.to(theta.dtype).cpu()
+        if layer == 0 and layout.waves:
+            frequency, phase = (one[slot].double() for one in waves.parameters(layout, theta))
+            of_wave = factor.repeat_interleave(layout.waves), shift.repeat_interleave(layout.waves)
+            tensors["0.frequency"] = (frequency * of_wave[0]).to(theta.dtype).cpu()
+            tensors["0.phase"] = (phase + frequency * of_wave[1]).to(theta.dtype).cpu()
+            factor, shift = torch.cat([factor, torch.ones_like(frequency)]), torch.cat([shift, 0 * frequency])
         for number, name in zip(layout.linears_of(layer), linear_names(layer, layout.branches), strict=True):
             inputs, outputs = layout.weight(number).shape
             weights, biases = member_weights(layout, theta[slot : slot + 1].double(), number)

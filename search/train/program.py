@@ -9,7 +9,8 @@ from typing import TypeVar
 from search.data import Data
 from search.errors import RequestError
 from search.technique import Technique, Value
-from search.technique.layout import MOST_BRANCHES, Layout
+from search.technique.guarded import Hook
+from search.technique.layout import FREQUENCY, MOST_BRANCHES, PHASE, Layout
 from search.train.batches import Batches
 from search.train.encoder import Encoder, encoder_of
 from search.train.engine import Engine, choose_engine
@@ -106,13 +107,16 @@ class Program:
         scaled = batches.scaled(structure.get(SCALE))
         encoder = encoder_of(active, structure, scaled, [one.scaled(structure.get(SCALE)) for one in batches.folds])
         features = scaled.features if encoder is None else encoder.width
-        widths = (features, *hidden_widths(str(structure["hidden"])), batches.outputs)
+        waves = sum(_waves(technique, structure) for technique in active)
+        widths = (features * (1 + waves), *hidden_widths(str(structure["hidden"])), batches.outputs)
         vectors = [
             (-1, technique.name, name)
             for technique in active
             if technique.input_parameters is not None
-            for name in technique.input_parameters(widths[0])
+            for name in technique.input_parameters(features)
         ]
+        waving = (technique for technique in active if technique.waves is not None)
+        vectors += [(-2, technique.name, name) for technique in waving for name in (FREQUENCY, PHASE)]
         vectors += [
             (layer, technique.name, name)
             for layer, width in enumerate(widths[1:-1])
@@ -123,7 +127,11 @@ class Program:
         return cls(
             structure=dict(structure),
             layout=Layout(
-                widths, tuple(vectors), _branches(active, structure, len(widths) - 2), _members(active, structure)
+                widths,
+                tuple(vectors),
+                _branches(active, structure, len(widths) - 2),
+                _members(active, structure),
+                waves,
             ),
             activation=str(structure["activation"]),
             batch_size=int(structure["batch_size"]),
@@ -146,6 +154,22 @@ class Program:
     def deciding(self) -> Program:
         """Return the program without the metrics that do not decide which epoch is the best, above all of test rows."""
         return replace(self, watch=(), metrics=tuple(one for one in self.metrics if one.name == self.objective.name))
+
+
+def _waves(technique: Technique, structure: Mapping[str, Value]) -> int:
+    """Return the number of waves of each feature that a technique adds.
+
+    Raises:
+        RequestError: its hook returns something else than a number.
+    """
+    hook = technique.waves
+    if hook is None:
+        return 0
+    count = hook(structure)
+    if not isinstance(count, int) or count < 0:
+        place = hook.place if isinstance(hook, Hook) else f"technique {technique.name!r}"
+        raise RequestError(f"{place}: hook 'waves' returns {count!r}, where a whole number >= 0 is right")
+    return count
 
 
 def _members(techniques: Sequence[Technique], structure: Mapping[str, Value]) -> int:

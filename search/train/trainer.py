@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from search.technique import Batch
-from search.train import at_once, direct, streams
+from search.train import at_once, direct, streams, waves
 from search.train.at_once import StepsAtOnce
 from search.train.averages import Averages
 from search.train.batches import Batches, Targets
@@ -98,7 +98,14 @@ class Trainer:
                     )
         gates = {id(change.values): change.gate_for_autograd for change in changes if change.technique.gate is not None}
         self._network = Network(
-            products, layout.layers, theta, self._bound("layer", gates), self._moment.expand, program.joined, mixed
+            products,
+            layout.layers,
+            theta,
+            self._bound("layer", gates),
+            self._moment.expand,
+            program.joined,
+            mixed,
+            waves.of(layout, self._techniques, program.engine),
         )
         first = self._by_autograd if self._direct is None else self._directly
         self._passes = Passes(first, program.techniques, self._techniques, self._moment, theta, self._gradient)

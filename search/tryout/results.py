@@ -13,7 +13,7 @@ from torch import Tensor
 
 from search.technique import Batch, Values
 from search.technique.guarded import Hook
-from search.technique.layout import Layout
+from search.technique.layout import Layout, padded
 from search.tryout.fault import fault
 
 Given = Sequence[Any]
@@ -91,7 +91,7 @@ def _batchwise(hook: Hook, given: Tensor, result: Any, values: Values, width: in
 
 
 def _input(hook: Hook, given: Given, result: Any, values: Values) -> None:
-    _batchwise(hook, given[0], result, values, values.layout.widths[0], True, "features")
+    _batchwise(hook, given[0], result, values, values.layout.features, True, "features")
 
 
 def _targets(hook: Hook, given: Given, result: Any, values: Values) -> None:
@@ -100,7 +100,8 @@ def _targets(hook: Hook, given: Given, result: Any, values: Values) -> None:
 
 def _layer(hook: Hook, given: Given, result: Any, values: Values) -> None:
     h, number = given[0], int(given[1])
-    _batchwise(hook, h, result, values, values.layout.widths[number], number == 0, "units" if number else "features")
+    width = values.layout.widths[number] if number else values.layout.features
+    _batchwise(hook, h, result, values, width, number == 0, "units" if number else "features")
 
 
 def _mix(hook: Hook, given: Given, result: Any, values: Values) -> None:
@@ -164,7 +165,7 @@ def _in_place(hook: Hook, given: Given, result: Any, values: Values) -> None:
 
 
 def _perturbed_inputs(hook: Hook, given: Given, result: Any, values: Values) -> None:
-    _batchwise(hook, given[0], result, values, values.layout.widths[0], False, "features")
+    _batchwise(hook, given[0], result, values, values.layout.features, False, "features")
 
 
 def _perturbed_weights(hook: Hook, given: Given, result: Any, values: Values) -> None:
@@ -220,7 +221,8 @@ def _affine(hook: Hook, given: Given, result: Any, values: Values) -> None:
         return
     if not isinstance(result, tuple) or len(result) != 2:
         raise fault(hook, f"returns {type(result).__name__}, where a pair (scale, shift) or None is right")
-    width = values.layout.weight(int(given[0])).stored[0]
+    number = int(given[0])
+    width = values.layout.weight(number).stored[0] if number else padded(values.layout.features)
     for name, tensor in zip(("scale", "shift"), result, strict=True):
         _tensor(hook, tensor, {"slots x padded width": (values.slots, width)}, values, name)
 

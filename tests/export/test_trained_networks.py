@@ -60,6 +60,11 @@ KINDS = [
     Kind("weight_sharing", {"members": 3}, 3),
     Kind("swa+weight_sharing+skip+batch_norm+feature_gate", {"swa_start": 0.4, "members": 3, **SKIP}, 3),
     Kind("numeric_embedding", {"bins": 6}),
+    Kind("periodic_embedding", {"waves": 4, "wave_sigma": 0.5}),
+    Kind("feature_gate+periodic_embedding+snapshot", {"waves": 4, "wave_sigma": 0.5, **SNAPSHOTS}, 3, "diabetes"),
+    Kind("numeric_embedding+periodic_embedding+skip", {"bins": 3, "waves": 4, "wave_sigma": 0.1, **SKIP}),
+    Kind("periodic_embedding+weight_sharing", {"waves": 4, "wave_sigma": 0.5, "members": 3}, 3),
+    Kind("periodic_embedding+skip+shake_shake", {"waves": 4, "wave_sigma": 0.5, **SKIP, "shake_shake": True}),
     Kind("numeric_embedding+snapshot+skip+feature_gate", {"bins": 6, **SNAPSHOTS, **SKIP}, 3, "diabetes"),
     Kind("swa+snapshot+skip+batch_norm+feature_gate", {"swa_start": 0.4, **SNAPSHOTS, **SKIP}, 3),
 ]

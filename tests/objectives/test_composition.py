@@ -93,7 +93,7 @@ def test_pairs(one: str, other: str, model_files: dict[str, Path]) -> None:
         if "shake_shake" in pair:
             # The source has branches, so the study may not search whether to have them.
             settings |= {"source": str(model_files["shake_shake"]), "shake_shake": True}
-    # Digits are pictures, which have no columns of numbers.
+    # Digits are pictures, which have no columns of numbers to encode.
     dataset = "wine" if "numeric_embedding" in pair and "augmentation" not in pair else "digits"
     try:
         study = Study(f"{one}+{other}", dataset=dataset, tracking_uri=None, device="cpu", set=settings)
@@ -123,4 +123,5 @@ def refused(one: str, other: str) -> bool:
     ]
     excluded += [{"architecture", residual} for residual in RESIDUAL]
     excluded += [{"numeric_embedding", other} for other in ("fine_tune", "augmentation")]
+    excluded += [{"periodic_embedding", "fine_tune"}]
     return {one, other} in excluded

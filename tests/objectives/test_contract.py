@@ -76,6 +76,7 @@ def test_says_where_it_does_nothing(name: str) -> None:
         technique.residual,
         technique.members,
         technique.branches,
+        technique.waves,
         technique.edges,
     )
     if any(hook is not None for hook in hooks):
@@ -139,7 +140,10 @@ def test_plain_layers_predict_what_the_pack_does(one: Bench) -> None:
     for slot in range(len(one.slots)):
         each_network = []
         for tensors in trained.plain_weights(slot):
-            entering, activation = x[:, : layout.widths[0]], ACTIVATIONS[trained.program.activation].module()
+            entering, activation = x[:, : layout.features], ACTIVATIONS[trained.program.activation].module()
+            if (frequency := tensors.get("0.frequency")) is not None:
+                turns = entering.repeat_interleave(layout.waves, 1) * frequency + tensors["0.phase"]
+                entering = torch.cat([entering, torch.cos(2 * torch.pi * turns)], 1)
             for number in range(1, layout.layers + 1):
                 start = f"{2 * number - 2}"
                 if (several := sum(name.startswith(f"{start}.branches.") for name in tensors) // 2) > 0:

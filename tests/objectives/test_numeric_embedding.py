@@ -118,5 +118,5 @@ def test_pictures_and_a_second_encoding_and_networks_to_start_from_are_refused()
 def test_fine_tune_refuses_a_source_with_an_encoding(study: Study, tmp_path: Path) -> None:
     number = next(trial.number for trial in study.optuna_study.trials if trial.params["bins"])
     study.export(tmp_path / "model.safetensors", trial=number)
-    with pytest.raises(RequestError, match="has encoded inputs, from which fine_tune cannot start"):
+    with pytest.raises(RequestError, match="has bins or waves, from which fine_tune cannot start"):
         Study("fine_tune", dataset="wine", tracking_uri=None, set={"source": str(tmp_path / "model.safetensors")})

@@ -79,6 +79,19 @@ def test_encoded_inputs_have_more_weights() -> None:
     assert more == pytest.approx(4 * 5 * 16 * added, abs=32)
 
 
+def test_waves_count_with_what_their_gradient_needs() -> None:
+    waves = need("periodic_embedding", values={"wave_sigma": 1.0}, waves=4, batch_size=64)
+    # 30 features and 120 waves are 160 stored inputs in place of 32; two vectors of 128 stored numbers.
+    size = 128 * 16 + 2 * 128
+    assert waves - need(batch_size=64) == pytest.approx(4 * (5 * size + 64 * 6 * 160), abs=32)
+    shared = {"members": 3, "batch_size": 64}
+    three = need("weight_sharing", **shared)
+    three_with = need("periodic_embedding", "weight_sharing", values={"wave_sigma": 1.0}, waves=4, **shared)
+    # Three factors on each input more, and the weights of each network with their gradient; the inputs of each, too.
+    size += 3 * 128
+    assert three_with - three == pytest.approx(4 * (5 * size + 2 * 3 * size + 64 * (6 + 2 * 3) * 160), abs=64)
+
+
 def test_every_pass_of_a_step_counts() -> None:
     plain = need(batch_size=64)
     one_more = need("consistency", values={"consistency": 1.0, "sigma": 0.1}, consistency_distance="mse", batch_size=64)

@@ -99,6 +99,11 @@ FAULTS: dict[str, tuple[str, dict[str, Any], str]] = {
         {"edges": lambda x, _structure: [one.sort().values for one in x.T]},
         "do not increase: leave out equal ones",
     ),
+    "a share of a wave": (
+        "waves",
+        {"waves": lambda _structure: 0.5},
+        "0.5, where a whole number >= 0 is right",
+    ),
     "penalty in float64": (
         "penalty",
         {"penalty": lambda weights, values: values["mine"].double() * weights.abs().sum(1)},

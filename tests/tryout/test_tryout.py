@@ -66,6 +66,10 @@ SOUND: dict[str, dict[str, Any]] = {
         "hyperparameters": {"mine": Numeric(low=0.1, high=1.0)},
     },
     "stops": {"after_epoch": lambda metrics, values: metrics["train_loss"] < values["mine"]},
+    "waves": {
+        "waves": lambda structure: int(structure["count"]),
+        "hyperparameters": {"count": Structural(default=2, choices=(0, 2), neutral=0)},
+    },
     "edges": {
         "edges": lambda x, structure: [one.unique()[:: int(structure["step"])] for one in x.T],
         "hyperparameters": {"step": Structural(default=3, choices=(0, 3), neutral=0)},

@@ -3,79 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from typing import Any
 
-import torch
 from reference import Draws
 from support.contract import Case
-from torch import Tensor, nn
-
-
-class SharedLinear(nn.Module):
-    """``((x * r_m) W^T) * s_m + b_m`` of the rows of all networks, one network after the other, or of one network."""
-
-    def __init__(self, layer: int, linear: nn.Linear, members: int, draws: Draws) -> None:
-        super().__init__()
-        inputs, outputs = linear.in_features, linear.out_features
-        self.member: int | None = None
-        self.weight = linear.weight
-        bias = (2 * draws.unit(f"{layer}.bias", members, outputs) - 1) / inputs**0.5
-        signs = torch.where(draws.unit(f"{layer}.input_scale", members, inputs) < 0.5, -1.0, 1.0)
-        self.bias = nn.Parameter(bias.to(draws.dtype))
-        self.input_scale = nn.Parameter((signs if layer == 0 else torch.ones_like(signs)).to(draws.dtype))
-        self.output_scale = nn.Parameter(torch.ones(members, outputs, dtype=draws.dtype))
-
-    def forward(self, x: Tensor) -> Tensor:
-        each = range(len(self.bias)) if self.member is None else [self.member]
-        rows = x.chunk(len(each))
-        return torch.cat(
-            [
-                ((part * self.input_scale[m]) @ self.weight.T) * self.output_scale[m] + self.bias[m]
-                for m, part in zip(each, rows, strict=True)
-            ]
-        )
-
-
-class Ensemble(nn.Sequential):
-    """The networks, of which each gets the same minibatch."""
-
-    members = 1
-
-    def forward(self, x: Tensor) -> Tensor:
-        for module in self:
-            if isinstance(module, SharedLinear):
-                x = x.repeat(self.members, 1) if module is self[0] and module.member is None else x
-            x = module(x)
-        return x
-
-    def one(self, member: int) -> Ensemble:
-        """Return one of the networks, with the parameters of all."""
-        other = copy(self)
-        other._modules = {}
-        for name, module in self._modules.items():
-            mine = copy(module)
-            if isinstance(mine, SharedLinear):
-                mine.member = member
-            other._modules[name] = mine
-        return other
+from support.shared_weights import Ensemble, sharing
+from torch import nn
 
 
 def plain(values: Mapping[str, Any], draws: Draws) -> dict[str, Any]:
     members = values["members"]
 
     def build(model: nn.Sequential) -> nn.Sequential:
-        layers: list[nn.Module] = []
-        count = 0
-        for module in model:
-            if isinstance(module, nn.Linear):
-                layers.append(SharedLinear(count, module, members, draws))
-                count += 1
-            else:
-                layers.append(module)
-        whole = Ensemble(*layers)
-        whole.members = members
-        return whole
+        return sharing(model, members, draws)
 
     def evaluated(model: nn.Sequential) -> list[nn.Sequential]:
         assert isinstance(model, Ensemble)

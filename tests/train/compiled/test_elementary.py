@@ -15,6 +15,7 @@ from search.train.compiled.toolchain import kernel
 
 Array = NDArray[np.floating]
 exp, tanh, erf = elementary.exp, elementary.tanh, elementary.erf
+quarter_sine, quarter_cosine = elementary.quarter_sine, elementary.quarter_cosine
 
 
 @kernel
@@ -33,6 +34,18 @@ def each_tanh(x, out):
 def each_erf(x, out):
     for i in range(len(x)):
         out[i] = erf(x[i])
+
+
+@kernel
+def each_sine(x, out):
+    for i in range(len(x)):
+        out[i] = quarter_sine(x[i])
+
+
+@kernel
+def each_cosine(x, out):
+    for i in range(len(x)):
+        out[i] = quarter_cosine(x[i])
 
 
 LOOPS = {"exp": each_exp, "tanh": each_tanh, "erf": each_erf}
@@ -73,6 +86,22 @@ def test_bits_do_not_depend_on_the_place(name: str, dtype: type) -> None:
     for start in range(40):
         for count in (1, 2, 3, 5, 8, 16, 31, 64, 100):
             assert np.array_equal(call(name, x[start : start + count]), whole[start : start + count])
+
+
+@pytest.mark.parametrize(("loop", "exact"), [(each_sine, np.sin), (each_cosine, np.cos)])
+@pytest.mark.parametrize(("dtype", "error"), [(np.float32, 2e-7), (np.float64, 1e-15)])
+def test_sine_and_cosine(loop: Callable[..., None], exact: Callable[..., Array], dtype: type, error: float) -> None:
+    x = np.linspace(-np.pi / 2, np.pi / 2, 20_011).astype(dtype)
+    whole = np.empty_like(x)
+    loop(x, whole)
+    assert np.abs(whole - exact(x.astype(np.float64))).max() < error
+    for start in range(40):
+        for count in (1, 3, 8, 31, 100):
+            part = np.empty(count, dtype)
+            loop(x[start : start + count], part)
+            assert np.array_equal(part, whole[start : start + count])
+    loop(x[:3] * dtype(np.nan), whole[:3])
+    assert np.isnan(whole[:3]).all()
 
 
 def test_values_that_are_not_finite() -> None:
