@@ -251,9 +251,10 @@ def validate_study(
     """
     for technique in checking:
         if technique.edges is not None and data.pixel_max is not None and not is_never_active(technique, space):
+            off = next((f", or leave it off: --set {name}=off" for name in technique.hyperparameters), "")
             raise RequestError(
                 f"technique {technique.name!r} encodes columns of numbers, but {data.name} has pictures: give a table,"
-                " such as --dataset wine, or leave the technique out"
+                f" such as --dataset wine{off}"
             )
         if technique.check is not None and not is_never_active(technique, space):
             with _naming(technique):

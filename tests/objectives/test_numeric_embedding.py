@@ -104,9 +104,9 @@ def test_a_table_is_predicted_from_a_file_alone(tmp_path: Path) -> None:
 
 
 def test_pictures_and_a_second_encoding_and_networks_to_start_from_are_refused() -> None:
-    with pytest.raises(RequestError, match="'numeric_embedding' encodes columns of numbers, but digits has pictures"):
+    with pytest.raises(RequestError, match=r"but digits has pictures: .* or leave it off: --set bins=off"):
         Study("numeric_embedding", dataset="digits", tracking_uri=None)
-    Study("numeric_embedding", dataset="digits", tracking_uri=None, set={"bins": 0})
+    Study("numeric_embedding", dataset="digits", tracking_uri=None, set={"bins": "off"})
     with pytest.raises(RequestError, match="fine_tune cannot start from another one"):
         Study("numeric_embedding+fine_tune", dataset="wine", tracking_uri=None)
     embedding = discover()["numeric_embedding"]
