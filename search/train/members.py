@@ -20,13 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from search.technique.layout import Field, Layout
 from search.train.batches import Targets
+from search.train.member_buffers import Buffers
 from search.train.torch_products import TorchProducts
 
 if TYPE_CHECKING:
@@ -60,23 +61,6 @@ def repeated(y: Targets, members: int, expand: Callable[[Tensor], Tensor]) -> Ta
     """
     values = expand(y.values).repeat(1, members, 1)
     return Targets(values, None if y.weights is None else expand(y.weights).repeat(1, members))
-
-
-class Buffers(NamedTuple):
-    """The weights and gradients of a pack's slots, and of the networks in them.
-
-    Attributes:
-        layout, plain: the places of the slots' parameters, and of each network's.
-        theta, gradient: the weights and a buffer for their gradient, ``slots x size``.
-        weights, slopes: the same of all networks, ``(slots x members) x plain.size``.
-    """
-
-    layout: Layout
-    plain: Layout
-    theta: Tensor
-    gradient: Tensor
-    weights: Tensor
-    slopes: Tensor
 
 
 class TorchWeights:

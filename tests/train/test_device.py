@@ -51,6 +51,8 @@ class NothingFromTheHost(TorchDispatchMode):
 @pytest.mark.parametrize("device", ["meta", "cpu"])
 @pytest.mark.parametrize(("technique", "case"), EACH)
 def test_an_epoch_neither_reads_nor_takes_from_the_host(technique: Technique, case: Case, device: str) -> None:
+    if device == "meta" and technique.edges is not None:
+        pytest.skip("bins are found in the numbers, before training")
     one = bench(technique, case)
     pack = one.pack([*one.slots, *one.slots], replicates=(0, 2), device=device)
     program = replace(pack.program, engine="torch")  # kernels run where the host is

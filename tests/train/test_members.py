@@ -11,7 +11,8 @@ from torch import Tensor
 
 from search.technique.layout import Layout
 from search.train.batches import Targets
-from search.train.members import Buffers, TorchWeights, member_weights, repeated
+from search.train.member_buffers import Buffers
+from search.train.members import TorchWeights, member_weights, repeated
 
 LAYOUT = Layout((5, 20, 3), ((0, "batch_norm", "weight"),), members=4)
 PLAIN = replace(LAYOUT, vectors=(), members=1)

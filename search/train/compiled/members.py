@@ -10,7 +10,7 @@ from search.train.compiled import member_kernels
 from search.train.compiled.optimisers import flat
 
 if TYPE_CHECKING:
-    from search.train.members import Buffers
+    from search.train.member_buffers import Buffers
 
 
 class CompiledWeights:
