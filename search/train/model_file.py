@@ -12,10 +12,9 @@ The file also holds ``inputs.shift`` and ``inputs.scale``, which turn a raw row 
 shift) / scale``. The map that `Meta.nonlinear` names then follows (`search.data.nonlinear`); normal scores have
 ``inputs.quantiles`` (quantiles x features). With an encoding (`Meta.encoded`, `search.data.piecewise`), each feature
 then becomes a number for each of its bins, whose edges are ``inputs.edges`` (features x edges). For regression the file
-holds ``targets.shift`` and ``targets.scale``, which turn the network's output into values in the user's units, ``output
-* scale + shift``. A raw row of a table is the numbers, ones and zeros that `Meta.columns` lists, and that
-`Meta.preprocessor` makes of the table's columns. Everything else is JSON under "regsearch" in the header of the file
-(`Meta`).
+holds ``targets.shift`` and ``targets.scale``, which turn the network's output into the user's units, ``output * scale +
+shift``. A raw row of a table is the numbers, ones and zeros that `Meta.columns` lists, and that `Meta.preprocessor`
+makes of the table's columns. Everything else is JSON under "regsearch" in the header of the file (`Meta`).
 
 A file of an ensemble (format 2) holds several networks. The tensors of network k, from 0, begin with ``members.k.``,
 and `Meta.members` describes it. The prediction is the weighted mean of the probabilities, or of the values.
