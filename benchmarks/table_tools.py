@@ -37,14 +37,25 @@ def regsearch(train: Path, test: pd.DataFrame, target: str, seconds: float, seed
     import search
 
     numbers, rows = train.stem in NUMBERS, len(pd.read_csv(train))
+    techniques = ["numeric_embedding", "periodic_embedding", "dropout", "weight_decay"]
     study = search.Study(
-        "l2+dropout" if numbers else "l2+dropout+class_weight",
+        "+".join(techniques if numbers else [*techniques, "class_weight"]),
         dataset=train,
         target=target,
         data={"test": 0, "seed": seed, "options": {"task": "regression" if numbers else "classification"}},
         folds=5 if _VALIDATION * rows < _FEW else 0,
         objective=["val_rmse" if numbers else "val_balanced_accuracy"],
-        space={"lr": {"low": 3e-4, "high": 3e-2, "log": True}},
+        set={"activation": "gelu", "optimizer": "adamw", "batch_size": 256, "epochs": 60},
+        one_of={"embedding": ["none", "numeric_embedding", "periodic_embedding"]},
+        space={
+            "lr": {"low": 1e-3, "high": 1e-2, "log": True},
+            "bins": {"choices": [16, 32]},
+            "waves": {"choices": [8, 16]},
+            "wave_sigma": {"low": 0.03, "high": 1.0, "log": True},
+            "hidden": {"choices": ["128", "256x256"]},
+            "dropout": {"low": 0.05, "high": 0.7},
+            "weight_decay": {"low": 1e-3, "high": 3.0, "log": True},
+        },
         pruner={"name": "curve"},
         trials=10**4,
         seed=seed,
