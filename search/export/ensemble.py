@@ -1,9 +1,10 @@
 """Choose an ensemble of networks by their common validation loss, greedily and with replacement.
 
-Every replicate of the best trials is a candidate, and in a study of few replicates more are trained, up to three. The
-ensemble begins with the k best candidates, where k <= 5 is the number that gives the lowest loss. Then it takes again
-and again the candidate that gives the lowest loss, until it has made N choices. A network that was chosen c times has
-the weight c / N. The prediction is the weighted mean of probabilities, ``sum_i w_i softmax(z_i)``, or of values.
+Every replicate of the best trials is a candidate. Where these are fewer than twice the N choices, more replicates are
+trained, up to three of each trial. The ensemble begins with the k best candidates, where k <= 5 is the number that
+gives the lowest loss. Then it takes again and again the candidate that gives the lowest loss, until it has made N
+choices. A network that was chosen c times has the weight c / N. The prediction is the weighted mean of probabilities,
+``sum_i w_i softmax(z_i)``, or of values.
 
 Both the choice and the loss that is reported are of the same validation rows, so the loss is optimistic.
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 TRIALS = 20
 """The number of best trials whose replicates are candidates."""
 _REPLICATES = 3
+_CANDIDATES = 2  # for each choice
 _START = 5
 Loss = Callable[[Tensor], float]
 
@@ -80,7 +82,8 @@ def choose(study: BaseStudy, count: int, log: Log | None = None) -> Ensemble:
     """
     complete_trial(study, None)  # which raises an error if there is none
     trials = candidates(study)
-    retrainings = [Retraining.of(study, one.number, one.params, _replicates(study, one)) for one in trials]
+    least = min(_REPLICATES, -(-_CANDIDATES * count // len(trials)))
+    retrainings = [Retraining.of(study, one.number, one.params, _replicates(study, one, least)) for one in trials]
     networks = sum(len(one.replicates) for one in retrainings)
     of = "best trial" if len(trials) == 1 else f"{len(trials)} best trials"
     what = f"training {counted(networks, 'network')} of the {of} again"
@@ -169,14 +172,14 @@ def loss_of(data: Data, name: str) -> Loss:
     return lambda values: float(function(values, y.to(values), data.outputs) @ shares)
 
 
-def _replicates(study: BaseStudy, trial: FrozenTrial) -> list[int]:
-    """Return a trial's replicates, at least three; in a cross-validation those of the first fold.
+def _replicates(study: BaseStudy, trial: FrozenTrial, least: int) -> list[int]:
+    """Return a trial's replicates, at least so many; in a cross-validation those of the first fold.
 
     The networks of other folds have learned from the rows that choose.
     """
     folds = len(study.batches.folds)
     own = Curves.decode(trial.user_attrs[CURVES]).replicates // folds
-    return [folds * number for number in range(max(own, _REPLICATES))]
+    return [folds * number for number in range(max(own, least))]
 
 
 def _predicted(study: BaseStudy, one: Retrained) -> Tensor:

@@ -28,7 +28,8 @@ from search.study.progress import Log
 from search.study.retrain import complete_trial, retrained
 from search.technique import Structural
 from search.train.crew import one_thread
-from search.train.model_file import Meta, Model, load, save
+from search.train.model_file import Model, load, save
+from search.train.model_meta import Meta
 from search.train.model_parts import Threshold
 from search.train.model_titles import ensemble_title, trial_title
 from search.train.program import SCALE

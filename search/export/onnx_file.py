@@ -25,7 +25,8 @@ from search.export.onnx_graph import Graph
 from search.export.onnx_scaling import scaled
 from search.storage.files import write_whole
 from search.train.activations import SLOPE
-from search.train.model_file import Meta, Model
+from search.train.model_file import Model
+from search.train.model_meta import Meta
 from search.train.model_parts import PlainNetwork
 
 _OPSET, _IR = 17, 8  # of 2022, which older runtimes read too

@@ -17,7 +17,7 @@ from search.data import Data, Preprocessor, arrays, memory, table_files
 from search.data.column_spec import parse
 from search.data.targets import BadRow
 from search.errors import RequestError, clip, listed, nearest
-from search.train.model_file import Meta
+from search.train.model_meta import Meta
 
 if TYPE_CHECKING:
     import pandas as pd

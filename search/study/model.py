@@ -13,7 +13,8 @@ from torch import Tensor
 
 from search.data import Data
 from search.errors import RequestError
-from search.train.model_file import Meta, Model
+from search.train.model_file import Model
+from search.train.model_meta import Meta
 from search.train.model_parts import EncodedInputs, Member, NonlinearInputs
 from search.train.pack import Pack
 from search.train.program import Program

@@ -19,7 +19,7 @@ from search.train.model_parts import (
 
 
 class Described(Protocol):
-    """What tells the tensors of a file, out of its description (`search.train.model_file.Meta`)."""
+    """What tells the tensors of a file, out of its description (`search.train.model_meta.Meta`)."""
 
     @property
     def widths(self) -> tuple[int, ...]: ...

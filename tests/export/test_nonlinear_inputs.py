@@ -22,7 +22,8 @@ from search.data.scaling import FOR_NUMBERS, fit
 from search.errors import RequestError
 from search.export import onnx_file
 from search.export.loading import loading_code, plain_network
-from search.train.model_file import Meta, Model, load, save
+from search.train.model_file import Model, load, save
+from search.train.model_meta import Meta
 from search.train.model_parts import Member, NonlinearInputs
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")

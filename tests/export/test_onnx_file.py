@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from search.errors import EnvironmentFault, RequestError
 from search.export import onnx_file
 from search.train.activations import ACTIVATIONS
-from search.train.model_file import Meta, Model
+from search.train.model_file import Model
+from search.train.model_meta import Meta
 from search.train.model_parts import Member
 
 SCALING = {"inputs.shift": torch.tensor([1.0, -2.0, 300.0]), "inputs.scale": torch.tensor([0.5, 4.0, 80.0])}

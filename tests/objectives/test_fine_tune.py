@@ -10,7 +10,8 @@ import torch
 
 from objectives import fine_tune
 from search.data import Data, load
-from search.train.model_file import Meta, Model, save
+from search.train.model_file import Model, save
+from search.train.model_meta import Meta
 from search.train.model_parts import NonlinearInputs
 
 

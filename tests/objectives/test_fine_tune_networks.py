@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from search import RequestError, Study
-from search.train.model_file import Meta, Model, save
+from search.train.model_file import Model, save
+from search.train.model_meta import Meta
 from search.train.model_parts import Member, linear_names
 from search.train.pack import Pack, Slot
 

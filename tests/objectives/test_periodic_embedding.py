@@ -22,7 +22,8 @@ from search.recipe.compose import validate_techniques
 from search.recipe.discovery import discover
 from search.study.model import ensemble_of, model_of
 from search.study.retrain import retrained
-from search.train.model_file import Meta, load, save
+from search.train.model_file import load, save
+from search.train.model_meta import Meta
 
 WAVES: dict[str, Any] = {
     "techniques": ["periodic_embedding", "dropout"],

@@ -16,7 +16,8 @@ from search.data import Data, Scaling
 from search.errors import RequestError
 from search.predict.conformal import quantile, rank, statement, with_scores
 from search.predict.predictor import Predictor
-from search.train.model_file import Meta, Model
+from search.train.model_file import Model
+from search.train.model_meta import Meta
 from search.train.model_parts import SCORES, Member
 
 

@@ -19,7 +19,7 @@ from search.recipe.discovery import discover
 from search.technique import Array, Batch, Loops, Numeric, Technique, Value, Values
 from search.technique.layout import Layout
 from search.train.direct import serves
-from search.train.model_file import Meta
+from search.train.model_meta import Meta
 
 MakeData = Callable[..., Data]
 WIDTHS = (13, 12, 20, 3)

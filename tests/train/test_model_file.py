@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from search.errors import EnvironmentFault, RequestError
-from search.train.model_file import Meta, Model, load, save
+from search.train.model_file import Model, load, save
+from search.train.model_meta import Meta
 
 THRESHOLD = {"value": 0.3, "metric": "val_f1", "rows": 9, "score": 0.8, "score_at_half": 0.7, "second": 4}
 

@@ -33,14 +33,10 @@ class CompiledNetwork:
         gradient: a buffer of the same shape for their gradient.
         groups: the slots that share a minibatch, as consecutive slices.
         gated: whether `learn` is given gates.
-        joined: the numbers of the hidden layers, from 2, to whose activations what entered them is added, in stretches
-            of several layers.
-
-    Attributes:
-        joins: that stretches of several layers add it.
+        joined: the numbers of the hidden layers, from 2, to whose activations what entered them is added.
     """
 
-    joins = True
+    joins = True  # in stretches of several layers
 
     def __init__(
         self,

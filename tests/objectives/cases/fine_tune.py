@@ -14,7 +14,8 @@ from support.contract import Case
 from torch import Tensor, nn
 
 from search.recipe.discovery import discover
-from search.train.model_file import Meta, Model, save
+from search.train.model_file import Model, save
+from search.train.model_meta import Meta
 
 # The folder lives as long as the module is loaded.
 _FOLDER = tempfile.TemporaryDirectory(prefix="regsearch-")
