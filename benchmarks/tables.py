@@ -1,8 +1,8 @@
 """Compare whole tools on real tables, with equal time: from a table to predictions of rows that none of them has seen.
 
-    regsearch   a search of the embedding of numbers (none, bins or waves), dropout, weight decay, learning rate, width
-                and, for classes, class_weight; then a refitted ensemble of at most 8 networks. Below 500 validation
-                rows it searches on 5 folds, as its own note advises
+    regsearch   a search of the embedding of numbers (none, bins or waves), dropout, weight decay, learning rate and
+                width by the validation loss; then a refitted ensemble of at most 8 networks, whose probabilities decide
+                for the balanced accuracy. Below 500 validation rows it searches on 5 folds, as its own note advises
     xgboost     XGBoost, tuned by Optuna's TPE on a validation split, then fitted to all rows; the weights of classes
                 are searched as well
     realmlp     RealMLP-TD of pytabkit at its defaults, one network; its time is what it takes. It takes no missing
