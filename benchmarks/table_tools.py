@@ -36,13 +36,13 @@ def regsearch(train: Path, test: pd.DataFrame, target: str, seconds: float, seed
     """Return predictions of a refitted ensemble."""
     import search
 
-    numbers, rows = train.stem in NUMBERS, len(pd.read_csv(train))
+    numbers, targets = train.stem in NUMBERS, pd.read_csv(train)[target]
     study = search.Study(
         "numeric_embedding+periodic_embedding+dropout+weight_decay",
         dataset=train,
         target=target,
         data={"test": 0, "seed": seed, "options": {"task": "regression" if numbers else "classification"}},
-        folds=5 if _VALIDATION * rows < _FEW else 0,
+        folds=5 if _VALIDATION * len(targets) < _FEW else 0,
         # An accuracy would choose epochs and trials by the luck of a few rows.
         objective=["val_rmse" if numbers else "val_loss"],
         set={"activation": "gelu", "optimizer": "adamw", "batch_size": 256, "epochs": 60},
@@ -71,7 +71,7 @@ def regsearch(train: Path, test: pd.DataFrame, target: str, seconds: float, seed
     if numbers:
         return found["prediction"].to_numpy()
     # The balanced accuracy is best for the class whose probability is the largest multiple of its share.
-    shares = pd.read_csv(train)[target].astype(str).value_counts(normalize=True)
+    shares = targets.astype(str).value_counts(normalize=True)
     ratios = pd.DataFrame({name: found[f"probability_{name}"] / share for name, share in shares.items()})
     return ratios.idxmax(axis=1).to_numpy()
 

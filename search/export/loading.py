@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -14,7 +13,7 @@ from search.data.scaling import Scaling
 from search.export.onnx_file import INPUT
 from search.train.activations import ACTIVATIONS
 from search.train.model_file import Model
-from search.train.model_parts import PlainNetwork, mean
+from search.train.model_parts import PlainNetwork, mean, with_waves
 
 
 def loading_code(model: Model, file: str) -> list[str]:
@@ -128,8 +127,7 @@ class WithWaves(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the inputs of the first layer, ``rows x (features + waves)``."""
-        turns = x.repeat_interleave(len(self.frequency) // x.shape[1], 1) * self.frequency + self.phase
-        return torch.cat([x, torch.cos(2 * math.pi * turns)], 1)
+        return with_waves(x, self.frequency, self.phase)
 
 
 class Residual(nn.Module):

@@ -116,6 +116,11 @@ class Hook:
         return f"{self.place}: hook {self.name!r} failed in {where}: {what}"
 
 
+def place_of(hook: Callable[..., Any], technique: Technique) -> str:
+    """Return what an error says of the place of a hook: its file, or its technique if it is not guarded."""
+    return hook.place if isinstance(hook, Hook) else f"technique {technique.name!r}"
+
+
 def guarded(technique: Technique, file: Path | None = None, *, packaged: bool = False) -> Technique:
     """Return the technique with its hooks guarded.
 

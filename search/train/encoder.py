@@ -16,7 +16,7 @@ from torch import Tensor
 from search.data import Data, PiecewiseLinear
 from search.errors import RequestError
 from search.technique import Structural, Technique, Value
-from search.technique.guarded import Hook
+from search.technique.guarded import place_of
 from search.train.batches import Batches
 
 D = TypeVar("D", Data, Batches)
@@ -66,8 +66,7 @@ class Encoder:
         x = data.x_train[:, : data.features].float().cpu()
         edges = list(hook(x, self._structure))
         if (said := _fault(edges, x.shape[1])) is not None:
-            place = hook.place if isinstance(hook, Hook) else f"technique {self._technique.name!r}"
-            raise RequestError(f"{place}: hook 'edges' {said}")
+            raise RequestError(f"{place_of(hook, self._technique)}: hook 'edges' {said}")
         return edges
 
     def _encoding(self, edges: Sequence[Tensor]) -> PiecewiseLinear:

@@ -20,6 +20,11 @@ _SPARSE = 1e-6
 _SCORED = 2**22
 
 
+def rows_at_once(layout: Layout) -> int:
+    """Return how many rows are passed through a network at once: fewer where several networks share its weights."""
+    return max(1, EVAL_ROWS // layout.members)
+
+
 @torch.no_grad()
 def score(
     predict: Callable[[Tensor], Tensor],
@@ -28,7 +33,7 @@ def score(
     batches: Batches,
     x: Tensor,
     y: Targets,
-    rows_at_once: int,
+    layout: Layout,
     kept: list[Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return mean loss and accuracy (or root mean squared error in the user's units), float64 ``(slots,)`` each.
@@ -41,13 +46,14 @@ def score(
         batches: the data on the device.
         x: the inputs, ``examples x padded features``.
         y: their targets. With weights, the means are weighted.
-        rows_at_once: the number of rows that are passed through the network at once.
+        layout: the network's layout.
         kept: gets the predictions of some examples after the other, as `readable` returns them.
     """
     loss = torch.zeros(products.slots, dtype=torch.float64, device=batches.device)
     read = torch.zeros_like(loss)
-    for start in range(0, len(x), rows_at_once):
-        rows = slice(start, start + rows_at_once)
+    count = rows_at_once(layout)
+    for start in range(0, len(x), count):
+        rows = slice(start, start + count)
         predictions = predict(x[rows].expand(groups, -1, -1))
         products.measure(predictions, y.part(rows), batches.target_scale, loss, read)
         if kept is not None:

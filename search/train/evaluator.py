@@ -53,7 +53,6 @@ class Evaluator:
         self._network, self._averages, self._theta = network, averages, theta
         self._penalties, self._metrics = penalties, metrics
         self._members = program.layout.members
-        self._rows = max(1, evaluate.EVAL_ROWS // self._members)
 
     @torch.no_grad()
     def measure(self) -> dict[str, Tensor]:
@@ -91,7 +90,7 @@ class Evaluator:
         self._network.begin()
         groups = len(self._moment.groups)
         products, batches = self._network.products, self._batches
-        return evaluate.score(self._predicted, products, groups, batches, x, y, self._rows, kept)
+        return evaluate.score(self._predicted, products, groups, batches, x, y, self._program.layout, kept)
 
     @torch.no_grad()
     def predict(self, x: Tensor, number: int | None = None) -> Tensor:
@@ -107,7 +106,7 @@ class Evaluator:
         moment.epoch, moment.forward = -1, number or 0
         with self._averages.evaluating():
             self._network.begin()
-            for moment.step, rows in enumerate(torch.split(x, self._rows)):
+            for moment.step, rows in enumerate(torch.split(x, evaluate.rows_at_once(self._program.layout))):
                 parts.append(self._predicted(rows.expand(len(moment.groups), -1, -1)))
         moment.epoch, moment.monte_carlo = epoch, False
         return torch.cat(parts, 1)

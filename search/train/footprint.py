@@ -10,7 +10,7 @@ from torch import Tensor
 from search.technique import Technique, Values
 from search.technique.layout import padded
 from search.train.batches import Batches
-from search.train.evaluate import EVAL_ROWS
+from search.train.evaluate import rows_at_once
 from search.train.pack import Pack, Slot
 from search.train.program import Program
 
@@ -69,7 +69,7 @@ def _working_bytes(program: Program, batches: Batches, own_inputs: Sequence[bool
     of_networks = 2 * layout.members * layout.size if layout.members > 1 else 0
     rows = min(program.batch_size, batches.train_rows)
     training = rows * (of_row * len(own_inputs) + 2 * padded(layout.features) * sum(own_inputs))
-    evaluation = min(EVAL_ROWS // layout.members, len(batches.x_val)) * of_row
+    evaluation = min(rows_at_once(layout), len(batches.x_val)) * of_row
     # Metrics take the predictions for all validation rows at once, in float64, collected and joined.
     scored = 2 * 8 * len(batches.x_val) * batches.outputs if program.metrics else 0
     return item * (_COPIES * layout.size + of_networks + max(training, evaluation)) + scored

@@ -201,9 +201,7 @@ class PlainNetwork:
     def forward(self, x: Tensor) -> Tensor:
         """Return logits or standardised values, ``rows x outputs``, of scaled inputs ``rows x features``."""
         if self.waves is not None:
-            frequency, phase = (tensor.to(x) for tensor in self.waves)
-            turns = x.repeat_interleave(len(frequency) // x.shape[1], 1) * frequency + phase
-            x = torch.cat([x, torch.cos(2 * math.pi * turns)], 1)
+            x = with_waves(x, *(tensor.to(x) for tensor in self.waves))
         for number, branches in enumerate(self.layers, 1):
             # Activations may change what they get, but a product is a new tensor.
             each = [torch.addmm(bias.to(x), x, weight.to(x).T) for weight, bias in branches]
@@ -215,6 +213,12 @@ class PlainNetwork:
                 h = h * factor + shift
             x = h + x if number in self.residual else h
         return x
+
+
+def with_waves(x: Tensor, frequency: Tensor, phase: Tensor) -> Tensor:
+    """Return inputs ``rows x inputs`` and, after them, their waves, whose frequencies and phases are ``(waves,)``."""
+    turns = x.repeat_interleave(len(frequency) // x.shape[1], 1) * frequency + phase
+    return torch.cat([x, torch.cos(2 * math.pi * turns)], 1)
 
 
 def mean(branches: Sequence[Tensor]) -> Tensor:

@@ -133,12 +133,13 @@ class Network:
 
     @contextmanager
     def learning(self) -> Iterator[None]:
-        """Let backward passes write the gradients of the weights."""
+        """Let backward passes write the gradients of the weights, which are complete afterwards."""
         self.learns = True
         try:
             yield
         finally:
             self.learns = False
+        self.products.finish()
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return predictions ``slots x batch x outputs``; widths are the padded ones of the layout.

@@ -169,9 +169,9 @@ class Pack:
         """
         state = {name: value.to(self.batches.device) for name, value in self.state.items()}
         return [
-            plain_weights(self.program, self.batches, one, self._replicates, slot, member)
+            network
             for one in averages.evaluated(self.program, state)
-            for member in range(self.program.layout.members)
+            for network in plain_weights(self.program, self.batches, one, self._replicates, slot)
         ]
 
     def predict_plainly(self, networks: Sequence[Mapping[str, Tensor]], x: Tensor) -> Tensor:

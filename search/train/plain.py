@@ -29,9 +29,11 @@ from search.train.values import bind, make_values
 
 @torch.no_grad()
 def plain_weights(
-    program: Program, batches: Batches, state: Mapping[str, Tensor], replicates: Sequence[int], slot: int, member: int
-) -> dict[str, Tensor]:
+    program: Program, batches: Batches, state: Mapping[str, Tensor], replicates: Sequence[int], slot: int
+) -> list[dict[str, Tensor]]:
     """Return a slot's layers as those of a `torch.nn.Sequential` of Linear and activation, on the CPU.
+
+    It is one network, or those that share the slot's weights.
 
     The names are ``0.weight`` (``outputs x inputs``), ``0.bias``, ``2.weight`` ... A map that stays apart is
     ``1.factor`` and ``1.shift`` after the first activation; waves are ``0.frequency`` and ``0.phase``. The branches of
@@ -44,13 +46,15 @@ def plain_weights(
         state: the state of the pack, with a row for each slot.
         replicates: the replicate of each slot; equal ones are consecutive.
         slot: the slot.
-        member: which of the networks that share its weights.
     """
     layout, theta = program.layout, state["theta"]
     moment, techniques = make_values(program, batches, state, replicates)
     moment.train = False
     bind(layout, techniques, state, torch.zeros_like(theta))
-    tensors, apart = {}, mapped(program.joined)
+    own = theta[slot : slot + 1].double()
+    common: dict[str, Tensor] = {}
+    networks: list[dict[str, Tensor]] = [{} for _ in range(layout.members)]
+    apart = mapped(program.joined)
     for layer in range(layout.layers):
         factor = theta.new_ones(layout.widths[layer] if layer else layout.features, dtype=torch.float64)
         shift = torch.zeros_like(factor)
@@ -59,20 +63,22 @@ def plain_weights(
                 scale, offset = (part[slot, : len(factor)].double() for part in affine)
                 factor, shift = factor * scale, shift * scale + offset
         if layer in apart:
-            tensors[f"{2 * layer - 1}.factor"] = factor.to(theta.dtype).cpu()
-            tensors[f"{2 * layer - 1}.shift"] = shift.to(theta.dtype).cpu()
+            common[f"{2 * layer - 1}.factor"] = factor.to(theta.dtype).cpu()
+            common[f"{2 * layer - 1}.shift"] = shift.to(theta.dtype).cpu()
         if layer == 0 and layout.waves:
             frequency, phase = (one[slot].double() for one in waves.parameters(layout, theta))
             of_wave = factor.repeat_interleave(layout.waves), shift.repeat_interleave(layout.waves)
-            tensors["0.frequency"] = (frequency * of_wave[0]).to(theta.dtype).cpu()
-            tensors["0.phase"] = (phase + frequency * of_wave[1]).to(theta.dtype).cpu()
+            common["0.frequency"] = (frequency * of_wave[0]).to(theta.dtype).cpu()
+            common["0.phase"] = (phase + frequency * of_wave[1]).to(theta.dtype).cpu()
             factor, shift = torch.cat([factor, torch.ones_like(frequency)]), torch.cat([shift, 0 * frequency])
         for number, name in zip(layout.linears_of(layer), linear_names(layer, layout.branches), strict=True):
             inputs, outputs = layout.weight(number).shape
-            weights, biases = member_weights(layout, theta[slot : slot + 1].double(), number)
-            weight, bias = weights[0, member, :inputs, :outputs], biases[0, member, :outputs]
-            if layer not in apart:
-                weight, bias = weight * factor[:, None], bias + shift @ weight
-            tensors[f"{name}.weight"] = weight.T.to(theta.dtype).cpu().contiguous()
-            tensors[f"{name}.bias"] = bias.to(theta.dtype).cpu()
-    return tensors
+            weights, biases = (one[0] for one in member_weights(layout, own, number))
+            for tensors, whole, offset in zip(networks, weights, biases, strict=True):
+                weight, bias = whole[:inputs, :outputs], offset[:outputs]
+                if layer not in apart:
+                    weight, bias = weight * factor[:, None], bias + shift @ weight
+                tensors[f"{name}.weight"] = weight.T.to(theta.dtype).cpu().contiguous()
+                tensors[f"{name}.bias"] = bias.to(theta.dtype).cpu()
+    # A model file takes no tensor twice.
+    return [{name: one.clone() for name, one in common.items()} | tensors for tensors in networks]

@@ -9,7 +9,7 @@ from typing import TypeVar
 from search.data import Data
 from search.errors import RequestError
 from search.technique import Technique, Value
-from search.technique.guarded import Hook
+from search.technique.guarded import place_of
 from search.technique.layout import FREQUENCY, MOST_BRANCHES, PHASE, Layout
 from search.train.batches import Batches
 from search.train.encoder import Encoder, encoder_of
@@ -167,7 +167,7 @@ def _waves(technique: Technique, structure: Mapping[str, Value]) -> int:
         return 0
     count = hook(structure)
     if not isinstance(count, int) or count < 0:
-        place = hook.place if isinstance(hook, Hook) else f"technique {technique.name!r}"
+        place = place_of(hook, technique)
         raise RequestError(f"{place}: hook 'waves' returns {count!r}, where a whole number >= 0 is right")
     return count
 

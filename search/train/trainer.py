@@ -73,7 +73,6 @@ class Trainer:
         self._at_once: StepsAtOnce | None = None
         self._compiled = optimiser_of(program, theta, self._gradient, self._optimiser, self._moment.numeric)
         whole = products.whole if isinstance(products, MemberProducts) else products
-        self._products = products
         self._kernels = None if isinstance(products, TorchProducts) or isinstance(whole, TorchProducts) else products
         if not isinstance(whole, TorchProducts):
             by_technique = zip(program.techniques, self._techniques, strict=True)
@@ -236,7 +235,6 @@ class Trainer:
             extra_sum += extra.detach()
         with self._network.learning():
             torch.autograd.backward(tuple(roots), tuple(roots.values()))
-        self._products.finish()
         for leaf, gradient in self._vectors:
             gradient.zero_() if leaf.grad is None else gradient.copy_(leaf.grad)
             leaf.grad = None

@@ -22,6 +22,7 @@ from search.recipe import Recipe
 from search.recipe.discovery import discover
 from search.recipe.space import Space
 from search.technique import Numeric, Structural
+from search.technique.technique import ACTING
 from search.train.activations import ACTIVATIONS
 from search.train.crew import one_thread
 from search.train.pack import Pack
@@ -57,28 +58,7 @@ def test_says_where_it_does_nothing(name: str) -> None:
     """Some value of its own turns it off, or it has no hooks and only chooses what is searched."""
     technique = TECHNIQUES[name]
     declared = technique.hyperparameters.values()
-    hooks = (
-        technique.penalty,
-        technique.loss,
-        technique.layer,
-        technique.input,
-        technique.targets,
-        technique.gradient,
-        technique.schedule,
-        technique.rate,
-        technique.project,
-        technique.after_epoch,
-        technique.init,
-        technique.rows,
-        technique.perturb_inputs,
-        technique.perturb_weights,
-        technique.average,
-        technique.residual,
-        technique.members,
-        technique.branches,
-        technique.waves,
-        technique.edges,
-    )
+    hooks = [getattr(technique, name) for name in (*ACTING, "after_epoch", "rows", "edges")]
     if any(hook is not None for hook in hooks):
         assert any(one.neutral is not None for one in declared), "no hyperparameter has a neutral value"
     for one in declared:
