@@ -42,9 +42,9 @@ from torch import Tensor
 from search import Structural, Study, Technique
 from search.ablate.effects import SELF, holm
 from search.ablate.measure import USUAL, Plan
-from search.compare.crossed import crossed
 from search.compare.pairs import Arm
 from search.record.ablation import HELPS, LEVEL, UNDECIDED, WOULD_HELP
+from search.statistics.crossed import crossed
 from search.technique import Field, Values
 
 INPUTS, RELEVANT, TRAINING = 30, 5, 40

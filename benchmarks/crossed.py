@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from search.compare.crossed import Floats, crossed, root
+from search.statistics.crossed import Floats, crossed, root
 
 _CELLS = 4_000_000  # cells of tables that are simulated at once
 

@@ -44,11 +44,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from search.compare.crossed import Floats, crossed
 from search.data import Data, load
 from search.recipe import Recipe
 from search.recipe.discovery import discover
 from search.recipe.space import Space
+from search.statistics.crossed import Floats, crossed
 from search.technique import Value
 from search.train.batches import Batches
 from search.train.pack import Pack, Slot

@@ -29,10 +29,10 @@ import torch
 from scipy import stats
 
 from search.compare.across_folds import AcrossFolds
-from search.compare.crossed import Floats
 from search.compare.scoring import Accuracy, RootMeanSquare
 from search.data import Data, load, load_folds
 from search.predict.conformal import rank
+from search.statistics.crossed import Floats
 from search.technique import Value
 from search.train.batches import Batches
 from search.train.crew import one_thread

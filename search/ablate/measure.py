@@ -1,9 +1,9 @@
 """Train the variants of a trial on fresh replicates, and measure the objective on the validation rows.
 
 On one split, a variant's objective has a value for each replicate and validation row, at each replicate's best epoch as
-in the search. Both are samples, so differences have the crossed variance of `search.compare.crossed`, or the bootstrap
-where the objective is no mean over rows. In a cross-validation it has a value for each fold, and differences have the
-variance of `search.compare.across_folds`. All variants have the same replicates, so their differences are paired.
+in the search. Both are samples, so differences have the crossed variance of `search.statistics.crossed`, or the
+bootstrap where the objective is no mean over rows. In a cross-validation it has a value for each fold, and differences
+have the variance of `search.statistics.sampled`. All variants have the same replicates, so their differences are paired.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor
 
 from search.compare import arms, scoring
 from search.compare.across_folds import AcrossFolds
-from search.compare.crossed import Floats
 from search.compare.pairs import Arm, Difference, Interval, Pair, mean_difference, mean_interval, weighted
 from search.compare.scoring import Scoring
 from search.errors import RequestError, counted
+from search.statistics.crossed import Floats
 from search.study.progress import Log
 from search.study.retrain import Retraining, retrain, retrain_objectives
 from search.study.study import BaseStudy

@@ -2,14 +2,7 @@
 
 Every fold k = 1 ... K gives a value of a trial, the metric of its networks on the fold's validation rows, which they
 have not trained on. The difference of two trials is the mean of the K paired differences d_k. These are not
-independent: any two folds share training rows. So the variance of their mean is not ``s^2 / K`` but about
-
-``(1 / K + n_val / n_train) s^2``,  ``s^2 = sum_k (d_k - d)^2 / (K - 1)``,
-
-where n_val and n_train are the rows of a fold. The interval is Student's t with K - 1 degrees of freedom.
-
-Source: Nadeau and Bengio, "Inference for the generalization error" (Machine Learning 52, 2003); for repeated folds,
-Bouckaert and Frank, "Evaluating the replicability of significance tests" (PAKDD 2004).
+independent: any two folds share training rows. `search.statistics.sampled` has the variance of their mean.
 """
 
 from __future__ import annotations
@@ -18,14 +11,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.special import stdtr, stdtrit
 from torch import Tensor
 
-from search.compare.crossed import CONFIDENCE, Floats
 from search.compare.pairs import Arm, Difference, Interval, Pair, weighted
 from search.compare.scoring import Scoring
 from search.data import Data
 from search.data.folds import overlap
+from search.statistics.crossed import Floats
+from search.statistics.sampled import sampled
 from search.train import evaluate
 from search.train.metrics.built_in import METRICS
 from search.train.metrics.metric import Metric
@@ -98,19 +91,14 @@ class AcrossFolds(Scoring):
 
     def of_values(self, values: Floats, family: int = 1) -> Difference:
         """Return the mean of the folds' paired differences, ``(folds,)``, with its interval."""
-        interval, spread = self._interval(values, family), float(values.std(ddof=1))
-        error = self._error(values)
-        t = abs(interval.value) / error if error > 0 else 0.0 if interval.value == 0 else np.inf
-        p = min(1.0, family * 2 * float(stdtr(len(values) - 1, -t)))
-        return Difference(interval, p, interval.value / spread if spread > 0 else None, 0.0)
+        estimate, interval = sampled(values, self._overlap), self._interval(values, family)
+        effect = interval.value / float(estimate.spread) if estimate.spread > 0 else None
+        return Difference(interval, float(estimate.p(family)), effect, 0.0)
 
     def _interval(self, values: Floats, family: int) -> Interval:
-        mean = float(values.mean())
-        half = float(stdtrit(len(values) - 1, 1 - (1 - CONFIDENCE) / (2 * family))) * self._error(values)
-        return Interval(mean, mean - half, mean + half)
-
-    def _error(self, values: Floats) -> float:
-        return float(np.sqrt((1 / len(values) + self._overlap) * values.var(ddof=1)))
+        estimate = sampled(values, self._overlap)
+        low, high = estimate.interval(family)
+        return Interval(float(estimate.value), float(low), float(high))
 
 
 def _double(weights: Tensor | None) -> Tensor | None:

@@ -11,10 +11,10 @@ from optuna.trial import FrozenTrial
 from torch import Tensor
 
 from search.compare.across_folds import AcrossFolds
-from search.compare.crossed import Floats
 from search.compare.pairs import Arm
 from search.compare.scoring import Scoring
 from search.record.readings import count_reading
+from search.statistics.crossed import Floats
 from search.storage import database
 from search.study.results import count_finished
 from search.study.study import BaseStudy

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from search.compare.crossed import Floats, crossed, unseen
+from search.statistics.crossed import Floats, crossed, unseen
 from search.train.metrics.bootstrap import Draws
 
 

@@ -1,6 +1,6 @@
 """What verdicts are on: accuracy, RMSE or another metric of test rows, and how its intervals are computed.
 
-A mean over test rows has the t interval of a crossed table (`search.compare.crossed`), and so has RMSE by the delta
+A mean over test rows has the t interval of a crossed table (`search.statistics.crossed`), and so has RMSE by the delta
 method. Metrics that are no means, such as F1, have intervals by a bootstrap (`search.train.metrics.bootstrap`).
 """
 
@@ -14,7 +14,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from search.compare.crossed import Floats, root
 from search.compare.pairs import (
     Arm,
     Difference,
@@ -27,6 +26,7 @@ from search.compare.pairs import (
     weighted,
 )
 from search.errors import RequestError, unknown
+from search.statistics.crossed import Floats, root
 from search.study.study import BaseStudy
 from search.train.metrics.bootstrap import Draws, bootstrap, draw
 from search.train.metrics.built_in import METRICS

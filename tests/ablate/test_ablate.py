@@ -18,12 +18,12 @@ from search import RequestError, Study
 from search.ablate import __main__ as ablate
 from search.ablate.measure import FIRST
 from search.ablate.result import Ablation
-from search.compare.crossed import crossed
 from search.compare.studies import FRESH
 from search.record.ablation import Ablated, kept
 from search.record.readings import readings
 from search.report import __main__ as report
 from search.report import replicates
+from search.statistics.crossed import crossed
 from search.train.pack import Pack, Slot
 
 EPOCHS = 6

@@ -13,9 +13,9 @@ from search.ablate.effects import SELF, effects, factorial, holm, interactions, 
 from search.ablate.measure import Trained, ValidationLoss, Variant
 from search.ablate.sentences import Words, headline
 from search.ablate.switches import Switch
-from search.compare.crossed import Floats
 from search.compare.pairs import Arm
 from search.record.ablation import Effect, Interaction, Measured
+from search.statistics.crossed import Floats
 from search.train.metrics.objective import BUILT_IN
 
 

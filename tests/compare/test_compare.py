@@ -19,12 +19,12 @@ from torch.nn import functional as F
 
 from search import RequestError, Study, compare_studies
 from search.compare import __main__ as compare
-from search.compare.crossed import crossed, root
 from search.compare.studies import FRESH
 from search.compare.verdict import Comparison
 from search.recipe import Recipe
 from search.record.own import TICKET
 from search.record.readings import READINGS
+from search.statistics.crossed import crossed, root
 from search.study.retrain import Retraining, retrain
 
 SET = {"epochs": 6, "hidden": "16", "batch_size": 50, "l2": 0.0}

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmarks.crossed import DESIGNS, Design, equal_arms, held
-from search.compare.crossed import crossed, root
 from search.compare.pairs import format_figures
+from search.statistics.crossed import crossed, root
 
 
 def test_a_table_by_hand() -> None:

@@ -13,9 +13,9 @@ from support.small_studies import small
 
 from search import Study
 from search.compare import __main__ as compare
-from search.compare.crossed import crossed
 from search.compare.studies import FRESH, compare_studies
 from search.errors import RequestError
+from search.statistics.crossed import crossed
 from search.study.retrain import Retraining, retrain
 
 GOOD: dict[str, Any] = {"name": "good", "space": {"lr": {"low": 1e-2, "high": 2e-2}}, "techniques": []}

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from search.compare.crossed import crossed
 from search.compare.pairs import Arm, Shared
 from search.compare.scoring import Accuracy
 from search.compare.verdict import Comparison
+from search.statistics.crossed import crossed
 
 
 def chosen(name: str, scores: np.ndarray[Any, np.dtype[np.float64]]) -> Arm:
