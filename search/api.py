@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from search.export.network import ExportedNetwork
     from search.predict.new_rows import Rows
     from search.predict.predictor import Predictor
+    from search.record.decision import Decision
     from search.replay.result import Replay
     from search.report.build import Report
     from search.technique import Value
@@ -62,6 +63,7 @@ class Study(BaseStudy):
         engine: str = "local",
         address: str | None = None,
         observers: Sequence[Observer] | None = None,
+        decide: bool = True,
     ) -> Study:
         """Search until the study has `trials` trials in total; a second call continues, to a larger total if asked.
 
@@ -75,12 +77,23 @@ class Study(BaseStudy):
             address: the address of the Ray cluster.
             observers: the observers of the run; by default a progress bar, and notes on the data and the search are
                 printed. The MLflow writer observes in any case.
+            decide: whether to decide at the end which trial is chosen, and what it is worth (`decide`).
         """
         if observers is None:
             for note in self.notes():
                 print(f"note: {note}", file=sys.stderr)
-        run_study(self, trials, RunOptions(timeout, extend, workers, engine, address), observers)
+        at_end = self.decide if decide else None
+        run_study(self, trials, RunOptions(timeout, extend, workers, engine, address), observers, at_end)
         return self
+
+    def decide(self) -> Decision | None:
+        """Decide which trial is chosen, what it is worth on new rows, and which strengths cannot be told from it.
+
+        A run does this when it has its budget: `search.decide.decide`.
+        """
+        from search.decide.decide import decide
+
+        return decide(self)
 
     def trials(self) -> pd.DataFrame:
         """Return one row per trial: number, state, value, its hyperparameters, best and final metrics."""
@@ -115,7 +128,7 @@ class Study(BaseStudy):
 
         Args:
             path: the file to write; its name ends in .safetensors or .onnx.
-            trial: the number of the trial; by default the best one.
+            trial: the number of the trial; by default the chosen one.
             one_se: whether to take the most strongly regularised trial within one standard error of the best.
             ensemble: the number of choices for an ensemble of the best trials' networks: `search.export.ensemble`.
             refit: whether to train on training and validation rows: `search.export.refit`.
@@ -133,7 +146,7 @@ class Study(BaseStudy):
         """Train the network of a trial again, to predict new rows: `search.export.predictor.predictor`.
 
         Args:
-            trial: the number of the trial; by default the best one.
+            trial: the number of the trial; by default the chosen one.
             one_se: whether to take the most strongly regularised trial within one standard error of the best.
             threshold: the metric for which to choose a threshold between two classes: `search.predict.threshold`.
         """
@@ -154,7 +167,7 @@ class Study(BaseStudy):
 
         Args:
             rows: a data frame or a path with the columns of the training data; for other data an array.
-            trial: the number of the trial; by default the best one.
+            trial: the number of the trial; by default the chosen one.
             one_se: whether to take the most strongly regularised trial within one standard error of the best.
             interval: the share of new rows whose truth the prediction intervals should hold; None for no intervals.
             threshold: the metric for which to choose a threshold between two classes: `search.predict.threshold`.
@@ -190,7 +203,7 @@ class Study(BaseStudy):
         """Find out which techniques mattered, by switching each one around a trial: `search.ablate.ablate`.
 
         Args:
-            trial: the number of the trial; by default the best one.
+            trial: the number of the trial; by default the chosen one.
             replicates: the number of fresh replicates of the trial and of each variant; by default 10.
             pairs: how many of the strongest techniques are switched in all combinations; 0 for none.
             values: hyperparameters at which techniques that the trial does not use are switched on.
@@ -205,7 +218,7 @@ class Study(BaseStudy):
         """Measure how uncertain the predictions of a trial for validation rows are, by Monte Carlo dropout.
 
         Args:
-            trial: the number of the trial; by default the best one.
+            trial: the number of the trial; by default the chosen one.
             passes: the number of Monte Carlo passes.
             activations: the activations to train it with instead of its own.
         """

@@ -33,6 +33,7 @@ _FIELDS = {
     "data.columns.": "--column ",
     "data.options.": "--data ",
     "replicates": "--replicates",
+    "tolerance": "--tolerance",
     "ask_batch": "--ask-batch",
     "grid_points": "--grid-points",
     "seed": "--seed",
@@ -184,8 +185,23 @@ Extend = Annotated[
     bool, flag("If the best trial lies at the edge of a range, widen the range and go on.", "--extend", SEARCH)
 ]
 Replicates = Annotated[
-    int | None,
-    option("The number of seeds that each trial is trained with.", SEARCH, default=_default("replicates")),
+    str | None,
+    option(
+        "The number of seeds that each trial is trained with; auto trains one, and more for those trials only that may"
+        " be the best.",
+        SEARCH,
+        metavar="N|auto",
+        default=_default("replicates"),
+    ),
+]
+Tolerance = Annotated[
+    float | None,
+    option(
+        "With --replicates auto, the difference between trials that does not matter, as a share of the objective.",
+        SEARCH,
+        metavar="SHARE",
+        default=_default("tolerance"),
+    ),
 ]
 Seed = Annotated[int | None, option("The seed of the study's random draws.", SEARCH, default=_default("seed"))]
 GridPoints = Annotated[

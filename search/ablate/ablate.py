@@ -20,6 +20,7 @@ from search.ablate.switches import Switch, Switches
 from search.compare.pairs import Arm
 from search.compare.scoring import Resampled, RootMeanSquare
 from search.errors import RequestError
+from search.recipe.cautions import cautions
 from search.record.ablation import Ablated, Effect, Measured, keep
 from search.show.text import enumerated
 from search.storage import database
@@ -49,7 +50,7 @@ def ablate(
 
     Args:
         study: the study.
-        trial: the number of a complete trial; by default that of the best one.
+        trial: the number of a complete trial; by default that of the chosen one.
         replicates: the number of fresh replicates of the trial and of each variant; by default 10. In a
             cross-validation each is trained on every fold, and by default there are as many as make ten networks.
         pairs: how many of the strongest techniques are switched in all combinations; 0 for no interactions.
@@ -150,7 +151,7 @@ def _notes(plan: Plan, found: Switches, effects: Sequence[Effect], names: Sequen
             " exaggerate them; --pairs K takes more or fewer"
         )
     yield from _intervals(plan, tested)
-    yield from study.recipe.notes()
+    yield from cautions(study.recipe)
 
 
 def _intervals(plan: Plan, tested: Sequence[Effect]) -> Iterator[str]:

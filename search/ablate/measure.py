@@ -3,7 +3,7 @@
 On one split, a variant's objective has a value for each replicate and validation row, at each replicate's best epoch as
 in the search. Both are samples, so differences have the crossed variance of `search.statistics.crossed`, or the
 bootstrap where the objective is no mean over rows. In a cross-validation it has a value for each fold, and differences
-have the variance of `search.statistics.sampled`. All variants have the same replicates, so their differences are paired.
+have the variance of `search.statistics.sampled`. All variants have the same replicates, so differences are paired.
 """
 
 from __future__ import annotations

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.compare.pairs import format_figures
 from search.record.ablation import Ablated, Effect, Interaction, Measured
 from search.report.ablation import draw
 from search.show import figure_file, html
 from search.show.sheet import Sheet
-from search.show.text import assignments, number
+from search.show.text import assignments, format_figures, number
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from search.ablate.switches import Switch
-from search.compare.pairs import format_figures
 from search.record.ablation import HELPS, HURTS, LEVEL, UNDECIDED, WOULD_HELP, WOULD_HURT, Effect, Interaction, Measured
-from search.show.text import assignments, enumerated
+from search.show.text import assignments, enumerated, format_figures
 from search.train.metrics.objective import Objective
 
 _ROUNDING = 1e-6  # relative; training is in float32

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from search.show.text import format_figures
 from search.statistics.crossed import Floats, crossed, unseen
 from search.train.metrics.bootstrap import Draws
 
@@ -163,13 +163,3 @@ def accuracy_difference(first: Floats, second: Floats, family: int) -> Differenc
         return difference
     most = 100 * unseen(first.shape[1], family)
     return replace(difference, interval=Interval(0.0, -most, most))
-
-
-def format_figures(*values: float, digits: int = 1) -> list[str]:
-    """Return numbers as text, with as many decimals as the smallest of them takes.
-
-    So no bound of an interval is rounded to 0, which would read as another verdict.
-    """
-    sizes = [abs(value) for value in values if value != 0 and math.isfinite(value)]
-    places = max(1, digits - 1 - math.floor(math.log10(min(sizes)))) if sizes else 1
-    return [f"{value:.{places}f}" if places <= 6 else f"{value:.{digits}g}" for value in values]

@@ -26,6 +26,7 @@ from search.compare.pairs import Arm, Shared
 from search.compare.verdict import Comparison
 from search.data import Data
 from search.errors import RequestError
+from search.recipe.cautions import cautions
 from search.recipe.schema import DataSet
 from search.record.curves import CELL
 from search.record.feasible import described, violated
@@ -241,7 +242,7 @@ def _reason(a: _Entry, b: _Entry) -> str:
 
 
 def _notes(entries: Sequence[_Entry], arms: Sequence[Arm], replicates: int) -> list[str]:
-    notes = [f"{entry.study.name}: {note}" for entry in entries for note in entry.study.recipe.notes()]
+    notes = [f"{entry.study.name}: {note}" for entry in entries for note in cautions(entry.study.recipe)]
     for entry in entries:
         if entry.study.recipe.constraints:
             told = finished(own_trials(entry.study.optuna_study))

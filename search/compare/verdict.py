@@ -21,12 +21,11 @@ from search.compare.pairs import (
     Interval,
     Pair,
     Shared,
-    format_figures,
 )
 from search.compare.scoring import Scoring
 from search.show import figure_file, html
 from search.show.sheet import Sheet
-from search.show.text import number, plain, trial_name
+from search.show.text import format_figures, number, plain, trial_name
 from search.storage.files import write_whole
 
 if TYPE_CHECKING:

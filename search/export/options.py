@@ -24,7 +24,7 @@ class ExportOptions:
 
     Attributes:
         file: the file to write; the end of its name is the format.
-        trial: the number of the trial; by default the best one.
+        trial: the number of the trial; by default the chosen one.
         one_se: whether to take the most strongly regularised trial within one standard error of the best.
         ensemble: the number of choices for an ensemble (`search.export.ensemble`); None for a single network.
         refit: whether to train on training and validation rows (`search.export.refit`).

@@ -25,7 +25,7 @@ def predictor(
 
     Args:
         study: the study of the trial.
-        trial: the number of the trial; by default the best one.
+        trial: the number of the trial; by default the chosen one.
         one_se: whether to take the most strongly regularised trial within one standard error of the best.
         threshold: the metric for which to choose a threshold between two classes (`search.predict.threshold`).
 

@@ -24,6 +24,8 @@ from search.recipe.schema import (
     PrecisionName,
     Pruner,
     Range,
+    Real,
+    Replicates,
     SamplerName,
     Scalar,
     Setting,
@@ -64,7 +66,12 @@ class Recipe(Part):
     ask_batch: Whole = Field(
         default=32, ge=1, description="the trials of a cohort; 8 if the sampler learns from them, 16 for nsgaii"
     )
-    replicates: Whole = Field(default=1, ge=1, le=1000)
+    replicates: Replicates = Field(
+        default="auto", description="the seeds of each trial; auto: one, and more for those that decide the winner"
+    )
+    tolerance: Real = Field(
+        default=0.01, gt=0, lt=1, description="the share of the objective that does not matter (replicates auto)"
+    )
     seed: Whole = Field(default=0, ge=0, lt=2**63)
     sampler: SamplerName = "tpe"
     grid_points: Whole = Field(
@@ -191,7 +198,14 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _several_objectives(self) -> Recipe:
+        if self.replicates != "auto" and "tolerance" in self.model_fields_set:
+            raise ValueError(f"tolerance needs replicates = 'auto', got replicates = {self.replicates}")
         if len(self.objective) > 1:
+            if self.replicates == "auto" and {"replicates", "tolerance"} & self.model_fields_set:
+                raise ValueError(
+                    "replicates 'auto' looks for one best trial, but several objectives have a front: give a number of"
+                    " replicates"
+                )
             if self.sampler == "cmaes":
                 raise ValueError(
                     "sampler cmaes takes one objective; tpe, nsgaii, gp, random, qmc and grid take several"
@@ -209,36 +223,20 @@ class Recipe(Part):
         self.__dict__.update({name: value for name, value in values.items() if name not in self.model_fields_set})
 
     @property
+    def seeds(self) -> int:
+        """The number of replicates with which the search trains each trial."""
+        return 1 if self.replicates == "auto" else self.replicates
+
+    @property
     def networks(self) -> int:
         """The number of networks of a trial: its replicates, each of them on every fold."""
-        return self.replicates * max(1, self.data.folds) * self.data.repeats
+        return self.seeds * max(1, self.data.folds) * self.data.repeats
 
     @property
     def described_networks(self) -> str:
         """What the networks of a trial are, such as ``5 folds x 2 replicates``; "" if it has only one."""
-        counts = {"folds": self.data.folds, "repeats": self.data.repeats, "replicates": self.replicates}
+        counts = {"folds": self.data.folds, "repeats": self.data.repeats, "replicates": self.seeds}
         return " x ".join(f"{count} {name}" for name, count in counts.items() if count > 1)
-
-    def notes(self) -> list[str]:
-        """Return a warning for each way in which the test rows take part in choosing, and how constraints and pruning
-        meet.
-        """
-        warnings = []
-        if self.constraints and self.pruner.name == "none":
-            warnings.append(
-                "no trial is pruned, because a pruner judges by the objective alone and not by constraints;"
-                " --pruner halving prunes all the same"
-            )
-        elif self.constraints:
-            warnings.append(
-                f"pruner {self.pruner.name} judges by the objective alone: it may stop trials that meet all constraints"
-                " for others that do not; --pruner none stops none"
-            )
-        if "test" in self.watch:
-            warnings.append("the test split is measured every epoch: a choice based on it leaves no unseen rows")
-        if self.data.validation == "test":
-            warnings.append("validation and test are the same rows: the best epoch is chosen on the test rows")
-        return warnings
 
     @classmethod
     def load(cls, study: str) -> Recipe:

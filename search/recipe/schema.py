@@ -35,6 +35,7 @@ WATCHED: Mapping[WatchName, tuple[str, ...]] = {
 """The metrics that the summary holds as well if the recipe watches them."""
 
 MOST_POINTS = 100_000
+MOST_REPLICATES = 1000
 
 
 def _scalar(value: object) -> object:
@@ -59,6 +60,16 @@ def _share(value: object) -> object:
 
 
 Share = Annotated[int | float | str, PlainValidator(_share)]
+
+
+def _replicates(value: object) -> object:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value != "auto" and not (whole and 1 <= value <= MOST_REPLICATES):  # type: ignore[operator]
+        raise ValueError(f"takes a whole number from 1 to {MOST_REPLICATES:,}, or auto")
+    return value
+
+
+Replicates = Annotated[int | Literal["auto"], PlainValidator(_replicates)]
 # A metric that is not built in is the user's own, and is known only once its file is loaded (`search.recipe.metrics`).
 MetricName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")]
 

@@ -74,7 +74,7 @@ class Curves:
 
     def encode(self) -> dict[str, Any]:
         """Return the curves as a dict that JSON can hold; NaN and infinities keep their bits."""
-        return {"metrics": list(self.metrics), "shape": list(self.values.shape), "data": _pack(self.values, "<f4")}
+        return {"metrics": list(self.metrics), "shape": list(self.values.shape), "data": pack(self.values, "<f4")}
 
     @staticmethod
     def decode(record: dict[str, Any]) -> Curves:
@@ -85,7 +85,7 @@ class Curves:
         """
         try:
             shape = tuple(int(size) for size in record["shape"])
-            values = _unpack(record["data"], "<f4", shape).astype(np.float32, copy=False)
+            values = unpack(record["data"], "<f4", shape).astype(np.float32, copy=False)
             return Curves(tuple(record["metrics"]), values)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a record of curves: {error!r}") from error
@@ -116,7 +116,7 @@ def encode_times(times_ms: NDArray[np.int64]) -> dict[str, Any]:
     times = np.asarray(times_ms, dtype=np.int64)
     if times.ndim != 1:
         raise ValueError(f"times take the shape (epochs,), got {times.shape}")
-    return {"epochs": len(times), "data": _pack(np.diff(times, prepend=np.int64(0)), "<i8")}
+    return {"epochs": len(times), "data": pack(np.diff(times, prepend=np.int64(0)), "<i8")}
 
 
 def decode_times(record: dict[str, Any]) -> NDArray[np.int64]:
@@ -126,7 +126,7 @@ def decode_times(record: dict[str, Any]) -> NDArray[np.int64]:
         ValueError: `record` is not what `encode_times` returns.
     """
     try:
-        return np.cumsum(_unpack(record["data"], "<i8", (int(record["epochs"]),)), dtype=np.int64)
+        return np.cumsum(unpack(record["data"], "<i8", (int(record["epochs"]),)), dtype=np.int64)
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a record of times: {error!r}") from error
 
@@ -150,13 +150,13 @@ def logged_epochs(epochs: int, most: int) -> NDArray[np.int64]:
     return 1 + (np.arange(most, dtype=np.int64) * (epochs - 1) * 2 + gaps) // (2 * gaps)
 
 
-def _pack(array: NDArray[Any], dtype: str) -> str:
+def pack(array: NDArray[Any], dtype: str) -> str:
     """Return base64(zlib(bytes)) of an array in a fixed byte order."""
     return base64.b64encode(zlib.compress(np.ascontiguousarray(array, dtype=dtype).tobytes())).decode("ascii")
 
 
-def _unpack(data: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return the array that `_pack` encoded; decompress no more than the shape calls for."""
+def unpack(data: str, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return the array that `pack` encoded; decompress no more than the shape calls for."""
     expected = math.prod(shape) * np.dtype(dtype).itemsize
     try:
         unpacked = zlib.decompressobj().decompress(base64.b64decode(data, validate=True), expected + 1)

@@ -23,7 +23,7 @@ _SHOWN = 6  # each value that Optuna stores takes a transaction of a millisecond
 _SUMMARISED = {*MEASURED, *chain.from_iterable(WATCHED.values())}
 
 
-def _ranked(curves: Curves, aim: Objective) -> NDArray[np.float64]:
+def losses(curves: Curves, aim: Objective) -> NDArray[np.float64]:
     """Return the objective as a loss, ``replicates x epochs``; infinite where it, or the loss, is not finite.
 
     A network whose predictions are not finite may still have an accuracy.
@@ -38,7 +38,7 @@ def objectives(curves: Curves, aim: Objective) -> NDArray[np.float64]:
 
     Penalty terms are not part of a validation loss.
     """
-    ranked = _ranked(curves, aim)
+    ranked = losses(curves, aim)
     best: NDArray[np.float64] = aim.loss(ranked[np.arange(len(ranked)), best_epochs(curves, aim) - 1])
     return best
 
@@ -48,7 +48,7 @@ def best_epochs(curves: Curves, aim: Objective) -> NDArray[np.int64]:
 
     For an objective that is `common`, that is the epoch with the best mean over replicates.
     """
-    ranked = _ranked(curves, aim)
+    ranked = losses(curves, aim)
     best: NDArray[np.int64] = (np.broadcast_to(ranked.mean(0), ranked.shape) if aim.common else ranked).argmin(1) + 1
     return best
 
@@ -60,7 +60,7 @@ def objective(curves: Curves, aim: Objective) -> float:
 
 def objective_so_far(curves: Curves, aim: Objective) -> NDArray[np.float64]:
     """Return the objective after each epoch, ``(epochs,)``."""
-    ranked = _ranked(curves, aim)
+    ranked = losses(curves, aim)
     if aim.common:
         ranked = ranked.mean(0, keepdims=True)
     so_far: NDArray[np.float64] = aim.loss(np.minimum.accumulate(ranked, axis=1).mean(0))

@@ -18,6 +18,16 @@ def number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def format_figures(*values: float, digits: int = 1) -> list[str]:
+    """Return numbers as text, with as many decimals as the smallest of them takes.
+
+    So no bound of an interval is rounded to 0, which would read as another verdict.
+    """
+    sizes = [abs(value) for value in values if value != 0 and math.isfinite(value)]
+    places = max(1, digits - 1 - math.floor(math.log10(min(sizes)))) if sizes else 1
+    return [f"{value:.{places}f}" if places <= 6 else f"{value:.{digits}g}" for value in values]
+
+
 def plain(value: Any) -> Any:
     """Return a value as JSON can hold it: a float that is not finite becomes the text "inf", "-inf" or "nan"."""
     if isinstance(value, Mapping):

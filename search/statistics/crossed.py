@@ -70,8 +70,14 @@ class Estimate:
         return np.asarray(np.minimum(1.0, family * 2 * stdtr(self.freedom, -t)))
 
 
-def crossed(table: Floats) -> Estimate:
+def crossed(table: Floats, known: tuple[float, int] | None = None) -> Estimate:
     """Estimate the mean of tables ``... x replicates x examples``, where replicates and examples are both samples.
+
+    Args:
+        table: the tables.
+        known: a variance of the replicates' means that is known from other tables, with its degrees of freedom. Two
+            replicates have one degree of freedom, which tells nothing; so it takes the place of their own, unless
+            theirs is larger.
 
     Raises:
         ValueError: fewer than two replicates or examples.
@@ -85,6 +91,9 @@ def crossed(table: Floats) -> Estimate:
     residual = table - middle[..., None] - rows[..., None] - columns[..., None, :]
     freedoms = (replicates - 1, examples - 1, (replicates - 1) * (examples - 1))
     by_replicate = examples * np.square(rows).sum(-1) / freedoms[0]
+    if known is not None:
+        by_replicate = np.maximum(by_replicate, examples * known[0])
+        freedoms = (known[1], *freedoms[1:])
     by_example = replicates * np.square(columns).sum(-1) / freedoms[1]
     rest = np.square(residual).sum((-1, -2)) / freedoms[2]
     whole = np.maximum(by_replicate + by_example - rest, np.maximum(by_replicate, by_example))

@@ -39,10 +39,12 @@ _FREE = {
     "metrics",
     "constraints",
     "pruner",
+    "replicates",
+    "tolerance",
 }
 # The fields of version 0.1.0, which every stored identity has. A later field of a recipe or its pruner is left out at
 # its default, so that the identity of a study from before it existed still matches.
-_ALWAYS = {"ask_batch", "replicates", "seed", "sampler", "precision"}
+_ALWAYS = {"ask_batch", "seed", "sampler", "precision"}
 _ALWAYS_OF_PRUNER = {"name", "reduction_factor", "min_epochs", "interval"}
 
 _LONGEST_NAME = 200
@@ -52,6 +54,8 @@ _STEM = 180  # leaves room for a number
 def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, str]:
     """Return every field that changes a study's results, as text."""
     fields = {name: _text(value) for name, value in _changed(recipe, _ALWAYS).items() if name not in _FREE}
+    # How many replicates a race adds after the search changes no trial of the search.
+    fields["replicates"] = _text(recipe.seeds)
     fields["pruner"] = _text(_changed(recipe.pruner, _ALWAYS_OF_PRUNER))
     # A hyperparameter that was declared later is left out at its default, for the same reason as a later field.
     fixed = {name: value for name, value in space.fixed.items() if not _is_as_before(space.declared[name], value)}

@@ -16,6 +16,7 @@ from search.record.own import added_trials, own_trials
 from search.show.sheet import Sheet
 from search.show.text import merged, number, plain
 from search.storage.database import shown
+from search.study.chosen import decided
 from search.tracking import address
 from search.train.constant import constant_value
 from search.train.metrics.built_in import METRICS
@@ -55,6 +56,7 @@ def outcome(study: BaseStudy, *, seconds: float) -> dict[str, Any]:
         "objectives": {one.name: one.direction for one in study.objectives.each},
         "trials": by_state(trials),
         "best": plain(best_trial),
+        **({"decision": decision.encode()} if (decision := decided(study)) is not None else {}),
         "constant": plain(constants(study)),
         **({"front": [_point(study, trial) for trial in study.front]} if study.objectives.several else {}),
         **({"added": added} if (added := len(added_trials(study.optuna_study))) else {}),
@@ -153,6 +155,8 @@ def render(study: BaseStudy, outcome: dict[str, Any]) -> str:
     lines += described([(trial.number, violated(trial)) for trial in finished(own_trials(study.optuna_study))])
     if study.best is None and study.recipe.constraints:
         lines.append("no complete trial meets all constraints, so there is no best one: go on, or relax a constraint")
+    if (decision := outcome.get("decision")) is not None:
+        lines += decision["sentences"]
     if study.tracking_uri is not None:
         lines += address.lines(study.tracking_uri, study.name, study.experiment)
     return f"{best(study, own_trials(study.optuna_study))}" + "\n".join(lines)

@@ -21,6 +21,7 @@ from search.errors import RequestError, counted
 from search.record.curves import CURVES, Curves
 from search.record.own import is_own
 from search.record.summary import best_epochs, objectives
+from search.study.chosen import chosen_trial
 from search.study.model import Chosen
 from search.study.progress import Log, Steps
 from search.technique import Value
@@ -107,7 +108,7 @@ def retrain(retrainings: Sequence[Retraining], what: str, log: Log | None = None
         log: gets this line and others on the progress; by default they are shown on stderr, as `Steps` does.
     """
     epochs_wanted = {one.trial: one.epoch for one in retrainings if one.epoch is not None}
-    yield from _in_packs(retrainings, partial(_train_pack, epochs=epochs_wanted), what, log)
+    yield from in_packs(retrainings, partial(_train_pack, epochs=epochs_wanted), what, log)
 
 
 def retrain_objectives(
@@ -126,7 +127,7 @@ def retrain_objectives(
         By trial, in the order of its replicates; infinite, with the sign of the worst, where one never was finite.
     """
     first = retrainings[0].study.objectives.first
-    curves = {(slot.trial, slot.replicate): curve for slot, curve in _in_packs(retrainings, _curves_of, what, log)}
+    curves = {(slot.trial, slot.replicate): curve for slot, curve in in_packs(retrainings, _curves_of, what, log)}
     found = {}
     for one in retrainings:
         rows = np.stack([curves[one.trial, replicate] for replicate in one.replicates], 1)
@@ -136,7 +137,7 @@ def retrain_objectives(
     return found
 
 
-def _in_packs(
+def in_packs(
     retrainings: Sequence[Retraining],
     train: Callable[[Retraining, Sequence[Slot]], Generator[Item | int]],
     what: str,
@@ -237,16 +238,16 @@ def retrained(study: BaseStudy, number: int, log: Log | None = None) -> Chosen:
 
 
 def complete_trial(study: BaseStudy, number: int | None) -> FrozenTrial:
-    """Return a complete trial by its number; by default the best one.
+    """Return a complete trial by its number; by default the one that the study has decided for, or its best one.
 
     Raises:
         RequestError: there is no such trial, or it is not complete.
     """
     if number is None:
-        if (best := study.best) is None:
+        if (chosen := chosen_trial(study)) is None:
             what = "that meets its constraints" if study.recipe.constraints else ""
             raise RequestError(f"study {study.name!r} has no complete trial {what}".rstrip())
-        return best
+        return chosen
     trial = numbered_trial(study, number)
     if trial.state != TrialState.COMPLETE:
         raise RequestError(f"trial {number} is {trial.state.name.lower()}: give the number of a complete trial")

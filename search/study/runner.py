@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from search.choose import asking
 from search.errors import RequestError, counted, unknown
+from search.record.decision import count_finished
 from search.record.observer import Observer, Stop
 from search.record.own import own_trials
 from search.storage import away, database
@@ -61,6 +62,7 @@ def run_study(
     trials: int | None = None,
     options: RunOptions | None = None,
     observers: Sequence[Observer] | None = None,
+    at_end: Callable[[], object] | None = None,
 ) -> None:
     """Search until the study has a total number of trials.
 
@@ -69,6 +71,7 @@ def run_study(
         trials: the total budget, failed trials not counted; by default the recipe's, or the whole grid.
         options: how it is run.
         observers: the observers of the run; by default a progress bar. The MLflow writer observes in any case.
+        at_end: called when the study has its budget; MLflow's view is complete after that.
 
     Raises:
         RequestError, EnvironmentFault: see `validate_run`.
@@ -84,23 +87,17 @@ def run_study(
         if study.tracking_uri is not None:
             mirror = MlflowMirror(study.name, study.storage, study.tracking_uri, study.experiment)
             watching.append(stack.enter_context(mirror))
-        if observers is None:
-            watching.append(
-                stack.enter_context(
-                    Progress(
-                        opened,
-                        budget,
-                        study.space.longest(),
-                        study.width,
-                        study.objectives.first,
-                        study.follow_extensions,
-                    )
-                )
-            )
-        if make_engine is None:
-            run_in_process(study, budget, watching, timeout=options.timeout, extend=options.extend)
-        else:
-            _run_by_workers(study, budget, options, make_engine, Watchers([study.trained, *watching]))
+        with ExitStack() as shown:
+            if observers is None:
+                longest, aim = study.space.longest(), study.objectives.first
+                progress = Progress(opened, budget, longest, study.width, aim, study.follow_extensions)
+                watching.append(shown.enter_context(progress))
+            if make_engine is None:
+                run_in_process(study, budget, watching, timeout=options.timeout, extend=options.extend)
+            else:
+                _run_by_workers(study, budget, options, make_engine, Watchers([study.trained, *watching]))
+        if at_end is not None and count_finished(own_trials(opened)) >= study.budget(trials):
+            at_end()
 
 
 def validate_run(study: BaseStudy, trials: int | None, options: RunOptions) -> Callable[[Orders], Engine] | None:

@@ -22,6 +22,7 @@ from search.data import Data, dataset_name
 from search.errors import RequestError, clip
 from search.recipe import Recipe, compose
 from search.recipe import metrics as own_metrics
+from search.recipe.cautions import cautions
 from search.recipe.discovery import select
 from search.recipe.known import known_notes
 from search.recipe.space import Space
@@ -255,7 +256,7 @@ class BaseStudy:
     def notes(self) -> list[str]:
         """Return what the user should know before the study runs, a line each."""
         advice = [*few_validation_rows(self.data, self.recipe.data), *idle_scale(self.space, self.recipe.data)]
-        notes = [*self.data.notes, *advice, *samplers.notes(self.recipe, self.space), *self.recipe.notes()]
+        notes = [*self.data.notes, *advice, *samplers.notes(self.recipe, self.space), *cautions(self.recipe)]
         notes += known_notes(self.recipe, self.space.first)
         notes += [*self._metric_notes, *self._tracking_notes]
         if self._optuna is not None and ENVIRONMENT in self._optuna.user_attrs:

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial
 
 from search.errors import EnvironmentFault
 from search.record import curves as record
+from search.record.decision import kept
 from search.record.objectives import VAL_LOSS, Objectives
 from search.record.own import is_own, own
 from search.record.stored import stored_recipe
@@ -193,14 +194,20 @@ class StudySync:
             tags["seed"] = str(recipe["seed"])
         if recipe.get("title"):
             tags[NOTE_TAG] = as_text(recipe["title"])
-        best: tuple[float, int] | None = None
+        values: dict[str, float] = {}
         objectives = self._objectives
         if front := objectives.front(own(trials[number] for number in sorted(trials))):
             tags["best_trial"] = str(front[0].number)
-            best = front[0].values[0], sum(1 for one in trials.values() if one.state.is_finished())
+            values["best_value"] = front[0].values[0]
             if objectives.several:
                 tags["pareto_front"] = ", ".join(str(trial.number) for trial in front)[:8000]
-        self._view.describe(params_text(recipe), tags, best)
+        if decision := kept(attributes, trials.values()):
+            tags["chosen_trial"] = str(decision.chosen)
+            if decision.value is not None:
+                name, value = f"{so_far(decision.objective)}_corrected", decision.value
+                values |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+        finished = sum(trial.state.is_finished() for trial in trials.values())
+        self._view.describe(params_text(recipe), tags, values, finished)
         self._view.note_dataset(attributes)
         params = dict.fromkeys(name for trial in trials.values() for name in trial.params)
         metrics = {name for trial in trials.values() for name in trial.user_attrs.get(record.SUMMARY, {})}

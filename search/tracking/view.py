@@ -146,8 +146,10 @@ class MlflowView:
         run.status, run.end_ms = "KILLED", time.time_ns() // 1_000_000
         self._api.set_terminated(run.run_id, run.status, run.end_ms)
 
-    def describe(self, params: Mapping[str, str], tags: Mapping[str, str], best: tuple[float, int] | None) -> None:
-        """Bring the parent run up to date: the recipe, counts, and the best value by the number of finished trials."""
+    def describe(
+        self, params: Mapping[str, str], tags: Mapping[str, str], values: Mapping[str, float], finished: int
+    ) -> None:
+        """Bring the parent run up to date: the recipe, counts, and the study's values by its finished trials."""
         parent = self._parent_run
         # MLflow never changes a parameter: if the recipe has changed (a larger budget), a tag gives the new value.
         changed = [f"{key}={value}" for key, value in params.items() if parent.params.get(key, value) != value]
@@ -157,10 +159,10 @@ class MlflowView:
             tags.pop(NOTE_TAG, None)  # a description that somebody has written stays
         if changed or "recipe.changed" in parent.tags:
             tags["recipe.changed"] = ", ".join(changed)[:8000]
-        points = []
-        if best is not None and parent.latest.get("best_value") != best[0]:
-            points.append(Point("best_value", best[0], time.time_ns() // 1_000_000, best[1]))
-            parent.latest["best_value"] = best[0]
+        now = time.time_ns() // 1_000_000
+        changed_values = {name: value for name, value in values.items() if parent.latest.get(name) != value}
+        points = [Point(name, value, now, finished) for name, value in changed_values.items()]
+        parent.latest.update(changed_values)
         self._log(parent, points, kept, tags)
 
     def note_dataset(self, attributes: Mapping[str, Any]) -> None:

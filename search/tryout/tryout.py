@@ -111,7 +111,7 @@ def try_technique(technique: Technique, study: Subject) -> str:
     try:
         _try_on_any_widths(technique, study, REPLICATES)
     except (TechniqueError, FailedTraining) as error:
-        if study.recipe.replicates > 1 or study.recipe.data.folds:
+        if study.recipe.seeds > 1 or study.recipe.data.folds:
             raise
         try:
             _try_on_any_widths(technique, study, REPLICATES[:1])

@@ -46,7 +46,7 @@ def measure(
 
     Args:
         study: the study.
-        trial: the number of the trial; by default that of the best one.
+        trial: the number of the trial; by default that of the chosen one.
         passes: the number of passes.
         activations: the activations to train it with instead of its own.
 

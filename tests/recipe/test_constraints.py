@@ -9,6 +9,7 @@ import pytest
 
 from search.errors import RequestError
 from search.recipe import Recipe
+from search.recipe.cautions import cautions
 from search.recipe.constraints import Constraint
 from search.study.arguments import as_fields
 
@@ -74,9 +75,9 @@ def test_a_strict_bound_is_violated_at_the_bound() -> None:
 
 def test_nothing_is_pruned_unless_a_pruner_is_given() -> None:
     assert recipe("sparsity > 0.5").pruner.name == "none"
-    assert "no trial is pruned" in recipe("sparsity > 0.5").notes()[0]
+    assert "no trial is pruned" in cautions(recipe("sparsity > 0.5"))[0]
     given = recipe("sparsity > 0.5", pruner={"name": "halving"})
     assert given.pruner.name == "halving"
-    assert "pruner halving judges by the objective alone" in given.notes()[0]
+    assert "pruner halving judges by the objective alone" in cautions(given)[0]
     assert recipe("sparsity > 0.5", objective=["val_loss", "sparsity"]).pruner.name == "none"
     assert recipe().pruner.name == "halving"

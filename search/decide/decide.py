@@ -1,0 +1,103 @@
+"""Decide what a study has found, when its search has ended.
+
+    record --> candidates --> race --> choice, value, ranges of strengths --> yardsticks --> stored in the study
+
+A decision is a pure function of the study's recipe and its finished trials. What was trained for it is kept, so that an
+interrupted one goes on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from search.decide.candidates import Candidates
+from search.decide.evidence import Evidence
+from search.decide.gather import Gathering
+from search.decide.race import race
+from search.decide.sentences import sentences
+from search.decide.strengths import strength_ranges
+from search.decide.yardsticks import yardsticks
+from search.errors import counted
+from search.record import decision as stored
+from search.record.decision import Decision, Span
+from search.report import record
+from search.storage import database
+from search.study.chosen import decided
+from search.study.progress import Log
+from search.train.crew import one_thread
+from search.train.metrics.objective import Objective
+
+if TYPE_CHECKING:
+    from search.study.study import BaseStudy
+
+
+@one_thread()
+def decide(study: BaseStudy, log: Log | None = None) -> Decision | None:
+    """Decide which trial is chosen, what it is worth on new rows, and which strengths cannot be told from it.
+
+    The decision is stored in the study, and is not made again for the same trials.
+
+    Args:
+        study: the study, whose search has ended.
+        log: gets lines on what is trained; by default they are shown on stderr.
+
+    Returns:
+        The decision; None for a study of several objectives or without a complete trial, or if its trials diverge when
+        they are trained again.
+    """
+    known = decided(study)
+    if known is not None or study.objectives.several:
+        return known
+    read = record.read(study)
+    if not read.complete:
+        return None
+    candidates = Candidates.of(read)
+    gathering = Gathering(study, read, candidates.places, log)
+    finish = race(
+        candidates,
+        gathering,
+        replicates=None if study.recipe.replicates == "auto" else study.recipe.replicates,
+        tolerance=study.recipe.tolerance,
+        budget=sum(entry.epochs for entry in read.finished) * study.recipe.networks,
+    )
+    if finish is None:
+        return None
+    evidence, aim = finish.evidence, study.objectives.first
+    chosen = evidence.choice()
+    entries = {entry.number: entry for entry in read.finished}
+    decision = Decision(
+        finished=stored.count_finished(study.optuna_study.get_trials(deepcopy=False)),
+        objective=aim.name,
+        best=read.best.number,
+        chosen=chosen,
+        value=_value(evidence, aim),
+        compared={trial: evidence.replicates(trial) for trial in sorted(evidence.cells)},
+        tied=finish.tied if chosen in finish.tied else [*finish.tied, chosen],
+        reason=finish.reason,
+        strengths=strength_ranges(candidates, finish.tied, evidence.cells, chosen),
+        yardsticks=yardsticks(study, evidence, chosen, log),
+        epochs=gathering.epochs,
+    )
+    rows = counted(len(study.data.y_val), "validation row")
+    if study.data.folds:
+        rows = counted(len(study.data.folds), "fold")
+    entry = entries[chosen]
+    said = sentences(decision, aim, entry.objective, rows, entry.params)
+    decision = Decision(**{**vars(decision), "sentences": said})
+    with database.faults(study.storage):
+        stored.note(study.optuna_study, decision)
+    return decision
+
+
+def _value(evidence: Evidence, aim: Objective) -> Span | None:
+    """Return the value of the choice on rows that have not chosen it; None if there are too few rows or folds."""
+    try:
+        found = evidence.corrected()
+    except ValueError:
+        return None
+    low, high = found.interval()
+    ends = sorted(float(aim.loss(one)) for one in (low, high))
+    if aim.best is not None:
+        # No trial is better than a perfect one.
+        ends = [max(aim.best, ends[0]), ends[1]] if aim.direction == "minimize" else [ends[0], min(aim.best, ends[1])]
+    return Span(float(aim.loss(found.value)), *ends)
