@@ -40,7 +40,6 @@ from search.decide.evidence import Evidence
 from search.record.decision import Decision
 from search.statistics.crossed import Floats
 from search.study.retrain import Retraining, retrain
-from search.technique import Value
 from search.train.crew import one_thread
 
 ROWS, UNSEEN = (600, 200), 50_000
@@ -124,7 +123,7 @@ def _decided(study: Study) -> tuple[Decision, float]:
 
 
 def _unseen(
-    study: Study, trials: Sequence[int], replicates: int, settings: Sequence[dict[str, Value]] = ()
+    study: Study, trials: Sequence[int], replicates: int, settings: Sequence[dict[str, Any]] = ()
 ) -> dict[int, float]:
     """Return the mean loss on the test rows of trials, or of other settings, over replicates."""
     best = study.optuna_study.trials

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search.decide.evidence import Evidence, Profile
+from search.errors import counted
 from search.record import contributions as stored
 from search.record.curves import Curves
 from search.record.summary import losses
@@ -124,7 +125,8 @@ class Gathering:
         if not retrainings:
             return ()
         networks = sum(len(one.replicates) for one in retrainings)
-        what = f"training {networks} networks of {len(retrainings)} trials, to decide between them"
+        of = counted(len(retrainings), "trial")
+        what = f"training {counted(networks, 'network')} of {of}, to decide which is chosen"
         return in_packs(retrainings, _train_pack, what, self._log)
 
 
