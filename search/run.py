@@ -48,6 +48,7 @@ from search.run_options import (
     Extend,
     Fixed,
     Folds,
+    FromStudies,
     GridPoints,
     Group,
     Hidden,
@@ -118,6 +119,7 @@ def run(
     space: Space = None,
     one_of: OneOf = None,
     enqueue: Enqueue = None,
+    from_: FromStudies = None,
     constraint: Constraints = None,
     extend: Extend = False,
     replicates: Replicates = None,
@@ -216,6 +218,7 @@ def run(
         slots=parse_slots(slots),
         checkpoint=checkpoint,
         techniques=technique or (),
+        from_studies=from_ or (),
         metrics=[*(changes.pop("metrics") or ()), *(metric or ())],
         **given(changes),
     )

@@ -162,6 +162,16 @@ Enqueue = Annotated[
         metavar="NAME=VALUE,...",
     ),
 ]
+FromStudies = Annotated[
+    list[str] | None,
+    option(
+        "Begin with the best settings of an earlier study in the same storage, and draw the first trials by it."
+        " Repeatable.",
+        SEARCH,
+        "--from",
+        metavar="STUDY",
+    ),
+]
 Constraints = Annotated[
     list[str] | None,
     option(

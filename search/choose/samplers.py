@@ -27,6 +27,7 @@ from optuna.samplers import (
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from search.choose import prior
 from search.errors import RequestError
 from search.recipe import Recipe
 from search.recipe.space import Space
@@ -116,7 +117,11 @@ def build(recipe: Recipe, ticket: int, space: Space) -> BaseSampler:
         if name == "tpe":
             # Running trials count as bad ones (constant liar, Optuna's default), so that a cohort spreads out. Cohorts
             # need fewer trials if it is multivariate, with more candidates than Optuna's 24: `benchmarks/asking.py`.
-            return TPESampler(seed=seed, multivariate=True, group=space.conditional, n_ei_candidates=64)
+            group, candidates, startup = space.conditional, prior.CANDIDATES, prior.STARTUP
+            tpe = TPESampler(
+                seed=seed, multivariate=True, group=group, n_ei_candidates=candidates, n_startup_trials=startup
+            )
+            return prior.WarmStartedTPE(tpe, recipe, space, seed) if prior.draws_by_prior(recipe, ticket) else tpe
         if name == "gp":
             return GPSampler(seed=seed)
         if name == "cmaes":

@@ -51,13 +51,27 @@ def known_trials(recipe: Recipe, space: Branches, given: Mapping[str, Value]) ->
     for index, setting in enumerate(recipe.settings):
         place = setting_name(recipe, index)
         try:
-            one = _Asked(space, given, setting.set).known()
+            one = decided(space, given, setting.set)
         except RequestError as error:
             raise RequestError(f"{place}: {error}") from None
         if not one.drawn and (same := [at for at, other in enumerate(found) if other.params == one.params]):
             raise RequestError(f"{setting_name(recipe, same[0])} and {place} are the same")
         found.append(one)
     return tuple(found)
+
+
+def decided(space: Branches, given: Mapping[str, Value], own: Mapping[str, Value]) -> Known:
+    """Return what one setting decides.
+
+    Args:
+        space, given: as for `known_trials`.
+        own: the values that the setting gives.
+
+    Raises:
+        RequestError: the setting gives a hyperparameter that is unknown, fixed or cannot exist in it, or a value that
+            is not searched.
+    """
+    return _Asked(space, given, own).known()
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from search.recipe.schema import (
     MOST_POINTS,
     WATCHED,
     DataSet,
+    Earlier,
     LossName,
     MetricName,
     PrecisionName,
@@ -87,6 +88,7 @@ class Recipe(Part):
         default_factory=dict, description="groups of techniques, of which each trial uses one; none for no technique"
     )
     settings: tuple[Setting, ...] = ()
+    earlier: tuple[Earlier, ...] = Field(default=(), description="what a search took from earlier studies")
     constraints: tuple[str, ...] = Field(
         default=(), description="what a trial must meet to be chosen, as in sparsity > 0.5"
     )

@@ -151,6 +151,8 @@ class Setting(Part):
     name: str = Field(default="", max_length=120, description="the label in tables; by default the values")
     set: Mapping[str, Scalar] = Field(default_factory=dict)
     published: Mapping[str, Real] = Field(default_factory=dict)
+    study: str = Field(default="", description="the earlier study that it was taken from, if it was")
+    trial: Whole | None = Field(default=None, ge=0, description="the trial of that study")
 
     @property
     def label(self) -> str:
@@ -166,3 +168,21 @@ class Setting(Part):
             if when not in ("best", "final") or metric not in metrics:
                 raise ValueError(f"{clip(name)!r} is neither best_METRIC nor final_METRIC of {', '.join(metrics)}")
         return published
+
+
+class EarlierTrial(Part):
+    """A finished trial of an earlier study: its rank there, and what it says about what is searched."""
+
+    rank: Real = Field(ge=0, lt=1, description="the share of the trials of its study that are better")
+    params: Mapping[str, Scalar] = Field(default_factory=dict, description="the values of searched parameters")
+
+
+class Earlier(Part):
+    """An earlier study from which a search began, and its trials, by which TPE draws the first ones.
+
+    Values of studies on different data cannot be pooled, so each trial has its rank. The settings that were taken from
+    the study are among the recipe's `settings`.
+    """
+
+    study: str
+    trials: tuple[EarlierTrial, ...] = ()

@@ -15,6 +15,7 @@ from search.recipe.schema import DataSet
 from search.recipe.space import Space
 from search.record.objectives import VAL_LOSS
 from search.storage.fields import Part
+from search.study import begun
 from search.technique import Hyperparameter, Value
 from search.train.metrics.objective import Direction
 
@@ -30,6 +31,7 @@ _FREE = {
     "space",
     "one_of",
     "settings",
+    "earlier",
     "watch",
     "loss",
     "techniques",
@@ -65,8 +67,11 @@ def describe(recipe: Recipe, space: Space, data: Data, loss: str) -> dict[str, s
     if recipe.sampler == "grid":
         fields |= {f"grid points {name}": _text(points) for name, points in space.points.items()}
     # "row" is the stored name of a setting since version 0.1.0.
-    cells = [*space.settings, *(known.params for known in space.first)]
+    first = zip(space.first, recipe.settings, strict=False)  # there are no first settings where they are a grid
+    cells = [*space.settings, *(known.params for known, setting in first if not setting.study)]
     fields |= {f"row {number}": _text(cell) or "as set" for number, cell in enumerate(cells, 1)}
+    if recipe.earlier:
+        fields["from"] = begun.identity(recipe)
     spec = recipe.data
     # For a path this is its stem, because a file that has moved holds the same data.
     fields |= {"dataset": dataset_name(spec.dataset), "scale": spec.scale, "data": data.fingerprint()}

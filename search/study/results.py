@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -13,9 +13,11 @@ from search.recipe.schema import MEASURED
 from search.record.curves import CELL, DIVERGED_AT, SUMMARY
 from search.record.feasible import described, violated
 from search.record.own import added_trials, own_trials
+from search.record.ranking import evenly
 from search.show.sheet import Sheet
 from search.show.text import merged, number, plain
 from search.storage.database import shown
+from search.study import begun
 from search.study.chosen import decided
 from search.tracking import address
 from search.train.constant import constant_value
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from search.study.study import BaseStudy
 
 _ROWS, _FRONT_ROWS = 10, 20
-Item = TypeVar("Item")
 STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -59,6 +60,7 @@ def outcome(study: BaseStudy, *, seconds: float) -> dict[str, Any]:
         **({"decision": decision.encode()} if (decision := decided(study)) is not None else {}),
         "constant": plain(constants(study)),
         **({"front": [_point(study, trial) for trial in study.front]} if study.objectives.several else {}),
+        **({"from": begun.outcome(study.recipe)} if study.recipe.earlier else {}),
         **({"added": added} if (added := len(added_trials(study.optuna_study))) else {}),
         "epochs": study.epochs_trained,
         **({"workers": [one.outcome() for one in study.team]} if study.team else {}),
@@ -124,13 +126,6 @@ def constants(study: BaseStudy) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def evenly(front: Sequence[Item], most: int = _FRONT_ROWS) -> list[Item]:
-    """Return at most so many trials of a front, evenly spaced, with both ends."""
-    if len(front) <= most:
-        return list(front)
-    return [front[round(place * (len(front) - 1) / (most - 1))] for place in range(most)]
-
-
 def by_state(trials: Sequence[FrozenTrial]) -> dict[str, int]:
     """Return the number of trials in each state that occurs."""
     return {name: count for state, name in STATES.items() if (count := sum(t.state == state for t in trials))}
@@ -166,7 +161,7 @@ def _ranked(study: BaseStudy, trials: Sequence[FrozenTrial]) -> tuple[str, list[
     """Return the title of the table and its trials."""
     if study.objectives.several and (front := study.objectives.front(trials)):
         title = f"the Pareto front of {counted(len(trials), 'trial')}, {len(front)} of them"
-        shown_trials = evenly(front)
+        shown_trials = evenly(front, _FRONT_ROWS)
         if len(shown_trials) < len(front):
             title += f"; {len(shown_trials)} are shown, evenly spaced"
         return title, shown_trials

@@ -5,17 +5,15 @@ The `Study` that users hold (`search.api`) adds how to run it and what can be as
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial
 
-from search.choose import asking, pruners, samplers
+from search.choose import asking, prior, pruners, samplers
 from search.choose.claims import claims
 from search.choose.extending.extended import Extended
 from search.data import Data, dataset_name
@@ -26,16 +24,16 @@ from search.recipe.cautions import cautions
 from search.recipe.discovery import select
 from search.recipe.known import known_notes
 from search.recipe.space import Space
-from search.record import dataset as dataset_record
 from search.record import environment
-from search.record.curves import ENVIRONMENT, RECIPE
+from search.record.curves import ENVIRONMENT
 from search.record.extensions import Extension
 from search.record.objectives import Objectives
 from search.record.own import own_trials
 from search.storage import away, database, tracking
-from search.study import arguments, identity
+from search.study import arguments, begun, identity
 from search.study.advice import few_validation_rows, idle_scale
-from search.study.lookup import recipe_fields
+from search.study.earlier import begin_from
+from search.study.opened import About, opened
 from search.study.progress import EpochCount
 from search.study.width import largest_slot
 from search.technique import Technique, Value
@@ -79,6 +77,8 @@ class BaseStudy:
         techniques: techniques from outside the package, or paths of files that define one.
         metrics: metrics that are also measured each epoch: names, metrics of your own, or paths of files that define
             one. An objective of your own is given here too.
+        from_studies: earlier studies in the same storage, by name, or by what they were made from. The search begins
+            with their best settings, and TPE draws its first trials by theirs (`search.study.earlier`).
         loaded: the data of the study, if another process has loaded them; by default they are loaded here.
         changes: other fields of the recipe, such as ``trials=32``, ``set={"lr": 0.01}``, ``enqueue=[{...}]``, or of its
             table ``[data]``, such as ``folds=5``, ``test=0.1``, ``group="city"``, ``options={"drop": ["id"]}``. With
@@ -108,6 +108,7 @@ class BaseStudy:
         checkpoint: bool = False,
         techniques: Sequence[Technique | Path | str] = (),
         metrics: Sequence[Metric | Path | str] = (),
+        from_studies: str | Sequence[str] = (),
         loaded: Data | None = None,
         **changes: Any,
     ) -> None:
@@ -121,7 +122,12 @@ class BaseStudy:
         self.recipe, self.metrics = chosen.recipe, chosen.measured
         self.objectives = Objectives.of_recipe(self.recipe, chosen.objectives)
         self.techniques = select(self.recipe.techniques, techniques)
+        self.name = identity.checked_name(study_name or f"{self.recipe.name}-{dataset_name(self.recipe.data.dataset)}")
+        self._from_notes: list[str] = []
+        if words := [from_studies] if isinstance(from_studies, str) else [*from_studies]:
+            self.recipe, self._from_notes = begin_from(self.recipe, self.techniques, words, self.storage, self.name)
         self.extended = Extended(self.recipe, Space.resolve(self.recipe, self.techniques), aim=self.objectives.first)
+        prior.validate_earlier(self.recipe, self.extended.base)
         pruners.build(self.recipe.pruner, self.extended.base.longest(), objectives=self.objectives)
         self.device = choose_device(device)
         precision.validate_precision(self.recipe.precision, self.device)
@@ -140,7 +146,6 @@ class BaseStudy:
         self.data = loaded or compose.load_prepared_data(
             self.recipe, self.techniques, self.space, Path(data_dir), offline=offline, given=self.memory
         )
-        self.name = identity.checked_name(study_name or f"{self.recipe.name}-{dataset_name(self.recipe.data.dataset)}")
         self.loss = losses.named(self.recipe.loss, self.data)
         self._batches: Batches | None = None
         self._metric_notes = own_metrics.validate(chosen, self.data, self.batches) if self.metrics else []
@@ -204,22 +209,8 @@ class BaseStudy:
             database.validate_databases(self.storage, self.tracking_uri)
             with database.faults(self.storage), self.claims.turn():
                 self.backend = database.connect(self.storage)
-                study = optuna.create_study(
-                    storage=self.backend,
-                    study_name=self.name,
-                    directions=self.objectives.directions,
-                    load_if_exists=True,
-                )
-                directions = self.objectives.directions
-                identity.claim(study, self.recipe, self.space, self.data, self.loss, directions)
-                if RECIPE not in study.user_attrs:
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore", ExperimentalWarning)
-                        study.set_metric_names(list(self.objectives.names))
-                    fields = recipe_fields(self.recipe, self.folder)
-                    noted = dataset_record.describe(self.data, fields["data"]["dataset"])
-                    study.set_user_attr(dataset_record.DATASET, noted)
-                    study.set_user_attr(RECIPE, fields)
+                about = About(self.recipe, self.space, self.data, self.objectives, self.loss, self.folder)
+                study = opened(self.name, about, self.backend)
             self.claims.release()  # a run opens its own connection, and a report needs none
             self.extended = self.extended_in(study)
             self._optuna = study
@@ -257,7 +248,7 @@ class BaseStudy:
         """Return what the user should know before the study runs, a line each."""
         advice = [*few_validation_rows(self.data, self.recipe.data), *idle_scale(self.space, self.recipe.data)]
         notes = [*self.data.notes, *advice, *samplers.notes(self.recipe, self.space), *cautions(self.recipe)]
-        notes += known_notes(self.recipe, self.space.first)
+        notes += [*begun.notes(self.recipe), *self._from_notes, *known_notes(self.recipe, self.space.first)]
         notes += [*self._metric_notes, *self._tracking_notes]
         if self._optuna is not None and ENVIRONMENT in self._optuna.user_attrs:
             there = self._optuna.user_attrs[ENVIRONMENT]

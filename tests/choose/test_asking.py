@@ -95,9 +95,27 @@ def test_what_is_asked_in_memory_is_what_optuna_asks(tmp_path: Path, sampler: st
     resolved = Space.resolve(recipe, select(recipe.techniques, ()))
     optunas = asked_by_optuna(recipe, resolved)
     ours = asked_by_us(tmp_path, recipe, resolved)
-
+    assert_equal(ours, optunas)
     assert [trial.params["lr"] for trial in ours[:2]] == [0.02, 0.03]
     assert len(ours) > recipe.trials > 20, "some have failed, and been asked again"
+
+
+@pytest.mark.filterwarnings("ignore:Constraints have been set")
+def test_what_is_drawn_by_earlier_studies_is_what_the_sampler_draws_from_optuna(tmp_path: Path) -> None:
+    trials = [{"rank": at / 12, "params": {"l2": 0.01 * 2.0 ** (at % 3), "lr": 2e-3 * (at + 1)}} for at in range(12)]
+    changes: dict[str, Any] = {"earlier": [{"study": "old", "trials": trials}]}
+    plain = recipe_of("tpe", {"lr": CONDITIONAL["lr"]}).but("asked", enqueue=[{"l2": 0.05, "lr": 0.02}])
+    recipe = plain.but("asked", **changes)
+    space = Space.resolve(recipe, select(recipe.techniques, ()))
+    ours = asked_by_us(tmp_path, recipe, space)
+    assert_equal(ours, asked_by_optuna(recipe, space))
+    without = asked_by_optuna(plain, space)
+    # The setting and the fourth trial are those of a search that begins from no study.
+    same = [a.params == b.params for a, b in zip(ours, without, strict=False)]
+    assert same[:4] == [True, False, False, True]
+
+
+def assert_equal(ours: list[FrozenTrial], optunas: list[FrozenTrial]) -> None:
     assert [trial.params for trial in ours] == [trial.params for trial in optunas]
     assert [trial.distributions for trial in ours] == [trial.distributions for trial in optunas]
     assert [(trial.state, trial.values) for trial in ours] == [(trial.state, trial.values) for trial in optunas]

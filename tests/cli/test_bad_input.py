@@ -105,6 +105,8 @@ def raw_study(name: str = "x", **options: object) -> optuna.Study:
         (["l2", "--one-of", "g=l2"], "--one-of g needs two choices"),
         (["l2", "--enqueue", "l2=5"], "setting 1: l2 is searched over 1e-06:0.1:log, which does not hold 5.0"),
         (["l2", "--enqueue", "l2=0.01", "--sampler", "grid"], "enqueue takes a sampler that draws"),
+        (["l2", "--from", "dropout"], "from dropout: storage: there is no "),
+        (["l2", "--from", "dropout", "--sampler", "grid"], "from takes a sampler that draws, such as tpe"),
         (["l2", "--constraint", "seconds<3"], "seconds cannot be in a constraint"),
         (["l2", "--constraint", "val_rmse<3"], "val_rmse is for regression"),
         (["l2", "--hidden", "-3"], "each from 1 to 65536; 0 for none"),
