@@ -26,7 +26,7 @@ from search.record.objectives import Objectives
 from search.record.own import own_trials
 from search.record.ranking import evenly, ranked
 from search.record.stored import stored_recipe
-from search.show.text import SWITCH, merged
+from search.show.text import SWITCH, assignments, merged
 from search.storage import database
 from search.study import lookup
 from search.study.identity import IDENTITY
@@ -80,7 +80,7 @@ def begin_from(
     for one, taken in zip(studies, earlier, strict=True):
         if not taken.trials and all(setting.study != one.name for setting in settings):
             why = one.left_out[0] if one.left_out else "its best settings are those that the search begins with anyway"
-            raise RequestError(f"from {one.name}: nothing can be taken: {why}")
+            raise RequestError(f"from {one.name}: nothing can be taken: {why}: give wider ranges, or another study")
     notes = [note for one in studies for note in one.notes()]
     return _with(recipe, settings, earlier), notes
 
@@ -117,11 +117,17 @@ class _Fitter:
         return decided(self.space, self.given, values)
 
     def contains(self, name: str, value: Value) -> bool:
-        """Return whether one value of a hyperparameter is searched."""
+        """Return whether one value of a hyperparameter, or of a group, is searched."""
+        declared = self.space.declared.get(name)
         try:
-            return contains(self.space.searched[name], standard(name, self.space.declared[name], value))
+            return contains(self.space.searched[name], value if declared is None else standard(name, declared, value))
         except RequestError:
             return False
+
+    def outside(self, values: Mapping[str, Value]) -> str:
+        """Return which of the values are not searched: ``dropout=0.9, outside 0.0:0.8``."""
+        outside = [name for name, value in values.items() if not self.contains(name, value)]
+        return "; ".join(f"{assignments({name: values[name]})}, outside {self.space.text(name)}" for name in outside)
 
     def exists(self, name: str, values: Mapping[str, Value]) -> bool:
         """Return whether a hyperparameter exists beside these values and those that all trials share."""
@@ -190,7 +196,7 @@ class _Study:
             try:
                 known = self.fitter.known(values)
             except RequestError as error:
-                self.left_out.append(f"trial {trial.number}, because {error}")
+                self.left_out.append(f"trial {trial.number} ({self.fitter.outside(values) or error})")
                 continue
             name = f"{clip(self.name)} trial {trial.number}"
             yield Setting(name=name, set=values, study=self.name, trial=trial.number), known
@@ -214,12 +220,12 @@ class _Study:
         """Yield a note on what was left out, if something was."""
         if self.left_out:
             more = len(self.left_out) - _MOST_NOTED
-            which = "; ".join(self.left_out[:_MOST_NOTED]) + (f"; and {more} more" if more > 0 else "")
-            yield f"the settings of study {self.name} leave out {which}"
+            which = ", ".join(self.left_out[:_MOST_NOTED]) + (f" and {more} more" if more > 0 else "")
+            yield f"the settings of study {self.name} leave out {which}: give wider ranges to hold them"
         if self.unfitting:
             yield (
                 f"TPE does not draw by {counted(self.unfitting, 'trial')} of the {len(self.trials)} of study"
-                f" {self.name}, outside what is searched: give wider ranges to hold them"
+                f" {self.name}, outside what is searched"
             )
 
 

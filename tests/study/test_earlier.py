@@ -82,7 +82,7 @@ def test_what_does_not_fit_is_left_out_and_the_next_best_is_taken(tmp_path: Path
     assert [number for _, number, _ in settings(study)] == [2, 3, 0]
     assert len(study.recipe.earlier[0].trials) == 6
     notes = "\n".join(study.notes())
-    assert "the settings of study old leave out trial 4, because l2 is searched over 5e-06:0.1:log" in notes
+    assert "the settings of study old leave out trial 4 (l2=1e-6, outside 5e-06:0.1:log): give wider ranges" in notes
     assert "TPE does not draw by 1 trial of the 7 of study old, outside what is searched" in notes
     # What the search begins with anyway is not taken again.
     enqueued = begun(tmp_path, "old", settings=[{"set": {"l2": 1e-4, "lr": 0.01}}])
@@ -131,6 +131,18 @@ def test_what_may_be_off_is_taken_as_it_was(tmp_path: Path) -> None:
     earlier_study(tmp_path, "on", [({"l2": 1e-3}, 0.2)])
     wider = begun(tmp_path, "on", space={"l2": {"off": True, **LOG}})
     assert [dict(one.params) for one in wider.recipe.earlier[0].trials] == [{"use l2": True, "l2": 1e-3}]
+
+
+def test_the_technique_of_a_group_is_taken_where_the_group_has_it(tmp_path: Path) -> None:
+    trials = [({"penalty": "l2", "l2": 1e-3}, 0.1), ({"penalty": "none"}, 0.2), ({"penalty": "l1", "l1": 1e-4}, 0.3)]
+    group: dict[str, Any] = {"techniques": ["l1", "l2"], "space": {"l2": LOG, "l1": LOG}}
+    earlier_study(tmp_path, "old", trials, one_of={"penalty": ["l1", "l2", "none"]}, **group)
+    same = begun(tmp_path, "old", one_of={"penalty": ["none", "l2", "l1"]}, **group)
+    assert [dict(one.params) for one in same.space.first] == [params for params, _ in trials]
+    assert [dict(one.params) for one in same.recipe.earlier[0].trials] == [params for params, _ in trials]
+    fewer = begun(tmp_path, "old", one_of={"penalty": ["l1", "l2"]}, **group)
+    assert [number for _, number, _ in settings(fewer)] == [0, 2]
+    assert any("leave out trial 1 (penalty=none, outside l1,l2)" in note for note in fewer.notes())
 
 
 def test_the_front_of_several_objectives_comes_first(tmp_path: Path) -> None:
@@ -220,7 +232,7 @@ def test_the_command_says_what_it_took(in_an_empty_folder: Path, capsys: pytest.
         (
             ["old"],
             {"space": {"l2": {"low": 0.09, "high": 0.1}}},
-            "from old: nothing can be taken: trial 2, because l2 is searched over 0.09:0.1, which does not hold 0.0001",
+            "from old: nothing can be taken: trial 2 .l2=1e-4, outside 0.09:0.1.: give wider ranges",
         ),
         (["raw"], {}, "from raw: study 'raw' was not made by regsearch"),
     ],
