@@ -1,8 +1,7 @@
 """The range of strengths that cannot be told from the best one.
 
 Between the outermost trial that is not told to be worse and the next one that is, the range ends in the middle (on the
-scale of the search). Where no trial beyond is told to be worse, it reaches to the last strength that the search has
-tried.
+scale of the search). Where no trial beyond is told to be worse, it reaches to the end of what is searched.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import cast
 
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search.decide.candidates import Candidates
 from search.record.decision import StrengthRange
@@ -45,18 +44,28 @@ def _range(
         min((one for one in told if one > high), default=None),
     )
     searched = record.searched[name]
+    first, last = _ends(searched)
     at = values.get(chosen)
     return StrengthRange(
         name,
         None if at is None else float(at),
-        float(min(values.values()) if below is None else _middle(searched, below, low)),
-        float(max(values.values()) if above is None else _middle(searched, high, above)),
+        float(first if below is None else _middle(searched, below, low)),
+        float(last if above is None else _middle(searched, high, above)),
         (below is not None, above is not None),
         off=any(trial not in values for trial in tied),
     )
 
 
-def _middle(searched: object, one: float, other: float) -> float:
+def _ends(searched: BaseDistribution) -> tuple[float, float]:
+    """Return the weakest and the strongest value, or the other way round, that the search may try."""
+    if isinstance(searched, CategoricalDistribution):
+        numbers = [float(one) for one in searched.choices if isinstance(one, int | float)]
+        return min(numbers), max(numbers)
+    assert isinstance(searched, FloatDistribution | IntDistribution)
+    return searched.low, searched.high
+
+
+def _middle(searched: BaseDistribution, one: float, other: float) -> float:
     """Return the value half-way between two, on the scale of the search."""
     if isinstance(searched, FloatDistribution | IntDistribution) and searched.log:
         return float((one * other) ** 0.5)
