@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from search.record.decision import Decision
     from search.replay.result import Replay
     from search.report.build import Report
+    from search.study.stopped import Stopped
     from search.technique import Value
     from search.uncertainty.result import Uncertainty
 
@@ -94,6 +95,13 @@ class Study(BaseStudy):
         from search.decide.decide import decide
 
         return decide(self)
+
+    @property
+    def stopped(self) -> Stopped | None:
+        """How the study has ended before its budget, because nothing was left to gain (`until`); None if it has not."""
+        from search.study.stopped import stopped
+
+        return stopped(self)
 
     def trials(self) -> pd.DataFrame:
         """Return one row per trial: number, state, value, its hyperparameters, best and final metrics."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from search.cli import invocation
 from search.cli.command import leave, serve
 from search.cli.opening import opening
 from search.cli.options import (
@@ -73,12 +71,13 @@ from search.run_options import (
     Timeout,
     Tolerance,
     Trials,
+    Until,
     Val,
     Weights,
     Workers,
     in_options,
 )
-from search.storage.database import DEFAULT_STORAGE, shown
+from search.storage.database import DEFAULT_STORAGE
 from search.storage.tracking import AUTO
 from search.train.metrics.objective import validate_names
 
@@ -109,6 +108,7 @@ def run(
     data_dir: DataDir = Path("data"),
     offline: Offline = False,
     trials: Trials = None,
+    until: Until = None,
     timeout: Timeout = None,
     sampler: Sampler = None,
     pruner: Pruner = None,
@@ -159,6 +159,7 @@ def run(
     changes: dict[str, Any] = {
         "objective": _names(objective),
         "metrics": _names(metrics),
+        "until": until,
         "sampler": sampler,
         "grid_points": grid_points,
         "ask_batch": ask_batch,
@@ -204,6 +205,7 @@ def run(
 
     with opening(study):
         from search.api import Study
+        from search.study.renamed import open_study
         from search.study.runner import RunOptions, validate_run
 
     searched = Study(
@@ -227,7 +229,7 @@ def run(
     validate_run(searched, trials, run_options)
     if check:
         return _check(searched, started, as_json=json_)
-    _open(searched, context.obj if context.parent is None else context.obj[1:])
+    open_study(searched, context.obj if context.parent is None else context.obj[1:])
     _go(searched, searched.budget(trials), started, run_options, as_json=json_)
     return 0
 
@@ -246,28 +248,6 @@ def _check(study: Study, started: float, *, as_json: bool) -> int:
     return 0 if result.fitted else 1
 
 
-def _open(study: Study, words: Sequence[str]) -> None:
-    """Open the study.
-
-    Raises:
-        RequestError: the name belongs to another study; the message ends with the command that makes a new one.
-    """
-    from search.study import lookup
-    from search.study.identity import Mismatch, free_name
-
-    try:
-        _ = study.optuna_study
-    except Mismatch as mismatch:
-        name = free_name(mismatch.study, lookup.names(study.storage))
-        kept = [word for word in words if not word.startswith("--study-name=")]
-        if "--study-name" in kept:
-            place = kept.index("--study-name")
-            del kept[place : place + 2]
-        kept = [shown(word) if "://" in word else word for word in kept]
-        again = invocation.command("run", f"--study-name={name}", *kept)
-        raise RequestError(f"{mismatch}; to make a new study: {again}") from None
-
-
 def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_json: bool) -> None:
     """Run the study, then print its results."""
     from search.record.own import own_trials
@@ -275,12 +255,14 @@ def _go(study: Study, budget: int, started: float, options: RunOptions, *, as_js
 
     before = results.count_finished(study)
     study.run(budget, **asdict(options))
+    outcome = results.outcome(study, seconds=monotonic() - started, budget=study.budget(budget))
+    if "stopped" in outcome and before == results.count_finished(study):
+        print(f"study {study.name} has stopped before: nothing to train", file=sys.stderr)
     if before >= study.budget(budget):
         why = (
             "the best trial lies at no edge that can be moved" if options.extend else "give a larger --trials to go on"
         )
         print(f"study {study.name} already has its {budget} trials: nothing to train ({why})", file=sys.stderr)
-    outcome = results.outcome(study, seconds=monotonic() - started)
     if as_json:
         print(json.dumps(outcome | published.outcome(study), allow_nan=False))
     else:

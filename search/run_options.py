@@ -36,6 +36,7 @@ _FIELDS = {
     "tolerance": "--tolerance",
     "ask_batch": "--ask-batch",
     "grid_points": "--grid-points",
+    "until": "--until",
     "seed": "--seed",
     "one_of": "--one-of",
 }
@@ -111,6 +112,15 @@ Repeats = Annotated[
 Trials = Annotated[
     int | None,
     option("The total number of trials; a larger one extends the study.", SEARCH, default=_default("trials")),
+]
+Until = Annotated[
+    str | None,
+    option(
+        "Stop when less than this share of the best value is left to gain, as in 0.1%; --trials is the most.",
+        SEARCH,
+        metavar="SHARE",
+        default=_or("none"),
+    ),
 ]
 Timeout = Annotated[
     float | None, option("Seconds after which the search stops. Run again to go on.", SEARCH, metavar="SECONDS")

@@ -16,7 +16,7 @@ from search.choose import pruners, samplers
 from search.choose.claims import Claims
 from search.choose.others import ENQUEUED, as_drawn
 from search.choose.replica import Replica
-from search.errors import RequestError
+from search.choose.until import Until
 from search.recipe import Recipe
 from search.recipe.space import Space
 from search.record.curves import CELL, EPOCHS, REFUSED
@@ -25,8 +25,6 @@ from search.record.observer import Asked
 from search.record.own import COHORT, TICKET, is_own, own
 from search.record.recorder import Recorder
 from search.technique import Value
-
-_MOST_CELLS = 100_000
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,7 @@ class Asker:
         budget: the total number of trials, without failed ones.
         claims: the claims of this process on cohorts; other processes may run the study too.
         objectives: the study's objectives, if some are not built in.
+        until: the rule by which the study ends before its budget is spent; None for no rule.
 
     Attributes:
         space, budget: the space and the budget now; see `ask_from`.
@@ -70,10 +69,11 @@ class Asker:
         budget: int,
         claims: Claims,
         objectives: Objectives | None = None,
+        until: Until | None = None,
     ) -> None:
         self.study, self.objectives = study, objectives or Objectives.of_recipe(recipe)
         self.recorder = Recorder(study, storage)
-        self._storage, self._recipe, self._claims = storage, recipe, claims
+        self._storage, self._recipe, self._claims, self._until = storage, recipe, claims, until
         self._mine: set[int] = set()  # the cohorts that this process has trained
         self._study_id = storage.get_study_id_from_name(study.study_name)
         self._rungs = pruners.build(recipe.pruner, space.longest(), objectives=self.objectives).rungs()
@@ -96,8 +96,9 @@ class Asker:
     def next_cohort(self) -> tuple[int, list[Asked]] | None:
         """Return the index of the next cohort and its trials that are still to be trained, or None at the end.
 
-        The end is when the budget is spent. While other processes train all trials that are left, the list is empty.
-        Then call again, because these trials must be adopted if their process dies.
+        The end is when the budget is spent, or nothing is left to gain (`search.choose.until`). While other processes
+        train all trials that are left, the list is empty. Then call again, because these trials must be adopted if
+        their process dies.
         """
         with self.turn():
             return self.next_in_turn()
@@ -122,7 +123,7 @@ class Asker:
             self.recorder.drain()  # another process asks too: it should know all that this ask knows
         cohort = next((cohort for cohort in cohorts if self._claims.take(cohort)), None)
         last = max((t.user_attrs[COHORT] for t in trials), default=-1)
-        if cohort is None and len(trials) >= self.budget:
+        if cohort is None and (len(trials) >= self.budget or self._is_enough(trials, everyone)):
             self.recorder.drain()  # a range may be widened now, which would let an unfinished cohort grow
             return (last, []) if running else None
         if cohort is None:
@@ -133,6 +134,14 @@ class Asker:
         self._mine.add(cohort)
         adopted = [self._adopt(trial) for trial in running if trial.user_attrs[COHORT] == cohort]
         return cohort, adopted + self._missing(cohort, trials, everyone)
+
+    def _is_enough(self, trials: Sequence[FrozenTrial], everyone: Sequence[FrozenTrial]) -> bool:
+        """Return whether nothing is left to gain, and all that the user has asked for by its values has been asked."""
+        if self._until is None or any(trial.state == TrialState.WAITING for trial in everyone):
+            return False
+        if next(self._unasked(everyone), None) is not None:
+            return False
+        return self._until.is_reached(self.study, self.space, trials, self.recorder)
 
     def _missing(self, cohort: int, trials: Sequence[FrozenTrial], everyone: Sequence[FrozenTrial]) -> list[Asked]:
         """Ask for the trials that a cohort still lacks; for none if it has begun to be judged."""
@@ -284,13 +293,3 @@ def _handle(study: optuna.Study, trial_id: int) -> optuna.Trial:
 def _attributes(cohort: int, ticket: int, values: Mapping[str, Value]) -> dict[str, int]:
     # Written last, EPOCHS marks a trial that has been asked for all its values.
     return {COHORT: cohort, TICKET: ticket, EPOCHS: int(values["epochs"])}
-
-
-def grid_size(space: Space) -> int:
-    """Return the number of cells of a grid over the space; raise RequestError if there are too many."""
-    count = space.cell_count()
-    if count > _MOST_CELLS:
-        raise RequestError(
-            f"the grid has more than {_MOST_CELLS:,} cells: give fewer --grid-points, or search fewer hyperparameters"
-        )
-    return count

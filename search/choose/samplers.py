@@ -35,6 +35,7 @@ from search.train import streams
 
 _UNCONDITIONAL = ("gp", "cmaes", "qmc")
 _CONSTRAINED = ("tpe", "gp", "nsgaii")
+_MOST_CELLS = 100_000
 IN_STORAGE = ("grid", "qmc")
 """The samplers that keep something in the stored study: the queue of cells, or the count of points."""
 
@@ -64,6 +65,16 @@ class _RangedQMC(QMCSampler):
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         del study, trial
         return dict(self._searched)
+
+
+def grid_size(space: Space) -> int:
+    """Return the number of cells of a grid over the space; raise RequestError if there are too many."""
+    count = space.cell_count()
+    if count > _MOST_CELLS:
+        raise RequestError(
+            f"the grid has more than {_MOST_CELLS:,} cells: give fewer --grid-points, or search fewer hyperparameters"
+        )
+    return count
 
 
 def validate_sampler(name: str, space: Space) -> None:

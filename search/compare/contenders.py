@@ -61,7 +61,8 @@ def enter(
     def measured(recipe: Recipe) -> list[Path]:
         return [path for path, name in measures.items() if name in (*recipe.objective, *recipe.metrics)]
 
-    common: dict[str, Any] = {"storage": storage, "tracking_uri": tracking_uri, **options}
+    # No study ends early, because all of them should search equally long.
+    common: dict[str, Any] = {"storage": storage, "tracking_uri": tracking_uri, "until": None, **options}
     studies, new = [], []
     with opening(", ".join(words)):
         for word in words:

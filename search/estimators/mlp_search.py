@@ -32,6 +32,8 @@ class _MLPSearch(BaseEstimator):
     Args:
         recipe: the name of a recipe, the path of one, or a list of techniques, such as ``["l2", "dropout"]``.
         trials: the number of trials.
+        until: the share of the best value below which what is left to gain ends the search before all trials are
+            trained, such as 0.01 or "1%" (`search.choose.until`); by default the recipe's.
         epochs, hidden: the epochs of a trial and the widths of the hidden layers; by default the recipe's.
         objective: the metric to optimise, such as "val_roc_auc"; by default the validation loss.
         folds: the folds of a cross-validation; 0 for one split.
@@ -66,6 +68,7 @@ class _MLPSearch(BaseEstimator):
         recipe: str | Path | Sequence[str] = "l2",
         *,
         trials: int = 32,
+        until: float | str | None = None,
         epochs: int | None = None,
         hidden: int | str | Sequence[int] | None = None,
         objective: str | Sequence[str] | None = None,
@@ -88,6 +91,7 @@ class _MLPSearch(BaseEstimator):
     ) -> None:
         self.recipe = recipe
         self.trials = trials
+        self.until = until
         self.epochs = epochs
         self.hidden = hidden
         self.objective = objective

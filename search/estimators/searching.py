@@ -124,6 +124,8 @@ def recipe_of(params: Mapping[str, Any], data: Mapping[str, Any], seed: int) -> 
         changes["enqueue"] = [{name: _plain(value) for name, value in one.items()} for one in listed]
     if params["constraints"]:
         changes["constraints"] = params["constraints"]
+    if params["until"] is not None:
+        changes["until"] = _plain(params["until"])
     if params["sampler"] is not None:
         changes["sampler"] = params["sampler"]
     if params["pruner"] is not None:

@@ -30,6 +30,7 @@ from search.recipe.schema import (
     SamplerName,
     Scalar,
     Setting,
+    Until,
     WatchName,
     Whole,
 )
@@ -64,6 +65,7 @@ class Recipe(Part):
     objective: tuple[MetricName, ...] = Field(default=("val_loss",), description="if several, their Pareto front")
     metrics: tuple[MetricName, ...] = Field(default=(), description="metrics that are also measured each epoch")
     trials: Whole = Field(default=64, ge=1, description="the total budget")
+    until: Until | None = Field(default=None, description="end below this share of the best value left to gain")
     ask_batch: Whole = Field(
         default=32, ge=1, description="the trials of a cohort; 8 if the sampler learns from them, 16 for nsgaii"
     )

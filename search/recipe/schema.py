@@ -70,6 +70,21 @@ def _replicates(value: object) -> object:
 
 
 Replicates = Annotated[int | Literal["auto"], PlainValidator(_replicates)]
+
+
+def _until(value: object) -> float:
+    text = value.strip() if isinstance(value, str) else value
+    percent = isinstance(text, str) and text.endswith("%")
+    try:
+        share = float(text.removesuffix("%")) if isinstance(text, str) else text
+    except ValueError:
+        share = None
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < (100 if percent else 1):
+        raise ValueError("takes a share of the best value between 0 and 1, such as 0.1% or 0.001")
+    return float(f"{share / 100:.12g}") if percent else float(share)
+
+
+Until = Annotated[float, PlainValidator(_until)]
 # A metric that is not built in is the user's own, and is known only once its file is loaded (`search.recipe.metrics`).
 MetricName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,64}$")]
 

@@ -22,7 +22,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from search.record.curves import DIVERGED_AT, Curves
+from search.record.curves import CURVES, DIVERGED_AT, Curves
 from search.record.observer import Stop
 from search.record.summary import diverged_at, keep, shown_curve
 from search.train.metrics.objective import VAL_LOSS, Objective
@@ -193,6 +193,15 @@ class Recorder:
             coming[trial.number].foreseen(trial) if trial.number in coming and not trial.state.is_finished() else trial
             for trial in trials
         ]
+
+    def curves(self, number: int) -> Curves:
+        """Return the curves of a trial that `trials` shows as finished."""
+        coming = self._unwritten.get(number)
+        if coming is not None:
+            return coming.curves
+        # `trials` may have been called before the result was written: what it returned then is without the record.
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        return Curves.decode(self._storage.get_trial(trial_id).user_attrs[CURVES])
 
     def unwritten(self) -> Collection[int]:
         """Return the cohorts of which a result is not written yet."""

@@ -27,6 +27,7 @@ _FREE = {
     "name",
     "title",
     "trials",
+    "until",
     "set",
     "space",
     "one_of",

@@ -11,6 +11,7 @@ from search import loop
 from search.choose import pruners
 from search.choose.asking import Asker
 from search.choose.extending.asker import ExtendingAsker
+from search.choose.until import Until
 from search.recipe import compose
 from search.recipe.space import Space
 from search.record import environment
@@ -50,7 +51,16 @@ def run_in_process(
 def _search(study: BaseStudy, budget: int, observer: Observer, *, extend: bool) -> None:
     assert study.backend is not None
     validate = partial(_validate, study) if extend else None
-    asker = Asker(study.optuna_study, study.backend, study.recipe, study.space, budget, study.claims, study.objectives)
+    asker = Asker(
+        study.optuna_study,
+        study.backend,
+        study.recipe,
+        study.space,
+        budget,
+        study.claims,
+        study.objectives,
+        Until.of(study.recipe, study.objectives, study.data),
+    )
     pruner = pruners.of(study.recipe, study.space, study.objectives, study.batches, study.loss, study.metrics)
     made_by = study.optuna_study.user_attrs[identity.IDENTITY] | study.environment()
     folder = study.folder / CHECKPOINTS if study.given["checkpoint"] else None

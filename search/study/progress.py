@@ -35,6 +35,7 @@ class Progress:
         width: the largest number of slots in a pack.
         aim: the first objective.
         extensions: returns the extensions of the study so far.
+        has_stopped: returns whether the study has ended before its budget was spent.
     """
 
     def __init__(
@@ -45,10 +46,12 @@ class Progress:
         width: int,
         aim: Objective = VAL_LOSS,
         extensions: Callable[[], Sequence[Extension]] = tuple,
+        has_stopped: Callable[[], bool] = bool,
     ) -> None:
         self._status = Status(own_trials(study, [TrialState.COMPLETE, TrialState.PRUNED]), epochs, aim)
         self._budget, self._width = budget, width
         self._extensions, self._announced = extensions, len(extensions())
+        self._has_stopped = has_stopped
         self._display = Display(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -65,6 +68,9 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is None and self._has_stopped():
+            self._budget = self._status.done  # no more trials come, so the bar is full
+            self._display.update(total=self._budget, completed=self._budget)
         if not self._display.live and self._status.epochs:
             self._display.show(self._line())
         self._display.end()

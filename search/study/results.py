@@ -19,6 +19,7 @@ from search.show.text import merged, number, plain
 from search.storage.database import shown
 from search.study import begun
 from search.study.chosen import decided
+from search.study.stopped import stopped
 from search.tracking import address
 from search.train.constant import constant_value
 from search.train.metrics.built_in import METRICS
@@ -47,8 +48,14 @@ def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
 
 
-def outcome(study: BaseStudy, *, seconds: float) -> dict[str, Any]:
-    """Return the result of a run as JSON can hold it: study, objectives, trials, best, epochs, seconds, addresses."""
+def outcome(study: BaseStudy, *, seconds: float, budget: int | None = None) -> dict[str, Any]:
+    """Return the result of a run as JSON can hold it: study, objectives, trials, best, epochs, seconds, addresses.
+
+    Args:
+        study: the study.
+        seconds: the time that the run took.
+        budget: the total number of trials that it was given; by default the recipe's.
+    """
     trials = own_trials(study.optuna_study)
     trial = study.best
     best_trial = None if trial is None else {"number": trial.number, "value": trial.values[0], "params": trial.params}
@@ -59,6 +66,7 @@ def outcome(study: BaseStudy, *, seconds: float) -> dict[str, Any]:
         "best": plain(best_trial),
         **({"decision": decision.encode()} if (decision := decided(study)) is not None else {}),
         "constant": plain(constants(study)),
+        **({"stopped": ended.outcome()} if (ended := stopped(study, budget)) is not None else {}),
         **({"front": [_point(study, trial) for trial in study.front]} if study.objectives.several else {}),
         **({"from": begun.outcome(study.recipe)} if study.recipe.earlier else {}),
         **({"added": added} if (added := len(added_trials(study.optuna_study))) else {}),
@@ -142,6 +150,8 @@ def render(study: BaseStudy, outcome: dict[str, Any]) -> str:
     if outcome["constant"]:
         reached = ", ".join(f"{name} {number(value)}" for name, value in outcome["constant"].items())
         lines.insert(0, f"for comparison, the best constant prediction, which ignores the inputs: {reached}")
+    if ended := outcome.get("stopped"):
+        lines.append(ended["why"])
     if added := outcome.get("added"):
         lines.append(
             f"{counted(added, 'trial')} of another program in the study: samplers learn from such trials, but they have"

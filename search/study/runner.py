@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import optuna
 from optuna.trial import TrialState
 
 from search.choose import asking
+from search.choose.until import validate_until
 from search.errors import RequestError, counted, unknown
 from search.record.decision import count_finished
 from search.record.observer import Observer, Stop
@@ -23,6 +23,7 @@ from search.study import worker
 from search.study.in_process import run_in_process
 from search.study.lookup import recipe_fields
 from search.study.progress import Progress, Watchers
+from search.study.stopped import stopped
 from search.study.study import BaseStudy
 from search.tracking.mirror import MlflowMirror
 from search.train.crew import one_thread
@@ -71,7 +72,7 @@ def run_study(
         trials: the total budget, failed trials not counted; by default the recipe's, or the whole grid.
         options: how it is run.
         observers: the observers of the run; by default a progress bar. The MLflow writer observes in any case.
-        at_end: called when the study has its budget; MLflow's view is complete after that.
+        at_end: called when the study has its budget, or has stopped before; MLflow's view is complete after that.
 
     Raises:
         RequestError, EnvironmentFault: see `validate_run`.
@@ -89,14 +90,19 @@ def run_study(
             watching.append(stack.enter_context(mirror))
         with ExitStack() as shown:
             if observers is None:
-                longest, aim = study.space.longest(), study.objectives.first
-                progress = Progress(opened, budget, longest, study.width, aim, study.follow_extensions)
+                longest, aim, has_stopped = (
+                    study.space.longest(),
+                    study.objectives.first,
+                    partial(_has_stopped, study, budget),
+                )
+                progress = Progress(opened, budget, longest, study.width, aim, study.follow_extensions, has_stopped)
                 watching.append(shown.enter_context(progress))
             if make_engine is None:
                 run_in_process(study, budget, watching, timeout=options.timeout, extend=options.extend)
             else:
                 _run_by_workers(study, budget, options, make_engine, Watchers([study.trained, *watching]))
-        if at_end is not None and count_finished(own_trials(opened)) >= study.budget(trials):
+        ended = count_finished(own_trials(opened)) >= study.budget(trials) or _has_stopped(study, study.budget(trials))
+        if at_end is not None and ended:
             at_end()
 
 
@@ -112,6 +118,7 @@ def validate_run(study: BaseStudy, trials: int | None, options: RunOptions) -> C
     """
     timeout, workers, engine = options.timeout, options.workers, options.engine
     study.budget(trials)
+    validate_until(study.recipe)
     if options.extend:
         study.extended.validate_extension()
     # Not `timeout <= 0`, which is false for NaN.
@@ -143,17 +150,25 @@ def _run_by_workers(
     opened, orders = study.optuna_study, _orders(study, budget, options)
     assert study.backend is not None
     handle = partial(asking.handle, opened, study.backend)
-    finished = partial(_is_finished, opened, budget, extend=options.extend)
+    finished = partial(_is_finished, study, budget, extend=options.extend)
     with ExitStack() as stack, database.faults(study.storage), suppress(Stop):
         stack.callback(study.follow_extensions)
         study.team = team.run(make_engine(orders), orders, options.workers, handle, finished, observer)
 
 
-def _is_finished(opened: optuna.Study, budget: int, *, extend: bool) -> bool:
+def _is_finished(study: BaseStudy, budget: int, *, extend: bool) -> bool:
     """Return whether no work is left. Where ranges may be extended, only the workers can tell."""
     with suppress(*away.FAULTS):
-        trials = own_trials(opened, [TrialState.RUNNING, *_COUNTED])
-        return not extend and len(trials) >= budget and all(trial.state in _COUNTED for trial in trials)
+        trials = own_trials(study.optuna_study, [TrialState.RUNNING, *_COUNTED])
+        spent = len(trials) >= budget and all(trial.state in _COUNTED for trial in trials)
+        return not extend and (spent or stopped(study, budget) is not None)
+    return False
+
+
+def _has_stopped(study: BaseStudy, budget: int) -> bool:
+    """Return whether nothing was left to gain before the budget was spent; False if the storage is away."""
+    with suppress(*away.FAULTS):
+        return stopped(study, budget) is not None
     return False
 
 
@@ -174,7 +189,7 @@ def _orders(study: BaseStudy, budget: int, options: RunOptions) -> Orders:
         name=study.name,
         storage=study.storage,
         budget=budget,
-        until=None if options.timeout is None else time.time() + options.timeout,
+        deadline=None if options.timeout is None else time.time() + options.timeout,
         extend=options.extend,
         **given,
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import optuna
 from optuna.trial import FrozenTrial
 
-from search.choose import asking, prior, pruners, samplers
+from search.choose import prior, pruners, samplers
 from search.choose.claims import claims
 from search.choose.extending.extended import Extended
 from search.data import Data, dataset_name
@@ -231,7 +231,7 @@ class BaseStudy:
         if trials is not None and trials < 1:
             raise RequestError(f"trials must be >= 1, got {trials}")
         if self.recipe.sampler == "grid":
-            cells = asking.grid_size(self.space)
+            cells = samplers.grid_size(self.space)
             trials = cells if trials is None else min(trials, cells)
         return max(self.recipe.trials if trials is None else trials, self.extended.budget)
 

@@ -73,7 +73,7 @@ def train(orders: Orders, write: Callable[[str], object], data: Data | None = No
         metrics=orders.metrics,
         loaded=data,
     )
-    timeout = None if orders.until is None else max(0.001, orders.until - time.time())
+    timeout = None if orders.deadline is None else max(0.001, orders.deadline - time.time())
     try:
         run_in_process(study, orders.budget, [Teller(write)], timeout=timeout, extend=orders.extend)
     finally:

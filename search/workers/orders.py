@@ -18,7 +18,7 @@ class Orders:
         recipe: the recipe with every change, as the storage keeps it.
         name, storage, device, slots, checkpoint, data_dir, offline, techniques, metrics: the arguments of `Study`.
         budget, extend: the arguments of `Study.run`.
-        until: the time at which to stop, in seconds since the Unix epoch, because a worker may wait long for a place.
+        deadline: the time at which to stop, in seconds since the Unix epoch; a worker may wait long for a place.
         threads: the number of cores that the worker may use; the engine sets it, and may set the device.
     """
 
@@ -33,7 +33,7 @@ class Orders:
     techniques: list[str]
     metrics: list[str]
     budget: int
-    until: float | None
+    deadline: float | None
     extend: bool
     threads: int = 1
 

@@ -109,7 +109,7 @@ def run(
     heard: queue.Queue[tuple[Worker, str | Ended]] = queue.Queue()
 
     def is_over() -> bool:
-        return (orders.until is not None and time.time() >= orders.until) or is_finished()
+        return (orders.deadline is not None and time.time() >= orders.deadline) or is_finished()
 
     def start(worker: Worker) -> None:
         worker.begun = False

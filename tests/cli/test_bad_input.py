@@ -73,6 +73,18 @@ def raw_study(name: str = "x", **options: object) -> optuna.Study:
         (["l2", "--trials", "many"], "got 'many'"),
         (["l2", "--trials", "0"], "trials must be >= 1, got 0"),
         (["l2", "--trials", "-1"], "trials must be >= 1, got -1"),
+        (
+            ["l2", "--until", "5"],
+            "--until takes a share of the best value between 0 and 1, such as 0.1% or 0.001, got '5'",
+        ),
+        (["l2", "--until", "100%"], "got '100%'"),
+        (["l2", "--until", "0"], "got '0'"),
+        (["l2", "--until", "soon"], "got 'soon'"),
+        (
+            ["l2", "--until", "1%", "--sampler", "grid"],
+            "until: a grid has as many trials as cells, and trains each of them",
+        ),
+        (["l2", "--until", "1%", "--objective", "val_loss,sparsity"], "until takes a study of one objective"),
         (["l2", "--timeout", "0"], "timeout must be > 0 seconds, got 0"),
         (["l2", "--timeout", "nan"], "timeout must be > 0 seconds, got nan"),
         (["l2", "--seed", "-1"], "error: --seed: input should be greater than or equal to 0, got -1"),

@@ -230,6 +230,8 @@ def test_a_generator_is_drawn_from_and_a_number_is_the_seed() -> None:
         ({"objective": "val_f2"}, "unknown objective 'val_f2'"),
         ({"validation_fraction": 0}, r"val takes .* in \(0, 1\), got 0"),
         ({"folds": 1}, "folds must be 0 .* or at least 2, got 1"),
+        ({"until": 2}, "until takes a share of the best value between 0 and 1"),
+        ({"until": 0.1, "sampler": "grid"}, "until: a grid has as many trials as cells"),
         ({"ensemble": 0}, "ensemble must be >= 1, got 0"),
         ({"sampler": "bayes"}, "sampler"),
         ({"one_of": {"augment": ["none", "mixup"]}}, "unknown technique in one_of.augment 'mixup'"),

@@ -46,6 +46,12 @@ def test_enqueued_trials_come_first(several: bool) -> None:
     assert len(params) == 3
 
 
+def test_a_search_ends_where_nothing_is_left_to_gain() -> None:
+    """So little L2 changes next to nothing: the bound is small once it is known, after the first cohort of 16."""
+    arguments = {**SMALL, "epochs": 2, "trials": 24, "pruner": "none", "until": "50%", "space": {"l2": "1e-6:1e-4:log"}}
+    assert len(MLPSearchClassifier(**arguments).fit(X, Y).cv_results_["params"]) == 16
+
+
 def test_the_best_trial_meets_the_constraints() -> None:
     arguments = {**SMALL, "hidden": None, "trials": 4, "sampler": "grid", "pruner": "none", "set": {"lr": 0.01}}
     arguments |= {"recipe": "baseline", "space": {"hidden": ["0", "4", "32", "64"]}}

@@ -187,13 +187,16 @@ def test_a_cohort_is_claimed_until_its_results_are_written(tmp_path: Path) -> No
     curves = Curves(("val_loss",), np.ones((1, 1, 1), dtype=np.float32))
     for one in first[1]:
         asker.recorder.add(Result(one.trial, 0, curves, [1], TrialState.COMPLETE, [1.0]))
+    seen = asker.recorder.trials()
     second = asker.next_cohort()
     assert second is not None
     assert second[0] == 1
     assert [trial.state for trial in opened.trials] == [TrialState.RUNNING] * 8
     with other.turn():
         assert not other.take(0)
-    asker.recorder.drain()
+    for _ in range(2):  # before and after the results are written, the curves of the trials as they were seen
+        assert {asker.recorder.curves(trial.number).values.item() for trial in seen if trial.state.is_finished()} == {1}
+        asker.recorder.drain()
     with asker.turn():
         pass
     with other.turn():

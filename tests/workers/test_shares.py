@@ -43,7 +43,7 @@ def orders(folder: Path, cores: int = 1) -> Orders:
         name=study.name,
         storage=study.storage,
         budget=2,
-        until=None,
+        deadline=None,
         extend=False,
         threads=cores,
         **study.given,
