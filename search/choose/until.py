@@ -16,6 +16,8 @@ where m and s are the posterior mean and standard deviation of the negative loss
 trials have all dimensions: a hyperparameter that a trial lacks stands at its neutral value. The ranges are those that
 are searched now. `benchmarks/until.py` measures what this saves and loses, beside Optuna's other evaluator.
 
+Optuna calls its module `terminator` deprecated, to be removed in version 6; `pyproject.toml` asks for one below that.
+
 Source: Makarova et al., "Automatic termination for hyperparameter optimization" (AutoML 2022); for folds, Nadeau and
 Bengio, "Inference for the generalization error" (Machine Learning 52, 2003).
 """
