@@ -202,14 +202,17 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _several_objectives(self) -> Recipe:
-        if self.replicates != "auto" and "tolerance" in self.model_fields_set:
+        # A stored recipe has all fields: a tolerance at its default need not have been given.
+        tolerates = self.tolerance != type(self).model_fields["tolerance"].default
+        if self.replicates != "auto" and tolerates:
             raise ValueError(f"tolerance needs replicates = 'auto', got replicates = {self.replicates}")
         if len(self.objective) > 1:
-            if self.replicates == "auto" and {"replicates", "tolerance"} & self.model_fields_set:
+            if self.replicates == "auto" and (tolerates or "replicates" in self.model_fields_set):
                 raise ValueError(
                     "replicates 'auto' looks for one best trial, but several objectives have a front: give a number of"
                     " replicates"
                 )
+            self._default(replicates=1)
             if self.sampler == "cmaes":
                 raise ValueError(
                     "sampler cmaes takes one objective; tpe, nsgaii, gp, random, qmc and grid take several"

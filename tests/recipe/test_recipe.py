@@ -220,6 +220,13 @@ def test_the_size_of_a_cohort_follows_from_the_sampler(fields: dict[str, Any], e
     assert other.ask_batch == (5 if "ask_batch" in fields else 2 if "settings" in fields else 32)
 
 
+@pytest.mark.parametrize("fields", [{}, {"replicates": 3}, {"objective": ["val_loss", "sparsity"]}])
+def test_a_recipe_with_all_its_fields_is_the_same_recipe(fields: dict[str, Any]) -> None:
+    """A study stores every field, also those that nobody gave."""
+    recipe = Recipe.parse({"name": "x", **fields}, "test")
+    assert vars(Recipe.parse(recipe.model_dump(mode="json"), "stored")) == vars(recipe)
+
+
 def test_files_of_parts_are_found_from_the_recipes_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own").mkdir()
     monkeypatch.chdir(tmp_path)
