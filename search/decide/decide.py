@@ -17,7 +17,6 @@ from search.decide.race import race
 from search.decide.sentences import sentences
 from search.decide.strengths import strength_ranges
 from search.decide.yardsticks import yardsticks
-from search.errors import counted
 from search.record import decision as stored
 from search.record.decision import Decision, Span
 from search.report import record
@@ -78,11 +77,8 @@ def decide(study: BaseStudy, log: Log | None = None) -> Decision | None:
         yardsticks=yardsticks(study, evidence, chosen, log),
         epochs=gathering.epochs,
     )
-    rows = counted(len(study.data.y_val), "validation row")
-    if study.data.folds:
-        rows = counted(len(study.data.folds), "fold")
     entry = entries[chosen]
-    said = sentences(decision, aim, entry.objective, rows, entry.params)
+    said = sentences(decision, aim, entry.objective, read.judged_on, entry.params)
     decision = Decision(**{**vars(decision), "sentences": said})
     with database.faults(study.storage):
         stored.note(study.optuna_study, decision)

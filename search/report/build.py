@@ -30,7 +30,8 @@ from search.report.folder import fill, folder_name, ready
 from search.report.networks import CHEAP, HeldOut, read_test, seconds, train
 from search.report.page import Section, render
 from search.report.record import Record, read
-from search.report.statements import Statement, summarise, too_few
+from search.report.statement import Statement
+from search.report.statements import summarise, too_few
 from search.show import figure_file, html
 from search.study.progress import Steps
 from search.train.crew import one_thread

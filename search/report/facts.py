@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from optuna.trial import FrozenTrial
 
+from search.errors import counted
 from search.study.results import tally
 
 if TYPE_CHECKING:
@@ -58,6 +59,13 @@ def describe(
         "run": _span(starts, ends),
         "environment": ", ".join(f"{name} {value}" for name, value in environment.items()) or "not recorded",
     }
+
+
+def judged_on(study: BaseStudy) -> str:
+    """Return what the objective is measured on, such as ``359 validation rows`` or ``5 folds``."""
+    if folds := study.data.folds:
+        return counted(len(folds), "fold")
+    return counted(len(study.data.y_val), "validation row")
 
 
 def _objective(study: BaseStudy) -> str:

@@ -17,7 +17,7 @@ from search.report.answer import answer
 from search.report.curves import MEASURED
 from search.report.networks import HeldOut
 from search.report.record import Record
-from search.report.statements import Statement
+from search.report.statement import Statement
 from search.show import html, page_files, template
 
 _SCRIPTS = ("data.js", "page.js", "figures.js", "parallel.js", "table.js")

@@ -14,6 +14,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search.record.curves import logged_epochs
+from search.report import band
 from search.report.importance import shares
 from search.report.networks import HeldOut
 from search.report.ranked import class_curves
@@ -67,6 +68,7 @@ def _parameter(record: Record, name: str, searched: BaseDistribution) -> dict[st
         "high": None if ranged is None else ranged.high,
         "log": ranged is not None and ranged.log,
         "stronger": name in strengths(record),
+        "band": [[_rounded(end) for end in span] for span in band.spans(record, name)],
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from search.report import drawing
+from search.report import band, drawing
 from search.report.drawing import CaptionedFigure
 from search.report.record import Entry, Record
 from search.report.strength import strengths
@@ -32,6 +32,7 @@ def draw(record: Record) -> CaptionedFigure:
         for row, (metric, label) in enumerate(_METRICS):
             panel = panels[2 * block + row, column]
             _panel(panel, record, name, metric)
+            band.draw(panel, record, name)
             if column == 0:
                 panel.set_ylabel(label)
     style.legend(figure, panels.flat)
@@ -43,7 +44,7 @@ def draw(record: Record) -> CaptionedFigure:
         caption += " Pruned trials trained for less time, which changes their weights too."
     if record.replicates > 1:
         caption += f" Bars extend from the lowest to the highest of {record.replicates} replicates."
-    return CaptionedFigure(figure, caption)
+    return CaptionedFigure(figure, caption + band.caption(record))
 
 
 def _best_epochs(entries: Sequence[Entry]) -> str:

@@ -19,10 +19,12 @@ from search.data.folds import overlap
 from search.record import added, summary
 from search.record.ablation import Ablated, kept
 from search.record.curves import CELL, CURVES, DIVERGED_AT, ENVIRONMENT, EPOCHS, TIMES, Curves, decode_times
+from search.record.decision import Decision
 from search.record.feasible import violated
 from search.record.objectives import VAL_LOSS, Objectives, front, reported
 from search.record.own import own_trials
-from search.report.facts import describe
+from search.report.facts import describe, judged_on
+from search.study.chosen import decided
 from search.technique import Hyperparameter, Value
 from search.train.constant import constant_value
 from search.train.metrics.objective import VAL_LOSS as LOSS
@@ -134,6 +136,8 @@ class Record:
         watched: whether the test split was measured in each epoch.
         overlap: validation rows by training rows of a fold, on average; 0 without folds.
         ablated: which techniques mattered, if `regsearch ablate` has measured it.
+        decision: what the study has decided about these trials; None if it has not.
+        judged_on: what the objective is measured on, such as ``359 validation rows``.
     """
 
     study: str
@@ -157,6 +161,8 @@ class Record:
     watched: bool = False
     overlap: float = 0.0
     ablated: Ablated | None = None
+    decision: Decision | None = None
+    judged_on: str = "validation rows"
 
     @cached_property
     def complete(self) -> list[Entry]:
@@ -188,6 +194,14 @@ class Record:
     def best(self) -> Entry:
         """The complete trial with the best value; the study must have one."""
         return self.complete[0]
+
+    @cached_property
+    def chosen(self) -> Entry:
+        """The trial that the study has decided for, or else the best one."""
+        if self.decision is None:
+            return self.best
+        number = self.decision.chosen
+        return next(entry for entry in self.entries if entry.number == number)
 
     def values(self, entry: Entry) -> list[float]:
         """Return a trial's objectives, all at the best epochs of the first one."""
@@ -258,6 +272,8 @@ def read(study: BaseStudy) -> Record:
         watched="test" in recipe.watch,
         overlap=overlap(study.data),
         ablated=kept(attributes),
+        decision=decided(study),
+        judged_on=judged_on(study),
     )
 
 

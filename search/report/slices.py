@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from search.report import drawing
+from search.report import band, drawing
 from search.report.drawing import CaptionedFigure, groups
 from search.report.record import Entry, Record
 from search.show import figure_style as style
@@ -26,13 +26,14 @@ def draw(record: Record) -> CaptionedFigure:
             _points(panel, places, some, look, label, vertical=True)
         never_finite = drawing.having(record, name, record.never_finite)
         drawing.mark_never_finite(panel, drawing.hyperparameter_axis(panel, name, record.searched[name], never_finite))
+        band.draw(panel, record, name)
     for panel in panels.flat[len(names) :]:
         panel.set_visible(False)
     style.widen(panels[0, 0], [entry.objective for entry in record.finished])
     for row in panels:
         row[0].set_ylabel(record.value_label)
     style.legend(figure, panels.flat)
-    return CaptionedFigure(figure, _caption(record))
+    return CaptionedFigure(figure, _caption(record) + band.caption(record))
 
 
 def draw_settings(record: Record) -> CaptionedFigure:

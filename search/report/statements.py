@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from search.choose.edges import Edge
 from search.errors import counted
 from search.record.feasible import described
-from search.report import ablation, front
+from search.report import ablation, decided, front
 from search.report.drawing import settings
 from search.report.networks import HeldOut
 from search.report.record import Entry, Floats, Record
+from search.report.statement import Statement
 from search.report.statistics import (
     MORE,
     REPLICATES,
@@ -24,21 +23,6 @@ from search.report.statistics import (
     saved,
 )
 from search.report.strength import strengths
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A few sentences about one thing.
-
-    Attributes:
-        about: the thing, in a few words.
-        text: the sentences.
-        warning: whether the reader should do something about it.
-    """
-
-    about: str
-    text: str
-    warning: bool = False
 
 
 def too_few(record: Record) -> Statement:
@@ -54,6 +38,8 @@ def summarise(record: Record, held_out: HeldOut | None = None) -> list[Statement
         # No trial of a front is the best, so there is neither an edge nor a choice to speak of.
         statements.append(Statement("Pareto front", front.describe(record)))
     else:
+        if record.decision is not None:
+            statements += decided.describe(record, record.decision)
         statements += [_one_standard_error(record), *(_edge(record, edge) for edge in edges(record))]
     if record.ablated is not None:
         statements.append(Statement("techniques", ablation.describe(record)))
@@ -194,7 +180,8 @@ def _validation_and_test(record: Record, held_out: HeldOut) -> Statement:
     if record.shared:
         text += " Validation and test are the same rows in this study, so these differences say nothing."
     else:
-        text += f" The trial was chosen by its {record.aim.shown}, so its validation figures are optimistic on average;"
+        ranked = "was chosen" if record.chosen is best else "is the best"
+        text += f" The trial {ranked} by its {record.aim.shown}, so its validation figures are optimistic on average;"
         text += " the test split had no part in the choice."
         if record.watched:
             text += " However, the recipe measures the test split in each epoch: a choice that was guided by these"

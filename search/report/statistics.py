@@ -113,10 +113,10 @@ def saved(record: Record) -> Saved:
     return Saved(planned, by_pruning, otherwise)
 
 
-def edges(record: Record) -> list[Edge]:
-    """Return the ranges at whose end the best trial lies."""
+def edges(record: Record, entry: Entry | None = None) -> list[Edge]:
+    """Return the ranges at whose end a trial lies, by default the best one."""
     tried = [one.params for one in (*record.finished, *record.never_finite)]
-    return edge_rule.edges(record.best.params, tried, record.searched, record.declared)
+    return edge_rule.edges((entry or record.best).params, tried, record.searched, record.declared)
 
 
 def considered(record: Record) -> list[Entry]:

@@ -33,6 +33,7 @@ BEST: dict[str, Any] = {
     "zorder": 5,
 }
 BARS: dict[str, Any] = {"elinewidth": 0.8, "ecolor": GREY}
+BAND: dict[str, Any] = {"color": ORANGE, "alpha": 0.18, "linewidth": 1, "zorder": 0.5}
 _WIDE = 8.0
 _PANEL = (3.7, 3.1)
 

@@ -12,6 +12,7 @@ import optuna
 
 from search.data import DATASETS
 from search.recipe import Recipe, packaged
+from search.record.decision import kept
 from search.record.feasible import feasible
 from search.record.objectives import Objectives
 from search.record.own import own_trials
@@ -34,6 +35,7 @@ class StoredStudy:
         trials: the number of its trials in each state.
         objective: the first objective.
         best: its best value among the complete trials; None before there is one.
+        expected: the value of the chosen trial that is to be expected on new rows; None if the study has not decided.
     """
 
     name: str
@@ -41,6 +43,7 @@ class StoredStudy:
     trials: dict[str, int]
     objective: str
     best: float | None
+    expected: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,17 @@ class Catalogue:
         if not self.studies:
             return "\n".join(map(str, [*parts, f"studies: there are none in {self.storage} yet"]))
         rows = [
-            (one.name, one.recipe, tally(one.trials) or "none yet", one.objective, number(one.best))
+            (
+                one.name,
+                one.recipe,
+                tally(one.trials) or "none yet",
+                one.objective,
+                number(one.best),
+                number(one.expected),
+            )
             for one in self.studies
         ]
-        headings = ("study", "recipe", "trials", "objective", "best")
+        headings = ("study", "recipe", "trials", "objective", "best", "on new rows")
         return "\n".join(map(str, [*parts, Sheet(headings, rows, headings[:4], f"studies in {self.storage}")]))
 
 
@@ -118,4 +128,6 @@ def _studies(storage: str) -> Iterator[StoredStudy]:
             first = Objectives.stored(recipe, study.directions).first
             values = [trial.values[0] for trial in feasible(trials) if trial.values]
             best = min(values, key=first.loss, default=None)
-            yield StoredStudy(name, recipe.get("name", ""), by_state(trials), first.name, best)
+            decision = kept(attributes, trials)
+            expected = None if decision is None or decision.value is None else decision.value.value
+            yield StoredStudy(name, recipe.get("name", ""), by_state(trials), first.name, best, expected)

@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial
 from search.errors import EnvironmentFault, RequestError
 from search.recipe import Recipe
 from search.recipe.space import Space
+from search.record.decision import kept
 from search.record.own import own_trials
 from search.show import html, text
 from search.storage import database
@@ -17,7 +18,7 @@ from search.study.study import BaseStudy
 
 
 def study_html(study: BaseStudy) -> str:
-    """Return what is searched, on which data, and the best trials so far, as HTML.
+    """Return what is searched, on which data, the best trials so far, and what the study has decided, as HTML.
 
     Nothing is written. The trials of a study that is not open are read from its storage.
     """
@@ -32,10 +33,12 @@ def study_html(study: BaseStudy) -> str:
         "search": ", ".join(_search(recipe)),
     }
     trials: list[FrozenTrial] = []
+    decision = None
     try:
         optuna_study = _peek(study)
         with database.faults(study.storage):
             trials = [] if optuna_study is None else own_trials(optuna_study)
+            decision = None if optuna_study is None else kept(optuna_study.user_attrs, trials)
             extended = study.extended if optuna_study is None else study.extended_in(optuna_study)
         facts["searched"] = _searched(extended.space)
         budget = max(study.budget(), extended.budget, len(results.finished(trials)))
@@ -46,7 +49,8 @@ def study_html(study: BaseStudy) -> str:
     except (RequestError, EnvironmentFault) as fault:
         facts["trials"] = str(fault)
     best = results.best(study, trials)
-    return html.block(html.facts(study.name, facts), html.table(best) if best.rows else "")
+    found = html.bullets(() if decision is None else decision.sentences)
+    return html.block(html.facts(study.name, facts), html.table(best) if best.rows else "", found)
 
 
 def _peek(study: BaseStudy) -> optuna.Study | None:

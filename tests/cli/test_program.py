@@ -19,6 +19,7 @@ from search.cli import invocation
 from search.cli.options import DEVICES
 from search.recipe import Recipe
 from search.recipe.declared import CORE
+from search.study.chosen import decided
 from search.study.runner import ENGINES
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +117,10 @@ def test_it_runs_and_lists_what_there_is(tmp_path: Path, capsys: pytest.CaptureF
     assert (first["name"], first["recipe"]) == ("small-wine", "small")
     assert study.best is not None
     assert first["best"] == study.best.value
+    decision = decided(study)
+    assert decision is not None
+    assert decision.value is not None
+    assert first["expected"] == decision.value.value
     assert sum(first["trials"].values()) == 4
     assert (second["name"], second["trials"]) == ("l2-wine", {"complete": 1})
 

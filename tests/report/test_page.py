@@ -61,11 +61,29 @@ def marks(browser: Browser, name: str) -> int:
 def test_it_begins_with_the_answer(opened: tuple[Record, Browser]) -> None:
     of, browser = opened
     first = browser.evaluate(texts(".first span"))
-    assert first[0].startswith(f"trial {of.best.number}, the best: lr = ")
-    assert first[1].startswith(f"validation loss {of.best.objective:.4g} (SD ")
+    assert of.decision is not None
+    rank = "the best" if of.chosen is of.best else "chosen"
+    assert first[0].startswith(f"trial {of.chosen.number}, {rank}: lr = ")
+    assert first[1].startswith(f"validation loss {of.chosen.objective:.4g} (SD ")
+    assert "on the 36 validation rows that chose it; " in first[1]
+    assert "a regularised linear model has" in first[1]
     assert "a constant prediction has 1.0" in first[1]
     assert "test rows: accuracy" in first[1]
     assert browser.evaluate("document.querySelectorAll('svg').length") > 8
+
+
+def test_the_strengths_that_are_as_good_are_shaded(opened: tuple[Record, Browser]) -> None:
+    """From the lower to the upper end of the stored range, on an axis of five decades."""
+    of, browser = opened
+    assert of.decision is not None
+    (strength,) = of.decision.strengths
+    left, right = browser.evaluate(
+        "(() => { const band = document.querySelector('#figure-slices [aria-description] rect');"
+        " const [x, width] = ['x', 'width'].map(name => Number(band.getAttribute(name)));"
+        " return [x, x + width].map(band.closest('.panels > *').scale('x').invert); })()"
+    )
+    assert (left, right) == pytest.approx((strength.low, strength.high), rel=1e-3)
+    assert browser.evaluate("document.querySelectorAll('#figure-path [aria-description] rect').length") == 2
 
 
 def test_the_pointer_shows_the_trial_beside_it(opened: tuple[Record, Browser]) -> None:

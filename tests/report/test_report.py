@@ -21,7 +21,7 @@ from search.report import __main__ as report
 from search.report import build, heldout, page, weights
 from search.report.networks import HeldOut, Networks
 from search.report.record import Record, read
-from search.report.statements import Statement
+from search.report.statement import Statement
 from search.technique import Numeric
 
 RECORDED = ("history", "slices", "curves", "path", "parallel", "pruning")

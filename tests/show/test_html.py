@@ -22,6 +22,7 @@ from search.compare.verdict import Comparison
 from search.replay.result import Difference, Replay
 from search.show import html
 from search.show.sheet import Sheet
+from search.study.chosen import decided
 from search.study.progress import Progress
 
 EVIL = "<script>alert('1')</script> & \"co\""
@@ -73,6 +74,10 @@ def test_a_finished_study_shows_its_best_trials_as_optuna_has_them(folder: Path)
     for trial, row in zip(ranked, rows[1:], strict=False):
         expected = (trial.value, trial.params["lr"], trial.params["l2"])
         assert (row[0], row[1], row[3], row[4]) == (str(trial.number), *(f"{value:.4g}" for value in expected))
+    decision = decided(study)
+    assert decision is not None
+    assert len(decision.sentences) > 2
+    assert set(decision.sentences) <= set(shown.words)
     assert page(study).rows == shown.rows  # opened by now
 
 

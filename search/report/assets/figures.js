@@ -27,6 +27,12 @@ function points(some, x, y) {
   ];
 }
 
+/** Return the mark of the strengths that cannot be told from the best, from the lower to the upper edge of a panel. */
+function band(param) {
+  const edges = { x1: ([low]) => low, x2: ([, high]) => high };
+  return Plot.rect(param.band, { ...edges, fill: "var(--orange)", fillOpacity: 0.2, stroke: "var(--orange)", strokeOpacity: 0.35, clip: true, ariaDescription: "cannot be told from the best" });
+}
+
 function plot(width, options) {
   return Plot.plot({ width, height: 300, marginLeft: 62, marginTop: 28, marginBottom: 42, grid: true, style, ...options });
 }
@@ -96,7 +102,7 @@ function slices(width) {
   const made = panels(width, study.params, (param, each) => {
     const { x, at } = parameterAxis(param);
     const having = finished.filter((trial) => param.name in trial.params);
-    return respond(plot(each, { height: 260, x, y, marks: points(having, at, (trial) => trial.value) }));
+    return respond(plot(each, { height: 260, x, y, marks: [band(param), ...points(having, at, (trial) => trial.value)] }));
   });
   return noted(made, beyond);
 }
@@ -202,7 +208,7 @@ function path(width) {
     const having = finished.filter((trial) => param.name in trial.params);
     const values = having.map((trial) => trial[key]);
     const type = key === "norm" && d3.min(values) > 0 && d3.max(values) > 20 * d3.min(values) ? "log" : "linear";
-    return respond(plot(each, { height: 230, x, y: { label, type, zero: key === "sparsity", tickFormat: tick }, marks: points(having, at, (trial) => trial[key]) }));
+    return respond(plot(each, { height: 230, x, y: { label, type, zero: key === "sparsity", tickFormat: tick }, marks: [band(param), ...points(having, at, (trial) => trial[key])] }));
   });
 }
 
