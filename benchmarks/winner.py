@@ -162,7 +162,7 @@ def _simulated(rng: np.random.Generator, rows: int, apart: float, common: float)
     cells = means[:, None] + own + rng.normal(size=rows) * common**0.5
     top = np.argsort(cells.mean(1))[:8].tolist()
     evidence = Evidence({trial: cells[trial][None] for trial in top})
-    value, chosen = evidence.corrected(), evidence.choice()
+    value, chosen = evidence.corrected(evidence.choice()), evidence.choice()
     low, high = value.interval()
     truth = means[chosen]
     return float(value.value - truth), float(cells[chosen].mean() - truth), bool(low <= truth <= high)

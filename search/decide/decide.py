@@ -62,16 +62,16 @@ def decide(study: BaseStudy, log: Log | None = None) -> Decision | None:
     if finish is None:
         return None
     evidence, aim = finish.evidence, study.objectives.first
-    chosen = evidence.choice()
+    chosen = evidence.choice(finish.tied)
     entries = {entry.number: entry for entry in read.finished}
     decision = Decision(
         finished=stored.count_finished(study.optuna_study.get_trials(deepcopy=False)),
         objective=aim.name,
         best=read.best.number,
         chosen=chosen,
-        value=_value(evidence, aim),
+        value=_value(evidence, chosen, aim),
         compared={trial: evidence.replicates(trial) for trial in sorted(evidence.cells)},
-        tied=finish.tied if chosen in finish.tied else [*finish.tied, chosen],
+        tied=finish.tied,
         reason=finish.reason,
         strengths=strength_ranges(candidates, finish.tied, evidence.cells, chosen),
         yardsticks=yardsticks(study, evidence, chosen, log),
@@ -85,10 +85,10 @@ def decide(study: BaseStudy, log: Log | None = None) -> Decision | None:
     return decision
 
 
-def _value(evidence: Evidence, aim: Objective) -> Span | None:
+def _value(evidence: Evidence, chosen: int, aim: Objective) -> Span | None:
     """Return the value of the choice on rows that have not chosen it; None if there are too few rows or folds."""
     try:
-        found = evidence.corrected()
+        found = evidence.corrected(chosen)
     except ValueError:
         return None
     low, high = found.interval()

@@ -30,7 +30,7 @@ on half of them: in the simulations by up to 60% of the luck, where leaving out 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -60,6 +60,8 @@ class Evidence:
         repeats: how often the rows are cut into folds; the folds of one repeat follow one another.
         profiles: the strengths of each trial; empty if no hyperparameter has a direction.
         tolerance: the difference that does not matter, as a share of the best trial's loss.
+        pruned: the trials that the search has pruned. They say which strengths are as good, but none is the best or is
+            chosen.
     """
 
     cells: Mapping[int, Floats]
@@ -67,6 +69,7 @@ class Evidence:
     repeats: int = 1
     profiles: Mapping[int, Profile] = field(default_factory=dict)
     tolerance: float = 0.0
+    pruned: Collection[int] = ()
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -101,9 +104,17 @@ class Evidence:
         rest = means - means.mean(1, keepdims=True) - means.mean(0) + means.mean()
         return 2 * float(np.square(rest).sum()) / freedom, freedom
 
-    def difference(self, first: int, second: int) -> Estimate:
-        """Return the loss of the first trial minus that of the second, over the replicates that both have."""
-        return self.estimate(self._paired(first, second), pair=True)
+    def difference(self, first: int, second: int, further: float | None = None) -> Estimate:
+        """Return the loss of the first trial minus that of the second, over the replicates that both have.
+
+        Args:
+            first, second: the trials.
+            further: the difference in a block that is added to those there are.
+        """
+        cells = self._paired(first, second)
+        if further is not None:
+            cells = np.column_stack([cells, np.full(len(cells), further)])
+        return self.estimate(cells, pair=True)
 
     def of_blocks(self, first: int, second: int) -> Floats:
         """Return the first trial's loss minus the second's in each block, ``(blocks,)``."""
@@ -118,27 +129,38 @@ class Evidence:
         most = max(map(len, self.cells.values()))
         longest = [trial for trial in self.cells if self.replicates(trial) == most]
         reference = min(longest, key=lambda trial: (self.mean(trial), trial))
-        return min(self.cells, key=lambda trial: (float(self._paired(trial, reference).mean()), trial))
+        return min(self.complete, key=lambda trial: (float(self._paired(trial, reference).mean()), trial))
 
-    def choice(self) -> int:
-        """Return the trial that is chosen: see above."""
+    @property
+    def complete(self) -> list[int]:
+        """The trials that may be chosen."""
+        return [trial for trial in self.cells if trial not in self.pruned]
+
+    def choice(self, among: Collection[int] | None = None) -> int:
+        """Return the trial that is chosen: see above.
+
+        Args:
+            among: the trials from which it is chosen, the best one among them; by default all that are complete.
+        """
         best = self.best()
         if not self.profiles:
             return best
         within, most = [best], self.tolerance * abs(self.mean(best))
-        for trial in self.cells:
+        for trial in self.complete if among is None else [one for one in among if one not in self.pruned]:
             as_strong = np.all(np.asarray(self.profiles[trial]) >= np.asarray(self.profiles[best]))
             if trial != best and as_strong and self._paired(trial, best).mean() <= most:
                 within.append(trial)
         return max(within, key=lambda trial: (float(np.mean(self.profiles[trial])), -self.mean(trial), -trial))
 
-    def corrected(self) -> Estimate:
+    def corrected(self, chosen: int) -> Estimate:
         """Return the loss of the choice on rows that have not chosen it.
+
+        Args:
+            chosen: the trial that all rows have chosen.
 
         Raises:
             ValueError: there are too few blocks or folds to leave some out.
         """
-        chosen = self.choice()
         own = self.cells[chosen]
         held_out = np.zeros(own.shape[1])
         cuts = list(self._cuts())

@@ -56,7 +56,8 @@ class Gathering:
         """Return what is known of all trials that have been added."""
         profiles = {trial: self._profiles[trial] for trial in self._cells if self._profiles.get(trial)}
         recipe = self._study.recipe
-        return Evidence(dict(self._cells), self._overlap, recipe.data.repeats, profiles, recipe.tolerance)
+        pruned = frozenset(trial for trial in self._cells if self._entries[trial].state == "pruned")
+        return Evidence(dict(self._cells), self._overlap, recipe.data.repeats, profiles, recipe.tolerance, pruned)
 
     def cost(self, trials: Iterable[int], replicates: int) -> int:
         """Return how many epochs it takes to have so many replicates of some trials, over all networks."""

@@ -70,7 +70,7 @@ def race(
     first = max(LEVELS[0], replicates or 0)
     best = _starters(candidates, gathering, first, budget)
     gathering.add([*best, *candidates.beside(best, best)], first)
-    if not len(gathering.evidence()):
+    if not gathering.evidence().complete:
         return None
     _widen(candidates, gathering, first, budget)
     compared = Comparisons(gathering.evidence())

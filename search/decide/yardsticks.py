@@ -21,7 +21,7 @@ from search.record.curves import Curves
 from search.record.decision import Span, Yardstick
 from search.statistics.crossed import Floats
 from search.study.progress import Log
-from search.study.retrain import Retraining, in_packs
+from search.study.retrain import Retraining, complete_values, in_packs, numbered_trial
 from search.train.constant import constant_value
 from search.train.contributions import contributions
 from search.train.metrics.objective import VAL_LOSS
@@ -52,7 +52,10 @@ def yardsticks(study: BaseStudy, evidence: Evidence, chosen: int, log: Log | Non
     constant = constant_value(study.batches, study.loss, aim, study.metrics)
     if constant is not None:
         found.append(Yardstick(CONSTANT, constant))
-    linear = _linear(study, min(_REPLICATES, evidence.replicates(chosen)), log)
+    program = study.program(complete_values(study, chosen, numbered_trial(study, chosen).params))
+    linear = (
+        None if len(program.layout.widths) == 2 else _linear(study, min(_REPLICATES, evidence.replicates(chosen)), log)
+    )
     if linear is not None:
         cells = evidence.cells[chosen]
         both = min(len(cells), len(linear))

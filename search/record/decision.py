@@ -112,7 +112,7 @@ class Decision:
         own = {name: value for name, value in fields.items() if name != "known"}
         own["compared"] = {int(trial): count for trial, count in own["compared"].items()}
         own["value"] = None if own["value"] is None else _span(own["value"])
-        own["strengths"] = [StrengthRange(**one | {"bounded": tuple(one["bounded"])}) for one in own["strengths"]]
+        own["strengths"] = [_strengths(one) for one in own["strengths"]]
         own["yardsticks"] = [
             Yardstick(one["name"], float(one["value"]), None if one["gain"] is None else _span(one["gain"]))
             for one in own["yardsticks"]
@@ -122,6 +122,12 @@ class Decision:
 
 def _span(fields: Mapping[str, Any]) -> Span:
     return Span(**{name: float(value) for name, value in fields.items()})
+
+
+def _strengths(fields: Mapping[str, Any]) -> StrengthRange:
+    # JSON has no infinity, which is the weakest norm bound.
+    numbers = {name: float(fields[name]) for name in ("chosen", "low", "high") if fields[name] is not None}
+    return StrengthRange(**{**fields, **numbers, "bounded": tuple(fields["bounded"])})
 
 
 def note(study: optuna.Study, decision: Decision) -> None:

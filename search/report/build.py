@@ -131,8 +131,8 @@ def _write(study: BaseStudy, folder: Path, training: bool | None) -> Report:
     held_out = None
     if len(record.complete) >= 2:
         quick = training or (training is None and replicates.seconds(record) <= replicates.QUICK)
-        # The reader chooses among the trials of a front, so there is no choice to train replicates for.
-        if quick and not record.objectives.several:
+        # The reader chooses among the trials of a front, and a study that has decided needs no other rule.
+        if quick and not record.objectives.several and record.decision is None:
             record = replicates.train(study, record)
         drawn = _draw_record(record)
         of_networks, held_out = _draw_networks(study, record, training)

@@ -40,7 +40,9 @@ def summarise(record: Record, held_out: HeldOut | None = None) -> list[Statement
     else:
         if record.decision is not None:
             statements += decided.describe(record, record.decision)
-        statements += [_one_standard_error(record), *(_edge(record, edge) for edge in edges(record))]
+        else:
+            statements.append(_one_standard_error(record))
+        statements += [_edge(record, edge) for edge in edges(record)]
     if record.ablated is not None:
         statements.append(Statement("techniques", ablation.describe(record)))
     if record.objectives.constraints:

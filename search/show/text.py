@@ -32,6 +32,8 @@ def plain(value: Any) -> Any:
     """Return a value as JSON can hold it: a float that is not finite becomes the text "inf", "-inf" or "nan"."""
     if isinstance(value, Mapping):
         return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
