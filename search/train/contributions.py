@@ -20,7 +20,6 @@ introduction to the bootstrap" (1993), ch. 11.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +31,7 @@ from search.train import evaluate
 from search.train.batches import Batches
 from search.train.metrics.built_in import METRICS
 from search.train.metrics.metric import Metric
+from search.train.metrics.sums import mean, total
 from search.train.pack import Pack, Slot
 from search.train.program import Program
 
@@ -79,12 +79,6 @@ class Blocks:
         self.of_row[torch.from_numpy(order)] = torch.arange(rows) % self.count
         self.parts = np.arange(self.count) % min(PARTS, self.count)
 
-    @cached_property
-    def _in_part(self) -> Tensor:
-        """Which blocks are in which part, ``blocks x parts``, as 0 and 1."""
-        parts = torch.from_numpy(self.parts)
-        return torch.nn.functional.one_hot(parts, int(parts.max()) + 1).double()
-
     def means(self, values: Tensor, weights: Tensor | None) -> Tensor:
         """Return the contributions to a mean over rows, ``slots x blocks``.
 
@@ -93,7 +87,7 @@ class Blocks:
             weights: the weights of the rows, ``(rows,)``; None if all are 1.
         """
         share = torch.ones(values.shape[1], dtype=torch.float64) if weights is None else weights / weights.mean()
-        middle = (values * share).mean(1, keepdim=True)
+        middle = mean(values * share)[:, None]
         sums = values.new_zeros(len(values), self.count).index_add(1, self.of_row, share * (values - middle))
         return middle + sums * (self.count / values.shape[1])
 
@@ -106,12 +100,15 @@ class Blocks:
             some = None if weights is None else weights[kept]
             without.append(metric(targets[kept], predictions[:, kept], some))
         pseudo = self.count * whole[:, None] - (self.count - 1) * torch.stack(without, 1)
-        return pseudo + (whole - pseudo.mean(1))[:, None]
+        return pseudo + (whole - mean(pseudo))[:, None]
 
     def elsewhere(self, contributions: Tensor) -> Tensor:
         """Return the mean of the contributions outside each part, ``slots x parts``."""
-        inside = contributions @ self._in_part
-        return (contributions.sum(1, keepdim=True) - inside) / (self.count - self._in_part.sum(0))
+        of_part = torch.from_numpy(self.parts)
+        sizes = torch.bincount(of_part)
+        # A product of matrices would have other bits with other slots, and epochs may be tied.
+        inside = contributions.new_zeros(len(contributions), len(sizes)).index_add(1, of_part, contributions)
+        return (total(contributions)[:, None] - inside) / (self.count - sizes)
 
     def held(self, of_parts: Tensor) -> Tensor:
         """Return for each block what is said of its part, ``slots x blocks``."""
