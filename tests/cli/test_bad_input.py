@@ -88,8 +88,6 @@ def raw_study(name: str = "x", **options: object) -> optuna.Study:
         (["l2", "--timeout", "0"], "timeout must be > 0 seconds, got 0"),
         (["l2", "--timeout", "nan"], "timeout must be > 0 seconds, got nan"),
         (["l2", "--seed", "-1"], "error: --seed: input should be greater than or equal to 0, got -1"),
-        (["l2", "--replicates", "0"], "--replicates: input should be greater than or equal to 1, got 0"),
-        (["l2", "--replicates", "10000"], "less than or equal to 1000, got 10000"),
         (["l2", "--ask-batch", "0"], "error: --ask-batch: input should be greater than or equal to 1"),
         (["l2", "--grid-points", "1000000000"], "--grid-points: input should be less than or equal to 100000"),
         (["l2", "--slots", "none"], "slots takes a whole number >= 1 or auto, got 'none'"),

@@ -131,7 +131,7 @@ def test_however_late_results_are_written_the_study_is_the_same(
     tmp_path: Path, sampler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed = outcome(small(tmp_path, storage="whole.db", sampler=sampler).run(observers=[Quiet()]))
-    assert {trial[1] for trial in undisturbed} == {TrialState.PRUNED, TrialState.COMPLETE}
+    assert {trial[1] for trial in undisturbed.trials} == {TrialState.PRUNED, TrialState.COMPLETE}
     monkeypatch.setattr(asking, "Recorder", Late)
     watcher = Quiet()
     assert outcome(small(tmp_path, sampler=sampler).run(observers=[watcher])) == undisturbed

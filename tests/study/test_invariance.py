@@ -9,28 +9,30 @@ import pytest
 import torch
 from optuna.trial import TrialState
 from support.marks import slow
-from support.small_studies import Crash, Quiet, outcome, small
+from support.small_studies import Crash, Outcome, Quiet, outcome, small
 
 from search.record.own import COHORT
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     study = small(tmp_path_factory.mktemp("whole")).run(observers=[Quiet()])
     return outcome(study)
 
 
-def test_the_reference_prunes_and_completes(undisturbed: list[Any]) -> None:
-    states = [trial[1] for trial in undisturbed]
+def test_the_reference_prunes_and_completes(undisturbed: Outcome) -> None:
+    states = [trial[1] for trial in undisturbed.trials]
     assert len(states) == 12
     assert {TrialState.PRUNED, TrialState.COMPLETE} == set(states)
+    assert undisturbed.decision is not None
+    assert len(undisturbed.decision["compared"]) > 1
 
 
 def test_slots_and_threads_change_no_bit_of_a_study(tmp_path: Path) -> None:
     changes: dict[str, Any] = {"ask_batch": 8, "trials": 16, "replicates": 2}
     wide = outcome(small(tmp_path, storage="16.db", slots=16, **changes).run(observers=[Quiet()]))
-    assert len(wide) == 16
-    assert sum(trial[1] == TrialState.PRUNED for trial in wide) > 4
+    assert len(wide.trials) == 16
+    assert sum(trial[1] == TrialState.PRUNED for trial in wide.trials) > 4
     for slots in (5, 2):
         assert outcome(small(tmp_path, storage=f"{slots}.db", slots=slots, **changes).run(observers=[Quiet()])) == wide
     before = torch.get_num_threads()
@@ -47,20 +49,20 @@ def test_every_sampler_is_reproducible_and_spends_its_budget(tmp_path: Path, sam
     one = outcome(small(tmp_path, storage="one.db", **changes).run(observers=[Quiet()]))
     two = outcome(small(tmp_path, storage="two.db", slots=2, **changes).run(observers=[Quiet()]))
     assert one == two
-    assert len(one) == (9 if sampler == "grid" else 12)
+    assert len(one.trials) == (9 if sampler == "grid" else 12)
     if sampler != "nsgaii":  # whose children may be their parents
-        assert len({tuple(trial[0].items()) for trial in one}) == len(one)
+        assert len({tuple(trial[0].items()) for trial in one.trials}) == len(one.trials)
 
 
 @pytest.mark.parametrize("epochs", [1, 17, *slow(5, 9, 30)])
-def test_a_crash_in_training_changes_nothing(tmp_path: Path, undisturbed: list[Any], epochs: int) -> None:
+def test_a_crash_in_training_changes_nothing(tmp_path: Path, undisturbed: Outcome, epochs: int) -> None:
     with pytest.raises(Crash):
         small(tmp_path).run(observers=[Quiet(fail_after_epochs=epochs)])
     assert outcome(small(tmp_path).run(observers=[Quiet()])) == undisturbed
 
 
 @pytest.mark.parametrize("told", [1, 5, *slow(2, 3, 8)])
-def test_a_crash_between_two_results_changes_nothing(tmp_path: Path, undisturbed: list[Any], told: int) -> None:
+def test_a_crash_between_two_results_changes_nothing(tmp_path: Path, undisturbed: Outcome, told: int) -> None:
     with pytest.raises(Crash):
         small(tmp_path).run(observers=[Quiet(fail_after_told=told)])
     # Results are written ahead of the observer, all of them where the machine is busy.
@@ -121,7 +123,7 @@ def test_the_budget_is_a_total(tmp_path: Path) -> None:
     assert [trial.number for trial in again.optuna_study.trials] == list(range(12))
 
 
-def test_a_timeout_keeps_what_is_in_flight(tmp_path: Path, undisturbed: list[Any]) -> None:
+def test_a_timeout_keeps_what_is_in_flight(tmp_path: Path, undisturbed: Outcome) -> None:
     study = small(tmp_path).run(observers=[Quiet()], timeout=1e-3)
     assert {trial.state for trial in study.optuna_study.trials} == {TrialState.RUNNING}
     assert outcome(small(tmp_path).run(observers=[Quiet()])) == undisturbed
@@ -139,4 +141,4 @@ def test_a_trial_failed_from_outside_is_replaced_and_no_other_repeated(tmp_path:
     asked = [tuple(sorted(t.params.items())) for t in done if t.state != TrialState.FAIL]
     assert len(asked) == len(set(asked)) == 9
     if sampler != "tpe":
-        assert set(asked) == {tuple(sorted(trial[0].items())) for trial in whole}
+        assert set(asked) == {tuple(sorted(trial[0].items())) for trial in whole.trials}

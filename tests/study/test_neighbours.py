@@ -108,7 +108,7 @@ def test_samplers_that_ask_in_the_storage_take_no_trial_of_others_for_theirs(tmp
 def run_among_others(tmp_path: Path, add: Callable[[optuna.Study], None], **changes: Any) -> None:
     """Let another program add to a study of four trials, and run it to eight."""
     study = small(tmp_path, **changes)
-    undisturbed = outcome(study)
+    undisturbed = list(outcome(study).trials)
     assert len(undisturbed) == 4
     add(plain(study))
     theirs = plain(study).trials[4]
@@ -127,7 +127,7 @@ def run_among_others(tmp_path: Path, add: Callable[[optuna.Study], None], **chan
 
 
 def outcome_of_own(study: Study) -> list[object]:
-    return [row for row, trial in zip(outcome(study), not_failed(study), strict=True) if is_own(trial)]
+    return [row for row, trial in zip(outcome(study).trials, not_failed(study), strict=True) if is_own(trial)]
 
 
 def not_failed(study: Study) -> list[FrozenTrial]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
-from support.small_studies import Quiet, outcome, small
+from support.small_studies import Quiet, in_any_order, small
 
 from search.choose.claims import FileClaims
 from search.record.observer import Trained
@@ -64,9 +64,9 @@ def test_two_commands_share_a_study(tmp_path: Path) -> None:
     assert [one["trials"] for one in said] == [{"complete": 16}] * 2
     assert sum(int(str(one["epochs"])) for one in said) == 16 * 6
     alone = small(tmp_path, storage="alone.db", sampler="grid", grid_points=4, pruner={"name": "none"})
-    undisturbed = outcome(alone.run(observers=[Quiet()]))
+    undisturbed = in_any_order(alone.run(observers=[Quiet()]))
     shared = small(tmp_path, storage="optuna.db", sampler="grid", grid_points=4, pruner={"name": "none"}, ask_batch=2)
-    assert sorted(map(str, outcome(shared))) == sorted(map(str, undisturbed))
+    assert in_any_order(shared) == undisturbed
 
 
 @pytest.mark.slow

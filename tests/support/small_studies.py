@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from optuna.trial import TrialState
 
 from search import Study
 from search.recipe import Recipe
 from search.record.curves import CURVES, SUMMARY
+from search.record.decision import DECISION
 from search.record.observer import Asked
 from search.train.member import Member
+from support.decisions import renumbered
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -71,15 +73,28 @@ class Crash(BaseException):
     """Stands for the death of the process."""
 
 
-def outcome(study: Study) -> list[Any]:
-    """Return all results of a study but its times; trials that failed are left out."""
+class Outcome(NamedTuple):
+    """All results of a study but its times; trials that failed are left out.
+
+    Attributes:
+        trials: the results of each trial.
+        decision: what the study has decided, with trials numbered as in `trials`; None if it has decided nothing.
+    """
+
+    trials: Sequence[tuple[Any, ...]]
+    decision: Mapping[str, Any] | None
+
+
+def outcome(study: Study) -> Outcome:
+    """Return all results of a study."""
     trials = [t for t in study.optuna_study.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
-    return [
+    results = [
         (t.params, t.state, t.values, t.intermediate_values, t.user_attrs.get(CURVES), t.user_attrs.get(SUMMARY))
         for t in trials
     ]
+    return Outcome(results, renumbered(study.optuna_study.user_attrs, trials).get(DECISION))
 
 
 def in_any_order(study: Study) -> list[str]:
-    """Return the same as texts in a fixed order, for workers that have asked in another order."""
-    return sorted(map(str, outcome(study)))
+    """Return the trials' results as texts in a fixed order, for workers that have asked in another order."""
+    return sorted(map(str, outcome(study).trials))

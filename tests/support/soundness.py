@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.record.curves import CURVES, ENVIRONMENT, EPOCHS, SUMMARY, TIMES, Curves
 from search.record.own import TICKET
+from support.decisions import renumbered
 
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
 
@@ -48,8 +49,11 @@ def study_problems(storage: str | Path, undisturbed: Path, name: str, *, half_as
         problems += [f"differing: trial {one.number}: {what}" for what in _differences(one, like, half_asked)]
     # After failed trials the verdicts name other numbers; equal states say as much as equal verdicts.
     left_out = {ENVIRONMENT} | ({key for key in mine.user_attrs if key.startswith("verdict:")} if half_asked else set())
-    for key in (mine.user_attrs.keys() | other.user_attrs.keys()) - left_out:
-        if mine.user_attrs.get(key) != other.user_attrs.get(key):
+    ours, theirs = mine.user_attrs, other.user_attrs
+    if half_asked:
+        ours, theirs = renumbered(ours, trials), renumbered(theirs, wanted)
+    for key in (ours.keys() | theirs.keys()) - left_out:
+        if ours.get(key) != theirs.get(key):
             problems.append(f"differing: the study's {key}")
     return problems
 
