@@ -50,8 +50,8 @@ def test_of_many_equal_trials_the_true_best_is_hardly_ever_told_to_be_worse() ->
     rng = np.random.default_rng(1)
     wrong, studies = 0, 200
     for _ in range(studies):
-        cells = dict(enumerate(rng.normal(0, 0.5, 20) + rng.normal(0, 1, (9, 1, 20))))
-        cells[8] = cells[8] + 3.0
+        cells = dict(enumerate(rng.normal(0, 0.5, 12) + rng.normal(0, 1, (9, 1, 12))))
+        cells[8] = cells[8] + 6.0
         tied = Comparisons(Evidence(cells)).tied
         wrong += 0 not in tied
         assert 8 not in tied

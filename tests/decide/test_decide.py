@@ -100,6 +100,7 @@ def test_a_run_that_is_not_at_its_budget_decides_nothing(tmp_path: Path) -> None
     assert stored(study) == {}
 
 
+@pytest.mark.usefixtures("few_epochs")
 def test_the_stored_decision_is_the_one_that_was_returned(tmp_path: Path, folder: Path) -> None:
     study = again(folder, tmp_path)
     assert decided(study) is None
@@ -185,6 +186,7 @@ def test_the_width_changes_no_bit(tmp_path: Path, folder: Path, done: Study, slo
     assert stored(study) == stored(done)
 
 
+@pytest.mark.usefixtures("few_epochs")
 def test_the_chosen_trial_is_taken_where_none_is_named(tmp_path: Path, folder: Path) -> None:
     study = again(folder, tmp_path)
     best = study.best
@@ -197,6 +199,7 @@ def test_the_chosen_trial_is_taken_where_none_is_named(tmp_path: Path, folder: P
     assert complete_trial(study, best.number).number == best.number
 
 
+@pytest.mark.usefixtures("few_epochs")
 def test_after_more_trials_it_is_made_anew(tmp_path: Path, folder: Path) -> None:
     study = again(folder, tmp_path)
     decided_by(study)

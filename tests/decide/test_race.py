@@ -181,7 +181,7 @@ def test_weaker_and_stronger_trials_are_compared_until_they_are_told() -> None:
 def test_close_trials_are_hardly_ever_told_wrongly() -> None:
     """Four trials whose true means are close, with noise of rows, of replicates and of both."""
     rng = np.random.default_rng(5)
-    means, studies = np.array([1.0, 1.1, 1.12, 1.12]), 60
+    means, studies = np.array([1.0, 1.1, 1.12, 1.12]), 40
     known, wrong = 0, 0
     for _ in range(studies):
         cells = (
