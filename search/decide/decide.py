@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from search.decide.candidates import Candidates
 from search.decide.evidence import Evidence
 from search.decide.gather import Gathering
-from search.decide.race import race
+from search.decide.race import LEVELS, race
 from search.decide.sentences import sentences
 from search.decide.strengths import strength_ranges
 from search.decide.yardsticks import yardsticks
@@ -63,6 +63,10 @@ def decide(study: BaseStudy, log: Log | None = None) -> Decision | None:
         return None
     evidence, aim = finish.evidence, study.objectives.first
     chosen = evidence.choice(finish.tied)
+    if evidence.overlap is None and study.recipe.replicates == "auto":
+        # With two replicates, the interval of its own value would be too wide to say anything.
+        gathering.add([chosen], max(LEVELS[-1], evidence.replicates(chosen)))
+        evidence = gathering.evidence()
     entries = {entry.number: entry for entry in read.finished}
     decision = Decision(
         finished=stored.count_finished(study.optuna_study.get_trials(deepcopy=False)),

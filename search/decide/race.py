@@ -68,8 +68,7 @@ def race(
         budget: the number of epochs that the search has trained.
     """
     first = max(LEVELS[0], replicates or 0)
-    best = _starters(candidates, gathering, first, budget)
-    gathering.add([*best, *candidates.beside(best, best)], first)
+    gathering.add(_starters(candidates, gathering, first, budget), first)
     if not gathering.evidence().complete:
         return None
     _widen(candidates, gathering, first, budget)
@@ -96,16 +95,19 @@ def _finish(compared: Comparisons, reason: str) -> Finish:
 
 
 def _starters(candidates: Candidates, gathering: Gathering, replicates: int, budget: int) -> list[int]:
-    """Return the best trials, as many as half of the search's epochs allow."""
+    """Return the best trials, as many as half of the search's epochs allow, and those beside them."""
     best = candidates.best(MOST)
     while len(best) > FEWEST and gathering.cost(best, replicates) > _FIRST * budget:
         best.pop()
-    return best
+    beside = candidates.beside(best, best)
+    while beside and gathering.cost([*best, *beside], replicates) > budget:
+        beside.pop()
+    return [*best, *beside]
 
 
 def _widen(candidates: Candidates, gathering: Gathering, replicates: int, budget: int) -> None:
     """Compare trials of weaker and of stronger regularisation, until both are told to be worse."""
-    for _ in range(_WIDENINGS):
+    for _ in range(_WIDENINGS if candidates.names else 0):
         evidence = gathering.evidence()
         beside = candidates.beside(Comparisons(evidence).tied, evidence.cells)
         while beside and gathering.epochs + gathering.cost(beside, replicates) > budget:

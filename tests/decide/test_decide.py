@@ -62,7 +62,7 @@ def means_of(study: Study, decision: Decision) -> dict[int, float]:
 @pytest.fixture
 def few_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train linear models for a few epochs only, where they do not matter."""
-    monkeypatch.setattr(yardsticks, "_EPOCHS", 2)
+    monkeypatch.setattr(yardsticks, "_EPOCHS", (1, 2))
 
 
 @pytest.fixture(scope="module")

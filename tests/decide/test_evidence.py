@@ -94,7 +94,7 @@ def test_the_most_regularised_trial_within_the_tolerance_is_chosen(losses: dict[
 
 def test_of_a_trial_without_rivals_the_value_is_its_mean() -> None:
     cells = tables(1, 3, 40)
-    found, expected = Evidence(cells).corrected(), crossed(cells[0])
+    found, expected = Evidence(cells).corrected(0), crossed(cells[0])
     assert found.value == pytest.approx(float(expected.value))
     assert found.variance == pytest.approx(float(expected.variance))
     assert found.freedom == pytest.approx(float(expected.freedom))
@@ -121,7 +121,7 @@ def test_the_value_is_that_of_choices_without_a_tenth_of_the_rows() -> None:
                     held[row].append(means[chosen, row])
     assert len(choices) > 1
     value = np.mean([np.mean(one) for one in held])
-    found, own = Evidence(cells).corrected(), crossed(cells[best])
+    found, own = Evidence(cells).corrected(best), crossed(cells[best])
     assert found.value == pytest.approx(value)
     assert found.value > own.value
     assert found.variance == pytest.approx(float(own.variance + (value - own.value) ** 2 / 2))
@@ -139,17 +139,18 @@ def test_each_fold_is_left_out_within_its_repeat() -> None:
         held.append(means[losses.argmin(), fold])
     assert len(choices) > 1
     own = sampled(means[means.mean(1).argmin()], 1 / 3)
-    found = Evidence(cells, overlap=1 / 3, repeats=2).corrected()
+    folded = Evidence(cells, overlap=1 / 3, repeats=2)
+    found = folded.corrected(folded.choice())
     assert found.value == pytest.approx(np.mean(held))
     assert found.variance == pytest.approx(float(own.variance + (np.mean(held) - own.value) ** 2 / 2))
 
 
 def test_too_few_rows_or_folds_have_no_value() -> None:
     with pytest.raises(ValueError, match="20 rows or more, got 19"):
-        Evidence(tables(2, 2, 19)).corrected()
-    Evidence(tables(2, 2, 20)).corrected()
+        Evidence(tables(2, 2, 19)).corrected(0)
+    Evidence(tables(2, 2, 20)).corrected(0)
     with pytest.raises(ValueError, match="three folds or more, got 2"):
-        Evidence(tables(2, 1, 4), overlap=0.5, repeats=2).corrected()
+        Evidence(tables(2, 1, 4), overlap=0.5, repeats=2).corrected(0)
 
 
 def test_in_simulated_studies_the_luck_of_the_best_trial_is_taken_off() -> None:
@@ -160,7 +161,7 @@ def test_in_simulated_studies_the_luck_of_the_best_trial_is_taken_off() -> None:
         rows = rng.normal(0, 0.3, 40)
         cells = dict(enumerate(3 + rows + rng.normal(0, 1, (8, 1, 40))))
         evidence = Evidence(cells)
-        found = evidence.corrected()
+        found = evidence.corrected(evidence.choice())
         low, high = found.interval()
         raw.append(evidence.mean(evidence.choice()) - 3)
         corrected.append(float(found.value) - 3)

@@ -82,7 +82,7 @@ def test_a_winner_that_is_known_at_once_trains_no_more() -> None:
 def test_differences_within_the_tolerance_end_it() -> None:
     tables = planted(flat(1.0, 1.0005, 1.3), rows=0.01)
     dealt = Dealt(tables)
-    finish = raced(rates(3), dealt, tolerance=0.02)
+    finish = raced(rates(3), dealt, tolerance=0.05)
     assert (finish.reason, finish.tied) == (TOLERATED, [0, 1])
     assert dealt.levels == {0: 2, 1: 2, 2: 2}
     assert raced(rates(3), Dealt(tables), tolerance=1e-4).reason != TOLERATED
@@ -95,7 +95,7 @@ def test_what_the_rows_hide_is_not_trained_for() -> None:
     assert dealt.levels == {0: 2, 1: 2, 2: 2}
 
 
-VARYING = [[1.0, 1.2, 1.1, 1.0, 1.2], [1.3, 1.05, 1.2, 1.1, 1.0], [9.0] * 5]
+VARYING = [[1.0, 1.2, 1.1, 1.0, 1.2], [1.3, 1.05, 1.2, 1.1, 1.0], [1.9] * 5]
 """Two trials that change places from replicate to replicate, and a third that is never the best."""
 
 
@@ -186,10 +186,10 @@ def test_close_trials_are_hardly_ever_told_wrongly() -> None:
     for _ in range(studies):
         cells = (
             means[:, None, None]
-            + rng.normal(0, 0.2, (1, 1, 20))
+            + rng.normal(0, 0.2, (1, 1, 80))
             + rng.normal(0, 0.03, (4, 5, 1))
-            + rng.normal(0, 0.1, (4, 1, 20))
-            + rng.normal(0, 0.1, (4, 5, 20))
+            + rng.normal(0, 0.1, (4, 1, 80))
+            + rng.normal(0, 0.1, (4, 5, 80))
         )
         order = rng.permutation(4)
         finish = raced(rates(4), Dealt({int(place): cells[trial] for trial, place in enumerate(order)}))
