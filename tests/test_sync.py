@@ -36,9 +36,11 @@ def command(*words: str) -> int:
 def test_a_study_without_mlflow_gets_its_runs_and_a_second_time_none(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small(folder).run(8, observers=[Quiet()])
+    small(folder).run(8, observers=[Quiet()], decide=False)
     other = small(folder).recipe.but("other", name="other")
-    Study(other, storage="sqlite:///study.db", tracking_uri=None, device="cpu").run(2, observers=[Quiet()])
+    Study(other, storage="sqlite:///study.db", tracking_uri=None, device="cpu").run(
+        2, observers=[Quiet()], decide=False
+    )
     optuna.create_study(storage="sqlite:///study.db", study_name="somebody's")
     assert command("small-wine") == 0
     out, err = capsys.readouterr()
@@ -74,7 +76,7 @@ def test_what_is_wrong_is_one_line(
     assert "there is no" in said(status=2)
     optuna.create_study(storage="sqlite:///study.db", study_name="somebody's")
     assert said(status=2) == "error: storage: sqlite:///study.db has no study that regsearch made"
-    small(folder).run(1, observers=[Quiet()])
+    small(folder).run(1, observers=[Quiet()], decide=False)
     unknown = said("dropot", status=2)
     assert "unknown study 'dropot': did you mean 'dropout'" in unknown
     assert "studies: small-wine, somebody's; recipes: adversarial, architecture, " in unknown
@@ -88,7 +90,7 @@ def test_what_is_wrong_is_one_line(
 
 def test_a_dead_server_is_found_out_before_mlflow_is_imported(folder: Path) -> None:
     """Neither MLflow's patience nor its import is spent on it."""
-    small(folder).run(1, observers=[Quiet()])
+    small(folder).run(1, observers=[Quiet()], decide=False)
     words = ["small-wine", "--storage", "sqlite:///study.db", "--tracking-uri", f"http://127.0.0.1:{free_port()}"]
     code = f"import sys, search.sync as s; status = s.main({words}); sys.exit('mlflow' in sys.modules and 9 or status)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -41,15 +41,15 @@ def decide(study: BaseStudy, log: Log | None = None) -> Decision | None:
         log: gets lines on what is trained; by default they are shown on stderr.
 
     Returns:
-        The decision; None for a study of several objectives or without a complete trial, or if its trials diverge when
+        The decision; None for a study of several objectives or without a feasible trial, or if its trials diverge when
         they are trained again.
     """
     known = decided(study)
     if known is not None or study.objectives.several:
         return known
-    read = record.read(study)
-    if not read.complete:
+    if study.best is None:
         return None
+    read = record.read(study)
     candidates = Candidates.of(read)
     gathering = Gathering(study, read, candidates.places, log)
     finish = race(

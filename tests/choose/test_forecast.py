@@ -103,7 +103,7 @@ def test_curve_asks_whether_the_line_on_logarithmic_axes_ends_above_the_best(
 def test_a_rule_that_forecasts_depends_on_no_width_and_no_crash(name: str, tmp_path: Path) -> None:
     changes = {"pruner": {"name": name}, "set": {"epochs": 24, "hidden": "16", "batch_size": 50}}
     whole = outcome(small(tmp_path, storage="whole.db", **changes).run(observers=[Quiet()]))
-    assert {trial[1] for trial in whole} == {TrialState.PRUNED, TrialState.COMPLETE}
+    assert {trial[1] for trial in whole.trials} == {TrialState.PRUNED, TrialState.COMPLETE}
     with pytest.raises(Crash):
         small(tmp_path, slots=2, **changes).run(observers=[Quiet(fail_after_epochs=100)])
     assert outcome(small(tmp_path, slots=3, **changes).run(observers=[Quiet()])) == whole

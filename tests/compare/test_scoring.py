@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 
 def study(folder: Path, recipe: dict[str, Any]) -> Study:
     changes = {"trials": 2, "pruner": {"name": "none"}, "set": {"epochs": 6, "hidden": "16", "batch_size": 50}}
-    return small(folder, storage=f"{recipe['name']}.db", **changes | recipe).run(observers=())
+    return small(folder, storage=f"{recipe['name']}.db", **changes | recipe).run(observers=(), decide=False)
 
 
 def both(folder: Path, more: dict[str, Any]) -> list[Study]:

@@ -54,7 +54,6 @@ COMMANDS: dict[str, tuple[Main, list[str], list[str]]] = {
         report.main,
         ["small-wine"],
         [
-            r"training the \d best trials on 5 more replicates each",
             "drawing the record",
             r"training the best trial, \d+, again.*",
             r"training the best trial, \d+, on 3 parts of the training rows",
