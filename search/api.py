@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from search.record.observer import Observer
 from search.storage import database
 from search.study import lookup, overview
 from search.study.identity import Mismatch
+from search.study.progress import Log
 from search.study.runner import RunOptions, run_study
 from search.study.study import BaseStudy
 
@@ -83,18 +85,18 @@ class Study(BaseStudy):
         if observers is None:
             for note in self.notes():
                 print(f"note: {note}", file=sys.stderr)
-        at_end = self.decide if decide else None
+        at_end = partial(self.decide, None if observers is None else _say_nothing) if decide else None
         run_study(self, trials, RunOptions(timeout, extend, workers, engine, address), observers, at_end)
         return self
 
-    def decide(self) -> Decision | None:
+    def decide(self, log: Log | None = None) -> Decision | None:
         """Decide which trial is chosen, what it is worth on new rows, and which strengths cannot be told from it.
 
-        A run does this when it has its budget: `search.decide.decide`.
+        A run does this when it has its budget: `search.decide.decide.decide`.
         """
         from search.decide.decide import decide
 
-        return decide(self)
+        return decide(self, log)
 
     @property
     def stopped(self) -> Stopped | None:
@@ -233,6 +235,10 @@ class Study(BaseStudy):
         from search.uncertainty.monte_carlo import measure
 
         return measure(self, trial, passes=passes, activations=activations)
+
+
+def _say_nothing(line: str) -> None:
+    del line
 
 
 def load_study(

@@ -11,8 +11,8 @@ q_t is the quantile of Student's t at this level, with the degrees of freedom of
 correlations, the level is that of Bonferroni.
 
 Few rows may lack those that decide: a cross-entropy is small on nearly all rows, and large on a few. So each difference
-counts one block more, in which the worse trial is better by as much as any trial differs from the best one in any
-block. It matters little among many rows, and among a few dozen only large differences are told.
+counts one block more, in which the other trial is better by as much as the two differ in any block. It matters little
+among many rows.
 
 Sources: Hsu, "Constrained simultaneous confidence intervals for multiple comparisons with the best" (Annals of
 Statistics 12, 1984); Hothorn, Bretz and Westfall, "Simultaneous inference in general parametric models" (Biometrical
@@ -46,11 +46,13 @@ class Comparisons:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence, self.best = evidence, evidence.best()
-        others = [trial for trial in evidence.cells if trial != self.best]
-        further = None
+        self._differences = {trial: self._difference(trial) for trial in evidence.cells if trial != self.best}
+
+    def _difference(self, trial: int) -> Estimate:
+        evidence, further = self.evidence, None
         if evidence.overlap is None:
-            further = -max((float(np.abs(evidence.of_blocks(trial, self.best)).max()) for trial in others), default=0.0)
-        self._differences = {trial: evidence.difference(trial, self.best, further) for trial in others}
+            further = -float(np.abs(evidence.of_blocks(trial, self.best)).max())
+        return evidence.difference(trial, self.best, further)
 
     @cached_property
     def tied(self) -> list[int]:

@@ -8,6 +8,7 @@ interrupted one goes on.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from search.decide.candidates import Candidates
@@ -65,8 +66,9 @@ def decide(study: BaseStudy, log: Log | None = None) -> Decision | None:
     chosen = evidence.choice(finish.tied)
     if evidence.overlap is None and study.recipe.replicates == "auto":
         # With two replicates, the interval of its own value would be too wide to say anything.
+        finalists = evidence.eligible
         gathering.add([chosen], max(LEVELS[-1], evidence.replicates(chosen)))
-        evidence = gathering.evidence()
+        evidence = replace(gathering.evidence(), finalists=finalists)
     entries = {entry.number: entry for entry in read.finished}
     decision = Decision(
         finished=stored.count_finished(study.optuna_study.get_trials(deepcopy=False)),

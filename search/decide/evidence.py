@@ -62,6 +62,8 @@ class Evidence:
         tolerance: the difference that does not matter, as a share of the best trial's loss.
         pruned: the trials that the search has pruned. They say which strengths are as good, but none is the best or is
             chosen.
+        finalists: the trials of which one is the best and one is chosen; by default those that are complete and have
+            the most replicates, because two replicates may flatter a trial.
     """
 
     cells: Mapping[int, Floats]
@@ -70,6 +72,7 @@ class Evidence:
     profiles: Mapping[int, Profile] = field(default_factory=dict)
     tolerance: float = 0.0
     pruned: Collection[int] = ()
+    finalists: Collection[int] = ()
 
     def __len__(self) -> int:
         return len(self.cells)
@@ -125,28 +128,35 @@ class Evidence:
         return self.cells[first][:both] - self.cells[second][:both]
 
     def best(self) -> int:
-        """Return the trial with the lowest mean loss over the replicates that it shares with the most trained ones."""
-        most = max(map(len, self.cells.values()))
-        longest = [trial for trial in self.cells if self.replicates(trial) == most]
-        reference = min(longest, key=lambda trial: (self.mean(trial), trial))
-        return min(self.complete, key=lambda trial: (float(self._paired(trial, reference).mean()), trial))
+        """Return the finalist with the lowest mean loss over the replicates that all finalists have."""
+        eligible = self.eligible
+        common = min(map(self.replicates, eligible))
+        return min(eligible, key=lambda trial: (float(self.cells[trial][:common].mean()), trial))
+
+    @property
+    def eligible(self) -> list[int]:
+        """The finalists."""
+        if self.finalists:
+            return list(self.finalists)
+        most = max(map(self.replicates, self.complete))
+        return [trial for trial in self.complete if self.replicates(trial) == most]
 
     @property
     def complete(self) -> list[int]:
-        """The trials that may be chosen."""
+        """The trials that the search has not pruned."""
         return [trial for trial in self.cells if trial not in self.pruned]
 
     def choice(self, among: Collection[int] | None = None) -> int:
         """Return the trial that is chosen: see above.
 
         Args:
-            among: the trials from which it is chosen, the best one among them; by default all that are complete.
+            among: the trials of which it is one, the best one among them; by default all finalists.
         """
         best = self.best()
         if not self.profiles:
             return best
         within, most = [best], self.tolerance * abs(self.mean(best))
-        for trial in self.complete if among is None else [one for one in among if one not in self.pruned]:
+        for trial in (one for one in self.eligible if among is None or one in among):
             as_strong = np.all(np.asarray(self.profiles[trial]) >= np.asarray(self.profiles[best]))
             if trial != best and as_strong and self._paired(trial, best).mean() <= most:
                 within.append(trial)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -21,17 +19,15 @@ def shifted(deviations: Floats, p: float, overlap: float = 0.0) -> Floats:
     return np.asarray(deviations - deviations.mean() + stats.t.isf(p, count - 1) * error)
 
 
-def together(deviations: Sequence[Floats], p: float) -> list[Floats]:
-    """Return differences whose t tests have a given p value, with one block more: the largest of all, against them."""
-    shifts = np.zeros(len(deviations))
+def told_at(deviations: Floats, p: float) -> Floats:
+    """Return differences whose t test has a given p value, with one more: the largest of all, against them."""
 
-    def excess(shift: float, one: Floats, largest: float) -> float:
-        return float(stats.ttest_1samp(np.append(one + shift, -largest), 0, alternative="greater").pvalue) - p
+    def excess(shift: float) -> float:
+        values = deviations + shift
+        further = np.append(values, -np.abs(values).max())
+        return float(stats.ttest_1samp(further, 0, alternative="greater").pvalue) - p
 
-    for _ in range(30):
-        largest = max(float(np.abs(one + shift).max()) for one, shift in zip(deviations, shifts, strict=True))
-        shifts = np.array([brentq(excess, 0.0, 10.0, (one, largest)) for one in deviations])
-    return [one + shift for one, shift in zip(deviations, shifts, strict=True)]
+    return np.asarray(deviations + brentq(excess, 0.0, 10.0))
 
 
 def evidence(*differences: Floats, overlap: float | None = None) -> Evidence:
@@ -78,16 +74,16 @@ def test_of_many_equal_trials_the_true_best_is_hardly_ever_told_to_be_worse() ->
 
 def test_perfectly_correlated_differences_cost_no_more_than_one_comparison() -> None:
     (one,) = uncorrelated(1)
-    (difference,) = together([one], 0.045)
-    assert Comparisons(evidence(*[difference] * 4)).tied == [0]
-    (difference,) = together([one], 0.055)
-    assert Comparisons(evidence(difference, difference)).tied == [0, 1, 2]
+    difference = told_at(one, 0.045)
+    assert Comparisons(evidence(*(scale * difference for scale in (1, 2, 3, 4)))).tied == [0]
+    difference = told_at(one, 0.055)
+    assert Comparisons(evidence(difference, 2 * difference)).tied == [0, 1, 2]
 
 
 def test_uncorrelated_differences_cost_as_many_as_they_are() -> None:
     """Of four, one is told at the level 1 - 0.95^(1/4) = 1.27%."""
-    assert len(Comparisons(evidence(*together(uncorrelated(4), 0.0145))).tied) == 5
-    assert Comparisons(evidence(*together(uncorrelated(4), 0.011))).tied == [0]
+    assert len(Comparisons(evidence(*(told_at(one, 0.0145) for one in uncorrelated(4)))).tied) == 5
+    assert Comparisons(evidence(*(told_at(one, 0.011) for one in uncorrelated(4)))).tied == [0]
 
 
 def test_differences_that_do_not_vary_are_told() -> None:
