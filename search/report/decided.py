@@ -80,7 +80,7 @@ def _how_strong(record: Record, decision: Decision) -> Statement:
 
 def _strength(record: Record, one: StrengthRange) -> str:
     low, high = (
-        number(end) if told else f"{number(end)}, the {which} value that was tried,"
+        number(end) if told else f"{number(end)}, the {which} value of its range,"
         for end, told, which in zip((one.low, one.high), one.bounded, ("lowest", "highest"), strict=True)
     )
     chosen = "off" if one.chosen is None else number(one.chosen)

@@ -122,12 +122,12 @@ def test_choice() -> None:
         (STRENGTH, "In trial 0, l2 is 0.01; anything from 0.0001 to 0.05 cannot be told from it."),
         (
             replace(STRENGTH, bounded=(True, False), off=True),
-            "In trial 0, l2 is 0.01; anything from 0.0001 to 0.05, the highest value that was tried, cannot be told"
+            "In trial 0, l2 is 0.01; anything from 0.0001 to 0.05, the highest value of its range, cannot be told"
             " from it, nor can a trial without l2.",
         ),
         (
             replace(STRENGTH, bounded=(False, True), chosen=None, off=True),
-            "In trial 0, l2 is off; anything from 0.0001, the lowest value that was tried, to 0.05 cannot be told from"
+            "In trial 0, l2 is off; anything from 0.0001, the lowest value of its range, to 0.05 cannot be told from"
             " it.",
         ),
     ],
