@@ -21,6 +21,7 @@ from search.decide.yardsticks import yardsticks
 from search.record import decision as stored
 from search.record.decision import Decision, Span
 from search.report import record
+from search.statistics.skewed import skewed_interval
 from search.storage import database
 from search.study.chosen import decided
 from search.study.progress import Log
@@ -97,7 +98,7 @@ def _value(evidence: Evidence, chosen: int, aim: Objective) -> Span | None:
         found = evidence.corrected(chosen)
     except ValueError:
         return None
-    low, high = found.interval()
+    low, high = skewed_interval(found, evidence.asymmetry(chosen))
     ends = sorted(float(aim.loss(one)) for one in (low, high))
     if aim.best is not None:
         # No trial is better than a perfect one.

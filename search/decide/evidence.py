@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 
 from search.statistics.crossed import Estimate, Floats, crossed
 from search.statistics.sampled import sampled
+from search.statistics.skewed import asymmetry
 
 PARTS = 10
 _CUTS = 10
@@ -181,6 +182,16 @@ class Evidence:
         value, whole = float((held_out / turns).mean()), self.estimate(own)
         variance = whole.variance + (value - whole.value) ** 2 / 2
         return replace(whole, value=np.asarray(value), variance=np.asarray(variance))
+
+    def asymmetry(self, trial: int) -> float:
+        """Return the asymmetry of a trial's mean loss (`search.statistics.skewed`): of rows, as far as they vary it.
+
+        Folds are too few to tell it.
+        """
+        if self.overlap is not None:
+            return 0.0
+        of_rows = float(self.estimate(self.cells[trial]).example_share)
+        return asymmetry(np.asarray(self.cells[trial].mean(0))) * float(of_rows**1.5)
 
     def _cuts(self) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
         """Yield pairs of blocks that measure, and of blocks that choose, as masks ``(blocks,)``."""
