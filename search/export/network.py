@@ -158,7 +158,7 @@ def export(study: BaseStudy, options: ExportOptions, log: Log | None = None) -> 
             validate_refit(study, number)
         members, val_loss = [retrained(study, number, log)], None
         if options.ensemble is not None:
-            notes.append("an ensemble of 1 is a single network: that of the best trial")
+            notes.append("an ensemble of 1 is a single network: that of the chosen trial")
     alone, data = options.ensemble in (None, 1), own_data(study, members[0])
     decision: Threshold | None = None
     if options.refit and options.threshold is not None:

@@ -27,6 +27,7 @@ from search.export import ensemble
 from search.export.loading import plain_network
 from search.export.refit import joined
 from search.recipe import Recipe
+from search.study.chosen import chosen_trial
 from search.study.retrain import Retraining, retrain
 from search.train.model_file import load
 
@@ -190,9 +191,10 @@ def test_what_is_no_ensemble(study: Study, tmp_path: Path, capsys: pytest.Captur
         assert len(err.splitlines()) == 1
     assert not list(tmp_path.glob("model*"))
     said = command(capsys, "small-wine", "--ensemble", "1")
-    assert said["notes"] == ["an ensemble of 1 is a single network: that of the best trial"]
-    assert study.best is not None
-    assert said["trial"] == study.best.number
+    assert said["notes"] == ["an ensemble of 1 is a single network: that of the chosen trial"]
+    chosen = chosen_trial(study)
+    assert chosen is not None
+    assert said["trial"] == chosen.number
     assert load("model.safetensors").meta.format == 1
     assert export.main(["small-wine", "--storage", "sqlite:///study.db", "--ensemble", "2"]) == 2
     assert re.search("holds trial .* of small-wine, not an ensemble of small-wine", capsys.readouterr().err)
