@@ -66,7 +66,7 @@ def test_the_calibration_error_is_that_of_pandas_bins(rows: int) -> None:
 
 @pytest.mark.parametrize("ensemble", [None, 4])
 def test_an_exported_network_is_calibrated(ensemble: int | None, tmp_path: Path) -> None:
-    study = small(tmp_path, replicates=2).run(observers=[Quiet()])
+    study = small(tmp_path, replicates=2).run(observers=[Quiet()], decide=False)
     plain = study.export(tmp_path / "plain.safetensors", ensemble=ensemble).model
     exported = study.export(tmp_path / "model.safetensors", ensemble=ensemble, calibrate=True)
     model = load(tmp_path / "model.safetensors")
@@ -93,7 +93,7 @@ def test_an_exported_network_is_calibrated(ensemble: int | None, tmp_path: Path)
 
 
 def test_a_regression_has_no_temperature(tmp_path: Path) -> None:
-    study = small(tmp_path, data={"dataset": "diabetes"}, trials=1, ask_batch=1).run(observers=[Quiet()])
+    study = small(tmp_path, data={"dataset": "diabetes"}, trials=1, ask_batch=1).run(observers=[Quiet()], decide=False)
     with pytest.raises(
         RequestError, match="calibrate fits the temperature of probabilities, but diabetes is a regress"
     ):

@@ -73,7 +73,9 @@ def test_the_choice_is_that_of_a_plain_loop(rows: list[list[float]], count: int)
 def study(tmp_path: Path) -> Study:
     """With two shapes and two replicates."""
     space = {"l2": {"low": 1e-6, "high": 1e-1, "log": True}, "hidden": {"choices": ["8", "16x4"]}}
-    return small(tmp_path, space=space, trials=6, replicates=2, pruner={"name": "none"}).run(observers=[Quiet()])
+    return small(tmp_path, space=space, trials=6, replicates=2, pruner={"name": "none"}).run(
+        observers=[Quiet()], decide=False
+    )
 
 
 def command(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
@@ -125,7 +127,9 @@ def _every(study: Study) -> list[Retraining]:
 
 
 def test_an_ensemble_of_a_regression_averages_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study = small(tmp_path, data={"dataset": "diabetes"}, loss="l1", replicates=2).run(observers=[Quiet()])
+    study = small(tmp_path, data={"dataset": "diabetes"}, loss="l1", replicates=2).run(
+        observers=[Quiet()], decide=False
+    )
     said = command(capsys, "small-diabetes", "--ensemble", "4")
     rows = study.data.inputs.invert(study.data.x_val)
     assert study.data.targets is not None
@@ -151,7 +155,7 @@ def test_the_loss_weighs_rows_as_the_study_does(tmp_path: Path) -> None:
         tracking_uri=None,
         device="cpu",
         loaded=replace(data, **weights),
-    ).run(observers=[Quiet()])
+    ).run(observers=[Quiet()], decide=False)
     loss = ensemble.loss_of(study.data, study.loss)
     for one in retrain([Retraining.of(study, 0, study.optuna_study.trials[0].params, [0])], "again"):
         predicted = one.network.predict(study.batches.x_val)[0, :, :3].double().softmax(1)
@@ -204,7 +208,7 @@ def test_more_replicates_are_trained_where_there_are_few(tmp_path: Path) -> None
     alone = small(tmp_path, trials=1, ask_batch=1)
     with pytest.raises(RequestError, match="study 'small-wine' has no complete trial"):
         alone.export(tmp_path / "model.safetensors", ensemble=3)
-    exported = alone.run(observers=[Quiet()]).export(tmp_path / "model.safetensors", ensemble=9)
+    exported = alone.run(observers=[Quiet()], decide=False).export(tmp_path / "model.safetensors", ensemble=9)
     assert "9 choices from 3 networks of the best trial" in exported.notes[0]
     (trial,) = alone.optuna_study.trials
     losses = {one.replicate: one.val_loss for one in retrain([Retraining.of(alone, 0, trial.params, range(3))], "all")}
@@ -224,7 +228,7 @@ def test_the_members_of_a_file_are_checked_and_refused_as_a_start(study: Study, 
 
 @pytest.mark.usefixtures("in_an_empty_folder")
 def test_an_ensemble_is_chosen_by_the_objective(tmp_path: Path) -> None:
-    made = small(tmp_path, objective=["val_roc_auc"], pruner={"name": "none"}).run(observers=())
+    made = small(tmp_path, objective=["val_roc_auc"], pruner={"name": "none"}).run(observers=(), decide=False)
     chosen = ensemble.choose(made, 5, log=lambda _line: None)
     assert chosen.objective == "val_roc_auc"
 

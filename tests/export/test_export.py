@@ -53,7 +53,7 @@ def exported(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, objec
 
 
 def test_the_printed_lines_predict_what_the_study_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study = small(tmp_path).run(observers=[Quiet()])
+    study = small(tmp_path).run(observers=[Quiet()], decide=False)
     said = exported(capsys, "small-wine")
     assert study.best is not None
     assert (said["study"], said["trial"]) == ("small-wine", study.best.number)
@@ -66,7 +66,7 @@ def test_the_printed_lines_predict_what_the_study_measured(tmp_path: Path, capsy
 
 
 def test_a_regression_predicts_in_the_users_units(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study = small(tmp_path, data={"dataset": "diabetes"}).run(observers=[Quiet()])
+    study = small(tmp_path, data={"dataset": "diabetes"}).run(observers=[Quiet()], decide=False)
     complete = study.optuna_study.get_trials(states=(TrialState.COMPLETE,))[-1]
     said = exported(capsys, "small-diabetes", "--output", "net.safetensors", "--trial", str(complete.number))
     assert isinstance(said["lines"], list)
@@ -79,7 +79,7 @@ def test_a_regression_predicts_in_the_users_units(tmp_path: Path, capsys: pytest
 
 def test_batch_normalisation_becomes_part_of_the_next_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fixed = {"epochs": 6, "hidden": "12x20", "batch_size": 50, "batch_norm": True, "bn_alpha": 0.3}
-    study = small(tmp_path, techniques=["l2", "batch_norm"], set=fixed, trials=3).run(observers=[Quiet()])
+    study = small(tmp_path, techniques=["l2", "batch_norm"], set=fixed, trials=3).run(observers=[Quiet()], decide=False)
     assert study.best is not None
     said = exported(capsys, "small-wine")
     assert isinstance(said["lines"], list)
@@ -95,7 +95,7 @@ def test_a_layer_that_is_not_affine_is_refused(tmp_path: Path) -> None:
     cubed = Technique(name="cubed", layer=lambda h, number, _values: h**3 if number else h)
     recipe = Recipe.parse({**SMALL, "trials": 1, "ask_batch": 1}, "test")
     study = Study(recipe, storage=f"sqlite:///{tmp_path}/study.db", tracking_uri=None, device="cpu", techniques=[cubed])
-    study.run(observers=[Quiet()])
+    study.run(observers=[Quiet()], decide=False)
     with pytest.raises(RequestError, match=r"trial 0 uses l2\+cubed, whose network is more than .* `affine`"):
         study.export(tmp_path / "model.safetensors")
 
@@ -113,7 +113,7 @@ def test_one_standard_error_takes_the_stronger_of_equals(tmp_path: Path, capsys:
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    small(tmp_path).run(4, observers=[Quiet()])
+    small(tmp_path).run(4, observers=[Quiet()], decide=False)
     for words, says in (
         (["--output", "model.pt"], "ends in .safetensors"),
         (["--output", "nowhere/model.safetensors"], "does not exist"),
@@ -130,7 +130,7 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_another_trials_files_are_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study = small(tmp_path, pruner={"name": "none"}).run(4, observers=[Quiet()])
+    study = small(tmp_path, pruner={"name": "none"}).run(4, observers=[Quiet()], decide=False)
     words = ["small-wine", "--storage", "sqlite:///study.db", "--device", "cpu", "--trial"]
     assert export.main([*words, "0"]) == 0
     before = load("model.safetensors").digest
@@ -155,7 +155,7 @@ def test_another_trials_files_are_not_overwritten(tmp_path: Path, capsys: pytest
 def test_a_description_that_cannot_be_written_is_an_error_of_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small(tmp_path, pruner={"name": "none"}).run(1, observers=[Quiet()])
+    small(tmp_path, pruner={"name": "none"}).run(1, observers=[Quiet()], decide=False)
     Path("model.json").mkdir()
     capsys.readouterr()
     assert export.main(["small-wine", "--storage", "sqlite:///study.db", "--device", "cpu", "--force"]) == 1

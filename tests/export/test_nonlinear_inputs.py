@@ -133,7 +133,9 @@ def test_damaged_quantiles_are_refused() -> None:
 @pytest.mark.parametrize("scale", FOR_NUMBERS)
 def test_an_exported_trial_predicts_what_the_study_measured(scale: str, tmp_path: Path) -> None:
     wine = search.data.load("wine", scale="none")
-    study = small(tmp_path, data={"dataset": "wine", "scale": scale}, trials=2, ask_batch=2).run(observers=[Quiet()])
+    study = small(tmp_path, data={"dataset": "wine", "scale": scale}, trials=2, ask_batch=2).run(
+        observers=[Quiet()], decide=False
+    )
     assert study.best is not None
     study.export("model.safetensors")
     probabilities = load("model.safetensors").predict(wine.x_val)
@@ -159,7 +161,7 @@ def test_a_table_is_predicted_from_a_file_alone_and_compared_with_another_scalin
         Study(
             "baseline", data=frame, target="score", scale=scale, set=fields, space={"lr": {"choices": [1e-3, 1e-2]}},
             trials=1, study_name=scale, storage=f"sqlite:///{tmp_path}/study.db", tracking_uri=None, device="cpu",
-        ).run(observers=[Quiet()])
+        ).run(observers=[Quiet()], decide=False)
         for scale in ("quantile", "robust")
     ]  # fmt: skip
     for study in studies:

@@ -23,7 +23,7 @@ def study(tmp_path: Path) -> Study:
     changes: dict[str, Any] = {"trials": 3, "ask_batch": 3, "replicates": 3, "pruner": {"name": "none"}}
     fixed = {"epochs": 12, "hidden": "16", "batch_size": 50, "optimizer": "sgd", "momentum": 0.0}
     space = {"l2": {"low": 1e-3, "high": 1e-1, "log": True}, "lr": {"low": 0.5, "high": 4.0, "log": True}}
-    return small(tmp_path, set=fixed, space=space, **changes).run(observers=[Quiet()])
+    return small(tmp_path, set=fixed, space=space, **changes).run(observers=[Quiet()], decide=False)
 
 
 def test_it_is_plain_training_on_both_parts(study: Study, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_what_cannot_be_refitted_is_refused_before_training(tmp_path: Path) -> N
     """106 training rows in minibatches of 47 leave 12; with the 36 validation rows they leave 1."""
     fixed = {"epochs": 2, "hidden": "8", "batch_size": 47, "batch_norm": True}
     study = small(tmp_path, techniques=["batch_norm"], set=fixed, space={}, trials=1, ask_batch=1, sampler="random")
-    study.run(observers=[Quiet()])
+    study.run(observers=[Quiet()], decide=False)
     rows = len(study.data.x_train) + len(study.data.x_val)
     assert rows % 47 == 1
     with pytest.raises(
@@ -96,7 +96,7 @@ def test_a_cross_validation_is_refitted_on_all_its_rows(tmp_path: Path) -> None:
     study = small(
         tmp_path, data={"dataset": "wine", "folds": 3}, set=fixed, trials=2, space={"l2": {"choices": [0.0, 0.1]}}
     )
-    study.run(observers=[Quiet()])
+    study.run(observers=[Quiet()], decide=False)
     curves = study.curves()
     means = curves[curves.trial == 1].groupby("epoch").val_loss.mean()
     model = study.export(tmp_path / "model.safetensors", 1, refit=True).model

@@ -71,7 +71,7 @@ def columns(schema: Any) -> dict[str, str]:
 
 def test_the_signature_has_the_users_columns(homes: pd.DataFrame) -> None:
     study = small(Path(), data={"dataset": "homes.csv", "target": "price"}, trials=1, ask_batch=1)
-    model = study.run(observers=[Quiet()]).export("model.safetensors").model
+    model = study.run(observers=[Quiet()], decide=False).export("model.safetensors").model
     found = registry.signature(model)
     types = {"rooms": "long", "area": "double", "town": "string", "code": "long", "lift": "boolean"}
     assert columns(found.inputs) == types
@@ -84,7 +84,7 @@ def test_the_signature_has_the_users_columns(homes: pd.DataFrame) -> None:
 @pytest.mark.slow
 def test_a_model_file_needs_no_other_packages_than_those_it_names(homes: pd.DataFrame) -> None:
     study = small(Path(), data={"dataset": "homes.csv", "target": "price"}, trials=1, ask_batch=1)
-    study.run(observers=[Quiet()]).export("model.safetensors")
+    study.run(observers=[Quiet()], decide=False).export("model.safetensors")
     predicted = search.load("model.safetensors").predict(homes)
     subprocess.run([sys.executable, "-c", WITHOUT], check=True)
     pd.testing.assert_frame_equal(pd.read_csv("predicted.csv"), predicted, check_dtype=False, rtol=1e-6)
@@ -98,7 +98,7 @@ def test_whole_numbers_and_values_are_typed_as_predicted(targets: list[Any], kin
         table["y"] += random.normal(size=80)
     table.to_csv("table.csv", index=False)
     study = small(Path(), data={"dataset": "table.csv", "target": "y"}, trials=1, ask_batch=1)
-    model = study.run(observers=[Quiet()]).export("model.safetensors").model
+    model = study.run(observers=[Quiet()], decide=False).export("model.safetensors").model
     (named, typed), *_ = columns(registry.signature(model).outputs).items()
     predicted = search.load("model.safetensors").predict(table)
     assert named == "prediction"

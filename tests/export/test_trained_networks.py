@@ -75,7 +75,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A kind, and a study of it that has trained two trials."""
     kind: Kind = request.param
     study = kind.study(tmp_path_factory.mktemp("study"))
-    study.run(observers=[Quiet()])
+    study.run(observers=[Quiet()], decide=False)
     return kind, study
 
 
@@ -189,7 +189,7 @@ def test_a_study_that_dies_goes_on_from_its_checkpoint(
 
 def test_of_a_cross_validation_the_first_folds_networks_are_exported(tmp_path: Path) -> None:
     kind = KINDS[-1]
-    study = kind.study(tmp_path, data={"folds": 3}).run(observers=[Quiet()])
+    study = kind.study(tmp_path, data={"folds": 3}).run(observers=[Quiet()], decide=False)
     file = tmp_path / "model.safetensors"
     for ensemble in (None, 2):
         study.export(file, ensemble=ensemble)
@@ -201,7 +201,7 @@ def test_monte_carlo_passes_are_those_of_each_network(tmp_path: Path) -> None:
     """A pass through a snapshot ensemble is the mean of the probabilities of its networks, with the same noise."""
     noise = {"shake_drop": 0.6, "shake_shake": True}
     kind = Kind("snapshot+skip+shake_drop+shake_shake", {**SNAPSHOTS, **SKIP, **noise})
-    study = kind.study(tmp_path).run(observers=[Quiet()])
+    study = kind.study(tmp_path).run(observers=[Quiet()], decide=False)
     assert study.best is not None
     assert study.uncertainty(passes=3).networks
     (kept,) = retrain([Retraining.of(study, study.best.number, study.best.params, [0])], "again")

@@ -46,7 +46,7 @@ def homes(in_an_empty_folder: Path) -> pd.DataFrame:
 def study_of(target: str, **changes: Any) -> Study:
     data = {"dataset": "homes.csv", "target": target} | changes.pop("data", {})
     short = {"trials": 2, "data": data, "set": {"epochs": 3, "hidden": "8", "batch_size": 20}}
-    return small(Path(), **(short | changes)).run(observers=[Quiet()])
+    return small(Path(), **(short | changes)).run(observers=[Quiet()], decide=False)
 
 
 def own_predictions(study: Study) -> Tensor:
@@ -109,7 +109,7 @@ def test_the_lines_that_export_prints_predict_the_users_own_file() -> None:
     numbers = pd.DataFrame({"a": np.arange(60.0), "b": np.arange(60) % 7, "price": np.arange(60) * 1.5})
     numbers.to_csv("homes.csv", index=False)
     plain = small(Path(), name="plain", trials=1, data={"dataset": "homes.csv", "target": "price"})
-    exported = plain.run(observers=[Quiet()]).export("plain.safetensors")
+    exported = plain.run(observers=[Quiet()], decide=False).export("plain.safetensors")
     assert "predict plain.safetensors homes.csv` predicts a table. These lines load it, and" in str(exported)
     assert "predict `rows` of numbers, in the order of `columns` in plain.json (a, b):" in str(exported)
     rows = torch.tensor(numbers[["a", "b"]].to_numpy(), dtype=torch.float32)
@@ -168,7 +168,7 @@ def test_the_study_itself_predicts_classes_with_their_probabilities(homes: pd.Da
 
 
 def test_classes_that_are_numbers_come_back_as_numbers() -> None:
-    study = small(Path(), trials=2, data={"dataset": "digits"}).run(observers=[Quiet()])
+    study = small(Path(), trials=2, data={"dataset": "digits"}).run(observers=[Quiet()], decide=False)
     raw = study.data.inputs.invert(study.data.x_val).round().numpy()
     predicted = study.predict(raw.reshape(-1, 8, 8))
     assert predicted["prediction"].dtype.kind == "i"

@@ -111,7 +111,7 @@ def study_of(dataset: str = "ill.csv", *, run: bool = True, **data: Any) -> Stud
     chosen = {"dataset": dataset} | ({"target": "ill"} if dataset == "ill.csv" else {}) | data
     short = {"epochs": 4, "hidden": "8", "batch_size": 20}
     study = small(Path(), trials=2, ask_batch=2, data=chosen, set=short, pruner={"name": "none"})
-    return study.run(observers=[Quiet()]) if run else study
+    return study.run(observers=[Quiet()], decide=False) if run else study
 
 
 def validation(study: Study) -> tuple[torch.Tensor, NDArray[np.int64], Floats | None]:

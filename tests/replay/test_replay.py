@@ -39,7 +39,7 @@ technique = Technique(
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Studies: small-wine of three replicates, some of its trials pruned; late, of which one trial diverges late."""
     folder = tmp_path_factory.mktemp("replay")
-    small(folder, replicates=3, trials=8).run(observers=[Quiet()])
+    small(folder, replicates=3, trials=8).run(observers=[Quiet()], decide=False)
     (folder / "late.py").write_text(LATE)
     recipe = small(folder).recipe.but(
         "late", space={"late": {"choices": [0.0, 1.0]}}, set={"l2": 0.0}, sampler="grid", pruner={"name": "none"}
@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tracking_uri=None,
         device="cpu",
         techniques=[folder / "late.py"],
-    ).run(observers=[Quiet()])
+    ).run(observers=[Quiet()], decide=False)
     return folder
 
 
@@ -148,7 +148,7 @@ def test_a_record_may_have_metrics_of_a_technique_that_does_nothing_in_the_trial
     """Up to 0.1.0 such a technique was trained and measured; any other metric still contradicts the record."""
     choices = {"max_norm": {"choices": [float("inf"), 1.0]}}
     here = {"techniques": ["max_norm"], "sampler": "grid", "pruner": {"name": "none"}, "space": choices}
-    study = small(tmp_path, **here, set={"epochs": 2, "hidden": "16"}).run(observers=[Quiet()])
+    study = small(tmp_path, **here, set={"epochs": 2, "hidden": "16"}).run(observers=[Quiet()], decide=False)
     for trial in study.optuna_study.trials:
         curves = Curves.decode(trial.user_attrs[CURVES])
         values = np.concatenate([curves.values, np.zeros_like(curves.values[:1])])
@@ -194,7 +194,7 @@ def test_a_trial_that_magnifies_rounding_is_not_held_to_the_tolerance(tmp_path: 
     """The same change of the record, of a trial that is far from settled and of one that is not."""
     rates = {"sampler": "grid", "space": {"lr": {"choices": [1e-3, 1.0]}}, "pruner": {"name": "none"}}
     here = {"set": {"l2": 0.0, "epochs": 4, "hidden": "16", "batch_size": 5}, "storage": "study.db"} | rates
-    study = small(tmp_path, **here).run(observers=[Quiet()])
+    study = small(tmp_path, **here).run(observers=[Quiet()], decide=False)
     altered(tmp_path, torch="2.0.1")
     for trial in study.optuna_study.trials:
         curves = Curves.decode(trial.user_attrs[CURVES])

@@ -32,12 +32,12 @@ def study(folder: Path, recipe: str = "dropout", dataset: str = "digits", **chan
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With studies of digits (two replicates), diabetes and line, one of them pruned, one without dropout."""
     folder = tmp_path_factory.mktemp("uncertainty")
-    study(folder, replicates=2).run(observers=())
-    study(folder, **DIABETES).run(observers=())
-    study(folder, **LINE).run(trials=1, observers=())
-    study(folder, recipe="l2", dataset="wine").run(trials=1, observers=())
+    study(folder, replicates=2).run(observers=(), decide=False)
+    study(folder, **DIABETES).run(observers=(), decide=False)
+    study(folder, **LINE).run(trials=1, observers=(), decide=False)
+    study(folder, recipe="l2", dataset="wine").run(trials=1, observers=(), decide=False)
     space = {"lr": {"low": 0.01, "high": 0.02}}
-    study(folder, dataset="wine", set=TINY | {"dropout": 0.0}, space=space).run(trials=1, observers=())
+    study(folder, dataset="wine", set=TINY | {"dropout": 0.0}, space=space).run(trials=1, observers=(), decide=False)
     return folder
 
 
