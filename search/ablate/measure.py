@@ -17,9 +17,10 @@ from torch import Tensor
 
 from search.compare import arms, scoring
 from search.compare.across_folds import AcrossFolds
-from search.compare.pairs import Arm, Difference, Interval, Pair, mean_difference, mean_interval, weighted
+from search.compare.pairs import Arm, Difference, Pair, mean_difference, mean_interval, weighted
 from search.compare.scoring import Scoring
 from search.errors import RequestError, counted
+from search.show.interval import Interval
 from search.statistics.crossed import Floats
 from search.study.progress import Log
 from search.study.retrain import Retraining, retrain, retrain_objectives

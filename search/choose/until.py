@@ -49,6 +49,7 @@ from search.record.feasible import feasible
 from search.record.objectives import Objectives
 from search.record.recorder import Recorder
 from search.record.summary import objectives as of_each_network
+from search.statistics.sampled import sampled
 from search.technique import Numeric
 from search.train import streams
 from search.train.metrics.objective import Objective
@@ -232,7 +233,7 @@ def standard_error(networks: NDArray[np.float64], folds: int, overlap: float) ->
     values = np.array([networks[fold::folds].mean() for fold in range(folds)]) if folds else networks
     if len(values) < _REPLICATES:
         return None
-    return math.sqrt((1 / len(values) + overlap) * float(values.var(ddof=1)))
+    return math.sqrt(float(sampled(values, overlap).variance))
 
 
 def _fits(trial: FrozenTrial, space: Space) -> bool:

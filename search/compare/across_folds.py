@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from search.compare.pairs import Arm, Difference, Interval, Pair, weighted
+from search.compare.pairs import Arm, Difference, Pair, weighted
 from search.compare.scoring import Scoring
 from search.data import Data
 from search.data.folds import overlap
+from search.show.interval import Interval
 from search.statistics.crossed import Floats
 from search.statistics.sampled import sampled
 from search.train import evaluate

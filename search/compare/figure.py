@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from search.compare.pairs import Interval
+from search.show.interval import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from search.errors import RequestError, clip
 from search.show import page_files, template
 
 if TYPE_CHECKING:
-    from search.compare.pairs import Interval
+    from search.show.interval import Interval
     from search.show.sheet import Sheet
 
 

@@ -8,27 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from search.show.text import format_figures
+from search.show.interval import Interval
 from search.statistics.crossed import Floats, crossed, unseen
 from search.train.metrics.bootstrap import Draws
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value with the low and high ends of its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        value, low, high = format_figures(self.value, self.low, self.high, digits=2)
-        return f"{value} ({low} to {high})"
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether 0 lies outside the interval."""
-        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from torch import Tensor
 from search.compare.pairs import (
     Arm,
     Difference,
-    Interval,
     Pair,
     accuracy_difference,
     accuracy_interval,
@@ -26,6 +25,7 @@ from search.compare.pairs import (
     weighted,
 )
 from search.errors import RequestError, unknown
+from search.show.interval import Interval
 from search.statistics.crossed import Floats, root
 from search.study.study import BaseStudy
 from search.train.metrics.bootstrap import Draws, bootstrap, draw

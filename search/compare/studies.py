@@ -30,10 +30,9 @@ from search.recipe.cautions import cautions
 from search.recipe.schema import DataSet
 from search.record.curves import CELL
 from search.record.feasible import described, violated
-from search.record.own import own_trials
+from search.record.own import finished, own_trials
 from search.show.text import trial_name
 from search.study.progress import Log
-from search.study.results import finished
 from search.study.retrain import Retraining, complete_trial, retrain
 from search.study.study import BaseStudy
 from search.technique import Technique

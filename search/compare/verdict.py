@@ -18,12 +18,12 @@ from search.compare import page, remarks
 from search.compare.figure import Row, draw_intervals
 from search.compare.pairs import (
     Arm,
-    Interval,
     Pair,
     Shared,
 )
 from search.compare.scoring import Scoring
 from search.show import figure_file, html
+from search.show.interval import Interval
 from search.show.sheet import Sheet
 from search.show.text import format_figures, number, plain, trial_name
 from search.storage.files import write_whole

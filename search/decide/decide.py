@@ -19,12 +19,14 @@ from search.decide.sentences import sentences
 from search.decide.strengths import strength_ranges
 from search.decide.yardsticks import yardsticks
 from search.record import decision as stored
-from search.record.decision import Decision, Span
+from search.record.decision import Decision
 from search.report import record
+from search.show.interval import Interval
 from search.statistics.skewed import skewed_interval
 from search.storage import database
 from search.study.chosen import decided
 from search.study.progress import Log
+from search.study.results import count_finished
 from search.train.crew import one_thread
 from search.train.metrics.objective import Objective
 
@@ -70,9 +72,8 @@ def decide(study: BaseStudy, log: Log | None = None) -> Decision | None:
         finalists = evidence.eligible
         gathering.add([chosen], max(LEVELS[-1], evidence.replicates(chosen)))
         evidence = replace(gathering.evidence(), finalists=finalists)
-    entries = {entry.number: entry for entry in read.finished}
     decision = Decision(
-        finished=stored.count_finished(study.optuna_study.get_trials(deepcopy=False)),
+        finished=count_finished(study),
         objective=aim.name,
         best=read.best.number,
         chosen=chosen,
@@ -84,15 +85,15 @@ def decide(study: BaseStudy, log: Log | None = None) -> Decision | None:
         yardsticks=yardsticks(study, evidence, chosen, log),
         epochs=gathering.epochs,
     )
-    entry = entries[chosen]
+    entry = next(entry for entry in read.complete if entry.number == chosen)
     said = sentences(decision, aim, entry.objective, read.judged_on, entry.params)
-    decision = Decision(**{**vars(decision), "sentences": said})
+    decision = replace(decision, sentences=said)
     with database.faults(study.storage):
         stored.note(study.optuna_study, decision)
     return decision
 
 
-def _value(evidence: Evidence, chosen: int, aim: Objective) -> Span | None:
+def _value(evidence: Evidence, chosen: int, aim: Objective) -> Interval | None:
     """Return the value of the choice on rows that have not chosen it; None if there are too few rows or folds."""
     try:
         found = evidence.corrected(chosen)
@@ -103,4 +104,4 @@ def _value(evidence: Evidence, chosen: int, aim: Objective) -> Span | None:
     if aim.best is not None:
         # No trial is better than a perfect one.
         ends = [max(aim.best, ends[0]), ends[1]] if aim.direction == "minimize" else [ends[0], min(aim.best, ends[1])]
-    return Span(float(aim.loss(found.value)), *ends)
+    return Interval(float(aim.loss(found.value)), *ends)

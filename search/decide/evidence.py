@@ -75,9 +75,6 @@ class Evidence:
     pruned: Collection[int] = ()
     finalists: Collection[int] = ()
 
-    def __len__(self) -> int:
-        return len(self.cells)
-
     def replicates(self, trial: int) -> int:
         """Return the number of replicates of a trial."""
         return len(self.cells[trial])

@@ -20,7 +20,7 @@ from search.report.record import Entry, Record
 from search.statistics.crossed import Floats
 from search.storage import database
 from search.study.progress import Log
-from search.study.retrain import Retraining, in_packs, retrain_curves
+from search.study.retrain import Retraining, in_packs, retrain_together
 from search.train.contributions import Contributions, blocks_of, contributions
 from search.train.metrics.objective import Objective
 from search.train.pack import Slot
@@ -87,11 +87,12 @@ class Gathering:
     def _add_folds(self, trials: Sequence[int]) -> None:
         """Read the folds of complete trials, and train those to the end that were pruned."""
         study, pruned = self._study, self._pruned(trials)
+        networks = range(study.recipe.networks)
+        retrainings = [Retraining.of(study, trial, self._entries[trial].params, networks) for trial in pruned]
+        what = f"training {counted(len(pruned), 'pruned trial')} to the last epoch, to decide which is chosen"
+        trained = retrain_together(retrainings, what, self._log) if retrainings else {}
         for trial in trials:
-            curves = self._entries[trial].curves
-            if trial in pruned:
-                one = Retraining.of(study, trial, self._entries[trial].params, range(study.recipe.networks))
-                curves = retrain_curves(one, one.program.epochs, f"training trial {trial} to its end", self._log)
+            curves = trained.get(trial, self._entries[trial].curves)
             assert curves is not None
             cells = nested(curves, study.objectives.first, len(study.batches.folds), study.recipe.data.repeats)
             if np.isfinite(cells).all():
@@ -128,10 +129,11 @@ class Gathering:
         networks = sum(len(one.replicates) for one in retrainings)
         of = counted(len(retrainings), "trial")
         what = f"training {counted(networks, 'network')} of {of}, to decide which is chosen"
-        return in_packs(retrainings, _train_pack, what, self._log)
+        return in_packs(retrainings, contributions_of, what, self._log)
 
 
-def _train_pack(owner: Retraining, slots: Sequence[Slot]) -> Generator[Contributions | int]:
+def contributions_of(owner: Retraining, slots: Sequence[Slot]) -> Generator[Contributions | int]:
+    """Train a pack and yield the contributions of its slots; before them, numbers of epochs that have been trained."""
     program, batches = owner.program, owner.study.batches
     for trained in contributions(program.deciding(), program.own(batches, slots[0].replicate), slots):
         yield len(slots) if trained is None else trained

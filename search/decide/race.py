@@ -71,8 +71,7 @@ def race(
     gathering.add(_starters(candidates, gathering, first, budget), first)
     if not gathering.evidence().complete:
         return None
-    _widen(candidates, gathering, first, budget)
-    compared = Comparisons(gathering.evidence())
+    compared = _widened(candidates, gathering, first, budget)
     if replicates is not None or compared.evidence.overlap is not None:
         return _finish(compared, FIXED)
     for level in LEVELS[1:]:
@@ -105,13 +104,15 @@ def _starters(candidates: Candidates, gathering: Gathering, replicates: int, bud
     return [*best, *beside]
 
 
-def _widen(candidates: Candidates, gathering: Gathering, replicates: int, budget: int) -> None:
+def _widened(candidates: Candidates, gathering: Gathering, replicates: int, budget: int) -> Comparisons:
     """Compare trials of weaker and of stronger regularisation, until both are told to be worse."""
+    compared = Comparisons(gathering.evidence())
     for _ in range(_WIDENINGS if candidates.names else 0):
-        evidence = gathering.evidence()
-        beside = candidates.beside(Comparisons(evidence).tied, evidence.cells)
+        beside = candidates.beside(compared.tied, compared.evidence.cells)
         while beside and gathering.epochs + gathering.cost(beside, replicates) > budget:
             beside.pop()
         if not beside:
-            return
+            break
         gathering.add(beside, replicates)
+        compared = Comparisons(gathering.evidence())
+    return compared

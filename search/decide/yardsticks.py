@@ -7,27 +7,22 @@ of L2, and the best of these is taken; so it is a little flattered, as its rows 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from search.decide.evidence import Evidence
-from search.decide.gather import nested
+from search.decide.gather import contributions_of, nested
 from search.recipe import Recipe
 from search.recipe.discovery import select
 from search.recipe.space import Space
-from search.record.curves import Curves
-from search.record.decision import Span, Yardstick
+from search.record.decision import Yardstick
+from search.show.interval import Interval
 from search.statistics.crossed import Floats
 from search.study.progress import Log
-from search.study.retrain import Retraining, complete_values, in_packs, numbered_trial
+from search.study.retrain import Retraining, complete_values, in_packs, numbered_trial, retrain_together
 from search.train.constant import constant_value
-from search.train.contributions import contributions
-from search.train.metrics.objective import VAL_LOSS
-from search.train.pack import Slot
 from search.train.program import Program
-from search.train.sampling import objective_curves
 
 if TYPE_CHECKING:
     from search.study.study import BaseStudy
@@ -53,16 +48,15 @@ def yardsticks(study: BaseStudy, evidence: Evidence, chosen: int, log: Log | Non
     if constant is not None:
         found.append(Yardstick(CONSTANT, constant))
     program = study.program(complete_values(study, chosen, numbered_trial(study, chosen).params))
-    linear = (
-        None if len(program.layout.widths) == 2 else _linear(study, min(_REPLICATES, evidence.replicates(chosen)), log)
-    )
-    if linear is not None:
+    is_linear = len(program.layout.widths) == 2
+    replicates = min(_REPLICATES, evidence.replicates(chosen))
+    if not is_linear and (linear := _linear(study, replicates, log)) is not None:
         cells = evidence.cells[chosen]
         both = min(len(cells), len(linear))
         gain = evidence.estimate(linear[:both] - cells[:both], pair=True)
         low, high = gain.interval()
         mean = float(aim.loss(linear.mean()))
-        found.append(Yardstick(LINEAR, mean, Span(float(gain.value), float(low), float(high))))
+        found.append(Yardstick(LINEAR, mean, Interval(float(gain.value), float(low), float(high))))
     return found
 
 
@@ -73,21 +67,15 @@ def _linear(study: BaseStudy, replicates: int, log: Log | None) -> Floats | None
         for number, (rate, strength) in enumerate(itertools.product(_RATES, _STRENGTHS))
     ]
     what = f"training {len(retrainings)} linear models, to compare the chosen network with"
-    aim, folds = study.objectives.first, len(study.batches.folds)
-    tables: dict[tuple[int, int], Floats] = {}
-    for trial, replicate, values in in_packs(retrainings, _of_folds if study.data.folds else _of_rows, what, log):
-        tables[trial, replicate] = values
-    found = []
-    for one in retrainings:
-        own = [tables[one.trial, replicate] for replicate in one.replicates if (one.trial, replicate) in tables]
-        if len(own) < len(one.replicates):
-            continue
-        if study.data.folds:
-            names = (VAL_LOSS.name,) if aim.is_loss else (VAL_LOSS.name, aim.name)
-            curves = Curves(names, np.stack(own, 1)[: len(names)].astype(np.float32))
-            found.append(nested(curves, aim, folds, study.recipe.data.repeats))
-        else:
-            found.append(aim.loss(np.stack(own)))
+    aim = study.objectives.first
+    if study.data.folds:
+        folds, repeats = len(study.batches.folds), study.recipe.data.repeats
+        found = [nested(one, aim, folds, repeats) for one in retrain_together(retrainings, what, log).values()]
+    else:
+        tables: dict[int, list[Floats]] = {one.trial: [] for one in retrainings}
+        for one in sorted(in_packs(retrainings, contributions_of, what, log), key=lambda one: one.replicate):
+            tables[one.trial].append(one.values)
+        found = [aim.loss(np.stack(own)) for own in tables.values() if len(own) == replicates]
     finite = [cells for cells in found if np.isfinite(cells).all()]
     return min(finite, key=lambda cells: float(cells.mean()), default=None)
 
@@ -119,15 +107,3 @@ def _retraining(study: BaseStudy, number: int, rate: float, strength: float, rep
     )
     networks = len(study.batches.folds) * replicates if study.data.folds else replicates
     return Retraining(study, number, program.deciding(), numeric, range(networks))
-
-
-def _of_rows(owner: Retraining, slots: Sequence[Slot]) -> Generator[tuple[int, int, Floats] | int]:
-    batches = owner.program.own(owner.study.batches, slots[0].replicate)
-    for trained in contributions(owner.program, batches, slots):
-        yield len(slots) if trained is None else (trained.trial, trained.replicate, trained.values)
-
-
-def _of_folds(owner: Retraining, slots: Sequence[Slot]) -> Generator[tuple[int, int, Floats] | int]:
-    batches = owner.program.own(owner.study.batches, slots[0].replicate)
-    for trained in objective_curves(owner.program, batches, slots):
-        yield len(slots) if trained is None else (trained[0].trial, trained[0].replicate, trained[1].astype(np.float64))

@@ -10,22 +10,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
-from search.record.own import own
-from search.show.text import plain
+from search.errors import counted
+from search.record.own import finished, own
+from search.show.interval import Interval
+from search.show.text import enumerated, plain
 
 DECISION = "decision"
 """Study attribute: the last decision, as `Decision.encode` returns it."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """A value with the ends of its 95% interval."""
-
-    value: float
-    low: float
-    high: float
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ class Yardstick:
 
     name: str
     value: float
-    gain: Span | None = None
+    gain: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +81,7 @@ class Decision:
     objective: str
     best: int
     chosen: int
-    value: Span | None
+    value: Interval | None
     compared: Mapping[int, int]
     tied: Sequence[int]
     reason: str
@@ -101,6 +95,12 @@ class Decision:
         """Whether every other trial that was compared is told to be worse."""
         return len(self.tied) == 1
 
+    @property
+    def named_tied(self) -> str:
+        """The first trials that cannot be told apart, and how many others there are: ``22, 53, 31 and 2 others``."""
+        more = [counted(len(self.tied) - _NAMED, "other")] if len(self.tied) > _NAMED else []
+        return enumerated([*map(str, self.tied[:_NAMED]), *more])
+
     def encode(self) -> dict[str, Any]:
         """Return the decision as JSON can hold it."""
         fields: dict[str, Any] = plain(asdict(self))
@@ -111,17 +111,17 @@ class Decision:
         """Return the decision that `encode` has encoded."""
         own = {name: value for name, value in fields.items() if name != "known"}
         own["compared"] = {int(trial): count for trial, count in own["compared"].items()}
-        own["value"] = None if own["value"] is None else _span(own["value"])
+        own["value"] = None if own["value"] is None else _interval(own["value"])
         own["strengths"] = [_strengths(one) for one in own["strengths"]]
         own["yardsticks"] = [
-            Yardstick(one["name"], float(one["value"]), None if one["gain"] is None else _span(one["gain"]))
+            Yardstick(one["name"], float(one["value"]), None if one["gain"] is None else _interval(one["gain"]))
             for one in own["yardsticks"]
         ]
         return cls(**own)
 
 
-def _span(fields: Mapping[str, Any]) -> Span:
-    return Span(**{name: float(value) for name, value in fields.items()})
+def _interval(fields: Mapping[str, Any]) -> Interval:
+    return Interval(**{name: float(value) for name, value in fields.items()})
 
 
 def _strengths(fields: Mapping[str, Any]) -> StrengthRange:
@@ -145,9 +145,4 @@ def kept(attributes: Mapping[str, Any], trials: Iterable[FrozenTrial]) -> Decisi
     if DECISION not in attributes:
         return None
     decision = Decision.decode(attributes[DECISION])
-    return decision if decision.finished == count_finished(trials) else None
-
-
-def count_finished(trials: Iterable[FrozenTrial]) -> int:
-    """Return how many of a study's own trials are complete or pruned."""
-    return sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in own(trials))
+    return decision if decision.finished == len(finished(own(trials))) else None

@@ -30,6 +30,11 @@ def own(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
     return [trial for trial in trials if is_own(trial)]
 
 
+def finished(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials that are complete or pruned."""
+    return [trial for trial in trials if trial.state.name in ("COMPLETE", "PRUNED")]
+
+
 def own_trials(study: optuna.Study, states: Collection[TrialState] | None = None) -> list[FrozenTrial]:
     """Return a study's own trials by number, by default in all states."""
     return own(study.get_trials(deepcopy=False, states=None if states is None else tuple(states)))
@@ -37,5 +42,4 @@ def own_trials(study: optuna.Study, states: Collection[TrialState] | None = None
 
 def added_trials(study: optuna.Study) -> list[FrozenTrial]:
     """Return the finished trials that another program has added to a study, by number."""
-    everyone = study.get_trials(deepcopy=False)
-    return [trial for trial in everyone if trial.state.name in ("COMPLETE", "PRUNED") and not is_own(trial)]
+    return [trial for trial in finished(study.get_trials(deepcopy=False)) if not is_own(trial)]

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import TypeVar
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from search.record.curves import DIVERGED_AT
 from search.record.feasible import INFEASIBLE, feasible, violated
 from search.record.objectives import Objectives, reported
+from search.record.own import finished
 
 Item = TypeVar("Item")
 
@@ -30,8 +31,8 @@ def ranked(objectives: Objectives, trials: Sequence[FrozenTrial]) -> list[Frozen
         value = objectives.value(trial)
         return math.inf if value is None or math.isnan(value) else objectives.first.loss(value)
 
-    finished = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    sound = [trial for trial in feasible(finished) if DIVERGED_AT not in trial.user_attrs]
+    ended = finished(trials)
+    sound = [trial for trial in feasible(ended) if DIVERGED_AT not in trial.user_attrs]
     order: list[FrozenTrial] = []
     if objectives.several:
         while sound:
@@ -42,7 +43,7 @@ def ranked(objectives: Objectives, trials: Sequence[FrozenTrial]) -> list[Frozen
     else:
         order = sorted(sound, key=lambda trial: (loss(trial), trial.number))
     numbers = {trial.number for trial in order}
-    others = [trial for trial in finished if trial.number not in numbers]
+    others = [trial for trial in ended if trial.number not in numbers]
 
     def place(trial: FrozenTrial) -> tuple[bool, int, float, int]:
         infeasible = bool(violated(trial)) or trial.constraints.get(INFEASIBLE, 0.0) > 0

@@ -53,9 +53,6 @@ def _sentence(record: Record) -> str:
         among = f"{counted(complete, 'complete trial')}, none of which meets the constraints"
     if record.decision is not None:
         chosen = record.chosen
-        if chosen.state != "complete":
-            # Trials at other strengths are compared with the best ones also if they were pruned.
-            among = counted(len(record.finished), "trial")
         text = f"{'Best of' if chosen is best else 'Chosen among'} {among}: {settings(chosen, record.searched)}"
         ranges = [decided.as_good(one) for one in record.decision.strengths]
         return f"{text}; {enumerated(ranges)} cannot be told from it." if ranges else f"{text}."
@@ -84,7 +81,7 @@ def _value(record: Record, held_out: HeldOut | None) -> str:
     yardsticks = []
     if record.decision is not None:
         if record.decision.value is not None:
-            text += f" on the {record.judged_on} that chose it; {decided.interval(record.decision.value)} on new rows"
+            text += f" on the {record.judged_on} that chose it; {record.decision.value.in_words} on new rows"
         yardsticks = [f"{one.name} has {one.value:.4g}" for one in record.decision.yardsticks if one.gain is not None]
     if record.constant is not None:
         yardsticks.append(f"a constant prediction has {record.constant:.4g}")

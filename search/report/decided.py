@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from search.errors import counted
-from search.record.decision import Decision, Span, StrengthRange, Yardstick
+from search.record.decision import Decision, StrengthRange, Yardstick
 from search.report.drawing import settings
 from search.report.record import Record
 from search.report.statement import Statement
 from search.show.figure_style import number
-from search.show.text import enumerated, format_figures
-
-_NAMED = 5
+from search.show.interval import Interval
+from search.show.text import enumerated
 
 
 def describe(record: Record, decision: Decision) -> list[Statement]:
@@ -20,12 +19,6 @@ def describe(record: Record, decision: Decision) -> list[Statement]:
         statements.append(_how_strong(record, decision))
     statements += [_against(record, one, one.gain) for one in decision.yardsticks if one.gain is not None]
     return statements
-
-
-def interval(span: Span) -> str:
-    """Return a value with its interval, ``0.106 (95% CI 0.091 to 0.122)``."""
-    value, low, high = format_figures(span.value, span.low, span.high, digits=2)
-    return f"{value} (95% CI {low} to {high})"
 
 
 def as_good(one: StrengthRange) -> str:
@@ -56,15 +49,14 @@ def _choice(record: Record, decision: Decision) -> str:
     elif decision.known:
         text = f"{named} is chosen: it is told to be better than all others of the {compared}."
     else:
-        more = [counted(tied - _NAMED, "other")] if tied > _NAMED else []
         which = f"All {compared}" if tied == count else f"{tied} of the {compared}"
-        text = f"{which} cannot be told apart: {enumerated([*map(str, decision.tied[:_NAMED]), *more])}."
+        text = f"{which} cannot be told apart: {decision.named_tied}."
         text += f" {named} is chosen. No more replicates were trained, because {decision.reason}."
     if why := why_not_best(record, decision):
         text += f" {why[:1].upper()}{why[1:]}."
     if decision.value is not None:
         text += f" On new rows, the {record.aim.shown} of trial {chosen.number} is expected to be"
-        text += f" {interval(decision.value)}."
+        text += f" {decision.value.in_words}."
     return text
 
 
@@ -91,14 +83,14 @@ def _strength(record: Record, one: StrengthRange) -> str:
     return f"{text}."
 
 
-def _against(record: Record, one: Yardstick, gain: Span) -> Statement:
+def _against(record: Record, one: Yardstick, gain: Interval) -> Statement:
     name = f"{one.name[:1].upper()}{one.name[1:]}"
     text = f"{name} reaches a {record.aim.shown} of {one.value:.4g} on the same rows. Trial {record.chosen.number}"
     if gain.low > 0:
-        return Statement("linear model", f"{text} is better by {interval(gain)}.")
+        return Statement("linear model", f"{text} is better by {gain.in_words}.")
     if gain.high < 0:
-        text += f" is worse by {interval(Span(-gain.value, -gain.high, -gain.low))}."
+        text += f" is worse by {(-gain).in_words}."
     else:
-        text += f" does not beat it beyond chance: the gain is {interval(gain)}."
+        text += f" does not beat it beyond chance: the gain is {gain.in_words}."
     text += " Prefer the linear model, which is simpler: regsearch run l2 --set hidden=0 searches one."
     return Statement("linear model", text, warning=True)

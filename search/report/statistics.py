@@ -13,6 +13,7 @@ from search.choose import edges as edge_rule
 from search.choose.edges import Edge
 from search.report.record import Entry, Floats, Record
 from search.report.strength import by_strength, no_weaker, strengths
+from search.statistics.sampled import sampled
 
 REPLICATES = 3
 """The fewest replicates that give a standard error."""
@@ -158,7 +159,8 @@ def one_standard_error(record: Record) -> Choice | None:
         difference = losses[entry.number] - losses[best.number]
         if entry is best or not np.isfinite(difference).all() or not no_weaker(record, entry, best):
             continue
-        mean, error = float(difference.mean()), float(difference.std(ddof=1) * math.sqrt(1 / count + record.overlap))
+        estimate = sampled(difference, record.overlap)
+        mean, error = float(estimate.value), math.sqrt(float(estimate.variance))
         if mean <= error:
             within.append(Choice(best, entry, mean, error, count))
     strongest = by_strength(record, [choice.chosen for choice in within])[-1]

@@ -48,7 +48,7 @@ def trial_name(number: int, params: Mapping[str, Any], setting: str = "") -> str
 
 def assignments(params: Mapping[str, Any]) -> str:
     """Return hyperparameters with their values as text, ``l2=3.1e-4 optimizer=sgd``."""
-    return " ".join(f"{name}={_short(value)}" for name, value in merged(params).items())
+    return " ".join(f"{name}={short(value)}" for name, value in merged(params).items())
 
 
 def enumerated(words: Sequence[str]) -> str:
@@ -67,7 +67,8 @@ def merged(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if not name.startswith(SWITCH)}
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Return a value as it stands beside a name: a float with three digits, or in short scientific notation."""
     if not isinstance(value, float) or not math.isfinite(value) or value == 0:
         return str(value)
     if 1e-2 <= abs(value) < 1e4:

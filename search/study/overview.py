@@ -9,7 +9,7 @@ from search.errors import EnvironmentFault, RequestError
 from search.recipe import Recipe
 from search.recipe.space import Space
 from search.record.decision import kept
-from search.record.own import own_trials
+from search.record.own import finished, own_trials
 from search.show import html, text
 from search.storage import database
 from search.study import results
@@ -41,11 +41,9 @@ def study_html(study: BaseStudy) -> str:
             decision = None if optuna_study is None else kept(optuna_study.user_attrs, trials)
             extended = study.extended if optuna_study is None else study.extended_in(optuna_study)
         facts["searched"] = _searched(extended.space)
-        budget = max(study.budget(), extended.budget, len(results.finished(trials)))
+        budget = max(study.budget(), extended.budget, len(finished(trials)))
         states = results.tally(results.by_state(trials))
-        facts["trials"] = (
-            f"{len(results.finished(trials))} of {budget}: {states}" if trials else f"none yet, of {budget}"
-        )
+        facts["trials"] = f"{len(finished(trials))} of {budget}: {states}" if trials else f"none yet, of {budget}"
     except (RequestError, EnvironmentFault) as fault:
         facts["trials"] = str(fault)
     best = results.best(study, trials)

@@ -12,7 +12,7 @@ from search.errors import counted
 from search.recipe.schema import MEASURED
 from search.record.curves import CELL, DIVERGED_AT, SUMMARY
 from search.record.feasible import described, violated
-from search.record.own import added_trials, own_trials
+from search.record.own import added_trials, finished, own_trials
 from search.record.ranking import evenly
 from search.show.sheet import Sheet
 from search.show.text import merged, number, plain
@@ -41,11 +41,6 @@ STATES = {
 def count_finished(study: BaseStudy) -> int:
     """Return the number of trials that are complete or pruned."""
     return len(finished(own_trials(study.optuna_study)))
-
-
-def finished(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials that are complete or pruned."""
-    return [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
 
 
 def outcome(study: BaseStudy, *, seconds: float, budget: int | None = None) -> dict[str, Any]:

@@ -127,13 +127,27 @@ def retrain_objectives(
         By trial, in the order of its replicates; infinite, with the sign of the worst, where one never was finite.
     """
     first = retrainings[0].study.objectives.first
+    return {trial: objectives(curves, first) for trial, curves in retrain_together(retrainings, what, log).items()}
+
+
+def retrain_together(retrainings: Sequence[Retraining], what: str, log: Log | None = None) -> dict[int, Curves]:
+    """Train trials again in common packs, to their last epochs, and return their validation losses and objectives.
+
+    Args:
+        retrainings: trials of one study, each with a number of its own.
+        what, log: see `retrain`.
+
+    Returns:
+        By trial, with its replicates in order.
+    """
+    first = retrainings[0].study.objectives.first
     curves = {(slot.trial, slot.replicate): curve for slot, curve in in_packs(retrainings, _curves_of, what, log)}
     found = {}
     for one in retrainings:
         rows = np.stack([curves[one.trial, replicate] for replicate in one.replicates], 1)
         # The loss is there twice if it is the objective.
         names, kept = ((VAL_LOSS.name,), rows[:1]) if first.is_loss else ((VAL_LOSS.name, first.name), rows)
-        found[one.trial] = objectives(Curves(names, kept), first)
+        found[one.trial] = Curves(names, kept)
     return found
 
 

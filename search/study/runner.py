@@ -15,7 +15,6 @@ from optuna.trial import TrialState
 from search.choose import asking
 from search.choose.until import validate_until
 from search.errors import RequestError, counted, unknown
-from search.record.decision import count_finished
 from search.record.observer import Observer, Stop
 from search.record.own import own_trials
 from search.storage import away, database
@@ -23,6 +22,7 @@ from search.study import worker
 from search.study.in_process import run_in_process
 from search.study.lookup import recipe_fields
 from search.study.progress import Progress, Watchers
+from search.study.results import count_finished
 from search.study.stopped import stopped
 from search.study.study import BaseStudy
 from search.tracking.mirror import MlflowMirror
@@ -90,19 +90,16 @@ def run_study(
             watching.append(stack.enter_context(mirror))
         with ExitStack() as shown:
             if observers is None:
-                longest, aim, has_stopped = (
-                    study.space.longest(),
-                    study.objectives.first,
-                    partial(_has_stopped, study, budget),
-                )
+                longest, aim = study.space.longest(), study.objectives.first
+                has_stopped = partial(_has_stopped, study, budget)
                 progress = Progress(opened, budget, longest, study.width, aim, study.follow_extensions, has_stopped)
                 watching.append(shown.enter_context(progress))
             if make_engine is None:
                 run_in_process(study, budget, watching, timeout=options.timeout, extend=options.extend)
             else:
                 _run_by_workers(study, budget, options, make_engine, Watchers([study.trained, *watching]))
-        ended = count_finished(own_trials(opened)) >= study.budget(trials) or _has_stopped(study, study.budget(trials))
-        if at_end is not None and ended:
+        budget = study.budget(trials)  # a range may have been widened
+        if at_end is not None and (count_finished(study) >= budget or _has_stopped(study, budget)):
             at_end()
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmarks.crossed import DESIGNS, Design, equal_arms, held
-from search.compare.pairs import format_figures
+from search.show.text import format_figures
 from search.statistics.crossed import crossed, root
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from optuna.distributions import CategoricalDistribution
 from support.records import entry, record
 
-from search.record.decision import Decision, Span, StrengthRange, Yardstick
+from search.record.decision import Decision, StrengthRange, Yardstick
 from search.report import page_data, path, slices
 from search.report.answer import answer
 from search.report.band import LABEL
@@ -18,15 +18,16 @@ from search.report.drawing import CaptionedFigure
 from search.report.record import Record
 from search.report.statement import Statement
 from search.report.statements import summarise
+from search.show.interval import Interval
 
 STRENGTH = StrengthRange("l2", 1e-2, 1e-4, 5e-2, (True, True))
-LINEAR = Yardstick("a regularised linear model", 0.25, Span(0.12, 0.03, 0.21))
+LINEAR = Yardstick("a regularised linear model", 0.25, Interval(0.12, 0.03, 0.21))
 DECISION = Decision(
     finished=4,
     objective="val_loss",
     best=0,
     chosen=0,
-    value=Span(0.1132, 0.0921, 0.1343),
+    value=Interval(0.1132, 0.0921, 0.1343),
     compared={0: 3, 1: 3, 2: 2, 3: 2},
     tied=[0, 1],
     reason="each trial that is left has 3 replicates",
@@ -151,12 +152,16 @@ def test_what_the_split_cannot_tell_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("gain", "text", "warning"),
     [
-        (Span(0.12, 0.03, 0.21), "is better by 0.120 (95% CI 0.030 to 0.210).", False),
-        (Span(0.04, -0.05, 0.13), "does not beat it beyond chance: the gain is 0.040 (95% CI -0.050 to 0.130).", True),
-        (Span(-0.2, -0.3, -0.1), "is worse by 0.20 (95% CI 0.10 to 0.30).", True),
+        (Interval(0.12, 0.03, 0.21), "is better by 0.120 (95% CI 0.030 to 0.210).", False),
+        (
+            Interval(0.04, -0.05, 0.13),
+            "does not beat it beyond chance: the gain is 0.040 (95% CI -0.050 to 0.130).",
+            True,
+        ),
+        (Interval(-0.2, -0.3, -0.1), "is worse by 0.20 (95% CI 0.10 to 0.30).", True),
     ],
 )
-def test_linear_model(gain: Span, text: str, warning: bool) -> None:
+def test_linear_model(gain: Interval, text: str, warning: bool) -> None:
     one = said("linear model", yardsticks=[replace(LINEAR, gain=gain)])
     told = f"A regularised linear model reaches a validation loss of 0.25 on the same rows. Trial 0 {text}"
     assert one.text.startswith(told)

@@ -7,10 +7,11 @@ from optuna.trial import TrialState
 from support.record_studies import Bench
 
 from search.record import decision as record
-from search.record.decision import Decision, Span
+from search.record.decision import Decision
+from search.show.interval import Interval
 
 
-def decision(value: Span | None) -> Decision:
+def decision(value: Interval | None) -> Decision:
     return Decision(
         finished=2,
         objective="val_loss",
@@ -30,7 +31,7 @@ def test_the_parent_has_the_chosen_trial_and_its_corrected_value(bench: Bench) -
     parent = bench.runs()[bench.name]
     assert "chosen_trial" not in parent.data.tags
     assert "best_val_loss_corrected" not in parent.data.metrics
-    record.note(bench.study, decision(Span(0.5, 0.25, 0.75)))
+    record.note(bench.study, decision(Interval(0.5, 0.25, 0.75)))
     bench.sync()
     parent = bench.runs()[bench.name]
     assert (parent.data.tags["best_trial"], parent.data.tags["chosen_trial"]) == ("0", "1")
@@ -52,7 +53,7 @@ def test_a_decision_without_a_value_has_the_tag_only(bench: Bench) -> None:
 def test_a_decision_on_fewer_trials_is_not_shown(bench: Bench) -> None:
     for _ in range(3):
         bench.tell(bench.ask(), TrialState.COMPLETE)
-    record.note(bench.study, decision(Span(0.5, 0.25, 0.75)))
+    record.note(bench.study, decision(Interval(0.5, 0.25, 0.75)))
     bench.sync()
     parent = bench.runs()[bench.name]
     assert "chosen_trial" not in parent.data.tags
