@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
 CONSTANT, LINEAR = "the best constant prediction", "a regularised linear model"
 _RATES, _STRENGTHS = (3e-3, 3e-2), (1e-5, 1e-3, 1e-2, 1e-1)
-_REPLICATES, _BATCH = 2, 128
-_EPOCHS, _STEPS = (5, 100), 3000  # a linear model has converged after so many steps, or is close
+_REPLICATES = 2
+# An epoch costs at least an evaluation, so that few rows take small batches rather than many epochs. A linear model has
+# converged after so many steps, or is close.
+_BATCH, _STEPS_PER_EPOCH = (8, 128), 16
+_EPOCHS, _STEPS = (5, 25), 3000
 
 
 def yardsticks(study: BaseStudy, evidence: Evidence, chosen: int, log: Log | None = None) -> list[Yardstick]:
@@ -81,12 +84,13 @@ def _linear(study: BaseStudy, replicates: int, log: Log | None) -> Floats | None
 
 
 def _retraining(study: BaseStudy, number: int, rate: float, strength: float, replicates: int) -> Retraining:
-    steps = -(-study.batches.train_rows // _BATCH)
-    epochs = min(max(_EPOCHS[0], _STEPS // steps), _EPOCHS[1])
+    rows = study.batches.train_rows
+    batch = int(np.clip(rows // _STEPS_PER_EPOCH, *_BATCH))
+    epochs = int(np.clip(_STEPS * batch // rows, *_EPOCHS))
     fields = {
         "name": LINEAR,
         "techniques": ["l2"],
-        "set": {"hidden": "0", "batch_size": _BATCH, "epochs": epochs, "lr": rate, "l2": strength},
+        "set": {"hidden": "0", "batch_size": batch, "epochs": epochs, "lr": rate, "l2": strength},
     }
     recipe = Recipe.parse(fields, LINEAR)
     techniques = select(recipe.techniques, ())

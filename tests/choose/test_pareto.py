@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -112,10 +113,12 @@ def test_width_and_crashes_change_nothing(tmp_path: Path, sampler: str) -> None:
     assert states == {TrialState.COMPLETE, TrialState.PRUNED}
     narrow = small(tmp_path, storage="narrow.db", slots=3, **changes).run(observers=[Quiet()])
     assert outcome(narrow) == outcome(whole)
-    # Results are written ahead of the observer: after two crashes, up to two cohorts of three may be written.
-    for crash in ({"fail_after_epochs": 30}, {"fail_after_told": 5}, {"fail_after_told": 5}):
-        with pytest.raises(Crash):
-            small(tmp_path, storage="crash.db", **changes).run(observers=[Quiet(**crash)])
+    with pytest.raises(Crash):
+        small(tmp_path, storage="crash.db", **changes).run(observers=[Quiet(fail_after_epochs=30)])
+    for _ in range(2):
+        # Results are written ahead of the observer: on a busy machine all trials may have ended already.
+        with suppress(Crash):
+            small(tmp_path, storage="crash.db", **changes).run(observers=[Quiet(fail_after_told=5)])
     again = small(tmp_path, storage="crash.db", **changes).run(observers=[Quiet()])
     assert outcome(again) == outcome(whole)
     assert attributes(again.optuna_study.trials) == attributes(whole.optuna_study.trials)

@@ -83,12 +83,12 @@ def test_a_finished_study_shows_its_best_trials_as_optuna_has_them(folder: Path)
 
 def test_a_study_that_was_interrupted_shows_what_it_has(tmp_path: Path) -> None:
     with pytest.raises(Crash):
-        small(tmp_path).run(observers=[Quiet(fail_after_told=3)])
+        small(tmp_path).run(observers=[Quiet(fail_after_epochs=30)])
     before = content(tmp_path / "study.db")
     shown = page(small(tmp_path))
-    # The thread that writes results may have been further than what was told.
+    # A thread writes the results, so that the number of trials that are stored as finished is not fixed.
     finished = sum(trial.state.is_finished() for trial in small(tmp_path).optuna_study.trials)
-    assert 3 <= finished < 12
+    assert finished < 12
     assert shown.facts["trials"].startswith(f"{finished} of 12: ")
     assert "running" in shown.facts["trials"]
     assert content(tmp_path / "study.db") == before
