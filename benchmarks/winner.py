@@ -214,7 +214,10 @@ def main() -> None:
             data = load("mnist", data_dir=options.data_dir, offline=True)
             x = torch.cat([data.x_train, data.x_val]).numpy()
             y = torch.cat([data.y_train, data.y_val]).numpy()
-            redraws = [redraw(x, y, seed, folder) for seed in range(options.redraws)]
+            redraws = []
+            for seed in range(options.redraws):
+                redraws.append(redraw(x, y, seed, folder))
+                print(redraws[-1], flush=True)
             result["value"] = summary(redraws) | {"each": redraws}
             print(summary(redraws))
     if options.json:

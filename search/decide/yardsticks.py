@@ -65,10 +65,7 @@ def yardsticks(study: BaseStudy, evidence: Evidence, chosen: int, log: Log | Non
 
 def _linear(study: BaseStudy, replicates: int, log: Log | None) -> Floats | None:
     """Return the losses of the best linear model, as `Evidence.cells` has them; None if all diverge."""
-    retrainings = [
-        _retraining(study, number, rate, strength, replicates)
-        for number, (rate, strength) in enumerate(itertools.product(_RATES, _STRENGTHS))
-    ]
+    retrainings = _retrainings(study, replicates)
     what = f"training {len(retrainings)} linear models, to compare the chosen network with"
     aim = study.objectives.first
     if study.data.folds:
@@ -83,24 +80,20 @@ def _linear(study: BaseStudy, replicates: int, log: Log | None) -> Floats | None
     return min(finite, key=lambda cells: float(cells.mean()), default=None)
 
 
-def _retraining(study: BaseStudy, number: int, rate: float, strength: float, replicates: int) -> Retraining:
+def _retrainings(study: BaseStudy, replicates: int) -> list[Retraining]:
+    """Return one linear model for each pair of a learning rate and a strength; all have one program, hence a pack."""
     rows = study.batches.train_rows
     batch = int(np.clip(rows // _STEPS_PER_EPOCH, *_BATCH))
     epochs = int(np.clip(_STEPS * batch // rows, *_EPOCHS))
-    fields = {
-        "name": LINEAR,
-        "techniques": ["l2"],
-        "set": {"hidden": "0", "batch_size": batch, "epochs": epochs, "lr": rate, "l2": strength},
-    }
-    recipe = Recipe.parse(fields, LINEAR)
+    fixed = {"hidden": "0", "batch_size": batch, "epochs": epochs, "lr": _RATES[0], "l2": _STRENGTHS[0]}
+    recipe = Recipe.parse({"name": LINEAR, "techniques": ["l2"], "set": fixed}, LINEAR)
     techniques = select(recipe.techniques, ())
     space = Space.resolve(recipe, techniques)
     values = space.complete({})
     assert values is not None
-    numeric = space.numeric(values)
     program = Program.build(
         space.structure(values),
-        tuple(numeric),
+        tuple(space.numeric(values)),
         techniques,
         study.batches,
         loss=study.loss,
@@ -108,6 +101,9 @@ def _retraining(study: BaseStudy, number: int, rate: float, strength: float, rep
         precision=study.recipe.precision,
         metrics=study.metrics,
         objective=study.objectives.first,
-    )
-    networks = len(study.batches.folds) * replicates if study.data.folds else replicates
-    return Retraining(study, number, program.deciding(), numeric, range(networks))
+    ).deciding()
+    networks = range(len(study.batches.folds) * replicates if study.data.folds else replicates)
+    given = [{"lr": rate, "l2": strength} for rate, strength in itertools.product(_RATES, _STRENGTHS)]
+    return [
+        Retraining(study, number, program, space.numeric(values | one), networks) for number, one in enumerate(given)
+    ]

@@ -182,7 +182,8 @@ class Technique:
         gradient: a function that changes the gradient ``slots x size`` in place, after the backward pass.
         schedule: a function that returns factors on numeric hyperparameters for a training step: name to ``(slots,)``.
             The names are the same at every step; those that a trial does not use are passed over. It gets the 0-based
-            step since the start and the number of steps of one epoch. Only training steps see the product.
+            step since the start and the number of steps of one epoch. Only training steps see the product. Like `rate`
+            and `average`, it is called for steps ahead: its result must not depend on what a step does to the state.
         rate: a function that returns a factor on the learning rate, ``(slots,)`` or ``slots x size``. It gets the
             0-based step since the start and the number of steps of one epoch.
         project: a function that changes the weights ``slots x size`` in place, after the optimiser's step.

@@ -46,7 +46,8 @@ class Values(Mapping[str, Tensor]):
         group_of: the group of each slot, ``(slots,)``: the slots of a replicate are a group, and share its draws.
         slots, device, dtype: the number of slots, and the device and type of the pack's tensors.
         train: True in training, False in evaluation. In Monte Carlo passes it is True for techniques that take part.
-        epoch, step, steps: the 0-based epoch, the 0-based step within it, and the number of steps of one epoch.
+        epoch, step, steps: the 0-based epoch, the 0-based step within it, and the number of steps of one epoch. A GPU
+            replays steps as they were recorded, unless a hook has read the epoch or the step.
         lr: the learning rate of this step after every `rate` hook, ``slots x 1`` or ``slots x size``.
     """
 
@@ -60,14 +61,20 @@ class Values(Mapping[str, Tensor]):
     slots: int
     device: torch.device
     dtype: torch.dtype
-    epoch: int
-    step: int
     steps: int
     lr: Tensor
 
     @property
     @abstractmethod
     def train(self) -> bool: ...
+
+    @property
+    @abstractmethod
+    def epoch(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def step(self) -> int: ...
 
     @abstractmethod
     def uniform(self, name: str, *shape: int) -> Tensor:

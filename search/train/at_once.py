@@ -6,7 +6,7 @@ drawn and computed for many steps ahead. Other programs train step by step, in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from search.train.batches import Batches
 from search.train.direct import DirectGradient
 from search.train.penalties import Penalties
 from search.train.program import Program
+from search.train.rates import Rates
 from search.train.scheduled import Scheduled
 from search.train.values import Moment
 
@@ -57,8 +58,7 @@ class StepsAtOnce:
         penalties: its penalties; all have a stated form.
         optimiser: the optimiser.
         scheduled: what sets the hyperparameters of a step.
-        rate: a function that returns the learning rates of the moment's step, ``slots x 1``, or ``slots x size`` if
-            parameters have rates of their own; None if they do not change.
+        rates: the learning rates of each step.
         averages: the averages of the weights.
 
     Attributes:
@@ -75,12 +75,12 @@ class StepsAtOnce:
         penalties: Penalties,
         optimiser: CompiledOptimiser,
         scheduled: Scheduled,
-        rate: Callable[[], Tensor] | None,
+        rates: Rates,
         averages: Averages,
     ) -> None:
         self._batches, self._moment, self._batch = batches, moment, program.batch_size
         self._network, self._direct, self._penalties = network, direct, penalties
-        self._optimiser, self._scheduled, self._rate, self._averages = optimiser, scheduled, rate, averages
+        self._optimiser, self._scheduled, self._rates, self._averages = optimiser, scheduled, rates, averages
         widths = sum(map(network.width, range(program.layout.layers if direct.draws else 1)))
         self.count = max(1, _NUMBERS // (widths * self._batch * len(moment.groups)))
 
@@ -127,15 +127,12 @@ class StepsAtOnce:
 
     def _rates_of(self, count: int) -> NDArray[np.floating] | None:
         """Return the rates of the next steps, ``steps x slots``; None if parameters have rates of their own."""
+        if not self._rates.in_tables:
+            return None
         moment = self._moment
-        first, lr = moment.step, moment.numeric["lr"].numpy()
+        lr = moment.numeric["lr"].numpy()
         rates = np.empty((count, moment.slots), lr.dtype)
         rates[:] = lr
-        for moment.step in range(first, first + count) if self._rate is not None else ():
-            assert self._rate is not None
-            if (now := self._rate()).shape[1] > 1:
-                moment.step = first
-                return None
-            rates[moment.step - first] = now[:, 0].numpy()
-        moment.step = first
+        for step in range(count) if self._rates.change else ():
+            rates[step] = self._rates.of(moment.step + step)[:, 0].numpy()
         return rates

@@ -118,9 +118,8 @@ class Averages:
         shares = (average(step, steps, values) for average, values in self._hooks)
         return torch.cat([share if share.ndim == 2 else share[None] for share in shares])
 
-    def update(self, step: int, steps: int) -> None:
-        """Let the weights, as they are after a step, enter the averages."""
-        shares = self.shares(step, steps)
+    def update(self, shares: Tensor) -> None:
+        """Let the weights, as they are after a step, enter the averages with its `shares`."""
         for copy, place, returns, share in zip(self._copies, self.places, self.returning, shares, strict=True):
             source = self._live if place.source == _WEIGHTS else self._copies[place.source]
             for average, now in zip(copy, source, strict=True):

@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from functools import cache, lru_cache
 from statistics import NormalDist
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from search.train.compiled import toolchain
@@ -28,6 +31,10 @@ _MIX_1 = 0xBF58476D1CE4E5B9
 _MIX_2 = 0x94D049BB133111EB
 _KEPT = 2**17  # the most counters to cache: enough for the noise of a step; larger counts are used once, at the start
 _UNIFORM_BITS = 24  # exact in float32, so that float32 and float64 training see the same numbers
+
+
+Stream = int | Tensor
+"""The key of a stream; or the keys of several, int64 ``(streams,)`` on the device, whose draws are then rows."""
 
 
 def key(*name: int | str) -> int:
@@ -47,10 +54,10 @@ def _shift_right(x: Tensor, places: int) -> Tensor:
     return (x >> places).bitwise_and_((1 << (64 - places)) - 1)
 
 
-def bits(stream: int, count: int, device: torch.device | str = "cpu") -> Tensor:
+def bits(stream: Stream, count: int, device: torch.device | str = "cpu") -> Tensor:
     """Return the first `count` integers of a stream, 64 random bits each, int64 ``(count,)``."""
     counters = _kept_counters if count <= _KEPT else _counters
-    x = counters(count, torch.device(device)) + _signed(stream)
+    x = counters(count, torch.device(device)) + (stream[:, None] if isinstance(stream, Tensor) else _signed(stream))
     x.bitwise_xor_(_shift_right(x, 30)).mul_(_signed(_MIX_1))
     x.bitwise_xor_(_shift_right(x, 27)).mul_(_signed(_MIX_2))
     return x.bitwise_xor_(_shift_right(x, 31))
@@ -71,29 +78,38 @@ def uniform(stream: int, count: int, device: torch.device | str = "cpu", dtype: 
 
 
 def dense_uniform(
-    stream: int, count: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    stream: Stream, count: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Tensor:
     """Draw like `uniform`, ``(count,)``, but two numbers from each integer: half the work, for the noise of steps."""
     if (compiled := _compiled(torch.device(device))) is not None:
-        out = torch.empty(count, dtype=dtype)
-        compiled.dense_uniform(np.uint64(stream), out.numpy())
-        return out
-    halves = bits(stream, -(-count // 2), device).view(torch.int32)[:count]
+        return _drawn(compiled.dense_uniform, stream, count, dtype)
+    halves = bits(stream, -(-count // 2), device).view(torch.int32)[..., :count]
     return (halves >> 8).bitwise_and_((1 << _UNIFORM_BITS) - 1).to(dtype).mul_(2.0**-_UNIFORM_BITS)
 
 
-def normal(stream: int, count: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:
+def normal(
+    stream: Stream, count: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> Tensor:
     """Draw from the standard normal, ``(count,)``: quantiles of 2^16 equally likely cells, four from each integer.
 
     The quantiles are in a table, because the logarithm and cosine of the usual transforms round differently from place
     to place and from machine to machine. Mean 0 and variance 1 hold exactly; no draw exceeds 4.3 in magnitude.
     """
     if (compiled := _compiled(torch.device(device))) is not None:
-        out = torch.empty(count, dtype=dtype)
-        compiled.normal(np.uint64(stream), _quantiles(torch.device(device), dtype).numpy(), out.numpy())
-        return out
-    quarters = bits(stream, -(-count // 4), device).view(torch.int16)[:count]
-    return _quantiles(torch.device(device), dtype).index_select(0, quarters.to(torch.int32) + (1 << 15))
+        table = _quantiles(torch.device(device), dtype).numpy()
+        return _drawn(lambda key, out: compiled.normal(key, table, out), stream, count, dtype)
+    quarters = bits(stream, -(-count // 4), device).view(torch.int16)[..., :count]
+    cells = quarters.to(torch.int32) + (1 << 15)
+    return _quantiles(torch.device(device), dtype).index_select(0, cells.view(-1)).view(cells.shape)
+
+
+def _drawn(fill: Callable[[np.uint64, NDArray[Any]], None], stream: Stream, count: int, dtype: torch.dtype) -> Tensor:
+    """Return the draws of a stream, or of several, with which a compiled function fills an array."""
+    keys = stream.numpy().view(np.uint64) if isinstance(stream, Tensor) else np.array([stream], np.uint64)
+    out = torch.empty(len(keys), count, dtype=dtype)
+    for one, row in zip(keys, out.numpy(), strict=True):
+        fill(one, row)
+    return out if isinstance(stream, Tensor) else out[0]
 
 
 @cache

@@ -16,20 +16,24 @@ import torch
 from torch import Tensor
 
 from search.technique import Batch
-from search.train import at_once, direct, streams, waves
+from search.train import at_once, direct, waves
 from search.train.at_once import StepsAtOnce
 from search.train.averages import Averages
 from search.train.batches import Batches, Targets
 from search.train.changes import Change, has_form
 from search.train.direct import DirectGradient
 from search.train.evaluator import Evaluator
+from search.train.graphs import Repeated
 from search.train.members import MemberProducts, repeated
 from search.train.mixing import mixings
 from search.train.network import Network, optimiser_of, products_of
+from search.train.orders import orders
 from search.train.passes import Passes
 from search.train.penalties import Penalties
 from search.train.program import Program
+from search.train.rates import Rates
 from search.train.scheduled import Scheduled
+from search.train.step_loop import StepLoop
 from search.train.torch_products import TorchProducts
 from search.train.values import bind, make_values, owned, owner
 
@@ -65,7 +69,8 @@ class Trainer:
         self._inputs, self._targets = self._bound("input"), self._bound("targets")
         self._losses, self._penalties = self._bound("loss"), self._bound("penalty")
         self._scheduled = Scheduled(program.techniques, self._techniques, self._moment)
-        self._gradients, self._rates, self._projections = map(self._bound, ("gradient", "rate", "project"))
+        self._gradients, self._projections = map(self._bound, ("gradient", "project"))
+        self._rates = Rates(self._bound("rate"), self._scheduled, self._moment)
         products = products_of(program, batches, theta, self._gradient, self._moment.groups)
         changes: list[Change] = []
         mixed = mixings(program, self._techniques)
@@ -92,7 +97,7 @@ class Trainer:
                         self._added,
                         self._compiled,
                         self._scheduled,
-                        self._rate if self._rates else None,
+                        self._rates,
                         self._averages,
                     )
         gates = {id(change.values): change.gate_for_autograd for change in changes if change.technique.gate is not None}
@@ -106,8 +111,13 @@ class Trainer:
             mixed,
             waves.of(layout, self._techniques, program.engine),
         )
+        self._loss_sum = torch.zeros(len(theta), dtype=torch.float64, device=theta.device)
+        self._extra_sum = torch.zeros_like(self._loss_sum)
         first = self._by_autograd if self._direct is None else self._directly
         self._passes = Passes(first, program.techniques, self._techniques, self._moment, theta, self._gradient)
+        self._loop = StepLoop(
+            self._moment, self._techniques, program.batch_size, self._step, repeats=self._rates.in_tables
+        )
         self.evaluator = Evaluator(
             program,
             batches,
@@ -118,10 +128,11 @@ class Trainer:
             self._penalties,
             self._bound("metrics"),
         )
+        self._measure = Repeated(self.evaluator.measure, theta.device)
 
     def run_epoch(self) -> dict[str, Tensor]:
         """Train every slot for one epoch and return its metrics: name to float64 ``(slots,)``."""
-        measured = self._train() | self.evaluator.measure()
+        measured = self._train() | self._measure()
         state = self._state
         for after in self._bound("after_epoch"):
             if (stop := after(measured)) is not None:
@@ -145,53 +156,45 @@ class Trainer:
                 bound.append(other or (lambda *given, call=function, values=values: call(*given, values)))
         return bound
 
-    def _orders(self) -> list[Tensor]:
-        """Return the order of the training rows in this epoch for each replicate, ``(rows,)`` each."""
-        seed, device, count = self._program.seed, self._batches.device, self._batches.train_rows
-        orders = []
-        for replicate in self._moment.replicates:
-            used = None
-            for choose in (one.rows for one in self._program.techniques if one.rows is not None):
-                if used is None:
-                    used = streams.permutation(streams.key(seed, replicate, "rows"), count, device)
-                used = choose(used, self._program.structure)
-            drawn = streams.permutation(
-                streams.key(seed, replicate, "order", self._moment.epoch), count if used is None else len(used), device
-            )
-            orders.append(drawn if used is None else used[drawn])
-        return orders
-
     def _train(self) -> dict[str, Tensor]:
         moment, size = self._moment, self._program.batch_size
-        orders = self._orders()
-        rows = len(orders[0])
-        loss_sum = torch.zeros(moment.slots, dtype=torch.float64, device=moment.device)
-        extra_sum = torch.zeros_like(loss_sum)
+        chosen = orders(self._program, self._batches, moment)
+        rows = len(chosen[0])
+        self._loss_sum.zero_()
+        self._extra_sum.zero_()
         moment.train, moment.steps = True, -(-rows // size)
+        if self._program.engine == "torch":
+            self._loop(chosen)
+        else:
+            self._compiled_steps(chosen)
+        self._scheduled.end()
+        measured = {"train_loss": self._loss_sum / rows}
+        if self._losses or self._penalties:
+            measured["train_objective"] = measured["train_loss"] + self._extra_sum / moment.steps
+        if self._rates.change:
+            measured["lr"] = self._rates.last().double()
+        return measured
+
+    def _compiled_steps(self, rows_in_order: Sequence[Tensor]) -> None:
+        """Take the steps of an epoch in compiled kernels, many at once where that is possible."""
+        moment, size = self._moment, self._program.batch_size
         count = 1 if self._at_once is None else self._at_once.count
         for first in range(0, moment.steps, count):
             moment.step, moment.forward = first, 0
-            chosen = [order[first * size : (first + count) * size] for order in orders]
-            if self._at_once is None or not self._at_once(chosen, loss_sum, extra_sum):
-                self._step_by_step(chosen, loss_sum, extra_sum)
-        self._scheduled.end()
-        measured = {"train_loss": loss_sum / rows}
-        if self._losses or self._penalties:
-            measured["train_objective"] = measured["train_loss"] + extra_sum / moment.steps
-        if self._rates:
-            measured["lr"] = moment.lr.amax(1).double()
-        return measured
+            chosen = [order[first * size : (first + count) * size] for order in rows_in_order]
+            if self._at_once is not None and self._at_once(chosen, self._loss_sum, self._extra_sum):
+                continue
+            minibatches = zip(*(torch.split(rows, size) for rows in chosen), strict=True)
+            for step, minibatch in enumerate(minibatches, first):
+                moment.step, moment.forward = step, 0
+                self._step(minibatch)
 
-    def _step_by_step(self, chosen: Sequence[Tensor], loss_sum: Tensor, extra_sum: Tensor) -> None:
-        """Take the steps that begin with the moment's, one after the other; the arguments are as in `StepsAtOnce`."""
-        moment = self._moment
-        minibatches = zip(*(torch.split(rows, self._program.batch_size) for rows in chosen), strict=True)
-        for step, minibatch in enumerate(minibatches, moment.step):
-            moment.step, moment.forward = step, 0
-            self._scheduled.begin()
-            x, targets = self._minibatch(minibatch)
-            self._passes(x, targets, loss_sum, extra_sum)
-            self._step()
+    def _step(self, chosen: Sequence[Tensor]) -> None:
+        """Take a step with these rows of each group, ``(batch,)`` each."""
+        self._scheduled.begin()
+        x, targets = self._minibatch(chosen)
+        self._passes(x, targets, self._loss_sum, self._extra_sum)
+        self._update()
 
     def _minibatch(self, chosen: Sequence[Tensor]) -> tuple[Tensor, Targets]:
         """Return inputs and targets of these rows, as techniques change them, ``groups or slots x batch``."""
@@ -256,12 +259,12 @@ class Trainer:
         self._moment.forward += 1
         return predictions
 
-    def _step(self) -> None:
+    def _update(self) -> None:
         """Update the weights from the gradient of this minibatch."""
         moment, theta = self._moment, self._state["theta"]
         for change in self._gradients:
             change(self._gradient, theta)
-        lr = self._rate() if self._rates else moment.numeric["lr"][:, None]
+        lr = self._rates.now()
         if self._compiled is not None:
             if self._scheduled.names:
                 self._compiled.read(moment.numeric)
@@ -272,17 +275,12 @@ class Trainer:
         for project in self._projections:
             project(theta)
         if self._averages.places:
-            self._averages.update(moment.epoch * moment.steps + moment.step, moment.steps)
+            self._averages.update(self._scheduled.of_step("shares", self._shares))
 
-    def _rate(self) -> Tensor:
-        """Return the learning rates of this step, ``slots x 1`` or ``slots x size``."""
+    def _shares(self, step: int) -> Tensor:
+        """Return the share of each average at a step of the epoch, ``averages x slots``."""
         moment = self._moment
-        lr = moment.numeric["lr"][:, None]
-        for rate in self._rates:
-            factor = rate(moment.epoch * moment.steps + moment.step, moment.steps)
-            lr = lr * (factor if factor.ndim == 2 else factor[:, None])
-        moment.lr = lr
-        return lr
+        return self._averages.shares(moment.epoch * moment.steps + step, moment.steps)
 
 
 def _sum(terms: Sequence[Tensor]) -> Tensor | None:

@@ -16,6 +16,7 @@ from search.train import streams
 from search.train.batches import Batches
 from search.train.metrics.objective import VAL_LOSS, Objective
 from search.train.program import Program
+from search.train.step_tables import StepTables
 
 
 @dataclass
@@ -33,6 +34,8 @@ class Moment:
         forward: the number of forward passes in this step so far, part of the name of every draw.
         monte_carlo: whether this is a Monte Carlo pass; `train` is then false.
         aim: the study's first objective.
+        tables: what differs from step to step, in the steps of the torch engine; None elsewhere.
+        read_by_host: whether a technique has read the epoch or the step, on which its work may then depend.
     """
 
     seed: int
@@ -56,6 +59,8 @@ class Moment:
     forward: int = 0
     monte_carlo: bool = False
     aim: Objective = VAL_LOSS
+    tables: StepTables | None = None
+    read_by_host: bool = False
 
     def expand(self, grouped: Tensor) -> Tensor:
         """Expand ``groups x ...`` to ``slots x ...``, without a copy if there is one group."""
@@ -88,6 +93,16 @@ class TechniqueValues(Values):
     def train(self) -> bool:
         return self.moment.train or (self.moment.monte_carlo and self.monte_carlo)
 
+    @property
+    def epoch(self) -> int:
+        self.moment.read_by_host = True
+        return self.moment.epoch
+
+    @property
+    def step(self) -> int:
+        self.moment.read_by_host = True
+        return self.moment.step
+
     def __getitem__(self, name: str) -> Tensor:
         return self.moment.numeric[name]
 
@@ -110,12 +125,18 @@ class TechniqueValues(Values):
         return streams.quantile(unit)
 
     def _draw(self, draw: Callable[..., Tensor], name: str, shape: Sequence[int]) -> Tensor:
-        now = self.moment
-        rows = []
-        for replicate in now.replicates:
-            purpose = (self.technique, name, now.epoch, now.step, now.forward)
-            stream = streams.key(now.seed, replicate, *purpose)
-            rows.append(draw(stream, math.prod(shape), now.device, now.dtype).view(1, *shape))
+        """Return draws, ``groups x shape``."""
+        now, size = self.moment, math.prod(shape)
+        forward = now.forward
+
+        def keys(step: int) -> list[int]:
+            purpose = (self.technique, name, now.epoch, step, forward)
+            return [streams.key(now.seed, replicate, *purpose) for replicate in now.replicates]
+
+        if now.tables is not None:
+            keys_now = now.tables.read((self.technique, name, forward), keys)
+            return draw(keys_now, size, now.device, now.dtype).view(-1, *shape)
+        rows = [draw(stream, size, now.device, now.dtype).view(1, *shape) for stream in keys(now.step)]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
     def _broadcast(self, grouped: Tensor) -> Tensor:
