@@ -23,7 +23,7 @@ from search.train.cut import cut, slot_work
 from search.train.member import Member
 from search.train.pack import Pack, Saved, Slot
 from search.train.program import Program
-from search.train.room import HOST, is_roomy, make_room, waits_on
+from search.train.room import HOST, is_roomy, make_room, no_room, waits_on
 
 _Measured = tuple[Sequence[Slot], int, Mapping[str, NDArray[np.float64]], Sequence[Slot]]
 """One epoch of a pack: its slots, the epoch, their metrics ``(slots,)``, and the slots that a technique has stopped."""
@@ -57,7 +57,6 @@ class Cohort:
             trained = [Slot(trial, replicate, self.members[trial].values) for trial, replicate in one.slots]
             for chosen in self._cut(trained, workers=1):
                 self.packs.append(Pack.restored(*self._common(trained[chosen[0]]), [trained[at] for at in chosen], one))
-                self._lay_down(self.packs[-1])
         restored = {(slot.trial, slot.replicate) for pack in self.packs for slot in pack.slots}
         slots = [
             Slot(member.number, replicate, member.values)
@@ -131,7 +130,7 @@ class Cohort:
 
         The only pack of a cohort stays, and so do all while the device is roomy.
         """
-        pack.rest(self._device)
+        pack.rest(self._device if waits_on(pack, self._device) else HOST)
         if not (stays or len(self.packs) == 1 or is_roomy(self._device)):
             pack.rest(HOST)
 
@@ -150,7 +149,7 @@ class Cohort:
         parts = [slots]
         if not make_room((one for one in self.packs if one is not pack), self._device):
             if len(slots) == 1:
-                raise torch.OutOfMemoryError(fault)
+                raise no_room(pack.program, fault)
             # Compaction and later cohorts keep to this width.
             half = len(slots) // 2
             parts = [slots[:half], slots[half:]]

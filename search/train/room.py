@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from search.errors import EnvironmentFault, clip
+
 if TYPE_CHECKING:
     from search.train.pack import Pack
+    from search.train.program import Program
 
 HOST = "cpu"
 
@@ -45,3 +48,17 @@ def make_room(packs: Iterable[Pack], device: torch.device) -> bool:
     for pack in there:
         pack.rest(HOST)
     return bool(there)
+
+
+def no_room(program: Program, fault: str) -> EnvironmentFault:
+    """Return the error that a device has no room for a single network of a program.
+
+    Args:
+        program: the program.
+        fault: what torch says.
+    """
+    asked = ", ".join(f"{name} {program.structure[name]}" for name in ("hidden", "batch_size"))
+    return EnvironmentFault(
+        f"out of memory: the device has no room for a single network ({asked}): use a smaller --hidden, a smaller"
+        f" --batch-size or --device cpu ({clip(fault, 200)})"
+    )

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from support.benches import BENCHES
 from support.contract import Bench
+from support.data import random_data
 from support.fake_cuda import CUDA, FakeTensorMode, backward, fake_tensors, on_cuda
+from support.packs import adam, make_pack
+from torch import Tensor
 
 from objectives import mixup
 from search.train.pack import Pack
@@ -58,3 +62,23 @@ def test_training_stays_on_the_device(
         (regrouped,) = Pack.regroup([pack], [[(0, len(pack.slots) - 1), (0, 0)]])
         assert {name: (one.shape[1:], one.dtype) for name, one in regrouped.state.items()} == state
         assert {one.device for one in regrouped.state.values()} == {CUDA}
+
+
+def test_packs_that_find_no_room_to_be_regrouped_leave_the_device(
+    mode: FakeTensorMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = make_pack(random_data(70, 5, 3), [adam(), adam(), adam()])
+    index_copy, room = Tensor.index_copy_, iter([True, True, False])
+
+    def crowded(into: Tensor, *given: Any) -> Tensor:
+        if not next(room, True):
+            raise torch.OutOfMemoryError("no room")
+        return index_copy(into, *given)
+
+    with mode:
+        pack = Pack(replace(there.program, engine="torch"), on_cuda(there.batches), there.slots)
+        shapes = {name: (len(one), 1, *one.shape[1:]) for name, one in pack.state.items()}
+        monkeypatch.setattr(Tensor, "index_copy_", crowded)
+        for regrouped in Pack.regroup([pack], [[(0, 2)], [(0, 0)]]):
+            assert {name: (3, *one.shape) for name, one in regrouped.state.items()} == shapes
+            assert {one.device.type for one in regrouped.state.values()} == {"cpu"}

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from support.packs import STRUCTURE
 
+from search.errors import EnvironmentFault
 from search.train import cohort
 from search.train.cohort import Cohort
 from search.train.member import Member
@@ -75,7 +77,9 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setattr(cohort, "slot_work", lambda _program, _batches: 1.0)
         batches: Any = SimpleNamespace(device=torch.device("cuda"), folds=(None,), fold=lambda _replicate: 0)
         batches.of = lambda _replicate: batches
-        programs: list[Any] = [SimpleNamespace(epochs=4, own=lambda data, _replicate=0: data) for _ in range(10)]
+        programs: list[Any] = [
+            SimpleNamespace(epochs=4, structure=STRUCTURE, own=lambda data, _replicate=0: data) for _ in range(10)
+        ]
         made = [Member(n, programs[n // slots], {}, 1) for n in range(10 * slots)]
         trained = Cohort(made, batches, 100)
         for rung in (1, 2, 4):
@@ -122,5 +126,5 @@ def test_a_pack_that_is_too_large_alone_is_split(simulated: Any, capsys: pytest.
 
 
 def test_one_slot_that_is_too_large_is_the_devices_fault(simulated: Any) -> None:
-    with pytest.raises(torch.OutOfMemoryError, match="no room"):
+    with pytest.raises(EnvironmentFault, match="no room for a single network"):
         simulated(30)
