@@ -9,7 +9,7 @@ bf16   activations and products in bfloat16 (8 bits), sums in float32; each step
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 import torch
@@ -49,7 +49,7 @@ def products(precision: Precision, device: torch.device) -> Iterator[None]:
     # Otherwise the partial sums of a long product are rounded to bfloat16 before they are added.
     matmul.allow_bf16_reduced_precision_reduction = False
     try:
-        with torch.cuda.device(device):
+        with nullcontext() if device.index is None else torch.cuda.device(device):
             yield
     finally:
         torch.set_float32_matmul_precision(before)
