@@ -148,7 +148,7 @@ class Asker:
         present = [t for t in trials if t.user_attrs[COHORT] == cohort]
         if any(reported(t) or t.state.is_finished() for t in present):
             return []
-        missing = min(self._recipe.ask_batch - len(present), self.budget - len(trials))
+        missing = min(samplers.cohort_size(self._recipe) - len(present), self.budget - len(trials))
         used = {t.user_attrs[TICKET] for t in trials}
         free = (ticket for ticket in itertools.count() if ticket not in used)
         return self._ask(cohort, list(itertools.islice(free, max(0, missing))), everyone)

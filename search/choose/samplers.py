@@ -38,6 +38,7 @@ _CONSTRAINED = ("tpe", "gp", "nsgaii")
 _MOST_CELLS = 100_000
 IN_STORAGE = ("grid", "qmc")
 """The samplers that keep something in the stored study: the queue of cells, or the count of points."""
+_INDEPENDENT, _INDEPENDENT_COHORT = ("random", "grid", "qmc"), 64
 
 
 class _TicketCmaEs(CmaEsSampler):
@@ -86,6 +87,19 @@ def validate_sampler(name: str, space: Space) -> None:
             f"sampler {name!r} cannot search conditional hyperparameters ({_conditional(space)}); tpe, random, grid and"
             " nsgaii can"
         )
+
+
+def cohort_size(recipe: Recipe) -> int:
+    """Return the number of trials that are asked together: the recipe's `ask_batch`, or 64 if that changes nothing.
+
+    A GPU trains more trials in nearly the same time. They change nothing where no trial depends on another one: the
+    sampler does not learn, nothing is pruned, and the study ends with its budget. What the recipe gives is obeyed; so
+    is what a study has stored, whose identity stays as it is.
+    """
+    alone = recipe.sampler in _INDEPENDENT and recipe.pruner.name == "none" and recipe.until is None
+    if "ask_batch" in recipe.model_fields_set or not alone:
+        return recipe.ask_batch
+    return max(recipe.ask_batch, _INDEPENDENT_COHORT)
 
 
 def notes(recipe: Recipe, space: Space) -> list[str]:

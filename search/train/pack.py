@@ -43,6 +43,10 @@ class Saved:
     state: Mapping[str, Tensor]
 
 
+_Places = Sequence[Tensor]
+"""For each pack from which slots are taken: their places in the new pack and in that one, int64 ``2 x slots``."""
+
+
 class Pack:
     """The state of some slots, and the training that changes it.
 
@@ -90,11 +94,11 @@ class Pack:
 
     @classmethod
     def restored(cls, program: Program, batches: Batches, slots: Sequence[Slot], saved: Saved) -> Pack:
-        """Return a pack of some of the slots that were saved, at their epoch."""
+        """Return a pack of some of the slots that were saved, at their epoch; it is on the CPU until it trains."""
         pack = cls(program, batches, slots)
         index = torch.tensor([saved.slots.index((slot.trial, slot.replicate)) for slot in pack.slots])
         pack.epoch = saved.epoch
-        pack.state = {name: value.index_select(0, index).to(batches.device) for name, value in saved.state.items()}
+        pack.state = {name: value.index_select(0, index) for name, value in saved.state.items()}
         return pack
 
     def saved(self) -> Saved:
@@ -111,9 +115,12 @@ class Pack:
     def regroup(cls, packs: Sequence[Pack], parts: Sequence[Sequence[tuple[int, int]]]) -> list[Pack]:
         """Return a pack for each part, as `gather` does; the old packs can't be used any more.
 
-        This compacts packs: slots that are free are dropped, and the rest of several packs becomes one.
+        This compacts packs: slots that are free are dropped, and the rest of several packs becomes one. If the device
+        has no room for that, the new packs are on the CPU until they train.
         """
-        where = packs[0].state["theta"].device
+        places = {pack.state["theta"].device for pack in packs}
+        # Where some packs have left the device, there may be no room for all.
+        where = next(iter(places)) if len(places) == 1 else torch.device("cpu")
         for pack in packs:
             pack.rest(where)
         return cls._gathered(packs, [pack.state for pack in packs], parts)
@@ -139,18 +146,13 @@ class Pack:
             places = []
             for p in range(len(packs)):
                 at = [place for place, (source, _) in enumerate(keep) if source == p]
-                slots = [keep[place][1] for place in at]
-                table = torch.tensor([at, slots], dtype=torch.int64, device=states[0]["theta"].device)
-                places.append((table[0], table[1]))
+                places.append(torch.tensor([at, [keep[place][1] for place in at]], dtype=torch.int64))
             gathered.append((pack, places))
         for name in list(states[0]):
-            for pack, places in gathered:
-                like = states[0][name]
-                # Each slot is copied straight to its place; concatenating all packs first would take the memory twice.
-                collected = like.new_empty((len(pack.slots), *like.shape[1:]))
-                for state, (new, old) in zip(states, places, strict=True):
-                    collected.index_copy_(0, new, state[name].index_select(0, old))
-                pack.state[name] = collected
+            if not _has_room(name, states, gathered):
+                for state in (*states, *(pack.state for pack, _ in gathered)):
+                    state |= {other: value.cpu() for other, value in state.items()}
+                _collect(name, states, gathered)
             for state in states:
                 del state[name]
         return [pack for pack, _ in gathered]
@@ -195,6 +197,8 @@ class Pack:
 
     def rest(self, device: torch.device | str) -> None:
         """Free what only training needs, such as the gradient, and move the state to a device."""
+        if self._trainer is not None:
+            self._trainer.close()
         self._trainer = None
         self.state = {name: value.to(device) for name, value in self.state.items()}
 
@@ -234,3 +238,30 @@ class Pack:
         """
         with products(self.program.precision, self.batches.device):
             return self._training.evaluator.predict(x, number)
+
+
+def _has_room(name: str, states: Sequence[Mapping[str, Tensor]], gathered: Sequence[tuple[Pack, _Places]]) -> bool:
+    """Do what `_collect` does; return False if the device has no room for it."""
+    try:
+        _collect(name, states, gathered)
+    except torch.OutOfMemoryError:
+        return False
+    return True
+
+
+def _collect(name: str, states: Sequence[Mapping[str, Tensor]], gathered: Sequence[tuple[Pack, _Places]]) -> None:
+    """Collect a tensor of each pack from those of others.
+
+    Args:
+        name: the name of the tensor.
+        states: the states of the other packs, all on one device.
+        gathered: the packs, each with the places of its slots.
+    """
+    like = states[0][name]
+    for pack, places in gathered:
+        # Each slot is copied straight to its place; concatenating all packs first would take the memory twice.
+        collected = like.new_empty((len(pack.slots), *like.shape[1:]))
+        for state, table in zip(states, places, strict=True):
+            new, old = table.to(like.device)
+            collected.index_copy_(0, new, state[name].index_select(0, old))
+        pack.state[name] = collected

@@ -157,3 +157,24 @@ def test_a_trial_that_somebody_has_queued_is_next(tmp_path: Path) -> None:
     following = asker.next_cohort()
     assert following is not None
     assert [one.number for one in following[1]] == [8, 9, 10, 11]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"sampler": "random"}, 64),
+        ({"sampler": "qmc"}, 64),
+        ({"sampler": "grid"}, 64),
+        ({"sampler": "random", "ask_batch": 5}, 5),
+        ({"sampler": "random", "pruner": {"name": "halving"}}, 32),  # trials are judged among those of their cohort
+        ({"sampler": "random", "until": 0.01}, 32),  # each cohort is a chance to end
+        ({"sampler": "tpe"}, 8),
+        ({"sampler": "nsgaii"}, 16),
+        ({"settings": [{"set": {"lr": 0.01 * (n + 1)}} for n in range(70)]}, 70),
+    ],
+)
+def test_cohorts_are_larger_where_that_changes_nothing(fields: dict[str, Any], expected: int) -> None:
+    recipe = Recipe.parse({"name": "x", "pruner": {"name": "none"}} | fields, "test")
+    assert samplers.cohort_size(recipe) == expected
+    # A study stores all fields, and what is stored is obeyed.
+    assert samplers.cohort_size(Recipe.parse(recipe.model_dump(mode="json"), "stored")) == recipe.ask_batch

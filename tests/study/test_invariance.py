@@ -9,8 +9,10 @@ import pytest
 import torch
 from optuna.trial import TrialState
 from support.marks import slow
-from support.small_studies import Crash, Outcome, Quiet, outcome, small
+from support.small_studies import SMALL, Crash, Outcome, Quiet, outcome, small
 
+from search import Study
+from search.recipe import Recipe
 from search.record.own import COHORT
 
 
@@ -52,6 +54,28 @@ def test_every_sampler_is_reproducible_and_spends_its_budget(tmp_path: Path, sam
     assert len(one.trials) == (9 if sampler == "grid" else 12)
     if sampler != "nsgaii":  # whose children may be their parents
         assert len({tuple(trial[0].items()) for trial in one.trials}) == len(one.trials)
+
+
+@pytest.mark.parametrize("sampler", ["random", *slow("qmc", "grid")])
+def test_cohorts_change_nothing_where_no_trial_depends_on_another(tmp_path: Path, sampler: str) -> None:
+    """So the default may grow: a study that began with the former one goes on with larger cohorts."""
+    fields = SMALL | {"sampler": sampler, "grid_points": 4, "pruner": {"name": "none"}}
+    fields |= {"set": {"epochs": 1, "hidden": "16", "batch_size": 50}}
+    del fields["ask_batch"]
+
+    def trained(storage: str, trials: int, **given: Any) -> Study:
+        recipe = Recipe.parse(fields | {"trials": trials} | given, "test")
+        study = Study(recipe, storage=f"sqlite:///{tmp_path / storage}", tracking_uri=None, device="cpu")
+        return study.run(trials, observers=[Quiet()], decide=False)
+
+    by_default = trained("default.db", 14)
+    assert {trial.user_attrs[COHORT] for trial in by_default.optuna_study.trials} == {0}
+    for batch in (8, 64):
+        other = trained(f"{batch}.db", 14, ask_batch=batch)
+        assert len({trial.user_attrs[COHORT] for trial in other.optuna_study.trials}) == -(-14 // batch)
+        assert outcome(other) == outcome(by_default)
+    trained("before.db", 5, ask_batch=32)  # what a study had stored by default
+    assert outcome(trained("before.db", 14)) == outcome(by_default)
 
 
 @pytest.mark.parametrize("epochs", [1, 17, *slow(5, 9, 30)])
