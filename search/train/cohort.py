@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 
@@ -27,6 +27,8 @@ from search.train.room import HOST, Room, make_room, no_room, waits_on
 
 _Measured = tuple[Sequence[Slot], int, Mapping[str, NDArray[np.float64]], Sequence[Slot]]
 """One epoch of a pack: its slots, the epoch, their metrics ``(slots,)``, and the slots that a technique has stopped."""
+_Begun = tuple[Pack, int, Callable[[], Mapping[str, torch.Tensor]]]
+"""A pack, an epoch that it has trained, and the function that waits for its metrics."""
 
 
 class Cohort:
@@ -106,13 +108,20 @@ class Cohort:
         # The others have trained beside it before.
         stays = waits_on(self.packs[at], self._device)
         self._room.begin()
+        waiting: _Begun | None = None
         while self.packs[at].epoch < last and (alive := self._alive(self.packs[at])):
             pack = self.packs[at] = self._shrunk(self.packs[at], alive)
-            if isinstance(measured := _measured(pack), str):
-                yield from self._again(at, epoch, max(known, pack.epoch), measured)
+            begun = _begun(pack)
+            if isinstance(begun, str):
+                yield from _read(waiting, known)
+                yield from self._again(at, epoch, max(known, pack.epoch), begun)
                 return
-            if pack.epoch > known:
-                yield pack.slots, pack.epoch, {name: values.numpy() for name, values in measured.items()}, pack.stopped
+            if reads_late(self._device):
+                yield from _read(waiting, known)
+                waiting = begun
+            else:
+                yield from _read(begun, known)
+        yield from _read(waiting, known)
         pack = self.packs[at]
         if pack.epoch == pack.program.epochs or not self._alive(pack):
             # `drop` takes the pack out once all packs have come this far; others may need its memory before.
@@ -239,12 +248,27 @@ class Cohort:
         return True
 
 
-def _measured(pack: Pack) -> dict[str, torch.Tensor] | str:
-    """Train a pack for an epoch and return its metrics, or torch's message if the device has no room for it.
+def reads_late(device: torch.device) -> bool:
+    """Return whether the host waits for the metrics of an epoch while the device already trains the next one."""
+    return device.type != HOST
+
+
+def _begun(pack: Pack) -> _Begun | str:
+    """Train a pack for an epoch; return torch's message if the device has no room for it.
 
     This is a function of its own because the exception keeps the tensors of its frames alive until it is handled.
     """
     try:
-        return pack.run_epoch()
+        return pack, pack.epoch + 1, pack.begin_epoch()
     except torch.OutOfMemoryError as error:
         return str(error)
+
+
+def _read(begun: _Begun | None, known: int) -> Iterator[_Measured]:
+    """Wait for the metrics of an epoch, and yield them if it comes after the epoch `known`."""
+    if begun is None:
+        return
+    pack, epoch, read = begun
+    measured = read()
+    if epoch > known:
+        yield pack.slots, epoch, {name: values.numpy() for name, values in measured.items()}, pack.stopped

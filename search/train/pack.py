@@ -7,7 +7,7 @@ products of its own (`compiled.products`, `torch_products`) and random draws are
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from search.train import averages
 from search.train.batches import Batches, Targets
+from search.train.device import on_host
 from search.train.initial import initial_weights
 from search.train.model_parts import PlainNetwork
 from search.train.plain import plain_weights
@@ -211,13 +212,25 @@ class Pack:
 
     def run_epoch(self) -> dict[str, Tensor]:
         """Train every slot for one epoch and return its metrics: name to float64 ``(slots,)`` on the CPU."""
+        return self.begin_epoch()()
+
+    def begin_epoch(self) -> Callable[[], dict[str, Tensor]]:
+        """Train every slot for one epoch; return the function that waits for its metrics, as `run_epoch` returns them.
+
+        On a GPU, the host may begin the next epoch before it waits: this is the only wait in an epoch.
+        """
         with products(self.program.precision, self.batches.device):
             measured = self._training.run_epoch()
         self.epoch += 1
-        # This is the only copy to the CPU in an epoch: only here does the host wait for a GPU.
-        table = torch.stack([*measured.values(), self.state["stopped"].double()]).cpu()
-        self.stopped = [slot for slot, stopped in zip(self.slots, table[-1].tolist(), strict=True) if stopped]
-        return dict(zip(measured, table, strict=False))
+        names = list(measured)
+        wait = on_host(torch.stack([*measured.values(), self.state["stopped"].double()]))
+
+        def read() -> dict[str, Tensor]:
+            table = wait()
+            self.stopped = [slot for slot, stopped in zip(self.slots, table[-1].tolist(), strict=True) if stopped]
+            return dict(zip(names, table, strict=False))
+
+        return read
 
     def score(self, x: Tensor, y: Targets) -> tuple[Tensor, Tensor]:
         """Return mean loss and accuracy (or root mean squared error in the user's units), ``(slots,)`` each.

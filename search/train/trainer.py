@@ -144,7 +144,7 @@ class Trainer:
 
     def close(self) -> None:
         """Let go of every tensor now. The parts refer to each other in circles, which Python collects late."""
-        for part in (self._passes, self):
+        for part in (self._passes, self._loop, self):
             vars(part).clear()
 
     def _bound(self, hook: str, instead: Mapping[int, Callable[..., Any]] | None = None) -> list[Callable[..., Any]]:

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from support.packs import adam, make_pack
 
 from search.data import Data
 from search.errors import EnvironmentFault
+from search.train import cohort as cohort_module
 from search.train.batches import Batches
 from search.train.cohort import Cohort
 from search.train.crew import side_by_side
@@ -165,7 +167,15 @@ def test_packs_made_anew_from_others_use_them_up(make_data: MakeData) -> None:
     assert torch.equal(lone.run_epoch()["val_loss"], copy.run_epoch()["val_loss"])
 
 
+@pytest.fixture(params=[False, True], ids=["at once", "an epoch late"])
+def late(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether metrics are read while the next epoch trains, as on a GPU."""
+    monkeypatch.setattr(cohort_module, "reads_late", lambda _device: request.param)
+    return bool(request.param)
+
+
 @pytest.mark.parametrize("room", [2, 3])
+@pytest.mark.usefixtures("late")
 def test_a_pack_for_which_there_is_no_room_is_split(
     make_data: MakeData,
     room: int,
@@ -178,15 +188,15 @@ def test_a_pack_for_which_there_is_no_room_is_split(
     reference, batches = members(make_data, 3)
     for _ in Cohort(reference, batches, 100).advance(5):
         pass
-    run_epoch = Pack.run_epoch
+    begin_epoch = Pack.begin_epoch
 
-    def crowded(pack: Pack) -> dict[str, torch.Tensor]:
+    def crowded(pack: Pack) -> Any:
         if pack.epoch >= 2 and len(pack.slots) > room:
             next(iter(pack.state.values())).fill_(7)  # as if it had failed in the middle of its steps
             raise torch.OutOfMemoryError("no room")
-        return run_epoch(pack)
+        return begin_epoch(pack)
 
-    monkeypatch.setattr(Pack, "run_epoch", crowded)
+    monkeypatch.setattr(Pack, "begin_epoch", crowded)
     mine, _ = members(make_data, 3)
     cohort = Cohort(mine, batches, 100)
     times = [(member.number, member.epoch) for completed in cohort.advance(5) for member in completed]
@@ -196,6 +206,40 @@ def test_a_pack_for_which_there_is_no_room_is_split(
         np.testing.assert_array_equal(one.table()[1], other.table()[1])
     assert cohort.width <= room
     assert "out of memory: training continues in packs of at most" in capsys.readouterr().err
+
+
+def test_metrics_that_are_read_late_are_the_same_and_come_in_order(
+    make_data: MakeData, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+) -> None:
+    """The next epoch begins before the metrics of one are read, and the last ones are read before others train."""
+    threads(1)
+    reference, batches = members(make_data, 2)
+    list(Cohort(reference, batches, 3).advance(5))
+    begin_epoch, events = Pack.begin_epoch, list[tuple[str, int, int]]()
+
+    def watched(pack: Pack) -> Callable[[], dict[str, torch.Tensor]]:
+        epoch, read = pack.epoch + 1, begin_epoch(pack)
+        events.append(("begun", id(pack.program), epoch))
+
+        def reading() -> dict[str, torch.Tensor]:
+            events.append(("read", id(pack.program), epoch))
+            return read()
+
+        return reading
+
+    monkeypatch.setattr(Pack, "begin_epoch", watched)
+    monkeypatch.setattr(cohort_module, "reads_late", lambda _device: True)
+    mine, _ = members(make_data, 2)
+    cohort = Cohort(mine, batches, 100)
+    for epoch in (2, 5):
+        list(cohort.advance(epoch))
+    for one, other in zip(reference, mine, strict=True):
+        assert one.epoch == other.epoch
+        np.testing.assert_array_equal(one.table()[1], other.table()[1])
+    long = [(what, epoch) for what, program, epoch in events if program == id(mine[1].program)]
+    first, second = long[: long.index(("read", 2)) + 1], long[long.index(("read", 2)) + 1 :]
+    assert first == [("begun", 1), ("begun", 2), ("read", 1), ("read", 2)]
+    assert second == [("begun", 3), ("begun", 4), ("read", 3), ("begun", 5), ("read", 4), ("read", 5)]
 
 
 def test_a_pack_whose_state_finds_no_room_is_split(
@@ -245,7 +289,7 @@ def test_where_there_is_no_room_for_one_it_is_the_devices_fault(
     def full(_pack: Pack) -> dict[str, torch.Tensor]:
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(Pack, "run_epoch", full)
+    monkeypatch.setattr(Pack, "begin_epoch", full)
     mine, batches = members(make_data, 1)
     with pytest.raises(EnvironmentFault, match=r"no room for a single network \(hidden .*\): use a smaller .*no room"):
         list(Cohort(mine, batches, 100).advance(1))

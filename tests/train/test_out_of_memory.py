@@ -125,20 +125,20 @@ def test_nothing_of_a_pack_that_is_split_stays_alive(
     program = program_of(data, engine, **PLACES[place])
     usual, full = members_of(program), members_of(program)
     trained(usual, data, width=ROOM)
-    run_epoch, before, held, alive = Pack.run_epoch, set[int](), list[Any](), list[str]()
+    begin_epoch, before, held, alive = Pack.begin_epoch, set[int](), list[Any](), list[str]()
 
-    def watched(pack: Pack) -> dict[str, Tensor]:
+    def watched(pack: Pack) -> Any:
         if len(pack.slots) <= ROOM:
             alive.extend(type(found).__name__ for one in held if (found := one()) is not None)
-            return run_epoch(pack)
+            return begin_epoch(pack)
         gc.collect()
         before.update(before or map(id, gc.get_objects()))
         try:
-            return run_epoch(pack)
+            return begin_epoch(pack)
         finally:
             held[:] = [weakref.ref(one) for one in gc.get_objects() if id(one) not in before and _is_of_training(one)]
 
-    monkeypatch.setattr(Pack, "run_epoch", watched)
+    monkeypatch.setattr(Pack, "begin_epoch", watched)
     cohort = trained(full, data)
     assert len(held) > 5
     assert alive == []

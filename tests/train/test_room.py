@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,12 +53,13 @@ class FakePack:
         self.epoch, self.stopped = 0, []
         self.state: dict[str, Any] = {}
 
-    def run_epoch(self) -> dict[str, torch.Tensor]:
+    def begin_epoch(self) -> Callable[[], dict[str, torch.Tensor]]:
         self.gpu.moves += bool(self.state) and self.state["theta"].device.type == "cpu"
         self.gpu.take(self, TRAINING * len(self.slots))
         self.state = self._on(torch.device("cuda", 0))
         self.epoch += 1
-        return {"val_loss": torch.full((len(self.slots),), float(self.epoch), dtype=torch.float64)}
+        measured = {"val_loss": torch.full((len(self.slots),), float(self.epoch), dtype=torch.float64)}
+        return lambda: measured
 
     def rest(self, device: torch.device | str) -> None:
         where = torch.device(device)
