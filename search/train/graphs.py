@@ -1,18 +1,20 @@
 """Work that a GPU repeats without the host: it is recorded once as a CUDA graph, and then replayed.
 
-    first call    the work as it is, which shows whether it can be recorded
-    second call   recorded, without being done; then replayed
+    first call    the work as it is; constants are made
+    second call   the work as it is, which shows whether the host waits for the device in it
+    third call    recorded, without being done; then replayed
     later calls   replayed
 
 A replay does the same operations on the same memory. So work can be recorded if what differs from call to call is in
 tensors that keep their place (`search.train.step_tables`), and if the host reads nothing of what it computes.
 
-Source: "CUDA Graphs" in PyTorch's documentation ("CUDA semantics"), which also says that the first call belongs on a
-stream of its own.
+Source: "CUDA Graphs" in PyTorch's notes on CUDA semantics. `torch.cuda.graph` is not used, because it collects garbage
+and empties torch's cache of memory for each graph, and a pack records three.
 """
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
@@ -20,6 +22,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 
 Result = TypeVar("Result")
+_WAITS = "called a synchronizing CUDA operation"
+"""What torch warns of in its synchronization debug mode."""
 
 
 class Recording(Protocol[Result]):
@@ -35,31 +39,39 @@ class Recording(Protocol[Result]):
 
 
 class CudaGraph(Generic[Result]):
-    """Work as a CUDA graph; the argument is the work, which is recorded and not done."""
+    """Work as a CUDA graph on the current device; the argument is the work, which is recorded and not done.
+
+    Raises:
+        RuntimeError: the work cannot be recorded, for instance because the host waits for the device in it.
+    """
 
     def __init__(self, work: Callable[[], Result]) -> None:
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self.result = work()
+        stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            self._graph.capture_begin(capture_error_mode="thread_local")
+            try:
+                self.result = work()
+            finally:
+                self._graph.capture_end()
+        torch.cuda.current_stream().wait_stream(stream)
 
     def replay(self) -> None:
         self._graph.replay()
 
     @staticmethod
-    def first(work: Callable[[], Result]) -> tuple[Result, bool]:
-        """Do the work; return its result, and whether the host has waited for no number of the device."""
-        stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    def tried(work: Callable[[], Result]) -> tuple[Result, bool]:
+        """Do the work; return its result, and whether the host has never waited for the device."""
         before = torch.cuda.get_sync_debug_mode()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream), warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
             try:
                 result = work()
             finally:
                 torch.cuda.set_sync_debug_mode(before)
-        torch.cuda.current_stream().wait_stream(stream)
-        return result, not any("synchroniz" in str(one.message) for one in said)
+        return result, not any(_WAITS in str(one.message) for one in said)
 
 
 def recorder(device: torch.device) -> type[CudaGraph[Any]] | None:
@@ -73,7 +85,7 @@ class Repeated(Generic[Result]):
     Args:
         work: the work.
         device: the device on which it is done.
-        may_record: a function that is called after the first call and returns whether the work can be recorded.
+        may_record: a function that is called after the second call and returns whether the work can be recorded.
     """
 
     def __init__(
@@ -82,21 +94,28 @@ class Repeated(Generic[Result]):
         self._work, self._may_record = work, may_record
         self._recorder = recorder(device)
         self._recording: Recording[Result] | None = None
-        self._is_first = True
+        self._calls = 0
 
     def __call__(self) -> Result:
         """Do the work, or replay it; the result of a replay is overwritten by the next one."""
-        if self._recorder is None:
+        self._calls += 1
+        if self._recorder is None or self._calls == 1:
             return self._work()
-        if self._is_first:
-            self._is_first = False
+        if self._calls == 2:
             result: Result
-            result, replayable = self._recorder.first(self._work)
+            result, replayable = self._recorder.tried(self._work)
             if not (replayable and self._may_record()):
                 self._recorder = None
             return result
         if self._recording is None:
-            self._recording = self._recorder(self._work)
+            try:
+                self._recording = self._recorder(self._work)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                print(f"note: training goes on without CUDA graphs, which takes longer: {error}", file=sys.stderr)
+                self._recorder = None
+                return self._work()
         recording: Recording[Result] = self._recording
         recording.replay()
         return recording.result

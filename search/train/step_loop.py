@@ -54,17 +54,18 @@ class StepLoop:
 
     def _of(self, count: int) -> Repeated[None]:
         """Return the work of a step with so many rows in each group."""
-        before = self._places()
+        before = self._states()
 
         def take() -> None:
             self._step(list(self._tables.rows(count, self._size)))
             self._tables.advance()
 
         def is_the_same_again() -> bool:
-            return self._repeats and not self._moment.read_by_host and self._places() == before
+            unmoved = all(now is then for now, then in zip(self._states(), before, strict=True))
+            return self._repeats and not self._moment.read_by_host and unmoved
 
         return Repeated(take, self._moment.device, is_the_same_again)
 
-    def _places(self) -> list[int]:
-        """Return where the techniques' states are: a hook that puts a new tensor in their place cannot be repeated."""
-        return [id(tensor) for values in self._techniques for tensor in values.state.values()]
+    def _states(self) -> list[Tensor]:
+        """Return the techniques' states; a hook that puts a new tensor in the place of one cannot be repeated."""
+        return [tensor for values in self._techniques for tensor in values.state.values()]

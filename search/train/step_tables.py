@@ -83,4 +83,8 @@ class StepTables:
         if isinstance(rows[0], Tensor):
             return torch.stack(rows)  # type: ignore[arg-type]
         # One copy to the device for all steps; two's complement, because torch has no unsigned integers of 64 bits.
-        return torch.from_numpy(np.array(rows, np.uint64).view(np.int64)).to(self._device)
+        table = torch.from_numpy(np.array(rows, np.uint64).view(np.int64))
+        if self._device.type != "cuda":
+            return table.to(self._device)
+        # From other memory, the host would wait until the device has done all that was asked of it before.
+        return table.pin_memory().to(self._device, non_blocking=True)

@@ -24,3 +24,5 @@ BENCHES = [
     if case_file(name).exists()
     for case in load_cases(case_file(name))
 ]
+FIRST_CASES = set({str(one.id).partition(":")[0]: one.id for one in reversed(BENCHES)}.values())
+"""The first case of each technique, by its name; tests that take long leave the others to the slow tests."""

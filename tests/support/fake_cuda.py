@@ -12,11 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode  # it has no public name
 
+from search.train import graphs
 from search.train.batches import Batches
 
 CUDA = torch.device("cuda", 0)
@@ -29,9 +31,18 @@ def fake_tensors() -> Iterator[FakeTensorMode]:
     # The data of a test are made before, and become fake where they are used.
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     try:
-        yield mode
+        # Without a driver there are neither graphs nor pinned memory.
+        with (
+            mock.patch.object(graphs, "recorder", return_value=None),
+            mock.patch.object(Tensor, "pin_memory", _as_is),
+        ):
+            yield mode
     finally:
         _clear_caches()
+
+
+def _as_is(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def on_cuda(batches: Batches) -> Batches:

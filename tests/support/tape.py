@@ -67,7 +67,7 @@ class Tape:
                     old.data.copy_(new)
 
     @staticmethod
-    def first(work: Callable[[], Any]) -> tuple[Any, bool]:
+    def tried(work: Callable[[], Any]) -> tuple[Any, bool]:
         """Do the work; return its result, and whether Python has read no number."""
         watch, numpy = _Watch(), Tensor.numpy
 

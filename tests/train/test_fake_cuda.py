@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.benches import BENCHES
+from support.benches import BENCHES, FIRST_CASES
 from support.contract import Bench
 from support.data import random_data
 from support.fake_cuda import CUDA, FakeTensorMode, backward, fake_tensors, on_cuda
@@ -24,12 +24,11 @@ from search.train.precision import Precision
 from search.train.trainer import Trainer
 
 # In float32, and in the other cases of a technique, devices differ little; `test_device` too sees them.
-FIRST = {one.id.partition(":")[0]: one.id for one in reversed(BENCHES)}
 EACH = [
     pytest.param(*one.values, precision, id=f"{one.id}, {precision}", marks=() if usual else pytest.mark.slow)
     for one in BENCHES
     for precision in ("fp32", "bf16")
-    for usual in [precision == "bf16" and one.id in FIRST.values()]
+    for usual in [precision == "bf16" and one.id in FIRST_CASES]
 ]
 
 
