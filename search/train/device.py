@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from search.errors import EnvironmentFault, unknown
 from search.show.text import enumerated
@@ -71,19 +69,3 @@ def auto_width(slot: int, device: torch.device) -> int:
     if device.type == HOST:
         return max(1, min(_CPU_MOST, _CPU_BYTES // slot))
     return max(1, min(_GPU_MOST, int(free_bytes(device) * _GPU_SHARE) // slot))
-
-
-def on_host(tensor: Tensor) -> Callable[[], Tensor]:
-    """Begin to copy a tensor to the CPU; return the function that waits for it and returns the copy."""
-    if tensor.device.type != "cuda":
-        return tensor.cpu
-    copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-    copy.copy_(tensor, non_blocking=True)
-    copied: torch.cuda.Event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    copied.record(torch.cuda.current_stream(tensor.device))
-
-    def wait() -> Tensor:
-        copied.synchronize()
-        return copy
-
-    return wait

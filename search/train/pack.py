@@ -16,7 +16,7 @@ from torch import Tensor
 
 from search.train import averages
 from search.train.batches import Batches, Targets
-from search.train.device import on_host
+from search.train.host_copy import on_host
 from search.train.initial import initial_weights
 from search.train.model_parts import PlainNetwork
 from search.train.plain import plain_weights
