@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from search.record.environment import cpu
+from search.train.machine import cpu
 
 _PACKAGES = ("torch", "numpy", "optuna", "mlflow", "scikit-learn", "ray", "psycopg")
 
