@@ -184,7 +184,7 @@ def compare(name: str, data: Data, args: argparse.Namespace) -> dict[str, Any]:
             **(
                 {
                     "alone_seconds": measure.summary(alone[row]),
-                    "alone_is_faster": _ratios(plain[row], alone[row]),
+                    "alone_is_faster": measure.ratios(plain[row], alone[row]),
                 }
                 if args.alone
                 else {}
@@ -197,14 +197,10 @@ def compare(name: str, data: Data, args: argparse.Namespace) -> dict[str, Any]:
         "train_rows": len(data.x_train),
         "package_seconds": measure.summary(table),
         "plain_seconds": measure.summary(totals),
-        "package_is_faster": _ratios(totals, table),
+        "package_is_faster": measure.ratios(totals, table),
         "runs": {"package": table, "plain": dict(zip(labels, plain, strict=True))},
         "rows": rows,
     }
-
-
-def _ratios(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, float]:
-    return measure.summary([other / own for other, own in zip(theirs, ours, strict=True)])
 
 
 def _cell(one: Mapping[str, float], unit: str = " s") -> str:
