@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
+from support.alone import HIDE_LIBRARIES
 from support.processes import environment
 
 ROOT = Path(__file__).parents[2]
-# What a distribution is imported as, where its name differs; and packages that come with one of the dependencies.
-_IMPORTED = {"scikit-learn": "sklearn"}
-_COME_ALONG = ("alembic", "joblib", "llvmlite")
 
 TRAIN = """
 import torch
@@ -39,22 +35,11 @@ print(len(known), "techniques")
 """
 
 
-def blocked() -> list[str]:
-    """Return the names by which the package's other dependencies are imported."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = [re.split(r"[<>=\[]", one)[0] for one in project["dependencies"]]
-    assert {"torch", "numpy", "optuna", "mlflow"} < set(names)
-    imported = [_IMPORTED.get(name, name.replace("-", "_")) for name in names if name not in ("torch", "numpy")]
-    return [*imported, *_COME_ALONG]
-
-
 def run(program: str) -> str:
     """Return what a program prints for which the other dependencies are not installed."""
-    # A module that is None in `sys.modules` cannot be imported (The import system, 5.3.1).
-    missing = f"import sys\nsys.modules.update(dict.fromkeys({blocked()}))\n"
     # Other plugins of pytest import what they like.
     alone = environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
-    command = [sys.executable, "-c", missing + program]
+    command = [sys.executable, "-c", HIDE_LIBRARIES + program]
     done = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
