@@ -127,8 +127,8 @@ def _start(args: argparse.Namespace, name: str, share: float) -> None:
     # What the process takes to begin is part of the share.
     words += ["--until", str(time.time() + share), *(["--small"] if args.small else [])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    if args.device == "cuda":
-        # Kernels are for the CPU, and compiling them would take some of the time.
+    if args.device == "cuda" or args.small:
+        # Kernels are for the CPU, and compiling or loading them would take some of the time.
         environment["NUMBA_DISABLE_JIT"] = "1"
     started = time.monotonic()
     try:

@@ -33,7 +33,7 @@ def device(section: Section) -> None:
             continue
         what = {"what": "mm of square matrices", "side": side, "precision": precision}
         section.row(what, partial(_square, side, precision, section.device))
-        for slots in (1, 4) if section.small else (1, 16, 64, 256):
+        for slots in (4,) if section.small else (1, 16, 64, 256):
             shape = {"slots": slots, "batch": batch, "inputs": inputs, "units": units, "precision": precision}
             for words, operands in _PRODUCTS.items():
                 work = partial(_product, operands, slots, batch, inputs, units, precision, section.device)
