@@ -8,7 +8,8 @@ All contenders train on the same random data with Adam, minibatches on the devic
     vmap      torch.func: vmap of the gradient over stacked networks, torch.optim.Adam
     fused     HFTA's way: baddbmm, and Adam in single operations with a learning rate for each network
 
-For every shape and number of slots the contenders take turns in one process, a few epochs at a time.
+For every shape and number of slots the contenders take turns in one process, a few epochs at a time. `gpu.py` runs them
+on a GPU, among other things.
 
     python benchmarks/engine.py [--shapes digits mnist cifar10] [--slots 1 32 64] [--turns 7] [--json FILE]
         [--device cpu|cuda] [--precision fp32|tf32|bf16]
@@ -22,15 +23,16 @@ from __future__ import annotations
 
 import argparse
 import gc
+import math
 import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
 import measure
 import torch
+from race import Entrant, Race, Train, repeated
 from rivals import LR, Fused, Rows, Serial, Tuned, Vmap
 
 from search.data import Data, Scaling
@@ -40,7 +42,7 @@ from search.train.cohort import Cohort
 from search.train.device import auto_width
 from search.train.footprint import slot_bytes
 from search.train.member import Member
-from search.train.precision import Precision
+from search.train.precision import Precision, products
 from search.train.program import Program
 
 
@@ -65,23 +67,31 @@ SHAPES = {
     "mnist": Shape((784, 128, 128, 128, 10), 4096, 15),
     "cifar10": Shape((3072, 128, 128, 10), 1024, 49),
 }
-# Operations of a turn: it must be short, because the machine's speed changes with time.
-_TURN_FLOPS = {"cpu": 1e11, "cuda": 5e13}
+_TURN_SECONDS = {"cpu": 1.0, "cuda": 0.2}
+# Operations of an epoch of all slots, which is cut short on the CPU.
+_EPOCH_FLOPS = {"cpu": 1e11, "cuda": math.inf}
 
 
-class Contender(Protocol):
-    """Something that trains `slots` networks for an epoch."""
+@dataclass(frozen=True)
+class Training:
+    """What the package needs to train networks of a shape.
 
-    slots: int
+    Attributes:
+        program: the program of all slots.
+        numeric: the numeric hyperparameters of the first slot; the others learn faster.
+        batches: the data.
+    """
 
-    def epoch(self) -> None: ...
+    program: Program
+    numeric: Mapping[str, float]
+    batches: Batches
 
+    @classmethod
+    def of(cls, shape: Shape, rows: Rows) -> Training:
+        """Return the training of a shape's networks on some rows, in their precision.
 
-class Package:
-    """A cohort of trials with different learning rates."""
-
-    def __init__(self, shape: Shape, rows: Rows, slots: int, precision: Precision) -> None:
-        self.slots = slots
+        The first few of them are validation rows too.
+        """
         # Validation is next to nothing, because the other contenders have none; the test split is never read.
         few = 16
         scaling = Scaling(torch.zeros(shape.widths[0]), torch.ones(shape.widths[0]))
@@ -112,15 +122,24 @@ class Package:
         }
         numeric = {"lr": LR, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
         program = Program.build(
-            structure, list(numeric), (), batches, loss="cross_entropy", seed=0, precision=precision
+            structure, list(numeric), (), batches, loss="cross_entropy", seed=0, precision=rows.precision
         )
-        members = [Member(i, program, {**numeric, "lr": LR * (1 + i / slots)}, 1) for i in range(slots)]
-        width = auto_width(slot_bytes(program, numeric, batches), batches.device)
-        self._cohort = Cohort(members, batches, width)
-        self._epoch = 0
+        return cls(program, numeric, batches)
 
-    def epoch(self) -> None:
-        self.epochs(1)
+    def values(self, slots: int) -> list[dict[str, float]]:
+        """Return the numeric hyperparameters of some slots, which have different learning rates."""
+        return [{**self.numeric, "lr": LR * (1 + i / slots)} for i in range(slots)]
+
+
+class Package:
+    """A cohort of trials with different learning rates."""
+
+    def __init__(self, shape: Shape, rows: Rows, slots: int) -> None:
+        training = Training.of(shape, rows)
+        members = [Member(i, training.program, values, 1) for i, values in enumerate(training.values(slots))]
+        slot = slot_bytes(training.program, training.numeric, training.batches)
+        self._cohort = Cohort(members, training.batches, auto_width(slot, training.batches.device))
+        self._epoch = 0
 
     def epochs(self, count: int) -> None:
         """Train several epochs in a row, as a study does from rung to rung."""
@@ -129,70 +148,57 @@ class Package:
             pass
 
 
-def contenders(shape: Shape, slots: int, rows: Rows, precision: Precision) -> Iterator[tuple[str, Contender]]:
-    yield "package", Package(shape, rows, slots, precision)
-    yield "serial", Serial(shape.widths, rows)
-    yield "tuned", Tuned(shape.widths, rows)
+def entrants(shape: Shape, slots: int, rows: Rows) -> dict[str, Entrant]:
+    """Return the contenders for a number of slots."""
+
+    def package() -> Train:
+        return Package(shape, rows, slots).epochs
+
+    found = {
+        "package": Entrant(slots, package),
+        "serial": Entrant(1, lambda: repeated(Serial(shape.widths, rows).epoch)),
+        "tuned": Entrant(1, lambda: repeated(Tuned(shape.widths, rows).epoch)),
+    }
     if slots > 1:
-        yield "vmap", Vmap(shape.widths, rows, slots)
-        yield "fused", Fused(shape.widths, rows, slots)
+        found["vmap"] = Entrant(slots, lambda: repeated(Vmap(shape.widths, rows, slots).epoch))
+        found["fused"] = Entrant(slots, lambda: repeated(Fused(shape.widths, rows, slots).epoch))
+    return found
 
 
-def seconds(device: torch.device, work: Callable[[], None]) -> float:
-    """Return the seconds until the device has done some work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    started = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
-def compare(shape: Shape, slots: int, turns: int, device: torch.device, precision: Precision) -> dict[str, Any]:
-    """Time all contenders on one shape, and return their figures."""
-    # With one minibatch a pack would not have to gather rows.
-    steps = max(2, min(shape.steps, int(_TURN_FLOPS[device.type] / (shape.flops * slots))))
+def random_rows(shape: Shape, steps: int, device: torch.device, precision: Precision) -> Rows:
+    """Return random rows for so many steps of an epoch."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(steps * shape.batch, shape.widths[0], generator=generator).to(device)
     y = torch.randint(0, shape.widths[-1], (len(x),), generator=generator).to(device)
-    rows = Rows(x, y, shape.batch)
-    racing = dict(contenders(shape, slots, rows, precision))
-    turn = {
-        name: max(1, int(_TURN_FLOPS[device.type] / (shape.flops * one.slots * steps * 4)))
-        for name, one in racing.items()
-    }
-    taken: dict[str, list[float]] = {name: [] for name in racing}
+    return Rows(x, y, shape.batch, precision)
+
+
+def compare(shape: Shape, slots: int, turns: int, device: torch.device, precision: Precision) -> dict[str, Any]:
+    """Time all contenders on one shape, and return their figures.
+
+    Raises:
+        RuntimeError: a contender has failed.
+    """
+    # With one minibatch a pack would not have to gather rows.
+    steps = int(max(2, min(shape.steps, _EPOCH_FLOPS[device.type] / (shape.flops * slots))))
+    rows = random_rows(shape, steps, device, precision)
     peaks = []
-    for round_ in range(turns + 1):
-        peak = measure.peak_flops(device=device)
-        for name, one in racing.items():
-
-            def work(one: Contender = one, count: int = turn[name]) -> None:
-                if isinstance(one, Package):
-                    one.epochs(count)
-                    return
-                for _ in range(count):
-                    one.epoch()
-
-            found = seconds(device, work) / (turn[name] * steps * one.slots)
-            if round_:  # the first warms up
-                taken[name].append(found)
-        if round_:
-            peaks.append(peak)
-    return _figures(shape, taken, peaks)
-
-
-def _figures(shape: Shape, taken: dict[str, list[float]], peaks: list[float]) -> dict[str, Any]:
+    with products(precision, device):
+        race = Race(entrants(shape, slots, rows), device, _TURN_SECONDS[device.type])
+        for _ in range(turns):
+            peaks.append(measure.peak_flops(device=device, bf16=precision == "bf16"))
+            race.turn()
+    if race.failed:
+        raise RuntimeError("; ".join(f"{name}: {error}" for name, error in race.failed.items()))
+    taken = {name: [one / steps / lane.networks for one in lane.taken] for name, lane in race.lanes.items()}
     found: dict[str, Any] = {"peak_flops": measure.summary(peaks), "contenders": {}}
     for name, each in taken.items():
         shares = [shape.flops / one / peak for one, peak in zip(each, peaks, strict=True)]
-        ratios = [other / ours for other, ours in zip(each, taken["package"], strict=True)]
         found["contenders"][name] = {
             "seconds_per_step": measure.summary(each),
             "trials_per_second": 1 / (statistics.median(each) * shape.steps * shape.epochs),
             "share_of_peak": measure.summary(shares),
-            "package_is_faster": measure.summary(ratios),
+            "package_is_faster": measure.ratios(each, taken["package"]),
         }
     return found
 
@@ -206,7 +212,6 @@ def main() -> None:
     parser.add_argument("--precision", choices=get_args(Precision), default="fp32")
     parser.add_argument("--json", type=Path, help="write the result to this file")
     args = parser.parse_args()
-    torch.set_float32_matmul_precision("highest" if args.precision == "fp32" else "high")
     device = torch.device(args.device)
     results: dict[str, Any] = {}
     for name in args.shapes:

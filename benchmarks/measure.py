@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from search.record.environment import cpu
+from search.train.machine import cpu
 
 _PACKAGES = ("torch", "numpy", "optuna", "mlflow", "scikit-learn", "ray", "psycopg")
 
@@ -55,6 +55,11 @@ def summary(values: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
+def ratios(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, float]:
+    """Return how many times as long they took, turn by turn: the median, the minimum and the maximum."""
+    return summary([other / own for other, own in zip(theirs, ours, strict=True)])
+
+
 def machine() -> dict[str, Any]:
     """Return what matters to times: processor, cores, threads, system, GPU."""
     found = {
@@ -75,18 +80,21 @@ def versions() -> dict[str, str]:
     return found
 
 
-def peak_flops(size: int | None = None, repeats: int = 10, device: torch.device | str = "cpu") -> float:
+def peak_flops(
+    size: int | None = None, repeats: int = 10, device: torch.device | str = "cpu", *, bf16: bool = False
+) -> float:
     """Return the device's peak rate of matrix products in FLOP/s: the fastest of `repeats` products.
 
     Args:
         size: the matrices are ``size x size``; 2048 by default, on a GPU 8192.
         repeats: the number of products.
         device: the device; a GPU multiplies float32 in the precision that torch is set to.
+        bf16: whether the matrices are bfloat16, else float32.
     """
     device = torch.device(device)
     size = size or (2048 if device.type == "cpu" else 8192)
-    a, b = torch.randn(2, size, size, device=device)
-    out = torch.empty(size, size, device=device)
+    a, b = torch.randn(2, size, size, device=device, dtype=torch.bfloat16 if bf16 else torch.float32)
+    out = torch.empty_like(a)
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -106,8 +114,15 @@ def write(path: Path, name: str, result: Mapping[str, Any], precision: str = "fp
         "versions": versions(),
         "precision": precision,
     }
+    replace(path, circumstances | dict(result))
+
+
+def replace(path: Path, result: Mapping[str, Any]) -> None:
+    """Write a result as JSON, so that a process that is killed leaves the file as it was before, or as it is after."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_rounded(circumstances | dict(result)), indent=2) + "\n", encoding="utf-8")
+    beside = path.with_name(f"{path.name}.part")
+    beside.write_text(json.dumps(_rounded(result), indent=2) + "\n", encoding="utf-8")
+    beside.replace(path)
 
 
 def _rounded(value: Any) -> Any:

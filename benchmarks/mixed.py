@@ -34,9 +34,10 @@ import measure
 import torch
 from mixed_plain import Plain
 from optuna.trial import TrialState
+from pixels import random_pixels
 
 from search import Study
-from search.data import Data, Scaling
+from search.data import Data
 from search.recipe import Recipe
 from search.record.observer import Asked, Trained
 
@@ -52,34 +53,6 @@ class Silent:
     def epoch(self, members: Sequence[Trained]) -> None: ...
 
     def told(self, number: int, state: TrialState, value: float | None) -> None: ...
-
-
-def random_pixels(train: int = 50_000, test: int = 10_000) -> Data:
-    """Return pixels of CIFAR-10's shape in [0, 1], with a faint pattern for each class; the test rows validate."""
-    features, generator = 3072, torch.Generator().manual_seed(0)
-    patterns = torch.rand(10, features, generator=generator)
-    parts = {}
-    for part, rows in (("train", train), ("val", test)):
-        y = torch.randint(0, 10, (rows,), generator=generator)
-        x = torch.rand(rows, features, generator=generator)
-        parts[part] = x.mul_(0.9).add_(0.1 * patterns[y]), y
-    (x_train, y_train), (x_val, y_val) = parts["train"], parts["val"]
-    return Data(
-        name="random-cifar10",
-        task="classification",
-        x_train=x_train,
-        y_train=y_train,
-        x_val=x_val,
-        y_val=y_val,
-        x_test=x_val,
-        y_test=y_val,
-        outputs=10,
-        inputs=Scaling(torch.zeros(features), torch.full((features,), 255.0)),
-        targets=None,
-        image_shape=(3, 32, 32),
-        classes=tuple(map(str, range(10))),
-        pixel_max=255,
-    )
 
 
 def load(name: str, folder: Path, rows: int | None) -> Data:
@@ -184,7 +157,7 @@ def compare(name: str, data: Data, args: argparse.Namespace) -> dict[str, Any]:
             **(
                 {
                     "alone_seconds": measure.summary(alone[row]),
-                    "alone_is_faster": _ratios(plain[row], alone[row]),
+                    "alone_is_faster": measure.ratios(plain[row], alone[row]),
                 }
                 if args.alone
                 else {}
@@ -197,14 +170,10 @@ def compare(name: str, data: Data, args: argparse.Namespace) -> dict[str, Any]:
         "train_rows": len(data.x_train),
         "package_seconds": measure.summary(table),
         "plain_seconds": measure.summary(totals),
-        "package_is_faster": _ratios(totals, table),
+        "package_is_faster": measure.ratios(totals, table),
         "runs": {"package": table, "plain": dict(zip(labels, plain, strict=True))},
         "rows": rows,
     }
-
-
-def _ratios(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, float]:
-    return measure.summary([other / own for other, own in zip(theirs, ours, strict=True)])
 
 
 def _cell(one: Mapping[str, float], unit: str = " s") -> str:

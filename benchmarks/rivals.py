@@ -1,12 +1,14 @@
-"""Other ways to train many networks, with which `engine.py` compares the package.
+"""Other ways to train many networks, with which `engine.py` and `gpu.py` compare the package.
 
 Each trains networks of one shape with Adam, on minibatches of rows that lie on the device, and takes the same number of
-steps. All leave out what they can: no DataLoader, no `item()`, no metrics.
+steps. All leave out what they can: no DataLoader, no `item()`, no metrics. In bf16 they train with torch's autocast, in
+tf32 by torch's setting, which the caller makes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,21 +17,35 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from search.train.precision import Precision
+
 LR = 1e-3
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Training data on the device: features ``rows x features``, class numbers ``(rows,)``."""
+    """Training data on the device: features ``rows x features``, class numbers ``(rows,)``; and how they are used.
+
+    Attributes:
+        batch: the rows of a minibatch.
+        precision: the precision of products.
+    """
 
     x: Tensor
     y: Tensor
     batch: int
+    precision: Precision = "fp32"
 
     @property
     def steps(self) -> int:
         """The number of steps of an epoch; every minibatch is full."""
         return len(self.x) // self.batch
+
+    def mixed(self) -> AbstractContextManager[None]:
+        """Return the context for the computation of a loss; weights are float32 in any precision."""
+        # Weights that the cache keeps would be those of another replay of a CUDA graph.
+        bf16 = self.precision == "bf16"
+        return torch.autocast(self.x.device.type, torch.bfloat16, enabled=bf16, cache_enabled=False)
 
     def order(self) -> list[Tensor]:
         """Draw the rows of each minibatch of an epoch."""
@@ -57,8 +73,12 @@ class Serial:
     def epoch(self) -> None:
         for chosen in self._rows.order():
             self._optimiser.zero_grad()
-            F.cross_entropy(self._model(self._rows.x[chosen]), self._rows.y[chosen]).backward()
+            self._loss(self._rows.x[chosen], self._rows.y[chosen]).backward()
             self._optimiser.step()
+
+    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+        with self._rows.mixed():
+            return F.cross_entropy(self._model(x), y)
 
 
 class Tuned(Serial):
@@ -87,7 +107,7 @@ class Tuned(Serial):
 
     def _step(self) -> None:
         self._optimiser.zero_grad(set_to_none=True)
-        F.cross_entropy(self._model(self._x), self._y).backward()
+        self._loss(self._x, self._y).backward()
         self._optimiser.step()
 
     def epoch(self) -> None:
@@ -114,7 +134,8 @@ class Vmap:
         base = models[0]
 
         def loss(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-            return F.cross_entropy(torch.func.functional_call(base, weights, (x,)), y)
+            with rows.mixed():
+                return F.cross_entropy(torch.func.functional_call(base, weights, (x,)), y)
 
         self._gradients: Callable[..., Any] = torch.func.vmap(torch.func.grad(loss), in_dims=(0, None, None))
         self._optimiser = torch.optim.Adam(self._weights.values(), lr=LR)
@@ -150,13 +171,17 @@ class Fused:
 
     def epoch(self) -> None:
         for chosen in self._rows.order():
-            x = self._rows.x[chosen].expand(self.slots, -1, -1)
+            self._loss(self._rows.x[chosen], self._rows.y[chosen]).backward()
+            self._update()
+
+    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+        x = x.expand(self.slots, -1, -1)
+        with self._rows.mixed():
             for at in range(0, len(self._weights), 2):
                 x = torch.baddbmm(self._weights[at + 1], x, self._weights[at])
                 x = F.leaky_relu(x) if at + 2 < len(self._weights) else x
-            y = self._rows.y[chosen].expand(self.slots, -1)
-            F.cross_entropy(x.flatten(0, 1), y.flatten(), reduction="sum").div(self._rows.batch).backward()
-            self._update()
+            y = y.expand(self.slots, -1)
+            return F.cross_entropy(x.flatten(0, 1), y.flatten(), reduction="sum").div(self._rows.batch)
 
     @torch.no_grad()
     def _update(self) -> None:

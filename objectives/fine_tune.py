@@ -38,11 +38,11 @@ import torch
 from torch import Tensor
 
 from search.technique import Numeric, Structural, StudyContext, Technique, Value, Values
-from search.train.model_file import Model, load
 
 if TYPE_CHECKING:
     from search.data import Data
     from search.technique.layout import Field
+    from search.train.model_file import Model
 
 _NONE = "none"
 
@@ -64,6 +64,9 @@ def _split(source: str) -> tuple[str, str]:
 
 
 def _read(source: str) -> Model:
+    # Only a trial that has a source needs the libraries that read one.
+    from search.train.model_file import load
+
     path, digest = _split(source)
     model = load(path)
     if digest not in ("", model.digest):

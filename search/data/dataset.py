@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from search.data.columns import Preprocessor
 from search.data.features import Feature, Task
 from search.data.piecewise import PiecewiseLinear
 from search.data.scaling import Scaling
 from search.errors import counted
 from search.show import html
+
+if TYPE_CHECKING:
+    from search.data.columns import Preprocessor
 
 
 @dataclass(frozen=True, eq=False)

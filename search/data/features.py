@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from typing import Literal
 
 Task = Literal["classification", "regression"]
 
@@ -38,9 +36,3 @@ class Feature:
         if self.part:
             return f"{self.column}: {self.part}"
         return self.column if self.equals is None else f"{self.column} = {self.equals}"
-
-    @model_serializer(mode="wrap")
-    def _without_newer_fields(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out fields of later versions at their defaults: model files, and their digests, stay what they were."""
-        fields: dict[str, Any] = serialise(self)
-        return {name: value for name, value in fields.items() if name not in ("part", "offset") or value}

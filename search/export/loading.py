@@ -13,7 +13,7 @@ from search.data.scaling import Scaling
 from search.export.onnx_file import INPUT
 from search.train.activations import ACTIVATIONS
 from search.train.model_file import Model
-from search.train.model_parts import PlainNetwork, mean, with_waves
+from search.train.plain_network import PlainNetwork, mean, with_waves
 
 
 def loading_code(model: Model, file: str) -> list[str]:

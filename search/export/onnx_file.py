@@ -27,7 +27,7 @@ from search.storage.files import write_whole
 from search.train.activations import SLOPE
 from search.train.model_file import Model
 from search.train.model_meta import Meta
-from search.train.model_parts import PlainNetwork
+from search.train.plain_network import PlainNetwork
 
 _OPSET, _IR = 17, 8  # of 2022, which older runtimes read too
 _DESCRIPTION = "regsearch"

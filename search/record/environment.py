@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import optuna
@@ -16,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.record.curves import ENVIRONMENT
 from search.train.engine import describe_engine
+from search.train.machine import cpu
 from search.train.precision import Precision
 
 if TYPE_CHECKING:
@@ -49,25 +46,6 @@ def describe(
         "python": platform.python_version(),
         **{f"{_METRIC}{name}": digest for name, digest in (metrics or {}).items()},
     }
-
-
-@lru_cache(maxsize=1)
-def cpu() -> str:
-    """Return the type of the CPU: the instruction set that torch uses, and the model if the system names it."""
-    return " ".join([torch.backends.cpu.get_cpu_capability(), _model()]).strip()
-
-
-def _model() -> str:
-    if platform.system() == "Darwin":
-        with suppress(OSError, subprocess.SubprocessError):
-            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip().lower() == "model name":
-                return " ".join(value.split())
-    return platform.processor()
 
 
 def recorded(study: optuna.Study, trial: FrozenTrial) -> dict[str, str]:

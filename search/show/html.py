@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.show import figure_file, template
-from search.show.sheet import Sheet
 
 if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.figure import Figure
+
+    from search.show.sheet import Sheet
 
 _DPI = 80  # a figure of 12 inches is then about as wide as a notebook's column
 

@@ -1,4 +1,4 @@
-"""The cores that this process may use, as the operating system tells.
+"""The type of the CPU, and the cores that this process may use, as the operating system tells.
 
 In a container a machine of 64 cores may give a process the time of two: its CPU quota. Then 64 threads would take turns
 on two cores.
@@ -11,9 +11,14 @@ from __future__ import annotations
 
 import math
 import os
+import platform
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
+
+import torch
 
 MEMBERSHIP = Path("/proc/self/cgroup")
 """The file that names the control groups of this process."""
@@ -68,3 +73,22 @@ def _quota(*files: Path) -> Iterator[float]:
         allowed, period = (int(word) for file in files for word in file.read_text().split())
         if allowed > 0:
             yield allowed / period
+
+
+@lru_cache(maxsize=1)
+def cpu() -> str:
+    """Return the type of the CPU: the instruction set that torch uses, and the model if the system names it."""
+    return " ".join([torch.backends.cpu.get_cpu_capability(), _model()]).strip()
+
+
+def _model() -> str:
+    if platform.system() == "Darwin":
+        with suppress(OSError, subprocess.SubprocessError):
+            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip().lower() == "model name":
+                return " ".join(value.split())
+    return platform.processor()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from search.technique import Technique
 from search.train.changes import InPlace, looped
-from search.train.model_parts import mean
+from search.train.plain_network import mean
 from search.train.program import Program
 from search.train.values import TechniqueValues
 

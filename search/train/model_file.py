@@ -43,13 +43,9 @@ from search.data import Scaling
 from search.errors import RequestError, clip
 from search.storage.files import write_whole
 from search.train.model_meta import FORMATS, Meta
-from search.train.model_parts import (
-    PlainNetwork,
-    linear_names,
-    shape_text,
-    validate_numbers,
-)
+from search.train.model_parts import shape_text, validate_numbers
 from search.train.model_tensors import parts, shapes
+from search.train.plain_network import PlainNetwork, linear_names
 
 _HEADER = "regsearch"
 # The first bytes of what torch.save and pickle write.

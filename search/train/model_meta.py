@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, WrapSerializer, model_validator
 
 from search.data import Feature, Preprocessor
 from search.storage.fields import Part
@@ -30,6 +30,12 @@ _ALWAYS = {
 }
 
 
+def _without_newer_fields(feature: Feature, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    """Leave out fields of later versions at their defaults: model files, and their digests, stay what they were."""
+    fields: dict[str, Any] = serialise(feature)
+    return {name: value for name, value in fields.items() if name not in ("part", "offset") or value}
+
+
 class Meta(Part):
     """The description of the network, or of the ensemble, in a model file."""
 
@@ -41,7 +47,7 @@ class Meta(Part):
     task: Literal["classification", "regression"]
     classes: tuple[str, ...] = Field(default=(), description="the names of the classes, in the order of the outputs")
     dataset: str
-    columns: tuple[Feature, ...] = Field(
+    columns: tuple[Annotated[Feature, WrapSerializer(_without_newer_fields)], ...] = Field(
         default=(), description="for a table, the source of each raw input (`search.data.Feature`)"
     )
     preprocessor: Preprocessor | None = Field(default=None, description="what turns a table's columns into raw inputs")

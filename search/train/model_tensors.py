@@ -6,16 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Protocol
 
-from search.train.model_parts import (
-    EDGES,
-    QUANTILES,
-    SCORES,
-    EncodedInputs,
-    Member,
-    NonlinearInputs,
-    linear_names,
-    mapped,
-)
+from search.train.model_parts import EDGES, QUANTILES, SCORES, EncodedInputs, Member, NonlinearInputs
+from search.train.plain_network import linear_names, mapped
 
 
 class Described(Protocol):

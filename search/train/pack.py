@@ -18,8 +18,8 @@ from search.train import averages
 from search.train.batches import Batches, Targets
 from search.train.host_copy import on_host
 from search.train.initial import initial_weights
-from search.train.model_parts import PlainNetwork
 from search.train.plain import plain_weights
+from search.train.plain_network import PlainNetwork
 from search.train.precision import products
 from search.train.program import Program
 from search.train.trainer import Trainer

@@ -22,7 +22,7 @@ from torch import Tensor
 from search.train import waves
 from search.train.batches import Batches
 from search.train.members import member_weights
-from search.train.model_parts import linear_names, mapped
+from search.train.plain_network import linear_names, mapped
 from search.train.program import Program
 from search.train.values import bind, make_values
 

@@ -12,8 +12,8 @@ from search.errors import RequestError, TechniqueError, clip
 from search.technique import Numeric, Structural, Technique
 from search.technique.guarded import Hook, hooks_of
 from search.train.engine import Engine
-from search.train.model_parts import mean
 from search.train.pack import Pack
+from search.train.plain_network import mean
 from search.tryout.bench import EPOCHS, Bench, Numbers
 from search.tryout.compare import Training, difference, trained
 from search.tryout.fault import FailedTraining, Fault, fault, named

@@ -13,8 +13,9 @@ from torch import Tensor
 from search import RequestError, Study
 from search.train.model_file import Model, save
 from search.train.model_meta import Meta
-from search.train.model_parts import Member, linear_names
+from search.train.model_parts import Member
 from search.train.pack import Pack, Slot
+from search.train.plain_network import linear_names
 
 WIDTHS = (13, 16, 16, 3)
 CLASSES = ("class_0", "class_1", "class_2")
