@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from search.technique.layout import Layout
+from search.train.batched_products import BatchedProducts
 from search.train.batches import Batches, Targets
 from search.train.members import MemberProducts
 from search.train.precision import compute_type
@@ -153,7 +154,7 @@ class Network:
         branches = self._first_stretch(x)
         for number, stretch in enumerate(self._stretches[1:], 1):
             h = self._changed(self._mixed(branches, number), number)
-            x = h + self._expand(x).to(h.dtype) if number in self._joined else h
+            x = h + self._expand(_cast(x, h.dtype)) if number in self._joined else h
             branches = self._branches(x, stretch)
         return branches[0].to(self._dtype)
 
@@ -177,7 +178,7 @@ class Network:
         return mixing([branch.to(self._dtype) for branch in branches])
 
     def _through(self, x: Tensor, stretch: tuple[int, int]) -> Tensor:
-        x = x.to(self.products.dtype)
+        x = _cast(x, self.products.dtype)
         if not torch.is_grad_enabled():
             return self.products.predict(*stretch, x)
         if x.requires_grad:
@@ -190,6 +191,13 @@ class Network:
             # Techniques see the weights' type, so that their statistics and noise are not rounded further.
             x = change(x.to(self._dtype), number)
         return x
+
+
+def _cast(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return activations in another type; those that are expanded without a copy are cast once, and stay so."""
+    if x.dtype == dtype or len(x) == 1 or x.stride(0) != 0:
+        return x.to(dtype)
+    return x[:1].to(dtype).expand(len(x), *x.shape[1:])
 
 
 def products_of(
@@ -209,7 +217,8 @@ def products_of(
     ) -> TorchProducts | CompiledNetwork:
         given = layout, program.activation, program.loss, batches.outputs, theta, gradient, groups
         if program.engine == "torch":
-            return TorchProducts(*given, compute_type(program.precision, theta.dtype))
+            of_device = TorchProducts if theta.device.type == "cpu" else BatchedProducts
+            return of_device(*given, compute_type(program.precision, theta.dtype))
         from search.train.compiled.network import CompiledNetwork  # it takes numba
 
         gated = any(technique.gate is not None for technique in program.techniques)
