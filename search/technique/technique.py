@@ -177,8 +177,8 @@ class Technique:
             leaves it out (contract C8, docs/design.md).
         penalty: a differentiable function of the weights whose result, ``(slots,)``, is added to each slot's loss.
             `val_loss` leaves it out.
-        powers: the `penalty` once more, for the compiled engine of the CPU, if it is ``sum_p c_p * sum_i |w_i|^p`` with
-            p = 1, 2 over all weights: p to the name of the hyperparameter c_p.
+        powers: the `penalty` once more, for kernels, if it is ``sum_p c_p * sum_i |w_i|^p`` with p = 1, 2 over all
+            weights: p to the name of the hyperparameter c_p.
         gradient: a function that changes the gradient ``slots x size`` in place, after the backward pass.
         schedule: a function that returns factors on numeric hyperparameters for a training step: name to ``(slots,)``.
             The names are the same at every step; those that a trial does not use are passed over. It gets the 0-based

@@ -22,6 +22,7 @@ from torch.autograd.function import once_differentiable
 from search.technique.layout import Layout
 from search.train.batched_products import BatchedProducts
 from search.train.batches import Batches, Targets
+from search.train.fused import toolchain
 from search.train.members import MemberProducts
 from search.train.precision import compute_type
 from search.train.program import Program
@@ -30,6 +31,7 @@ from search.train.torch_products import TorchProducts
 if TYPE_CHECKING:
     from search.train.compiled.network import CompiledNetwork
     from search.train.compiled.optimisers import CompiledOptimiser
+    from search.train.fused.optimisers import FusedOptimiser
     from search.train.mixing import Mixing
 
 
@@ -245,3 +247,32 @@ def optimiser_of(
     if not optimisers.has_form(program.optimiser):
         return None
     return optimisers.CompiledOptimiser(program.optimiser, theta, gradient, state, values)
+
+
+def fused_optimiser_of(
+    program: Program,
+    products: Products,
+    theta: Tensor,
+    gradient: Tensor,
+    state: dict[str, Tensor],
+    values: Mapping[str, Tensor],
+) -> FusedOptimiser | None:
+    """Return the program's optimiser in kernels for a GPU, if its engine is torch, they work, and it has this form.
+
+    Args:
+        program: the program of all slots.
+        products: what computes its layers. The optimiser keeps the copy of the weights in their type up to date, if
+            nothing else changes the weights.
+        theta, gradient: the weights and their gradient, ``slots x size``.
+        state, values: as for `Optimiser.update`.
+    """
+    if program.engine != "torch" or toolchain.unavailable(theta.device.type) is not None:
+        return None
+    from search.train.fused import optimisers  # it takes Triton
+
+    if not optimisers.has_form(program.optimiser):
+        return None
+    changing = ("project", "perturb_weights", "average")
+    alone = not any(getattr(technique, hook) for technique in program.techniques for hook in changing)
+    low = products.follow() if alone and isinstance(products, TorchProducts) else None
+    return optimisers.FusedOptimiser(program.optimiser, theta, gradient, state, values, low)

@@ -48,7 +48,7 @@ class TorchProducts:
         self._theta, self._gradient, self._groups = theta, gradient, groups
         self._loss, self._outputs = loss, outputs
         # This is theta itself if its type is that of the products.
-        self._computed = theta.to(compute)
+        self._computed, self._followed = theta.to(compute), False
         places = [(layout.weight(number), layout.bias(number)) for number in range(len(layout.linears))]
         self._weights = [layout.view(self._computed, weight) for weight, _ in places]
         self._biases = [layout.view(self._computed, bias).unsqueeze(1) for _, bias in places]
@@ -61,8 +61,18 @@ class TorchProducts:
     def begin(self) -> None:
         """Begin a step: use the present weights, and overwrite the old gradient in the first backward pass."""
         self._written = [False] * len(self._weights)
-        if self._computed is not self._theta:
+        if self._computed is not self._theta and not self._followed:
             self._computed.copy_(self._theta)
+
+    def follow(self) -> Tensor | None:
+        """Return the copy of the weights in the type of products, which from now on the caller keeps up to date.
+
+        Return None where the products take the weights themselves.
+        """
+        if self._computed is self._theta:
+            return None
+        self._followed = True
+        return self._computed
 
     def finish(self) -> None:
         """End the backward passes of a step: they have written the gradient."""
