@@ -185,7 +185,8 @@ class Technique:
             step since the start and the number of steps of one epoch. Only training steps see the product.
         rate: a function that returns a factor on the learning rate, ``(slots,)`` or ``slots x size``. It gets the
             0-based step since the start and the number of steps of one epoch.
-        project: a function that changes the weights ``slots x size`` in place, after the optimiser's step.
+        project: a function that changes the weights ``slots x size`` in place, after the optimiser's step. If it is a
+            `LargestNorm`, a GPU has a kernel for it.
         perturb_inputs: a function that returns other inputs, at which the gradient is taken as well; a step then uses
             the mean of both gradients. It gets the minibatch's inputs ``slots x batch x padded features`` and the
             gradient of the training loss in them, and keeps the padding zero.

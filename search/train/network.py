@@ -266,7 +266,7 @@ def fused_optimiser_of(
         theta, gradient: the weights and their gradient, ``slots x size``.
         state, values: as for `Optimiser.update`.
     """
-    if program.engine != "torch" or toolchain.unavailable(theta.device.type) is not None:
+    if not toolchain.used(program.engine, theta.device.type):
         return None
     from search.train.fused import optimisers  # it takes Triton
 

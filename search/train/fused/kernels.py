@@ -1,4 +1,4 @@
-"""The kernels: Adam's step in one pass over the weights, and what comes before it for each slot.
+"""The kernels: Adam's step in one pass over the weights, what comes before it for each slot, and the bound of norms.
 
 Arrays are contiguous, ``slots x size``, or have a number for each slot. Every number that differs between slots is read
 from memory of the GPU, never passed by the host, so that a CUDA graph may hold a launch.
@@ -17,6 +17,8 @@ import triton.language as tl
 
 BLOCK = 1024
 """The weights that one program of `adam` updates."""
+ROWS, COLUMNS = 64, 32
+"""The numbers that one program of `bound_norms` reads at a time; a row of them is what a GPU fetches at once."""
 SLOTS = 128
 """The slots that one program of `advance` counts."""
 
@@ -90,3 +92,31 @@ def adam(
 def _towards(start, end, share):
     """Return ``start + share * (end - start)``, as `torch.lerp` computes it: exactly `end` for a share of 1."""
     return tl.where(share < 0.5, start + share * (end - start), end - (1 - share) * (end - start))
+
+
+@triton.jit
+def bound_norms(theta, bounds, size, offset, inputs, outputs, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Scale columns of a weight to a norm of at most the slot's bound (`search.technique.norms`), and write no others.
+
+    Args:
+        theta: the weights; that of the layer is ``inputs x outputs`` from `offset` in a slot's row.
+        bounds: the bound of each slot.
+    """
+    slot = tl.program_id(1).to(tl.int64)
+    row = tl.arange(0, ROWS)[:, None]
+    column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    weight = theta + slot * size + offset
+    bound = tl.load(bounds + slot)
+    squares = tl.zeros((1, COLUMNS), theta.dtype.element_ty)
+    for start in range(0, inputs, ROWS):
+        inside = (start + row < inputs) & (column < outputs)
+        w = tl.load(weight + (start + row) * outputs + column, inside, 0.0)
+        squares += tl.sum(w * w, 0, keep_dims=True)
+    norm = tl.sqrt(squares)
+    beyond = norm > bound
+    if tl.max(beyond.to(tl.int32)) > 0:
+        factor = bound / norm
+        for start in range(0, inputs, ROWS):
+            inside = (start + row < inputs) & (column < outputs) & beyond
+            at = weight + (start + row) * outputs + column
+            tl.store(at, tl.load(at, inside, 0.0) * factor, inside)

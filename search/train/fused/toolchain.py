@@ -15,6 +15,11 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
+def used(engine: str, device: str) -> bool:
+    """Return whether packs that an engine trains on a type of device use the kernels."""
+    return engine == "torch" and unavailable(device) is None
+
+
 @cache
 def unavailable(device: str) -> str | None:
     """Return why the kernels cannot be used on a type of device, None if they can."""
@@ -29,10 +34,10 @@ def unavailable(device: str) -> str | None:
 
 def _failure(device: str) -> str | None:
     """Return how a kernel fails, None if it runs: besides Triton it takes a C compiler and Python's headers."""
-    from search.train.fused import kernels  # it takes Triton
-
     number, *others = (torch.full((1,), 0.5, dtype=torch.float64, device=device) for _ in range(7))
     try:
+        from search.train.fused import kernels  # it takes Triton
+
         kernels.advance[(1,)](number, *others, 1, BLOCK=kernels.SLOTS)
     except Exception as error:  # Triton and what it calls raise errors of many types
         return f"Triton does not work here ({type(error).__name__}: {' '.join(str(error).split())[:200]})"

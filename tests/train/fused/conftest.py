@@ -6,4 +6,5 @@ from importlib.util import find_spec
 
 from search.train.fused import toolchain
 
-collect_ignore = [] if toolchain.interpreted() and find_spec("triton") else ["test_kernels.py", "test_training.py"]
+INTERPRETED = ["test_kernels.py", "test_projections.py", "test_training.py"]
+collect_ignore = [] if toolchain.interpreted() and find_spec("triton") else INTERPRETED

@@ -57,6 +57,14 @@ def test_adam_is_compiled(form: str) -> None:
     assert ("cvt.rn.bf16" in code) == rounds
 
 
+def test_the_bound_of_norms_is_compiled() -> None:
+    from search.train.fused import kernels
+
+    types = dict.fromkeys(("size", "offset", "inputs", "outputs"), "i32")
+    code = compiled(kernels.bound_norms, {"ROWS": kernels.ROWS, "COLUMNS": kernels.COLUMNS}, types)
+    assert "ld.global.v4.b32" in code
+
+
 def test_the_count_of_steps_is_compiled() -> None:
     from search.train.fused import kernels
 

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 @pytest.mark.skipif(toolchain.interpreted(), reason="this is that process")
 def test_kernels_pass_their_tests_in_the_interpreter() -> None:
     """`TRITON_INTERPRET=1 uv run pytest -n 0 tests/train/fused` shows what fails; `-m slow` adds every technique."""
-    files = [HERE / "test_kernels.py", HERE / "test_training.py"]
+    files = [HERE / f"test_{name}.py" for name in ("kernels", "projections", "training")]
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *map(str, files)],
         env=environment(TRITON_INTERPRET="1"),

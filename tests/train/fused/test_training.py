@@ -16,12 +16,13 @@ from torch import Tensor
 
 from search.recipe.discovery import discover
 from search.train.fused import toolchain
+from search.train.fused.projections import NormsInPlace
 from search.train.pack import Pack
 from search.train.torch_products import TorchProducts
 
 # What is special about each: penalties of stated form, alone, together and with other hooks that need the gradient;
 # hyperparameters that change; a rate for each weight; weights that others change; weights that networks share.
-SOME = ("l1", "momentum", "weight_decay", "fine_tune", "grad_clip", "sam", "weight_sharing")
+SOME = ("l1", "max_norm", "momentum", "weight_decay", "fine_tune", "grad_clip", "sam", "weight_sharing")
 
 
 def cases() -> list[Any]:
@@ -39,16 +40,18 @@ def cases() -> list[Any]:
 
 
 def trained(pack: Pack, monkeypatch: pytest.MonkeyPatch, epochs: int, *, fused: bool) -> TrainedPack:
-    """Train a pack in torch, with kernels or without, and assert that they took the steps if they can."""
+    """Train a pack in torch, with kernels or without, and assert that they are called where there are any."""
     from search.train.fused.optimisers import FusedOptimiser
 
-    steps, step = [], FusedOptimiser.step
+    steps, step, projected, project = [], FusedOptimiser.step, [], NormsInPlace.__call__
     with monkeypatch.context() as patch:
         patch.setattr(FusedOptimiser, "step", lambda self, lr: (steps.append(lr), step(self, lr)))
+        patch.setattr(NormsInPlace, "__call__", lambda self, theta: (projected.append(theta), project(self, theta)))
         if not fused:
             patch.setattr(toolchain, "unavailable", lambda _device: "this test does without")
         result = train_pack(with_engine(pack, "torch"), epochs)
     assert (len(steps) >= epochs) == (fused and pack.program.structure["optimizer"] in ("adam", "adamw"))
+    assert bool(projected) == (fused and any(one.name == "max_norm" for one in pack.program.techniques))
     return result
 
 
@@ -61,6 +64,7 @@ def agree(one: TrainedPack, other: TrainedPack, limit: float) -> None:
     assert one.stopped == other.stopped
 
 
+@pytest.mark.filterwarnings("ignore:(divide by zero|invalid value):RuntimeWarning")
 @pytest.mark.parametrize("one", cases())
 def test_every_technique_trains_the_same(one: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """In float64, because in float32 a last bit may put a unit on the other side of the kink of its activation."""
