@@ -25,7 +25,6 @@ from search.train.direct import DirectGradient
 from search.train.evaluator import Evaluator
 from search.train.fused.penalties import in_step
 from search.train.fused.projections import projections
-from search.train.fused.toolchain import used
 from search.train.members import MemberProducts, repeated
 from search.train.mixing import mixings
 from search.train.network import Network, fused_optimiser_of, optimiser_of, products_of
@@ -68,8 +67,8 @@ class Trainer:
         self._inputs, self._targets = self._bound("input"), self._bound("targets")
         self._losses, self._penalties = self._bound("loss"), self._bound("penalty")
         self._scheduled = Scheduled(program.techniques, self._techniques, self._moment)
-        self._gradients, self._rates = self._bound("gradient"), self._bound("rate")
-        known = projections(program.techniques, self._techniques) if used(program.engine, theta.device.type) else {}
+        self._gradients, self._rates = map(self._bound, ("gradient", "rate"))
+        known = projections(program.techniques, self._techniques, program.engine, theta.device)
         self._projections = self._bound("project", known)
         products = products_of(program, batches, theta, self._gradient, self._moment.groups)
         changes: list[Change] = []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 
 from search.technique import LargestNorm, Technique, Values
 from search.technique.guarded import function_of
+from search.train.fused import toolchain
 
 
 class NormsInPlace:
@@ -36,12 +38,17 @@ class NormsInPlace:
             )
 
 
-def projections(techniques: Sequence[Technique], values: Sequence[Values]) -> dict[int, Callable[[Tensor], None]]:
+def projections(
+    techniques: Sequence[Technique], values: Sequence[Values], engine: str, device: torch.device
+) -> dict[int, Callable[[Tensor], None]]:
     """Return what stands for `project` hooks whose form is known, by the identity of the technique's values.
 
     Args:
-        techniques: the techniques of a program that trains where the kernels can be used.
+        techniques: the techniques of a program.
         values: the values of each.
+        engine, device: what trains; where the kernels cannot be used, nothing stands for a hook.
     """
-    hooks = ((function_of(technique.project), own) for technique, own in zip(techniques, values, strict=True))
+    if not toolchain.used(engine, device.type):
+        return {}
+    hooks = [(function_of(one.project), own) for one, own in zip(techniques, values, strict=True)]
     return {id(own): NormsInPlace(hook.name, own) for hook, own in hooks if isinstance(hook, LargestNorm)}
