@@ -16,24 +16,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from search.technique import Numeric, Technique, Values
+from search.technique import LargestNorm, Numeric, Technique, Values
+from search.technique.norms import norms
 
 # Rounding may leave a vector that was scaled to the bound slightly below it.
 _AT_BOUND = 1 - 1e-5
-
-
-def norms(weight: Tensor) -> Tensor:
-    """Return the norms of columns: ``slots x inputs x outputs`` to ``slots x 1 x outputs``."""
-    return weight.square().sum(1, keepdim=True).sqrt()
-
-
-def project(weights: Tensor, values: Values) -> None:
-    """Scale vectors beyond the bound, in place; a padded neuron is 0, which is within every bound."""
-    bound = values["max_norm"][:, None, None]
-    for number in range(len(values.layout.linears)):
-        weight = values.layout.view(weights, values.layout.weight(number))
-        norm = norms(weight)
-        weight.mul_(torch.where(norm > bound, bound / norm, 1.0))
 
 
 def metrics(weights: Tensor, values: Values) -> dict[str, Tensor]:
@@ -49,6 +36,6 @@ technique = Technique(
     hyperparameters={
         "max_norm": Numeric(low=0.3, high=4.0, log=True, above=0.0, neutral=float("inf"), stronger="down")
     },
-    project=project,
+    project=LargestNorm("max_norm"),
     metrics=metrics,
 )

@@ -57,7 +57,7 @@ def replay(study: BaseStudy, trial: int, log: Log | None = None) -> Replay:
     record = _record(recorded)
     retraining = Retraining.of(study, trial, recorded.params, range(record.replicates))
     there, here = environment.recorded(opened, recorded), study.environment()
-    if there.get("engine") == "torch":
+    if there.get("engine", "").partition(" ")[0] == "torch" and retraining.program.engine != "torch":
         # It can train here too: only kernels may be missing on a machine.
         in_torch = replace(retraining.program, engine="torch")
         retraining, here = replace(retraining, program=in_torch), here | {"engine": "torch"}

@@ -3,6 +3,7 @@
 from search.technique.hyperparameter import Hyperparameter, Numeric, Structural, Value
 from search.technique.layout import Field
 from search.technique.loops import Array, Gate, Loops
+from search.technique.norms import LargestNorm
 from search.technique.technique import Batch, StudyContext, Technique
 from search.technique.values import Inputs, Values
 
@@ -13,6 +14,7 @@ __all__ = [
     "Gate",
     "Hyperparameter",
     "Inputs",
+    "LargestNorm",
     "Loops",
     "Numeric",
     "Structural",

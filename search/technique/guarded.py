@@ -121,6 +121,11 @@ def place_of(hook: Callable[..., Any], technique: Technique) -> str:
     return hook.place if isinstance(hook, Hook) else f"technique {technique.name!r}"
 
 
+def function_of(hook: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """Return the function itself of a hook that may be guarded."""
+    return hook.function if isinstance(hook, Hook) else hook
+
+
 def guarded(technique: Technique, file: Path | None = None, *, packaged: bool = False) -> Technique:
     """Return the technique with its hooks guarded.
 

@@ -177,8 +177,8 @@ class Technique:
             leaves it out (contract C8, docs/design.md).
         penalty: a differentiable function of the weights whose result, ``(slots,)``, is added to each slot's loss.
             `val_loss` leaves it out.
-        powers: the `penalty` once more, for the compiled engine of the CPU, if it is ``sum_p c_p * sum_i |w_i|^p`` with
-            p = 1, 2 over all weights: p to the name of the hyperparameter c_p.
+        powers: the `penalty` once more, for kernels, if it is ``sum_p c_p * sum_i |w_i|^p`` with p = 1, 2 over all
+            weights: p to the name of the hyperparameter c_p.
         gradient: a function that changes the gradient ``slots x size`` in place, after the backward pass.
         schedule: a function that returns factors on numeric hyperparameters for a training step: name to ``(slots,)``.
             The names are the same at every step; those that a trial does not use are passed over. It gets the 0-based
@@ -186,7 +186,8 @@ class Technique:
             and `average`, it is called for steps ahead: its result must not depend on what a step does to the state.
         rate: a function that returns a factor on the learning rate, ``(slots,)`` or ``slots x size``. It gets the
             0-based step since the start and the number of steps of one epoch.
-        project: a function that changes the weights ``slots x size`` in place, after the optimiser's step.
+        project: a function that changes the weights ``slots x size`` in place, after the optimiser's step. If it is a
+            `LargestNorm`, a GPU has a kernel for it.
         perturb_inputs: a function that returns other inputs, at which the gradient is taken as well; a step then uses
             the mean of both gradients. It gets the minibatch's inputs ``slots x batch x padded features`` and the
             gradient of the training loss in them, and keeps the padding zero.

@@ -20,7 +20,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from search.technique.layout import Layout
+from search.train.batched_products import BatchedProducts
 from search.train.batches import Batches, Targets
+from search.train.fused import toolchain
 from search.train.members import MemberProducts
 from search.train.precision import compute_type
 from search.train.program import Program
@@ -29,6 +31,7 @@ from search.train.torch_products import TorchProducts
 if TYPE_CHECKING:
     from search.train.compiled.network import CompiledNetwork
     from search.train.compiled.optimisers import CompiledOptimiser
+    from search.train.fused.optimisers import FusedOptimiser
     from search.train.mixing import Mixing
 
 
@@ -153,7 +156,7 @@ class Network:
         branches = self._first_stretch(x)
         for number, stretch in enumerate(self._stretches[1:], 1):
             h = self._changed(self._mixed(branches, number), number)
-            x = h + self._expand(x).to(h.dtype) if number in self._joined else h
+            x = h + self._expand(_cast(x, h.dtype)) if number in self._joined else h
             branches = self._branches(x, stretch)
         return branches[0].to(self._dtype)
 
@@ -177,7 +180,7 @@ class Network:
         return mixing([branch.to(self._dtype) for branch in branches])
 
     def _through(self, x: Tensor, stretch: tuple[int, int]) -> Tensor:
-        x = x.to(self.products.dtype)
+        x = _cast(x, self.products.dtype)
         if not torch.is_grad_enabled():
             return self.products.predict(*stretch, x)
         if x.requires_grad:
@@ -190,6 +193,13 @@ class Network:
             # Techniques see the weights' type, so that their statistics and noise are not rounded further.
             x = change(x.to(self._dtype), number)
         return x
+
+
+def _cast(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return activations in another type; those that are expanded without a copy are cast once, and stay so."""
+    if x.dtype == dtype or len(x) == 1 or x.stride(0) != 0:
+        return x.to(dtype)
+    return x[:1].to(dtype).expand(len(x), *x.shape[1:])
 
 
 def products_of(
@@ -209,7 +219,8 @@ def products_of(
     ) -> TorchProducts | CompiledNetwork:
         given = layout, program.activation, program.loss, batches.outputs, theta, gradient, groups
         if program.engine == "torch":
-            return TorchProducts(*given, compute_type(program.precision, theta.dtype))
+            of_device = TorchProducts if theta.device.type == "cpu" else BatchedProducts
+            return of_device(*given, compute_type(program.precision, theta.dtype))
         from search.train.compiled.network import CompiledNetwork  # it takes numba
 
         gated = any(technique.gate is not None for technique in program.techniques)
@@ -236,3 +247,32 @@ def optimiser_of(
     if not optimisers.has_form(program.optimiser):
         return None
     return optimisers.CompiledOptimiser(program.optimiser, theta, gradient, state, values)
+
+
+def fused_optimiser_of(
+    program: Program,
+    products: Products,
+    theta: Tensor,
+    gradient: Tensor,
+    state: dict[str, Tensor],
+    values: Mapping[str, Tensor],
+) -> FusedOptimiser | None:
+    """Return the program's optimiser in kernels for a GPU, if its engine is torch, they work, and it has this form.
+
+    Args:
+        program: the program of all slots.
+        products: what computes its layers. The optimiser keeps the copy of the weights in their type up to date, if
+            nothing else changes the weights.
+        theta, gradient: the weights and their gradient, ``slots x size``.
+        state, values: as for `Optimiser.update`.
+    """
+    if not toolchain.used(program.engine, theta.device.type):
+        return None
+    from search.train.fused import optimisers  # it takes Triton
+
+    if not optimisers.has_form(program.optimiser):
+        return None
+    changing = ("project", "perturb_weights", "average")
+    alone = not any(getattr(technique, hook) for technique in program.techniques for hook in changing)
+    low = products.follow() if alone and isinstance(products, TorchProducts) else None
+    return optimisers.FusedOptimiser(program.optimiser, theta, gradient, state, values, low)

@@ -16,6 +16,24 @@ if TYPE_CHECKING:
     from search.train.compiled.network import CompiledNetwork
 
 
+Power = tuple[int, str, Values]
+"""A penalty of stated form: the power p of ``c_p * sum_i |w_i|^p``, and where c_p is found by name."""
+Other = tuple[Callable[[Tensor, Values], Tensor], Values]
+"""Another penalty, with the values of its technique."""
+
+
+def parted(techniques: Sequence[Technique], values: Sequence[Values]) -> tuple[list[Power], list[Other]]:
+    """Return the penalties of stated form (`Technique.powers`), and the other ones."""
+    powers: list[Power] = []
+    others: list[Other] = []
+    for technique, own in zip(techniques, values, strict=True):
+        if technique.powers:
+            powers += [(power, name, own) for power, name in technique.powers.items()]
+        elif technique.penalty is not None:
+            others.append((technique.penalty, own))
+    return powers, others
+
+
 class Penalties:
     """Adds the gradients of penalties to that of the losses.
 
@@ -40,13 +58,7 @@ class Penalties:
         self._network, self._gradient = network, gradient
         # Autograd follows this leaf, which shares the weights' memory.
         self._leaf = theta.detach().requires_grad_()
-        self._others: list[tuple[Callable[[Tensor, Values], Tensor], Values]] = []
-        self._powers: list[tuple[int, str, Values]] = []
-        for technique, own in zip(techniques, values, strict=True):
-            if technique.powers:
-                self._powers += [(power, name, own) for power, name in technique.powers.items()]
-            elif technique.penalty is not None:
-                self._others.append((technique.penalty, own))
+        self._powers, self._others = parted(techniques, values)
         self.stated = not self._others
 
     @property

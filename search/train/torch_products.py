@@ -1,13 +1,13 @@
 """A pack's products, activations and losses in torch: on a GPU, in bfloat16, and where kernels cannot be compiled.
 
-On a GPU all slots share one batched product for each layer. On the CPU each slot has a product of its own, because
-torch's batched product takes another kernel for one slot than for several, and a slot's bits would depend on its
-neighbours.
+Each slot has a product of its own, because torch's batched product takes another kernel on the CPU for one slot than
+for several, and a slot's bits would depend on its neighbours. On a GPU all slots share one (`batched_products`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -48,7 +48,7 @@ class TorchProducts:
         self._theta, self._gradient, self._groups = theta, gradient, groups
         self._loss, self._outputs = loss, outputs
         # This is theta itself if its type is that of the products.
-        self._computed = theta.to(compute)
+        self._computed, self._followed = theta.to(compute), False
         places = [(layout.weight(number), layout.bias(number)) for number in range(len(layout.linears))]
         self._weights = [layout.view(self._computed, weight) for weight, _ in places]
         self._biases = [layout.view(self._computed, bias).unsqueeze(1) for _, bias in places]
@@ -56,16 +56,23 @@ class TorchProducts:
         self._bias_gradients = [layout.view(gradient, bias) for _, bias in places]
         hidden = [layer < layout.layers - 1 for layer, _ in layout.linears]
         self._activations = [ACTIVATIONS[activation] if one else None for one in hidden]
-        # Products go into scratch and are then copied: they are fast only into contiguous memory, which a view of the
-        # flat buffer is not.
-        self._scratch = self._computed.new_empty(len(theta) * max(weight.size for weight, _ in places))
-        self._begun = False
+        self._largest = max(weight.size for weight, _ in places)
 
     def begin(self) -> None:
         """Begin a step: use the present weights, and overwrite the old gradient in the first backward pass."""
         self._written = [False] * len(self._weights)
-        if self._computed is not self._theta:
+        if self._computed is not self._theta and not self._followed:
             self._computed.copy_(self._theta)
+
+    def follow(self) -> Tensor | None:
+        """Return the copy of the weights in the type of products, which from now on the caller keeps up to date.
+
+        Return None where the products take the weights themselves.
+        """
+        if self._computed is self._theta:
+            return None
+        self._followed = True
+        return self._computed
 
     def finish(self) -> None:
         """End the backward passes of a step: they have written the gradient."""
@@ -155,11 +162,6 @@ class TorchProducts:
 
     def _linear(self, layer: int, x: Tensor) -> Tensor:
         weight, bias = self._weights[layer], self._biases[layer]
-        if x.device.type != "cpu":
-            out = x.new_empty(self.slots, x.shape[1], weight.shape[2])
-            for inputs, rows in self._by_group(x):
-                torch.baddbmm(bias[rows], inputs, weight[rows], out=out[rows])
-            return out
         out = x.new_empty(self.slots, x.shape[1], weight.shape[2])
         for slot, inputs in enumerate(self._by_slot(x)):
             torch.addmm(bias[slot], inputs, weight[slot], out=out[slot])
@@ -167,34 +169,34 @@ class TorchProducts:
 
     def _add_gradient(self, layer: int, x: Tensor, gradient: Tensor) -> None:
         """Overwrite the gradient in the first backward pass of a step, which saves clearing it; add in later ones."""
-        weight = self._scratch[: self._weights[layer].numel()].view(self._weights[layer].shape)
-        if x.device.type != "cpu":
-            for inputs, rows in self._by_group(x):
-                torch.bmm(inputs.transpose(1, 2), gradient[rows], out=weight[rows])
-        else:
-            for slot, inputs in enumerate(self._by_slot(x)):
-                torch.mm(inputs.T, gradient[slot], out=weight[slot])
+        self._add_weight_gradient(layer, x, gradient)
         bias = self._bias_gradients[layer]
         if self._written[layer]:
-            self._weight_gradients[layer].add_(weight)
             bias.add_(gradient.sum(1, dtype=bias.dtype))
         else:
-            self._weight_gradients[layer].copy_(weight)
             torch.sum(gradient, 1, dtype=bias.dtype, out=bias)
         self._written[layer] = True
 
+    def _add_weight_gradient(self, layer: int, x: Tensor, gradient: Tensor) -> None:
+        weight = self._scratch[: self._weights[layer].numel()].view(self._weights[layer].shape)
+        for slot, inputs in enumerate(self._by_slot(x)):
+            torch.mm(inputs.T, gradient[slot], out=weight[slot])
+        if self._written[layer]:
+            self._weight_gradients[layer].add_(weight)
+        else:
+            self._weight_gradients[layer].copy_(weight)
+
+    @cached_property
+    def _scratch(self) -> Tensor:
+        """Where products go before they are copied: they are fast only into memory that is contiguous.
+
+        A view of the flat buffer is not.
+        """
+        return self._computed.new_empty(self.slots * self._largest)
+
     def _multiply(self, a: Tensor, b: Tensor, out: Tensor) -> None:
-        if a.device.type != "cpu":
-            torch.bmm(a, b, out=out)
-            return
         for slot in range(self.slots):
             torch.mm(a[slot], b[slot], out=out[slot])
-
-    def _by_group(self, x: Tensor) -> list[tuple[Tensor, slice]]:
-        """Return each group's minibatch, expanded to its slots without a copy, and its slots."""
-        if len(x) == self.slots:
-            return [(x, slice(None))]
-        return [(x[g].expand(rows.stop - rows.start, -1, -1), rows) for g, rows in enumerate(self._groups)]
 
     def _by_slot(self, x: Tensor) -> list[Tensor]:
         if len(x) == self.slots:

@@ -23,10 +23,12 @@ from search.train.batches import Batches, Targets
 from search.train.changes import Change, has_form
 from search.train.direct import DirectGradient
 from search.train.evaluator import Evaluator
+from search.train.fused.penalties import in_step
+from search.train.fused.projections import projections
 from search.train.graphs import Repeated
 from search.train.members import MemberProducts, repeated
 from search.train.mixing import mixings
-from search.train.network import Network, optimiser_of, products_of
+from search.train.network import Network, fused_optimiser_of, optimiser_of, products_of
 from search.train.orders import orders
 from search.train.passes import Passes
 from search.train.penalties import Penalties
@@ -69,14 +71,20 @@ class Trainer:
         self._inputs, self._targets = self._bound("input"), self._bound("targets")
         self._losses, self._penalties = self._bound("loss"), self._bound("penalty")
         self._scheduled = Scheduled(program.techniques, self._techniques, self._moment)
-        self._gradients, self._projections = map(self._bound, ("gradient", "project"))
+        self._gradients = self._bound("gradient")
         self._rates = Rates(self._bound("rate"), self._scheduled, self._moment)
+        known = projections(program.techniques, self._techniques, program.engine, theta.device)
+        self._projections = self._bound("project", known)
         products = products_of(program, batches, theta, self._gradient, self._moment.groups)
         changes: list[Change] = []
         mixed = mixings(program, self._techniques)
         self._direct: DirectGradient | None = None
         self._at_once: StepsAtOnce | None = None
-        self._compiled = optimiser_of(program, theta, self._gradient, self._optimiser, self._moment.numeric)
+        of_optimiser = theta, self._gradient, self._optimiser, self._moment.numeric
+        compiled = optimiser_of(program, *of_optimiser)
+        fused = fused_optimiser_of(program, products, *of_optimiser)
+        self._compiled = compiled if fused is None else fused
+        self._in_step = in_step(program.techniques, self._techniques, fused)
         whole = products.whole if isinstance(products, MemberProducts) else products
         self._kernels = None if isinstance(products, TorchProducts) or isinstance(whole, TorchProducts) else products
         if not isinstance(whole, TorchProducts):
@@ -85,9 +93,7 @@ class Trainer:
             if not isinstance(products, TorchProducts | MemberProducts) and direct.serves(program.techniques):
                 self._direct = DirectGradient(products, layout.layers, changes, program.joined, mixed)
                 self._added = Penalties(program.techniques, self._techniques, products, theta, self._gradient)
-                if self._compiled is not None and at_once.serves(
-                    program, self._direct, self._added, self._scheduled.names
-                ):
+                if compiled is not None and at_once.serves(program, self._direct, self._added, self._scheduled.names):
                     self._at_once = StepsAtOnce(
                         program,
                         batches,
@@ -95,7 +101,7 @@ class Trainer:
                         products,
                         self._direct,
                         self._added,
-                        self._compiled,
+                        compiled,
                         self._scheduled,
                         self._rates,
                         self._averages,
@@ -237,8 +243,9 @@ class Trainer:
             roots = {loss: torch.ones_like(loss)}
         else:
             roots = {predictions: self._kernels.loss_gradient(predictions.detach(), y, loss_sum)}
-        extra = _sum([*(term(batch) for term in self._losses), *(term(self._leaf) for term in self._penalties)])
-        if extra is not None:
+        penalties = self._penalties if self._in_step is None else self._in_step.others
+        if terms := [*(term(batch) for term in self._losses), *(term(self._leaf) for term in penalties)]:
+            extra = reduce(torch.add, terms)
             roots[extra] = torch.ones_like(extra)
             extra_sum += extra.detach()
         with self._network.learning():
@@ -249,6 +256,8 @@ class Trainer:
         if self._leaf.grad is not None:
             self._gradient.add_(self._leaf.grad)
             self._leaf.grad = None
+        if self._in_step is not None:
+            self._in_step.add(extra_sum)
         return x.grad
 
     def _directly(self, x: Tensor, y: Targets, loss_sum: Tensor, extra_sum: Tensor, needs_input: bool) -> Tensor | None:
@@ -286,8 +295,3 @@ class Trainer:
         """Return the share of each average at a step of the epoch, ``averages x slots``."""
         moment = self._moment
         return self._averages.shares(moment.epoch * moment.steps + step, moment.steps)
-
-
-def _sum(terms: Sequence[Tensor]) -> Tensor | None:
-    """Return the sum of ``(slots,)`` terms, None if there are no terms."""
-    return reduce(torch.add, terms) if terms else None

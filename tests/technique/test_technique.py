@@ -58,7 +58,7 @@ def test_a_file_that_imports_what_is_not_there_is_told_what_is(tmp_path: Path, l
         load_technique(path)
     remedy = (
         "import Numeric, Structural, Technique from search, "
-        "and Array, Batch, Field, Gate, Hyperparameter, Inputs, Loops, StudyContext, Value, Values "
+        "and Array, Batch, Field, Gate, Hyperparameter, Inputs, LargestNorm, Loops, StudyContext, Value, Values "
         "from search.technique"
     )
     assert str(caught.value) == f"--technique: {path} failed when it was run: {complaint}; {remedy}"

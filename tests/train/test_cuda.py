@@ -23,6 +23,7 @@ from search.recipe.discovery import discover
 from search.train import streams
 from search.train.batches import Batches
 from search.train.cohort import Cohort
+from search.train.fused import toolchain
 from search.train.member import Member
 from search.train.pack import Pack, Slot
 from search.train.precision import Precision
@@ -111,3 +112,29 @@ def test_a_pack_for_which_there_is_no_room_is_split(make_data: MakeData, capsys:
     assert "out of memory: training continues in packs of at most" in capsys.readouterr().err
     assert whole.width < 32
     assert torch.allclose(found, expected, rtol=1e-4)
+
+
+@pytest.mark.skipif(toolchain.unavailable("cuda") is not None, reason=str(toolchain.unavailable("cuda")))
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_kernels_train_as_torch_does(
+    make_data: Callable[..., Data], monkeypatch: pytest.MonkeyPatch, optimizer: str, precision: str
+) -> None:
+    slots = [adam(1e-3 * (slot + 1), l1=1e-5, l2=1e-4 * slot, weight_decay=1e-3) for slot in range(3)]
+    batches = Batches(make_data(233, 64, 10), "cuda")
+    program = Program.build(
+        {**STRUCTURE, "optimizer": optimizer},
+        tuple(slots[0]),
+        [discover()["l1"], discover()["l2"]],
+        batches,
+        loss="cross_entropy",
+        seed=0,
+        precision=precision,  # type: ignore[arg-type]
+    )
+    curves = []
+    for reason in (None, "this test does without"):
+        monkeypatch.setattr(toolchain, "unavailable", lambda _device, reason=reason: reason)
+        pack = Pack(program, batches, [Slot(trial, 0, values) for trial, values in enumerate(slots)])
+        measured = [pack.run_epoch() for _ in range(3)]
+        curves.append(torch.stack([epoch[name] for epoch in measured for name in ("val_loss", "train_objective")]))
+    assert torch.allclose(*curves, rtol=1e-4 if precision == "fp32" else 1e-2)
