@@ -21,6 +21,7 @@ from search.study.identity import Mismatch
 from search.study.progress import Log
 from search.study.runner import RunOptions, run_study
 from search.study.study import BaseStudy
+from search.workers import gpus
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +84,8 @@ class Study(BaseStudy):
             decide: whether to decide at the end which trial is chosen, and what it is worth (`decide`).
         """
         if observers is None:
-            for note in self.notes():
+            of_workers = gpus.notes(workers, self.given["device"]) if engine == "local" else []
+            for note in [*self.notes(), *of_workers]:
                 print(f"note: {note}", file=sys.stderr)
         at_end = partial(self.decide, None if observers is None else _say_nothing) if decide else None
         run_study(self, trials, RunOptions(timeout, extend, workers, engine, address), observers, at_end)

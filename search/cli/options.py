@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,6 +52,7 @@ def option(
     metavar: str | None = None,
     default: str | bool = True,
     choices: Sequence[str] = (),
+    other: str | None = None,
 ) -> Any:
     """Return a command's option.
 
@@ -61,6 +63,7 @@ def option(
         metavar: the word that stands for its value in the help.
         default: whether the help shows the default, or the words for a default that depends on other things.
         choices: the allowed values. The shell completes them, and the error for another value names the nearest one.
+        other: a regular expression of further values that are allowed.
     """
     return typer.Option(
         *names,
@@ -68,7 +71,7 @@ def option(
         metavar="NAME" if choices else metavar,
         show_default=default,
         rich_help_panel=panel,
-        callback=_one_of(choices) if choices else None,
+        callback=_one_of(choices, other) if choices else None,
         autocompletion=(lambda: list(choices)) if choices else None,
     )
 
@@ -95,9 +98,9 @@ def _listed(choices: Sequence[str]) -> str:
     return f"[{'| '.join(parts)}]"
 
 
-def _one_of(choices: Sequence[str]) -> Callable[[typer.CallbackParam, str | None], str | None]:
+def _one_of(choices: Sequence[str], other: str | None) -> Callable[[typer.CallbackParam, str | None], str | None]:
     def validate(param: typer.CallbackParam, value: str | None) -> str | None:
-        if value is not None and value not in choices:
+        if value is not None and value not in choices and not (other and re.fullmatch(other, value)):
             raise unknown((param.name or "value").replace("_", " "), value, choices)
         return value
 
@@ -150,7 +153,16 @@ MetricFiles = Annotated[
         metavar="FILE",
     ),
 ]
-Device = Annotated[str, option("The device that trains.", MACHINE, "--device", choices=DEVICES)]
+Device = Annotated[
+    str,
+    option(
+        "The device that trains, or one of several GPUs, as in cuda:1.",
+        MACHINE,
+        "--device",
+        choices=DEVICES,
+        other=r"cuda:\d+",
+    ),
+]
 StudyName = Annotated[
     str | None,
     option(

@@ -46,7 +46,7 @@ class _MLPSearch(BaseEstimator):
         enqueue: hyperparameters of the first trials, before all that the sampler draws: ``[{"l2": 1e-3}]``.
         constraints: what a trial must meet to be chosen, such as ``["parameters < 100000"]``.
         sampler, pruner: those of Optuna or of this package by name; by default the recipe's.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda", or one of several GPUs, such as "cuda:1".
         random_state: the seed of the split, the search and the training.
         storage: the URL of an Optuna database that keeps the study; by default nothing is kept.
         verbose: 0 for no output, 1 for notes and progress.

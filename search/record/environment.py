@@ -37,7 +37,7 @@ def describe(
         data: the fingerprint of the data.
         metrics: for each metric of the user's own, the digest of its source.
     """
-    model = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
+    model = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "device": f"{device.type} ({model})",
         "cpu": cpu(),

@@ -69,7 +69,7 @@ class BaseStudy:
         tracking_uri: MLflow's tracking URI, under which a view of the study is kept; None or "none" for no MLflow. By
             default it is MLflow's own, MLFLOW_TRACKING_URI, or else a file ``mlflow.db``.
         experiment: MLflow's experiment for the runs; by default MLFLOW_EXPERIMENT_NAME, or else ``regsearch``.
-        device: "auto" (CUDA if it is available), "cpu" or "cuda".
+        device: "auto" (CUDA if it is available), "cpu", "cuda", or one of several GPUs, such as "cuda:1".
         slots: the largest number of slots that train together, or "auto". It changes the time that a study
             takes, not its results.
         checkpoint: whether to save the trials in training at each rung in `checkpoints/`, to continue there after a

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from search.errors import EnvironmentFault, unknown
+from search.show.text import enumerated
 from search.technique import Structural
 from search.train.optimisers import Optimiser
 from search.train.room import HOST, free_bytes
+
+_DEVICES = ("auto", "cpu", "cuda")
+_ONE_GPU = r"cuda:\d+"
 
 # On the CPU slots train one after the other, so that a wide pack only saves calls from Python, about a tenth of the
 # time of small networks. The bytes limit what the packs of all cores take together.
@@ -22,15 +28,24 @@ _GPU_MOST = 1024
 def choose_device(name: str) -> torch.device:
     """Return the device with this name; "auto" is CUDA if torch sees a CUDA device, otherwise the CPU.
 
+    "cuda" is the GPU that torch takes by default, and "cuda:1" the second one of those that it sees.
+
     Raises:
         RequestError: the name is unknown.
-        EnvironmentFault: "cuda" was asked for, but there is no CUDA device.
+        EnvironmentFault: there is no CUDA device, or none of this number.
     """
-    if name not in ("auto", "cpu", "cuda"):
-        raise unknown("device", name, ("auto", "cpu", "cuda"))
-    if name == "cuda" and not torch.cuda.is_available():
-        raise EnvironmentFault("device cuda was asked for, but torch sees none here: use --device cpu or auto")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    if name not in _DEVICES and not re.fullmatch(_ONE_GPU, name):
+        raise unknown("device", name, _DEVICES)
+    if name.startswith("cuda"):
+        there = [f"cuda:{number}" for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)]
+        if not there:
+            raise EnvironmentFault(f"device {name} was asked for, but torch sees none here: use --device cpu or auto")
+        if name != "cuda" and name not in there:
+            raise EnvironmentFault(
+                f"device {name} was asked for, but torch sees only {enumerated(there)} here: use {' or '.join(there)}"
+            )
+        return torch.device(name)
+    return torch.device("cuda" if name == "auto" and torch.cuda.is_available() else "cpu")
 
 
 def moments(optimiser: type[Optimiser]) -> int:

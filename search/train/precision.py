@@ -9,7 +9,7 @@ bf16   activations and products in bfloat16 (8 bits), sums in float32; each step
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 import torch
@@ -36,7 +36,10 @@ def compute_type(precision: Precision, weights: torch.dtype) -> torch.dtype:
 
 @contextmanager
 def products(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Set how a GPU computes float32 products, whatever the surrounding program has set, and restore it on exit."""
+    """Set how a GPU computes float32 products, whatever the surrounding program has set, and restore it on exit.
+
+    The GPU is torch's current one meanwhile, on which kernels start that are not torch's.
+    """
     if device.type != "cuda":
         yield
         return
@@ -46,7 +49,8 @@ def products(precision: Precision, device: torch.device) -> Iterator[None]:
     # Otherwise the partial sums of a long product are rounded to bfloat16 before they are added.
     matmul.allow_bf16_reduced_precision_reduction = False
     try:
-        yield
+        with nullcontext() if device.index is None else torch.cuda.device(device):
+            yield
     finally:
         torch.set_float32_matmul_precision(before)
         matmul.allow_bf16_reduced_precision_reduction = partial

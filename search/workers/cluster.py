@@ -52,8 +52,10 @@ def share(nodes: Sequence[Mapping[str, float]], workers: int, device: str) -> Sh
     """Return a GPU and a CPU for each worker if the cluster has GPUs; otherwise as many CPUs as all workers can have.
 
     Raises:
-        RequestError: the cluster has too few CPUs or GPUs for so many workers.
+        RequestError: the cluster has too few CPUs or GPUs for so many workers, or the device is one GPU.
     """
+    if device.startswith("cuda:"):
+        raise RequestError(f"engine ray gives each worker a GPU: use --device cuda or auto, got {device}")
     gpus = int(device == "cuda" or (device == "auto" and any(node.get("GPU", 0) >= 1 for node in nodes)))
     least = Share(1, gpus)
     if (room := least.room(nodes)) < workers:
@@ -73,7 +75,7 @@ def join_cluster(storage: str, workers: int, device: str, address: str | None) -
     Args:
         storage: the URL of the study's storage.
         workers: the number of workers.
-        device: the device that the study trains on: "auto", "cpu" or "cuda".
+        device: the device that the study trains on: "auto", "cpu" or "cuda"; Ray chooses the GPU of each worker.
         address: the address of the cluster, as `connection.join` takes it.
 
     Raises:

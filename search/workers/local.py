@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import pickle
 import subprocess
 import sys
@@ -12,11 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-import torch
-
 from search.cli import child
 from search.data import Data
 from search.train.crew import cores
+from search.workers import gpus
 from search.workers.orders import Orders
 from search.workers.shipping import portable
 from search.workers.team import Ended
@@ -42,8 +40,8 @@ class LocalEngine:
         # Shares differ by one core at most, and no core is left over.
         share = max(1, self._cores // self._workers + (index < self._cores % self._workers))
         environment = child.environment() | {"OMP_NUM_THREADS": str(share)}
-        if (gpus := torch.cuda.device_count() if orders.device != "cpu" else 0) > 1:
-            environment["CUDA_VISIBLE_DEVICES"] = _visible(index % gpus)
+        if shared := gpus.in_turn(orders.device):
+            environment[gpus.VISIBLE] = shared[index % len(shared)]
         process = self._processes[index] = subprocess.Popen(
             [sys.executable, "-m", self._module],
             env=environment,
@@ -104,9 +102,3 @@ def _read(index: int, process: subprocess.Popen[str], hear: Callable[[str | Ende
     status = process.wait()
     killed = f"killed by signal {-status}" if status < 0 else ""
     hear(Ended(None if killed else status, killed or last.removeprefix("error: ")))
-
-
-def _visible(index: int) -> str:
-    """Return the name of a GPU among those that this process sees."""
-    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return seen.split(",")[index] if seen else str(index)

@@ -97,6 +97,7 @@ def raw_study(name: str = "x", **options: object) -> optuna.Study:
         (["l2", "--scale", "units"], "did you mean 'unit'?"),
         (["l2", "--loss", "mse"], "loss 'mse' is not for classification (digits); allowed: cross_entropy"),
         (["l2", "--precision", "fp8"], "unknown precision 'fp8': did you mean 'fp32'? (known: bf16, fp32, tf32)"),
+        (["l2", "--device", "cuda:x"], "unknown device 'cuda:x': did you mean 'cuda'? (known: auto, cpu, cuda)"),
         (["l2", "--device", "gpu"], "unknown device 'gpu': did you mean 'cpu'? (known: auto, cpu, cuda)"),
         (["l2", "--dataset", "DIGITS"], "unknown dataset 'DIGITS': did you mean 'digits'?"),
         (["l2", "--dataset", "mnist", "--offline"], "run without --offline to download"),
@@ -198,7 +199,8 @@ def test_a_grid_too_large_to_queue_is_refused(refused: Refused) -> None:
 
 def test_cuda_where_there_is_none_is_the_machines_fault(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert "device cuda was asked for, but torch sees none" in refused("l2", "--device", "cuda", status=1)
+    for name in ("cuda", "cuda:1"):
+        assert f"device {name} was asked for, but torch sees none" in refused("l2", "--device", name, status=1)
 
 
 def broken_file(kind: str) -> None:
