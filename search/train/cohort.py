@@ -23,7 +23,7 @@ from search.train.cut import cut, slot_work
 from search.train.member import Member
 from search.train.pack import Pack, Saved, Slot
 from search.train.program import Program
-from search.train.room import HOST, is_roomy, make_room, no_room, waits_on
+from search.train.room import HOST, Room, make_room, no_room, waits_on
 
 _Measured = tuple[Sequence[Slot], int, Mapping[str, NDArray[np.float64]], Sequence[Slot]]
 """One epoch of a pack: its slots, the epoch, their metrics ``(slots,)``, and the slots that a technique has stopped."""
@@ -47,6 +47,7 @@ class Cohort:
     def __init__(self, members: Sequence[Member], batches: Batches, width: int, saved: Sequence[Saved] = ()) -> None:
         self.members = {member.number: member for member in members}
         self.width, self._workers, self._device, self._batches = width, threads(batches.device), batches.device, batches
+        self._room = Room(batches.device)
         programs = {id(member.program): member.program for member in members}
         folds = range(len(batches.folds))
         self._work = {(key, k): slot_work(one, one.own(batches, k)) for key, one in programs.items() for k in folds}
@@ -104,6 +105,7 @@ class Cohort:
         last = min(epoch, self.packs[at].program.epochs)
         # The others have trained beside it before.
         stays = waits_on(self.packs[at], self._device)
+        self._room.begin()
         while self.packs[at].epoch < last and (alive := self._alive(self.packs[at])):
             pack = self.packs[at] = self._shrunk(self.packs[at], alive)
             if isinstance(measured := _measured(pack), str):
@@ -131,7 +133,8 @@ class Cohort:
         The only pack of a cohort stays, and so do all while the device is roomy.
         """
         pack.rest(self._device if waits_on(pack, self._device) else HOST)
-        if not (stays or len(self.packs) == 1 or is_roomy(self._device)):
+        self._room.end(pack)
+        if not (stays or len(self.packs) == 1 or self._room.is_roomy()):
             pack.rest(HOST)
 
     def _again(self, at: int, epoch: int, known: int, fault: str) -> Iterator[_Measured]:
@@ -183,7 +186,7 @@ class Cohort:
             if as_before or len({pack.epoch for pack in own}) > 1:
                 self.packs += own
                 continue
-            if len(own) > 1 and not is_roomy(self._device):
+            if len(own) > 1 and not self._room.is_roomy():
                 make_room(own, self._device)
             self.packs += Pack.regroup(own, [[(own.index(pack), i) for pack, i in part] for part in anew])
 

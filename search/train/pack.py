@@ -197,6 +197,8 @@ class Pack:
 
     def rest(self, device: torch.device | str) -> None:
         """Free what only training needs, such as the gradient, and move the state to a device."""
+        if self._trainer is not None:
+            self._trainer.close()
         self._trainer = None
         self.state = {name: value.to(device) for name, value in self.state.items()}
 

@@ -1,7 +1,7 @@
 """The room on a GPU for the packs that wait while another one trains.
 
-Moving packs to the host and back at every rung takes time, so they stay on the GPU while there is room. On the CPU
-nothing here has an effect.
+Moving packs to the host and back at every rung takes time, so they stay on the GPU while there is room for all of them
+and for what the largest one needs to train. On the CPU nothing here has an effect.
 """
 
 from __future__ import annotations
@@ -26,12 +26,31 @@ def free_bytes(device: torch.device) -> int:
     return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
 
 
-def is_roomy(device: torch.device) -> bool:
-    """Return whether a GPU has more free memory than this process has ever used of it at a time.
+class Room:
+    """What the packs of a cohort have needed of a device so far.
 
-    Any pack that has trained before then finds room beside those that wait. The CPU always has room.
+    Args:
+        device: the device.
     """
-    return device.type == HOST or free_bytes(device) > torch.cuda.max_memory_allocated(device)
+
+    def __init__(self, device: torch.device) -> None:
+        self._device, self._most = device, 0
+
+    def begin(self) -> None:
+        """Begin to measure: a pack is about to train."""
+        if self._device.type != HOST:
+            torch.cuda.reset_peak_memory_stats(self._device)
+
+    def end(self, pack: Pack) -> None:
+        """Note what a pack has needed since `begin`; it is at rest now."""
+        if self._device.type != HOST:
+            at_rest = sum(value.nbytes for value in pack.state.values())
+            training = torch.cuda.max_memory_allocated(self._device) - torch.cuda.memory_allocated(self._device)
+            self._most = max(self._most, at_rest + training)
+
+    def is_roomy(self) -> bool:
+        """Return whether any pack that has trained finds room beside those that wait. The CPU always has room."""
+        return self._device.type == HOST or free_bytes(self._device) > self._most
 
 
 def waits_on(pack: Pack, device: torch.device) -> bool:

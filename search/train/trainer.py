@@ -131,6 +131,11 @@ class Trainer:
         self._moment.epoch += 1
         return measured
 
+    def close(self) -> None:
+        """Let go of every tensor now. The parts refer to each other in circles, which Python collects late."""
+        for part in (self._passes, self):
+            vars(part).clear()
+
     def _bound(self, hook: str, instead: Mapping[int, Callable[..., Any]] | None = None) -> list[Callable[..., Any]]:
         """Return a hook of each technique that has it, in order, bound to the technique's values as last argument.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.benches import BENCHES
 from support.packs import adam, make_pack
 from torch import Tensor
 
@@ -196,3 +197,23 @@ def test_a_restored_pack_enters_the_device_only_when_it_trains(make_data: MakeDa
         one.restore({name: curve[:1] for name, curve in other.curves.items()}, other.times[:1], {})
     assert trained(full, data, saved=saved).width == SLOTS // 2
     assert same(usual, full)
+
+
+@pytest.mark.parametrize("engine", ["torch", "compiled"])
+@pytest.mark.parametrize("name", ["adversarial", "batch_norm", "ema", "sam"])
+def test_a_pack_at_rest_keeps_its_state_alone(name: str, engine: Engine) -> None:
+    """Gradient and scratch are gone at once, not when Python next looks for objects that refer to each other."""
+    pack = next(one.values[0] for one in BENCHES if str(one.id).startswith(f"{name}:")).pack()  # type: ignore[union-attr]
+    pack = Pack(replace(pack.program, engine=engine), pack.batches, pack.slots)
+    gc.collect()
+    before = set(map(id, gc.get_objects()))
+    gc.disable()
+    try:
+        pack.run_epoch()
+        held = [weakref.ref(one) for one in gc.get_objects() if id(one) not in before and isinstance(one, Tensor)]
+        pack.rest("cpu")
+        state = set(map(id, pack.state.values()))
+        alive = [one for ref in held if (one := ref()) is not None and id(one) not in state]
+    finally:
+        gc.enable()
+    assert [one.shape for one in alive if one.numel() >= pack.state["theta"][0].numel()] == []

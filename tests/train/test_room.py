@@ -14,20 +14,29 @@ from search.errors import EnvironmentFault
 from search.train import cohort
 from search.train.cohort import Cohort
 from search.train.member import Member
+from search.train.room import Room
 
 REST, TRAINING = 10, 40
 """The bytes of a slot that waits, and of one that trains."""
 
 
 class Gpu:
-    """The memory of a device: what each pack takes, and the most that was ever taken at once."""
+    """The memory of a device: what each pack takes, and the most that was taken at once, ever and since `reset`."""
 
     def __init__(self, size: int) -> None:
-        self.size, self.most, self.moves = size, 0, 0
+        self.size, self.most, self.peak, self.moves = size, 0, 0, 0
         self.taken: dict[object, int] = {}
 
+    @property
+    def used(self) -> int:
+        return sum(self.taken.values())
+
+    def reset(self) -> None:
+        self.peak = self.used
+
     def take(self, pack: object, count: int) -> None:
-        used = sum(self.taken.values()) - self.taken.get(pack, 0) + count
+        used = self.used - self.taken.get(pack, 0) + count
+        self.peak = max(self.peak, min(used, self.size))
         if used > self.size:
             raise torch.OutOfMemoryError("no room")
         self.taken[pack] = count
@@ -47,7 +56,7 @@ class FakePack:
     def run_epoch(self) -> dict[str, torch.Tensor]:
         self.gpu.moves += bool(self.state) and self.state["theta"].device.type == "cpu"
         self.gpu.take(self, TRAINING * len(self.slots))
-        self.state = {"theta": SimpleNamespace(device=torch.device("cuda", 0))}
+        self.state = self._on(torch.device("cuda", 0))
         self.epoch += 1
         return {"val_loss": torch.full((len(self.slots),), float(self.epoch), dtype=torch.float64)}
 
@@ -55,7 +64,10 @@ class FakePack:
         where = torch.device(device)
         self.gpu.take(self, REST * len(self.slots) if self.state and where.type == "cuda" else 0)
         if self.state:
-            self.state = {"theta": SimpleNamespace(device=where)}
+            self.state = self._on(where)
+
+    def _on(self, device: torch.device) -> dict[str, Any]:
+        return {"theta": SimpleNamespace(device=device, nbytes=REST * len(self.slots))}
 
 
 @pytest.fixture
@@ -65,10 +77,11 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def train(size: int, slots: int = 2) -> tuple[Gpu, Cohort, list[Member]]:
         gpu = FakePack.gpu = Gpu(size)
         for name, found in {
-            "mem_get_info": lambda _device: (gpu.size - sum(gpu.taken.values()), gpu.size),
-            "memory_reserved": lambda _device: 0,
-            "memory_allocated": lambda _device: 0,
-            "max_memory_allocated": lambda _device: gpu.most,
+            "mem_get_info": lambda _device: (gpu.size - gpu.used, gpu.size),
+            "memory_reserved": lambda _device: gpu.used,
+            "memory_allocated": lambda _device: gpu.used,
+            "max_memory_allocated": lambda _device: gpu.peak,
+            "reset_peak_memory_stats": lambda _device: gpu.reset(),
         }.items():
             monkeypatch.setattr(torch.cuda, name, found)
         monkeypatch.setattr(cohort, "Pack", FakePack)
@@ -91,8 +104,9 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def test_packs_stay_where_all_fit(simulated: Any) -> None:
     """Ten packs at rest take 200 bytes, and one of them 80 in training."""
-    gpu, trained, made = simulated(1000)
+    gpu, trained, made = simulated(290)
     assert gpu.moves == 0
+    assert gpu.most == 260
     assert not trained.training
     assert all(member.epoch == 4 for member in made)
 
@@ -109,7 +123,7 @@ def test_other_packs_make_room_before_a_pack_is_split(
     simulated: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where the room was misjudged, those that wait leave, and the pack trains whole."""
-    monkeypatch.setattr(cohort, "is_roomy", lambda _device: True)
+    monkeypatch.setattr(Room, "is_roomy", lambda _room: True)
     gpu, trained, made = simulated(150)
     assert gpu.moves > 0
     assert trained.width == 100
@@ -128,3 +142,12 @@ def test_a_pack_that_is_too_large_alone_is_split(simulated: Any, capsys: pytest.
 def test_one_slot_that_is_too_large_is_the_devices_fault(simulated: Any) -> None:
     with pytest.raises(EnvironmentFault, match="no room for a single network"):
         simulated(30)
+
+
+def test_packs_stay_after_one_was_split(simulated: Any) -> None:
+    """What a pack took before it was split is not needed again: ten packs of six slots are 600 bytes at rest."""
+    gpu, trained, _ = simulated(230, slots=6)
+    assert trained.width == 3
+    assert gpu.moves > 0
+    roomy, trained, _ = simulated(1000, slots=6)
+    assert (roomy.moves, trained.width) == (0, 100)
