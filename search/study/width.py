@@ -20,7 +20,7 @@ _NO_ROOM = 2**62
 
 
 def largest_slot(space: Space, program: Callable[[Mapping[str, Value]], Program], batches: Batches) -> int:
-    """Return the bytes of a study's largest slot in training; more than any device has if two find no room.
+    """Return the bytes of a study's largest slot in training; more than any device has if a few find no room.
 
     Args:
         space: the space of the study.

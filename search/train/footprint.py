@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from search.technique import Technique, Values
@@ -13,18 +15,25 @@ from search.train.batches import Batches
 from search.train.evaluate import rows_at_once
 from search.train.pack import Pack, Slot
 from search.train.program import Program
+from search.train.room import HOST
 
 # Beside its state a slot has its gradient and one temporary of that size: a product, or a penalty's.
 _COPIES = 2
 # The last minibatch of an epoch may be small, so every technique takes a few rows.
 _ROWS = 16
+# What a slot takes is the difference between packs of so many slots.
+_FEW, _MORE = 2, 4
+# With more slots, a different moment of training may take the most; and an allocator rounds up.
+_MARGIN = 1.1
 
 
 def slot_bytes(program: Program, values: Mapping[str, float], batches: Batches) -> int:
     """Return the bytes of one slot in training, for which two slots train for one step on a few rows.
 
     These are its state with that of its techniques, gradient, and a temporary; the activations of every pass of a step
-    and their gradients, with the copies that techniques change; and the inputs that are the slot's own.
+    and their gradients, with the copies that techniques change; and the inputs that are the slot's own. Techniques may
+    make more temporaries than these, such as indices into pictures. A GPU counts its bytes, so there it is at least
+    what `counted_slot_bytes` returns.
 
     Args:
         program: the program.
@@ -32,11 +41,43 @@ def slot_bytes(program: Program, values: Mapping[str, float], batches: Batches) 
         batches: the data on the device.
 
     Raises:
-        torch.OutOfMemoryError: the device has no room for the two slots.
+        torch.OutOfMemoryError: the device has no room for the two slots, or for four in `counted_slot_bytes`.
     """
     batches = program.encoded(batches)
     state, own_inputs = _seen(program, values, batches)
-    return state + _working_bytes(program, batches, own_inputs)
+    worked_out = state + _working_bytes(program, batches, own_inputs)
+    return worked_out if batches.device.type == HOST else max(worked_out, counted_slot_bytes(program, values, batches))
+
+
+def counted_slot_bytes(program: Program, values: Mapping[str, float], batches: Batches) -> int:
+    """Return the bytes of one slot as a GPU counts them while packs of two and of four slots train.
+
+    They take two epochs of two steps, because a step begins while something of the one before is alive, with whole
+    minibatches and all rows of evaluation. The arguments are those of `slot_bytes`.
+    """
+    batches = program.encoded(batches)
+    rows = batches.head(min(2 * program.batch_size, batches.train_rows))
+    for name in ("x_val", "y_val", "w_val", "x_test", "y_test", "w_test"):
+        setattr(rows, name, getattr(batches, name))
+    # A technique may not choose some of these rows.
+    program = replace(program, techniques=tuple(replace(one, rows=None) for one in program.techniques))
+    packs = (Pack(program, rows, [Slot(number, 0, values) for number in range(count)]) for count in (_FEW, _MORE))
+    few, more = map(_most_bytes, packs)
+    return round(_MARGIN * (more - few) / (_MORE - _FEW))
+
+
+def _most_bytes(pack: Pack) -> int:
+    """Train a pack for two epochs; return the bytes of a GPU that it takes at most."""
+    device = pack.batches.device
+    gc.collect()  # what is freed meanwhile would count against what the pack takes
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    for _ in range(2):
+        pack.run_epoch()
+    most = torch.cuda.max_memory_allocated(device) - before
+    pack.state = {}
+    pack.rest(HOST)
+    return most
 
 
 def estimated_slot_bytes(program: Program, values: Mapping[str, float], batches: Batches) -> int:
