@@ -32,7 +32,7 @@ PLACES = {
     "a report": "optuna.storages:RDBStorage.set_trial_intermediate_value",
     "a tell": "optuna.storages:RDBStorage.set_trial_state_values",
     "a transaction": "sqlalchemy.engine.default:DefaultDialect.do_commit",
-    "an epoch": "search.train.pack:Pack.run_epoch",
+    "an epoch": "search.train.pack:Pack.begin_epoch",
     "a compaction": "search.train.pack:Pack.regroup",
     "a compacted tensor": "torch:Tensor.index_copy_",
     "an observer's turn": "search.study.progress:EpochCount.told",
