@@ -53,11 +53,12 @@ def loaded(names): return [name for name in names if name in sys.modules]
 assert run.main(["--help"]) == 0
 print(loaded(("torch", "optuna", "numpy", "sqlalchemy", *{FORBIDDEN!r})), file=sys.stderr)
 from search.train.pack import Pack
-train = Pack.run_epoch
-def run_epoch(pack):
-    print(loaded({FORBIDDEN!r}), file=sys.stderr)
+train = Pack.begin_epoch
+def begin_epoch(pack):
+    # One write, because other threads write too.
+    sys.stderr.write(str(loaded({FORBIDDEN!r})) + chr(10))
     return train(pack)
-Pack.run_epoch = run_epoch
+Pack.begin_epoch = begin_epoch
 assert run.main({["l2", *FAST[:-2], "--timeout", "1e-9"]!r}) == 0
 """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
