@@ -22,7 +22,6 @@ from search.record import decision as stored
 from search.record.decision import Decision
 from search.report import record
 from search.show.interval import Interval
-from search.statistics.skewed import skewed_interval
 from search.storage import database
 from search.study.chosen import decided
 from search.study.progress import Log
@@ -99,8 +98,7 @@ def _value(evidence: Evidence, chosen: int, aim: Objective) -> Interval | None:
         found = evidence.corrected(chosen)
     except ValueError:
         return None
-    low, high = skewed_interval(found, evidence.asymmetry(chosen))
-    ends = sorted(float(aim.loss(one)) for one in (low, high))
+    ends = sorted(float(aim.loss(one)) for one in evidence.interval(chosen, found))
     if aim.best is not None:
         # No trial is better than a perfect one.
         ends = [max(aim.best, ends[0]), ends[1]] if aim.direction == "minimize" else [ends[0], min(aim.best, ends[1])]

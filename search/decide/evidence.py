@@ -19,8 +19,8 @@ blocks, and these measure what it chooses; each tenth takes its turn, in several
 fold takes its turn. The mean over all of them is the value, on rows that have not chosen, of trials that are chosen
 like this one. Its variance is that of the chosen trial's own mean, and half of the square of the luck that is taken
 off: as other rows would choose another trial, the luck is known no better than to such a part. (In simulations of 32
-trials the 95%
-intervals then cover 92% to 98%; `benchmarks/winner.py` has them.)
+trials the 95% intervals then cover
+92% to 98%; `benchmarks/winner.py` has them.)
 
 Sources: Varma and Simon, "Bias in error estimation when using cross-validation for model selection" (BMC Bioinformatics
 7, 2006) and Tsamardinos, Greasidou and Borboudakis, "Bootstrapping the out-of-sample predictions for efficient and
@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 
 from search.statistics.crossed import Estimate, Floats, crossed
 from search.statistics.sampled import sampled
-from search.statistics.skewed import asymmetry
+from search.statistics.skewed import asymmetry, skewed_interval
 
 PARTS = 10
 _CUTS = 10
@@ -179,6 +179,22 @@ class Evidence:
         value, whole = float((held_out / turns).mean()), self.estimate(own)
         variance = whole.variance + (value - whole.value) ** 2 / 2
         return replace(whole, value=np.asarray(value), variance=np.asarray(variance))
+
+    def interval(self, chosen: int, found: Estimate) -> tuple[float, float]:
+        """Return the low and high ends of the 95% interval of the loss of the choice on new rows.
+
+        Rows may lack the largest losses that there are, and their variance is then too small as well. So the high end
+        is shifted by what a row more adds to the mean of n rows if its loss is the largest: ``(max - mean) / (n + 1)``.
+
+        Args:
+            chosen: the trial that all rows have chosen.
+            found: what `corrected` returns for it.
+        """
+        low, high = skewed_interval(found, self.asymmetry(chosen))
+        if self.overlap is None:
+            rows = self.cells[chosen].mean(0)
+            high += float(rows.max() - rows.mean()) / (len(rows) + 1)
+        return low, high
 
     def asymmetry(self, trial: int) -> float:
         """Return the asymmetry of a trial's mean loss (`search.statistics.skewed`): of rows, as far as they vary it.

@@ -12,6 +12,7 @@ from scipy import stats
 from search.decide.evidence import Evidence
 from search.statistics.crossed import Floats, crossed
 from search.statistics.sampled import sampled
+from search.statistics.skewed import skewed_interval
 
 
 def tables(*shape: int, seed: int = 0) -> dict[int, Floats]:
@@ -143,6 +144,22 @@ def test_each_fold_is_left_out_within_its_repeat() -> None:
     found = folded.corrected(folded.choice())
     assert found.value == pytest.approx(np.mean(held))
     assert found.variance == pytest.approx(float(own.variance + (np.mean(held) - own.value) ** 2 / 2))
+
+
+def test_rows_may_lack_the_largest_losses() -> None:
+    """The interval reaches further by what a row like the worst one adds to the mean; folds are means already."""
+    cells = tables(1, 2, 40, seed=4)
+    rows = cells[0].mean(0)
+    evidence = Evidence(cells)
+    found = evidence.corrected(0)
+    low, high = evidence.interval(0, found)
+    expected = skewed_interval(found, evidence.asymmetry(0))
+    with_another = np.append(rows, rows.max())
+    assert (low, high) == pytest.approx((expected[0], expected[1] + with_another.mean() - rows.mean()))
+    assert high > expected[1]
+    folded = Evidence(tables(1, 1, 5), overlap=0.25)
+    own = folded.corrected(0)
+    assert folded.interval(0, own) == skewed_interval(own, 0.0)
 
 
 def test_too_few_rows_or_folds_have_no_value() -> None:
