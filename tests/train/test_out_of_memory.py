@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from support.benches import BENCHES
+from support.marks import slow
 from support.packs import adam, make_pack
 from torch import Tensor
 
@@ -115,8 +116,8 @@ def same(members: Sequence[Member], others: Sequence[Member]) -> bool:
     )
 
 
-@pytest.mark.parametrize("engine", ["torch", "compiled"])
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("engine", ["torch", *slow("compiled")])
+@pytest.mark.parametrize("place", ["backward", "state", *slow("forward", "update")])
 def test_nothing_of_a_pack_that_is_split_stays_alive(
     make_data: MakeData, engine: Engine, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ class Once(Quiet):
             does()
 
 
+@pytest.mark.slow
 def test_a_cluster_comes_to_what_one_process_does_with_data_and_techniques_that_only_the_command_has(
     tmp_path: Path, nodes: Nodes
 ) -> None:
