@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -100,3 +100,28 @@ def test_a_state_whose_tensor_is_replaced_is_never_frozen(tensors: bool, request
     assert_same(packed(), eager)
     assert eager.pack.state["technique:counting/steps"].flatten().tolist() == [16, 16]
     assert (Tape.recorded <= EVALUATION) == tensors
+
+
+def remembering() -> Technique:
+    """Return a technique that keeps the loss of the epoch before, and notes by how much it has changed."""
+
+    def start(values: Values) -> dict[str, Tensor]:
+        return {name: torch.zeros(values.slots, dtype=torch.float64) for name in ("before", "change")}
+
+    def after_epoch(metrics: Mapping[str, Tensor], values: Values) -> None:
+        values.state["change"] = metrics["val_loss"] - values.state["before"]
+        values.state["before"] = metrics["val_loss"]
+
+    return Technique(name="remembering", start=start, after_epoch=after_epoch)
+
+
+def test_metrics_that_a_hook_keeps_are_not_overwritten_by_a_replay(request: pytest.FixtureRequest) -> None:
+    def packed() -> TrainedPack:
+        data = random_data(100, 13, 3)
+        return train_pack(with_engine(make_pack(data, [adam()], techniques=[remembering()]), "torch"), 5)
+
+    eager = packed()
+    request.getfixturevalue("tapes")
+    assert_same(packed(), eager)
+    assert Tape.recorded > EVALUATION
+    assert (eager.pack.state["technique:remembering/change"] != 0).all()
