@@ -131,31 +131,31 @@ class Training:
         return [{**self.numeric, "lr": LR * (1 + i / slots)} for i in range(slots)]
 
 
-class Package:
-    """A cohort of trials with different learning rates."""
+def package(shape: Shape, rows: Rows, slots: int) -> Train:
+    """Return what trains a cohort of trials with different learning rates."""
+    training = Training.of(shape, rows)
+    members = [Member(i, training.program, values, 1) for i, values in enumerate(training.values(slots))]
+    slot = slot_bytes(training.program, training.numeric, training.batches)
+    return advancing(Cohort(members, training.batches, auto_width(slot, training.batches.device)))
 
-    def __init__(self, shape: Shape, rows: Rows, slots: int) -> None:
-        training = Training.of(shape, rows)
-        members = [Member(i, training.program, values, 1) for i, values in enumerate(training.values(slots))]
-        slot = slot_bytes(training.program, training.numeric, training.batches)
-        self._cohort = Cohort(members, training.batches, auto_width(slot, training.batches.device))
-        self._epoch = 0
 
-    def epochs(self, count: int) -> None:
-        """Train several epochs in a row, as a study does from rung to rung."""
-        self._epoch += count
-        for _ in self._cohort.advance(self._epoch):
+def advancing(cohort: Cohort) -> Train:
+    """Return what trains a cohort for several epochs in a row, as a study does from rung to rung."""
+    trained = 0
+
+    def train(count: int) -> None:
+        nonlocal trained
+        trained += count
+        for _ in cohort.advance(trained):
             pass
+
+    return train
 
 
 def entrants(shape: Shape, slots: int, rows: Rows) -> dict[str, Entrant]:
     """Return the contenders for a number of slots."""
-
-    def package() -> Train:
-        return Package(shape, rows, slots).epochs
-
     found = {
-        "package": Entrant(slots, package),
+        "package": Entrant(slots, lambda: package(shape, rows, slots)),
         "serial": Entrant(1, lambda: repeated(Serial(shape.widths, rows).epoch)),
         "tuned": Entrant(1, lambda: repeated(Tuned(shape.widths, rows).epoch)),
     }

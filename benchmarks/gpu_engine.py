@@ -15,7 +15,7 @@ from gpu_section import Section
 from race import Race
 from rivals import Rows
 
-from search.train.footprint import slot_bytes
+from search.train.footprint import most_bytes, slot_bytes
 from search.train.pack import Pack, Slot
 from search.train.precision import Precision, products
 
@@ -121,12 +121,7 @@ def _peak(shape: Shape, slots: int, precision: Precision, device: torch.device) 
     pack = _pack(shape, slots, precision, device)
     formula = slot_bytes(pack.program, pack.slots[0].values, pack.batches)
     _free(device)
-    before = torch.cuda.memory_allocated(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    for _ in range(2):
-        pack.run_epoch()
-    torch.cuda.synchronize(device)
-    peak = torch.cuda.max_memory_allocated(device) - before
+    peak = most_bytes(pack)
     return {"peak_bytes": peak, "formula_bytes": formula * slots, "peak_over_formula": peak / (formula * slots)}
 
 

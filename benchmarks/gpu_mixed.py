@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engine import advancing
 from gpu_engine import figures
 from gpu_section import Section
 from mixed_plain import Plain
@@ -86,15 +87,7 @@ def _cohort(
         )
         members.append(Member(number, program, numeric, replicates))
     largest = max(slot_bytes(member.program, member.values, batches) for member in members)
-    cohort, trained = Cohort(members, batches, auto_width(largest, batches.device)), 0
-
-    def train(count: int) -> None:
-        nonlocal trained
-        trained += count
-        for _ in cohort.advance(trained):
-            pass
-
-    return train
+    return advancing(Cohort(members, batches, auto_width(largest, batches.device)))
 
 
 def _values(row: Mapping[str, Value], techniques: Sequence[Technique]) -> tuple[dict[str, Value], dict[str, float]]:

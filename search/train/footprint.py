@@ -62,11 +62,11 @@ def counted_slot_bytes(program: Program, values: Mapping[str, float], batches: B
     # A technique may not choose some of these rows.
     program = replace(program, techniques=tuple(replace(one, rows=None) for one in program.techniques))
     packs = (Pack(program, rows, [Slot(number, 0, values) for number in range(count)]) for count in (_FEW, _MORE))
-    few, more = map(_most_bytes, packs)
+    few, more = map(most_bytes, packs)
     return round(_MARGIN * (more - few) / (_MORE - _FEW))
 
 
-def _most_bytes(pack: Pack) -> int:
+def most_bytes(pack: Pack) -> int:
     """Train a pack for two epochs; return the bytes of a GPU that it takes at most."""
     device = pack.batches.device
     gc.collect()  # what is freed meanwhile would count against what the pack takes

@@ -17,35 +17,45 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from functools import cache
+from typing import Protocol
 
 import torch
+from torch import Tensor
 
-Result = TypeVar("Result")
+Work = Callable[[], dict[str, Tensor]]
+"""What is done again and again; it returns tensors by name, or none."""
 _WAITS = "called a synchronizing CUDA operation"
 """What torch warns of in its synchronization debug mode."""
 
 
-class Recording(Protocol[Result]):
-    """Recorded work.
+class Recording(Protocol):
+    """Recorded work; the argument is the work, which is recorded and not done.
 
     Attributes:
         result: what the work has returned, in tensors that every replay fills anew.
     """
 
-    result: Result
+    result: dict[str, Tensor]
+
+    def __init__(self, work: Work) -> None: ...
 
     def replay(self) -> None: ...
 
+    @staticmethod
+    def tried(work: Work) -> tuple[dict[str, Tensor], bool]:
+        """Do the work; return its result, and whether the host has never waited for the device."""
+        ...
 
-class CudaGraph(Generic[Result]):
-    """Work as a CUDA graph on the current device; the argument is the work, which is recorded and not done.
+
+class CudaGraph:
+    """Work as a CUDA graph on the current device (`Recording`).
 
     Raises:
         RuntimeError: the work cannot be recorded, for instance because the host waits for the device in it.
     """
 
-    def __init__(self, work: Callable[[], Result]) -> None:
+    def __init__(self, work: Work) -> None:
         self._graph = torch.cuda.CUDAGraph()
         stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
@@ -61,8 +71,7 @@ class CudaGraph(Generic[Result]):
         self._graph.replay()
 
     @staticmethod
-    def tried(work: Callable[[], Result]) -> tuple[Result, bool]:
-        """Do the work; return its result, and whether the host has never waited for the device."""
+    def tried(work: Work) -> tuple[dict[str, Tensor], bool]:
         before = torch.cuda.get_sync_debug_mode()
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -74,12 +83,12 @@ class CudaGraph(Generic[Result]):
         return result, not any(_WAITS in str(one.message) for one in said)
 
 
-def recorder(device: torch.device) -> type[CudaGraph[Any]] | None:
+def recorder(device: torch.device) -> type[Recording] | None:
     """Return what records work on a device, None if nothing does."""
     return CudaGraph if device.type == "cuda" else None
 
 
-class Repeated(Generic[Result]):
+class Repeated:
     """Work that is done again and again, and recorded where that is possible.
 
     Args:
@@ -88,21 +97,18 @@ class Repeated(Generic[Result]):
         may_record: a function that is called after the second call and returns whether the work can be recorded.
     """
 
-    def __init__(
-        self, work: Callable[[], Result], device: torch.device, may_record: Callable[[], bool] = lambda: True
-    ) -> None:
+    def __init__(self, work: Work, device: torch.device, may_record: Callable[[], bool] = lambda: True) -> None:
         self._work, self._may_record = work, may_record
         self._recorder = recorder(device)
-        self._recording: Recording[Result] | None = None
+        self._recording: Recording | None = None
         self._calls = 0
 
-    def __call__(self) -> Result:
-        """Do the work, or replay it; the result of a replay is overwritten by the next one."""
+    def __call__(self) -> dict[str, Tensor]:
+        """Do the work, or replay it, and return its result."""
         self._calls += 1
         if self._recorder is None or self._calls == 1:
             return self._work()
         if self._calls == 2:
-            result: Result
             result, replayable = self._recorder.tried(self._work)
             if not (replayable and self._may_record()):
                 self._recorder = None
@@ -113,9 +119,14 @@ class Repeated(Generic[Result]):
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:
-                print(f"note: training goes on without CUDA graphs, which takes longer: {error}", file=sys.stderr)
+                _say_slower(str(error))
                 self._recorder = None
                 return self._work()
-        recording: Recording[Result] = self._recording
-        recording.replay()
-        return recording.result
+        self._recording.replay()
+        # The caller may keep the result, and the next replay overwrites that of the recording.
+        return {name: value.clone() for name, value in self._recording.result.items()}
+
+
+@cache
+def _say_slower(reason: str) -> None:
+    print(f"note: training goes on without CUDA graphs, which takes longer: {reason}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from search.technique import Technique
@@ -28,7 +29,7 @@ class Scheduled:
         by_technique = zip(techniques, values, strict=True)
         self._schedules = [(one.schedule, own) for one, own in by_technique if one.schedule is not None]
         factors = [schedule(0, moment.steps, own) for schedule, own in self._schedules]
-        self.names = frozenset(name for each in factors for name in each if name in self._given)
+        self.names = tuple(sorted({name for each in factors for name in each if name in self._given}))
 
     def begin(self) -> None:
         """Set the hyperparameters of the moment's step."""
@@ -37,11 +38,10 @@ class Scheduled:
         self.end()
         moment = self._moment
         if moment.tables is None:
-            moment.numeric = self._given | {name: self._of(name, moment.step) for name in self.names}
-        else:
-            tables = moment.tables
-            changed = {name: tables.read(("schedule", name), partial(self._of, name)) for name in self.names}
-            moment.numeric = self._given | changed
+            moment.numeric = self._at(moment.step)
+            return
+        rows = moment.tables.read("schedule", self._scheduled_at)
+        moment.numeric = self._given | dict(zip(self.names, rows, strict=True))
 
     def of_step(self, name: Hashable, of: Callable[[int], Tensor]) -> Tensor:
         """Return what holds for the moment's step; while a pack has tables, it is read from the table of this name.
@@ -57,20 +57,25 @@ class Scheduled:
         """Return what a function of a step returns while that step's hyperparameters are set."""
         moment, before = self._moment, self._moment.numeric
         self.end()
-        moment.numeric = self._given | {name: self._of(name, step) for name in self.names}
+        moment.numeric = self._at(step)
         try:
             return of(step)
         finally:
             moment.numeric = before
 
-    def _of(self, name: str, step: int) -> Tensor:
-        """Return a hyperparameter in a step of the present epoch; the moment has those of the trials."""
-        moment, value = self._moment, self._given[name]
+    def _at(self, step: int) -> dict[str, Tensor]:
+        """Return the hyperparameters of a step of the present epoch; the moment has those of the trials."""
+        moment, now = self._moment, dict(self._given)
         for schedule, own in self._schedules:
-            factors = schedule(moment.epoch * moment.steps + step, moment.steps, own)
-            if name in factors:
-                value = value * factors[name]
-        return value
+            for name, factor in schedule(moment.epoch * moment.steps + step, moment.steps, own).items():
+                if name in now:
+                    now[name] = now[name] * factor
+        return now
+
+    def _scheduled_at(self, step: int) -> Tensor:
+        """Return those of them that change, ``names x slots``."""
+        now = self._at(step)
+        return torch.stack([now[name] for name in self.names])
 
     def end(self) -> None:
         """Set the hyperparameters of the trials, for all that is not a step."""

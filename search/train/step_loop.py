@@ -33,7 +33,7 @@ class StepLoop:
     ) -> None:
         self._moment, self._techniques, self._size, self._step = moment, techniques, size, step
         self._tables, self._repeats = StepTables(moment.device), repeats
-        self._repeated: dict[int, Repeated[None]] = {}
+        self._repeated: dict[int, Repeated] = {}
 
     def __call__(self, orders: Sequence[Tensor]) -> None:
         """Take the steps of an epoch.
@@ -52,13 +52,14 @@ class StepLoop:
             self._repeated[count]()
         moment.tables = None
 
-    def _of(self, count: int) -> Repeated[None]:
+    def _of(self, count: int) -> Repeated:
         """Return the work of a step with so many rows in each group."""
         before = self._states()
 
-        def take() -> None:
+        def take() -> dict[str, Tensor]:
             self._step(list(self._tables.rows(count, self._size)))
             self._tables.advance()
+            return {}
 
         def is_the_same_again() -> bool:
             unmoved = all(now is then for now, then in zip(self._states(), before, strict=True))

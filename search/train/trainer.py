@@ -138,8 +138,7 @@ class Trainer:
 
     def run_epoch(self) -> dict[str, Tensor]:
         """Train every slot for one epoch and return its metrics: name to float64 ``(slots,)``."""
-        # Hooks may keep metrics, and a replay would overwrite them.
-        measured = self._train() | {name: value.clone() for name, value in self._measure().items()}
+        measured = self._train() | self._measure()
         state = self._state
         for after in self._bound("after_epoch"):
             if (stop := after(measured)) is not None:

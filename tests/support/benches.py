@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,5 +25,13 @@ BENCHES = [
     if case_file(name).exists()
     for case in load_cases(case_file(name))
 ]
-FIRST_CASES = set({str(one.id).partition(":")[0]: one.id for one in reversed(BENCHES)}.values())
-"""The first case of each technique, by its name; tests that take long leave the others to the slow tests."""
+
+
+def some_benches(prefixes: tuple[str, ...] = ("",)) -> list[Any]:
+    """Return all benches for `pytest.mark.parametrize`, of which only some are no slow tests.
+
+    These are the first case of each technique whose name begins with one of the prefixes.
+    """
+    first = set({str(one.id).partition(":")[0]: one.id for one in reversed(BENCHES)}.values())
+    usual = {one.id for one in BENCHES if one.id in first and str(one.id).startswith(prefixes)}
+    return [pytest.param(*one.values, id=one.id, marks=() if one.id in usual else pytest.mark.slow) for one in BENCHES]

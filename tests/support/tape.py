@@ -6,7 +6,7 @@ put elsewhere since are not seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from unittest import mock
 
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode  # it has no public name
 from torch.utils._pytree import tree_leaves  # it has no public name
+
+from search.train.graphs import Work
 
 Operation = tuple[Any, Sequence[Any], Mapping[str, Any], Any]
 
@@ -48,7 +50,7 @@ class Tape:
     recorded = 0
     """The number of works that have been recorded."""
 
-    def __init__(self, work: Callable[[], Any]) -> None:
+    def __init__(self, work: Work) -> None:
         watch = _Watch()
         with watch:
             self.result = work()
@@ -67,7 +69,7 @@ class Tape:
                     old.data.copy_(new)
 
     @staticmethod
-    def tried(work: Callable[[], Any]) -> tuple[Any, bool]:
+    def tried(work: Work) -> tuple[dict[str, Tensor], bool]:
         """Do the work; return its result, and whether Python has read no number."""
         watch, numpy = _Watch(), Tensor.numpy
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.benches import BENCHES, FIRST_CASES
+from support.benches import some_benches
 from support.contract import Bench
 from support.data import random_data
 from support.live_bytes import LiveBytes
@@ -23,14 +23,6 @@ from search.train.program import Program
 
 # Of these the bytes differ most from those of a plain network; the others are slow tests.
 USUAL = ("adversarial", "augmentation", "batch_norm", "dropout", "snapshot", "weight_sharing")
-EACH = [
-    pytest.param(
-        *one.values,
-        id=one.id,
-        marks=() if one.id in FIRST_CASES and str(one.id).startswith(USUAL) else pytest.mark.slow,
-    )
-    for one in BENCHES
-]
 
 
 @pytest.fixture
@@ -53,7 +45,7 @@ def taken(program: Program, batches: Batches, values: Mapping[str, float], slots
     return live.most
 
 
-@pytest.mark.parametrize("bench", EACH)
+@pytest.mark.parametrize("bench", some_benches(USUAL))
 def test_a_slot_takes_at_most_its_bytes_and_nearly_half_at_least(bench: Bench, live: LiveBytes) -> None:
     made = bench.pack()
     program, values = replace(made.program, engine="torch"), made.slots[0].values

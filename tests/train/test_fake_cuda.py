@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import torch
-from support.benches import BENCHES, FIRST_CASES
+from support.benches import some_benches
 from support.contract import Bench
 from support.data import random_data
 from support.fake_cuda import CUDA, FakeTensorMode, backward, fake_tensors, on_cuda
+from support.marks import slow
 from support.packs import adam, make_pack
 from torch import Tensor
 
@@ -23,14 +24,6 @@ from search.train.pack import Pack
 from search.train.precision import Precision
 from search.train.trainer import Trainer
 
-# In float32, and in the other cases of a technique, devices differ little; `test_device` too sees them.
-EACH = [
-    pytest.param(*one.values, precision, id=f"{one.id}, {precision}", marks=() if usual else pytest.mark.slow)
-    for one in BENCHES
-    for precision in ("fp32", "bf16")
-    for usual in [precision == "bf16" and one.id in FIRST_CASES]
-]
-
 
 @pytest.fixture(scope="module")
 def mode() -> Iterator[FakeTensorMode]:
@@ -38,7 +31,9 @@ def mode() -> Iterator[FakeTensorMode]:
         yield one
 
 
-@pytest.mark.parametrize(("bench", "precision"), EACH)
+# In float32, and in the other cases of a technique, devices differ little; `test_device` too sees them.
+@pytest.mark.parametrize("precision", ["bf16", *slow("fp32")])
+@pytest.mark.parametrize("bench", some_benches())
 def test_training_stays_on_the_device(
     bench: Bench, precision: Precision, mode: FakeTensorMode, monkeypatch: pytest.MonkeyPatch
 ) -> None:

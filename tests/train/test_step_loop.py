@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.benches import BENCHES, FIRST_CASES
+from support.benches import some_benches
 from support.contract import Bench
 from support.data import random_data
 from support.packs import TrainedPack, adam, make_pack, train_pack, with_engine
@@ -20,9 +20,6 @@ from search.train import graphs, streams, trainer
 # The first one computes on the host, the next two read the epoch and the step, and the last two give parameters rates
 # of their own, which are too many for a table.
 EAGER = {"mixup", "grad_noise", "adaptive_clip", "fine_tune", "feature_gate"}
-EACH = [
-    pytest.param(*one.values, id=one.id, marks=() if one.id in FIRST_CASES else pytest.mark.slow) for one in BENCHES
-]
 EVALUATION = 1
 """The evaluation after an epoch is recorded too."""
 
@@ -60,7 +57,7 @@ def tapes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tape, "recorded", 0)
 
 
-@pytest.mark.parametrize("one", EACH)
+@pytest.mark.parametrize("one", some_benches())
 def test_steps_by_tables_and_replayed_are_those_that_the_host_would_take(
     one: Bench, request: pytest.FixtureRequest
 ) -> None:

@@ -10,16 +10,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.small_studies import ALONE, small
+from support.small_studies import small
+from support.worker_orders import orders
 
 from search import api
 from search.errors import EnvironmentFault, RequestError
-from search.study.lookup import recipe_fields
 from search.train.device import choose_device
 from search.workers import gpus
 from search.workers.cluster import share
 from search.workers.local import LocalEngine
-from search.workers.orders import Orders
 from search.workers.team import Ended
 
 # Stands for the worker's module: it tells what it was given.
@@ -66,23 +65,14 @@ def test_each_worker_sees_its_gpu(
 ) -> None:
     (tmp_path / "stands_for_a_worker.py").write_text(TOLD)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    study = small(tmp_path, **ALONE, sampler="grid")
+    given = orders(tmp_path, device=device)
     there(count, named)
-    orders = Orders(
-        recipe=recipe_fields(study.recipe, tmp_path),
-        name=study.name,
-        storage=study.storage,
-        budget=2,
-        deadline=None,
-        extend=False,
-        **study.given | {"device": device},
-    )
     engine = LocalEngine(3, "stands_for_a_worker")
     heard: queue.Queue[str | Ended] = queue.Queue()
     told = []
     # The last one is worker 2 that has died and is started again.
     for index in (0, 1, 2, 2):
-        engine.start(index, replace(orders), heard.put)
+        engine.start(index, replace(given), heard.put)
         told.append(json.loads(str(heard.get(timeout=60))))
         if index == 2:
             engine.stop(index)

@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 from support.small_studies import ALONE, Quiet, small
+from support.worker_orders import orders
 
-from search.study.lookup import recipe_fields
 from search.study.worker import train
 from search.train import crew
 from search.train.member import Member
 from search.workers import local
 from search.workers.local import LocalEngine
-from search.workers.orders import Orders
 from search.workers.team import Ended
 
 # Stands for the worker's module: it tells what it was given.
@@ -34,20 +33,6 @@ def threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
-
-
-def orders(folder: Path, cores: int = 1) -> Orders:
-    study = small(folder, **ALONE, sampler="grid")
-    return Orders(
-        recipe=recipe_fields(study.recipe, folder),
-        name=study.name,
-        storage=study.storage,
-        budget=2,
-        deadline=None,
-        extend=False,
-        threads=cores,
-        **study.given,
-    )
 
 
 @pytest.mark.parametrize(
@@ -72,7 +57,7 @@ def test_no_core_is_left_over(
 def test_a_worker_trains_as_many_packs_as_it_has_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew, "usable_cores", lambda: 8)
     seen: set[tuple[int, int]] = set()
-    train(orders(tmp_path, 3), lambda _line: seen.add((torch.get_num_threads(), crew.cores())))
+    train(orders(tmp_path, threads=3), lambda _line: seen.add((torch.get_num_threads(), crew.cores())))
     assert seen == {(1, 3)}
     assert len(small(tmp_path, **ALONE, sampler="grid").optuna_study.trials) == 2
 
